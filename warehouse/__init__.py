@@ -1,0 +1,1 @@
+"""The warehouse: the only package that knows SQL, DuckDB and Parquet."""

@@ -1,0 +1,280 @@
+"""The DuckLake: tables with snapshots, one writer at a time, any number of readers."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import duckdb
+import duckdb_extensions
+import pyarrow as pa
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict, Field
+
+SQL_ROOT = Path(__file__).parent / "sql"
+T = TypeVar("T")
+
+_CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
+
+
+class LakeSpec(BaseModel):
+    """Where the warehouse lives and how much of the machine it may use.
+
+    `catalog` is what DuckLake attaches: `sqlite:PATH` or `postgres:CONNECTION`. `storage` is a
+    folder or an `s3://` prefix for the Parquet files. `lock` serialises writers on one machine.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    catalog: str = "sqlite:data/catalog.sqlite"
+    storage: str = "data/lake"
+    landing: str = "data/landing"
+    lock: Path = Path("data/writer.lock")
+    threads: int = Field(default=2, ge=1)
+    memory_limit: str = "1GB"
+    commit_attempts: int = Field(default=8, ge=1)
+
+
+class LakeError(RuntimeError):
+    """The warehouse could not be opened, read or written; the message says what to do next."""
+
+
+def sql_text(name: str) -> str:
+    """The text of `sql/NAME.sql`, e.g. `marts/label_balance`. Raises LakeError if absent."""
+    path = SQL_ROOT / f"{name}.sql"
+    if not path.is_file():
+        raise LakeError(f"No SQL file named {name!r} below {SQL_ROOT.name}/; check the spelling.")
+    return path.read_text(encoding="utf-8")
+
+
+class Transaction:
+    """One open write transaction. Everything run in it is published together or not at all."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def run(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """Run every statement of `sql/NAME.sql` and return the last one's result.
+
+        `params` fill `$name` placeholders; each keyword table is visible under its own name.
+        """
+        return _run(self._connection, sql_text(name), params or {}, tables)
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Insert rows by column name, unconditionally."""
+        if rows.num_rows:
+            with _registered(self._connection, {"appended_rows": rows}):
+                self._connection.execute(
+                    f"INSERT INTO {_identifier(table)} BY NAME SELECT * FROM appended_rows"  # noqa: S608
+                )
+
+    def upsert(self, table: str, rows: pa.Table, key: tuple[str, ...]) -> int:
+        """Merge rows on `key`; rows equal to what is stored are left alone.
+
+        Returns the number of rows inserted or changed. `rows` must be unique on `key`.
+        """
+        if not rows.num_rows:
+            return 0
+        columns = [_identifier(name) for name in rows.column_names]
+        match = " AND ".join(f"stored.{name} = incoming.{name}" for name in map(_identifier, key))
+        rest = [name for name in columns if name not in {_identifier(part) for part in key}]
+        changed = " OR ".join(f"stored.{name} IS DISTINCT FROM incoming.{name}" for name in rest)
+        statement = f"MERGE INTO {_identifier(table)} AS stored USING incoming ON {match}"
+        if rest:
+            assignments = ", ".join(f"{name} = incoming.{name}" for name in rest)
+            statement += f" WHEN MATCHED AND ({changed}) THEN UPDATE SET {assignments}"
+        statement += (
+            f" WHEN NOT MATCHED THEN INSERT ({', '.join(columns)})"
+            f" VALUES ({', '.join(f'incoming.{name}' for name in columns)})"
+        )
+        with _registered(self._connection, {"incoming": rows}):
+            answer = self._connection.execute(statement).fetchone()
+        return int(answer[0]) if answer else 0
+
+
+class Lake:
+    """An open warehouse. Use as a context manager, one per thread."""
+
+    def __init__(self, spec: LakeSpec, connection: duckdb.DuckDBPyConnection) -> None:
+        self.spec = spec
+        self._connection = connection
+
+    @classmethod
+    def open(cls, spec: LakeSpec, *, snapshot: int | None = None) -> Lake:
+        """Attach the warehouse, creating or migrating its tables first.
+
+        With `snapshot`, attach it read-only as it was at that snapshot id.
+        Raises LakeError when the catalog or the storage cannot be reached.
+        """
+        spec.lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(spec.lock):
+            connection = _attach(spec, snapshot)
+            if snapshot is None:
+                _create_tables(connection)
+        return cls(spec, connection)
+
+    def __enter__(self) -> Lake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the connection; safe to call twice."""
+        self._connection.close()
+
+    def read(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """The result of `sql/NAME.sql`. Keyword tables are visible to it under their own names."""
+        return _run(self._connection, sql_text(name), params or {}, tables)
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
+        """The result of an ad-hoc reading query. Raises LakeError unless it is one SELECT."""
+        try:
+            statements = duckdb.extract_statements(query)
+        except duckdb.Error as error:
+            raise LakeError(f"The query could not be parsed: {_first_line(error)}") from error
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            raise LakeError("Expected exactly one reading query (SELECT …); nothing was run.")
+        try:
+            return self._connection.execute(statements[0], dict(params or {})).to_arrow_table()
+        except duckdb.Error as error:
+            raise LakeError(f"The query failed: {_first_line(error)}") from error
+
+    def snapshot_id(self) -> int:
+        """The id of the last committed snapshot."""
+        row = self._connection.execute("SELECT id FROM lake.current_snapshot()").fetchone()
+        if row is None:
+            raise LakeError("The catalog holds no snapshot; the warehouse was not created.")
+        return int(row[0])
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one transaction under the writer lock and commit it.
+
+        A conflict with a writer on another machine rolls back and runs `work` again with
+        jittered waits, `commit_attempts` times in all. Any other error rolls back and is raised.
+        """
+        jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing else
+        for attempt in range(1, self.spec.commit_attempts + 1):
+            try:
+                with FileLock(self.spec.lock):
+                    return self._attempt(work)
+            except duckdb.Error as error:
+                if attempt == self.spec.commit_attempts or not _CONFLICT.search(str(error)):
+                    raise
+                time.sleep(min(2.0, 0.05 * 2**attempt) * jitter.uniform(0.5, 1.5))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _attempt(self, work: Callable[[Transaction], T]) -> T:
+        self._connection.execute("BEGIN TRANSACTION")
+        try:
+            result = work(Transaction(self._connection))
+            self._connection.execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT has already ended the transaction; then there is nothing to undo.
+            try:
+                self._connection.execute("ROLLBACK")
+            except duckdb.Error:
+                pass
+            raise
+        return result
+
+
+def _attach(spec: LakeSpec, snapshot: int | None) -> duckdb.DuckDBPyConnection:
+    kind, _, location = spec.catalog.partition(":")
+    if kind not in {"sqlite", "postgres"} or not location:
+        raise LakeError(
+            f"Warehouse catalog {spec.catalog!r} is not usable; expected sqlite:PATH or "
+            "postgres:CONNECTION. Correct [warehouse] catalog in newsvane.toml."
+        )
+    scanner = f"{kind}_scanner"
+    options = [f"DATA_PATH '{_quoted(spec.storage)}'"]
+    if kind == "sqlite":
+        Path(location).parent.mkdir(parents=True, exist_ok=True)
+        options.append("META_JOURNAL_MODE 'WAL'")
+    if snapshot is not None:
+        options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
+    connection = duckdb.connect(config={"threads": spec.threads, "memory_limit": spec.memory_limit})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        for extension in ("ducklake", scanner, *(("httpfs",) if "://" in spec.storage else ())):
+            _load(connection, extension)
+        attach = f"ATTACH 'ducklake:{kind}:{_quoted(location)}' AS lake ({', '.join(options)})"
+        connection.execute(attach)
+        connection.execute("USE lake")
+    except duckdb.Error as error:
+        connection.close()
+        raise LakeError(
+            f"The warehouse at {kind}:{location} could not be opened: {_first_line(error)}. "
+            "Check that the path or server exists and may be written to."
+        ) from error
+    return connection
+
+
+def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
+    try:
+        connection.execute(f"LOAD {extension}")
+    except duckdb.Error:
+        duckdb_extensions.import_extension(extension)
+        connection.execute(f"LOAD {extension}")
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'"
+    present = {row[0] for row in connection.execute(query).fetchall()}
+    absent = [
+        path for path in sorted((SQL_ROOT / "schema").glob("*.sql")) if path.stem not in present
+    ]
+    for path in absent:
+        connection.execute(path.read_text(encoding="utf-8"))
+
+
+def _run(
+    connection: duckdb.DuckDBPyConnection,
+    text: str,
+    params: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+) -> pa.Table:
+    result = pa.table({})
+    with _registered(connection, tables):
+        for statement in duckdb.extract_statements(text):
+            named = {name: params[name] for name in statement.named_parameters}
+            answer = connection.execute(statement, named)
+            if answer.description:
+                result = answer.to_arrow_table()
+    return result
+
+
+@contextmanager
+def _registered(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]
+) -> Iterator[None]:
+    for name, table in tables.items():
+        connection.register(name, table)
+    try:
+        yield
+    finally:
+        for name in tables:
+            connection.unregister(name)
+
+
+def _identifier(name: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+        raise LakeError(f"{name!r} is not a table or column name of the warehouse.")
+    return f'"{name}"'
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,20 @@
+-- grain: one row per example spec, ticker and session
+-- `input` is everything known at decision_ts; `label` arrives later. label NULL: label_reason says why.
+CREATE TABLE IF NOT EXISTS examples (
+    spec_id                VARCHAR NOT NULL,
+    example_id             VARCHAR NOT NULL,
+    ticker                 VARCHAR NOT NULL,
+    session                DATE NOT NULL,
+    decision_ts            TIMESTAMPTZ NOT NULL,
+    max_input_available_at TIMESTAMPTZ NOT NULL,
+    label_start_ts         TIMESTAMPTZ NOT NULL,
+    label_end_ts           TIMESTAMPTZ NOT NULL,
+    label                  VARCHAR,
+    label_reason           VARCHAR NOT NULL,
+    label_return           DOUBLE,
+    previous_return        DOUBLE,
+    availability           VARCHAR NOT NULL,
+    headline_ids           VARCHAR[] NOT NULL,
+    story_ids              VARCHAR[] NOT NULL,
+    input                  VARCHAR NOT NULL
+);
