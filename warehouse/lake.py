@@ -6,7 +6,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -72,7 +72,7 @@ class Transaction:
         if rows.num_rows:
             with _registered(self._connection, {"appended_rows": rows}):
                 self._connection.execute(
-                    f"INSERT INTO {_identifier(table)} BY NAME SELECT * FROM appended_rows"  # noqa: S608
+                    f"INSERT INTO {_identifier(table)} BY NAME SELECT * FROM appended_rows"
                 )
 
     def upsert(self, table: str, rows: pa.Table, key: tuple[str, ...]) -> int:
@@ -180,10 +180,8 @@ class Lake:
             self._connection.execute("COMMIT")
         except BaseException:
             # A failed COMMIT has already ended the transaction; then there is nothing to undo.
-            try:
+            with suppress(duckdb.Error):
                 self._connection.execute("ROLLBACK")
-            except duckdb.Error:
-                pass
             raise
         return result
 
@@ -233,8 +231,11 @@ def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     absent = [
         path for path in sorted((SQL_ROOT / "schema").glob("*.sql")) if path.stem not in present
     ]
-    for path in absent:
-        connection.execute(path.read_text(encoding="utf-8"))
+    if absent:
+        connection.execute("BEGIN TRANSACTION")
+        for path in absent:
+            connection.execute(path.read_text(encoding="utf-8"))
+        connection.execute("COMMIT")
 
 
 def _run(
