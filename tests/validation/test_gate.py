@@ -1,0 +1,223 @@
+"""The gate refuses a batch that breaks its suite, in words, and lets a good one through."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from tasks.sources.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES
+from validation.gate import CHECKS, BatchRefused, SuiteError, check
+from validation.suites import SUITES
+
+NOW = datetime(2024, 3, 1, 22, tzinfo=UTC)
+PAYLOAD = "a" * 64
+
+
+def bars(rows: int = 6, **columns: list[object]) -> pa.Table:
+    """Good bars, three tickers side by side, with whole columns replaced on demand."""
+    sessions = [date(2000, 1, 3) + timedelta(days=row // 3) for row in range(rows)]
+    good: dict[str, list[object]] = {
+        "ticker": [("AAPL", "BRK-B", "^GSPC")[row % 3] for row in range(rows)],
+        "session": list(sessions),
+        "open": [10.0] * rows,
+        "high": [11.0] * rows,
+        "low": [9.0] * rows,
+        "close": [10.5] * rows,
+        "volume": [1000] * rows,
+        "vendor_adj_close": [None] * rows,
+        "basis_date": list(sessions),
+        "source": ["bokeh"] * rows,
+        "payload_id": [PAYLOAD] * rows,
+    }
+    return pa.table(good | columns, schema=BARS)
+
+
+def headlines(**columns: list[object]) -> pa.Table:
+    """Two good headlines, with whole columns replaced on demand."""
+    good: dict[str, list[object]] = {
+        "headline_id": ["h1", "h2"],
+        "source": ["wire", "wire"],
+        "title": ["Apple beats", "IBM misses"],
+        "summary": [None, ""],
+        "url": [None, None],
+        "guid": [None, None],
+        "published_at": [NOW, NOW],
+        "first_seen_at": [NOW, NOW],
+        "available_at": [NOW, NOW],
+        "availability": ["observed", "asserted"],
+        "synthetic": [True, True],
+        "payload_id": [PAYLOAD, PAYLOAD],
+    }
+    return pa.table(good | columns, schema=HEADLINES)
+
+
+def examples(**columns: list[object]) -> pa.Table:
+    """One labelled and one unlabelled example, with whole columns replaced on demand."""
+    decision = datetime(2024, 3, 1, 14, 25, tzinfo=UTC)
+    good: dict[str, list[object]] = {
+        "spec_id": ["s", "s"],
+        "example_id": ["e1", "e2"],
+        "ticker": ["AAPL", "IBM"],
+        "session": [date(2024, 3, 1)] * 2,
+        "decision_ts": [decision] * 2,
+        "max_input_available_at": [decision] * 2,
+        "label_start_ts": [decision + timedelta(minutes=5)] * 2,
+        "label_end_ts": [decision + timedelta(hours=7)] * 2,
+        "label": ["up", None],
+        "label_reason": ["labelled", "unchanged"],
+        "label_return": [0.01, 0.0],
+        "availability": ["observed", "asserted"],
+        "headline_ids": [["h1"], ["h1", "h2"]],
+        "input": ["AAPL: Apple beats", "IBM: misses"],
+    }
+    return pa.table(good | columns)
+
+
+def failing(suite: str, table: pa.Table) -> list[str]:
+    """The expectations of `suite` that `table` breaks."""
+    report = check(suite, table, batch="test", checked_at=NOW)
+    return [row["expectation"] for row in report.results.to_pylist() if not row["success"]]
+
+
+def test_good_batches_pass_every_suite() -> None:
+    actions = pa.table(
+        {
+            "ticker": ["AAPL"],
+            "ex_date": [date(2000, 6, 21)],
+            "kind": ["split"],
+            "value": [2.0],
+            "source": ["bokeh"],
+            "payload_id": [PAYLOAD],
+        },
+        schema=ACTIONS,
+    )
+    tickers = pa.table(
+        {"headline_id": ["h1", "h1"], "ticker": ["AAPL", "IBM"], "method": ["feed", "alias"]},
+        schema=HEADLINE_TICKERS,
+    )
+    good = {
+        "bars": bars(),
+        "actions": actions,
+        "headlines": headlines(),
+        "headline_tickers": tickers,
+        "examples": examples(),
+    }
+    assert good.keys() == SUITES.keys()
+    for suite, table in good.items():
+        assert failing(suite, table) == []
+
+
+@pytest.mark.parametrize("suite", sorted(SUITES))
+def test_a_suite_says_each_rule_once(suite: str) -> None:
+    says = [rule.says for rule in SUITES[suite]]
+    assert len(says) == len(set(says)), "results are matched to rules by these words"
+
+
+@pytest.mark.parametrize(
+    ("broken", "rule"),
+    [
+        ({"high": [8.0] + [11.0] * 5}, "high is never below low"),
+        ({"close": [float("nan")] + [10.5] * 5}, "close is filled"),
+        ({"open": [float("inf")] + [10.0] * 5}, "open is finite, above 0 and at most 1e+07"),
+        ({"low": [0.0] + [9.0] * 5}, "low is finite, above 0 and at most 1e+07"),
+        ({"low": [-9.0] + [9.0] * 5}, "low is finite, above 0 and at most 1e+07"),
+        ({"volume": [-1] + [1] * 5}, "volume is finite, at least 0 and at most 1e+13"),
+        ({"ticker": ["AAPL"] * 6}, "the combination of ticker, session occurs once"),
+        ({"ticker": ["aapl; drop", *"BCDEF"]}, "ticker is a ticker symbol"),
+        ({"basis_date": [date(1999, 1, 1)] * 6}, "basis_date is never below session"),
+        ({"payload_id": ["none"] * 6}, "payload_id is the sha256 of a landed payload"),
+    ],
+)
+def test_one_bad_bar_refuses_the_batch(broken: dict[str, list[object]], rule: str) -> None:
+    assert rule in failing("bars", bars(**broken))
+
+
+def test_headline_available_before_it_was_published_is_refused() -> None:
+    early = headlines(available_at=[NOW - timedelta(seconds=1), NOW])
+    assert failing("headlines", early) == ["available_at is never below published_at"]
+
+
+def test_control_characters_in_a_title_are_refused() -> None:
+    assert failing("headlines", headlines(title=["up\x07", "fine"])) == [
+        "title holds no control character"
+    ]
+
+
+def test_lookahead_example_is_refused() -> None:
+    late = datetime(2024, 3, 1, 14, 25, 1, tzinfo=UTC)
+    assert failing("examples", examples(max_input_available_at=[late] * 2)) == [
+        "decision_ts is never below max_input_available_at"
+    ]
+
+
+def test_label_that_starts_at_the_decision_is_refused() -> None:
+    decision = datetime(2024, 3, 1, 14, 25, tzinfo=UTC)
+    assert failing("examples", examples(label_start_ts=[decision] * 2)) == [
+        "label_start_ts is after decision_ts"
+    ]
+
+
+def test_empty_batch_passes_but_must_have_its_columns() -> None:
+    assert failing("bars", bars().slice(0, 0)) == []
+    assert "high is filled" in failing("bars", bars().drop_columns(["high"]))
+
+
+def test_refusal_names_rule_count_and_value_and_says_nothing_was_published() -> None:
+    broken = bars(high=[8.0] + [11.0] * 5)
+    report = check("bars", broken, batch="bokeh AAPL 2000", checked_at=NOW)
+    assert not report.success
+    with pytest.raises(BatchRefused) as caught:
+        report.require()
+    message = str(caught.value)
+    assert "'bokeh AAPL 2000' (6 rows) was refused by suite 'bars'" in message
+    assert "high is never below low: 1 of 6 rows break it, e.g. (8.0, 9.0)" in message
+    assert "Nothing was published" in message
+    assert "\n" not in message
+
+
+def test_results_are_rows_of_the_checks_table_and_repeat_exactly() -> None:
+    first = check("bars", bars(), batch="b", checked_at=NOW)
+    again = check("bars", bars(), batch="b", checked_at=NOW)
+    assert first.require() is first
+    assert first.results.schema == CHECKS
+    assert first.results.equals(again.results)
+    assert len(set(first.results["check_id"].to_pylist())) == first.results.num_rows
+
+
+def test_unknown_suite_and_naive_time_are_named() -> None:
+    with pytest.raises(SuiteError, match="'bears'; expected one of bars, actions"):
+        check("bears", bars(), batch="b", checked_at=NOW)
+    with pytest.raises(SuiteError, match="no time zone"):
+        check("bars", bars(), batch="b", checked_at=datetime(2024, 3, 1))  # noqa: DTZ001
+
+
+def test_threads_checking_at_once_do_not_mix_their_results() -> None:
+    outcomes: dict[int, bool] = {}
+
+    def work(number: int) -> None:
+        table = bars() if number % 2 else bars(high=[8.0] * 6)
+        outcomes[number] = check("bars", table, batch=str(number), checked_at=NOW).success
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == {number: bool(number % 2) for number in range(6)}
+
+
+def test_a_batch_of_twenty_thousand_rows_takes_no_more_than_a_few_small_ones() -> None:
+    check("bars", bars(), batch="warm", checked_at=NOW)
+    small = min(_seconds(bars()) for _ in range(3))
+    large = min(_seconds(bars(20_000)) for _ in range(2))
+    assert large < 10 * small + 0.5
+
+
+def _seconds(table: pa.Table) -> float:
+    began = time.perf_counter()
+    assert check("bars", table, batch="timing", checked_at=NOW).success
+    return time.perf_counter() - began

@@ -1,0 +1,203 @@
+"""The gate between a source and the warehouse: run a suite over a batch and say what failed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import pyarrow as pa
+
+from validation.suites import SUITES, Rule
+
+CHECKS = pa.schema(
+    [
+        pa.field("check_id", pa.string(), nullable=False),
+        pa.field("suite", pa.string(), nullable=False),
+        pa.field("batch", pa.string(), nullable=False),
+        pa.field("expectation", pa.string(), nullable=False),
+        pa.field("success", pa.bool_(), nullable=False),
+        pa.field("observed", pa.string(), nullable=False),
+        pa.field("checked_at", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
+"""One row per validation run and expectation, as the warehouse table `checks` keeps it."""
+
+SAMPLES = 5
+"""How many offending values a result quotes."""
+
+# great-expectations keeps its current context in a module global, so two threads must take turns.
+_ONE_AT_A_TIME = Lock()
+
+
+class SuiteError(ValueError):
+    """A suite was asked for that does not exist, or a batch came without a usable time."""
+
+
+class BatchRefused(RuntimeError):  # noqa: N818 - a verdict on the batch, not a malfunction
+    """A batch failed its suite; nothing of it may be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """The outcome of one validation run.
+
+    `results` has the schema CHECKS; `page` is the run's page in the Data Docs, if they were built.
+    """
+
+    suite: str
+    batch: str
+    rows: int
+    success: bool
+    results: pa.Table
+    page: Path | None
+
+    def require(self) -> CheckReport:
+        """Return this report. Raises BatchRefused, in words, when any expectation failed."""
+        if self.success:
+            return self
+        failed = [row for row in self.results.to_pylist() if not row["success"]]
+        details = "; ".join(f"{row['expectation']}: {row['observed']}" for row in failed[:5])
+        more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+        where = f" The whole report is at {self.page}." if self.page else ""
+        raise BatchRefused(
+            f"Batch {self.batch!r} ({self.rows} rows) was refused by suite {self.suite!r}: "
+            f"{len(failed)} of {self.results.num_rows} expectations failed: {details}{more}. "
+            f"Nothing was published; the last good data stays in force. Correct the source or "
+            f"quarantine the rows named, then run again.{where}"
+        )
+
+
+def check(
+    suite: str,
+    table: pa.Table,
+    *,
+    batch: str,
+    checked_at: datetime,
+    docs_root: Path | None = None,
+) -> CheckReport:
+    """Run the expectations of `suite` over `table` and, with `docs_root`, add a Data Docs page.
+
+    `batch` names what was checked (a source and range, say); `checked_at` is UTC and aware.
+    An empty table passes every row rule but must still have its columns. The report says whether
+    all held; call its `require()` to turn a failure into an error. Raises SuiteError for an
+    unknown suite or a time without a zone.
+    """
+    if suite not in SUITES:
+        raise SuiteError(f"No suite is named {suite!r}; expected one of {', '.join(SUITES)}.")
+    if checked_at.tzinfo is None:
+        raise SuiteError(f"checked_at {checked_at} has no time zone; pass an aware UTC time.")
+    rules = SUITES[suite]
+    with _ONE_AT_A_TIME:
+        outcome = _validate(suite, rules, table, batch=batch, checked_at=checked_at)
+        page = _document(outcome, suite, batch, checked_at, docs_root) if docs_root else None
+    results = _results(suite, rules, outcome, batch=batch, checked_at=checked_at)
+    return CheckReport(
+        suite=suite,
+        batch=batch,
+        rows=table.num_rows,
+        success=bool(outcome.success),
+        results=results,
+        page=page,
+    )
+
+
+def _validate(
+    suite: str, rules: tuple[Rule, ...], table: pa.Table, *, batch: str, checked_at: datetime
+) -> Any:
+    """The great-expectations result of `rules` over `table`, in an ephemeral context."""
+    import great_expectations as gx
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+    )
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    # The default configuration would leave a temporary folder behind for every context.
+    bare = DataContextConfig(store_backend_defaults=InMemoryStoreBackendDefaults())
+    context = gx.get_context(mode="ephemeral", project_config=bare)
+    context.variables.progress_bars = {"globally": False}
+    source = context.data_sources.add_pandas(suite).add_dataframe_asset(suite)
+    expectations = [
+        getattr(gx.expectations, rule.kind)(description=rule.says, **rule.arguments)
+        for rule in rules
+    ]
+    definition = context.validation_definitions.add(
+        gx.ValidationDefinition(
+            name=suite,
+            data=source.add_batch_definition_whole_dataframe(suite),
+            suite=context.suites.add(gx.ExpectationSuite(name=suite, expectations=expectations)),
+        )
+    )
+    return definition.run(
+        batch_parameters={"dataframe": table.to_pandas(date_as_object=False)},
+        result_format={"result_format": "SUMMARY", "partial_unexpected_count": SAMPLES},
+        run_id=RunIdentifier(run_name=batch, run_time=checked_at),
+    )
+
+
+def _document(outcome: Any, suite: str, batch: str, checked_at: datetime, docs_root: Path) -> Path:
+    from validation.data_docs import add_page
+
+    return add_page(outcome, docs_root, suite=suite, batch=batch, checked_at=checked_at)
+
+
+def _results(
+    suite: str, rules: tuple[Rule, ...], outcome: Any, *, batch: str, checked_at: datetime
+) -> pa.Table:
+    # great-expectations returns results grouped by column, so they are matched by description.
+    found = {result.expectation_config.description: result for result in outcome.results}
+    rows = [
+        {
+            "check_id": _check_id(suite, batch, checked_at, rule),
+            "suite": suite,
+            "batch": batch,
+            "expectation": rule.says,
+            "success": bool(found[rule.says].success),
+            "observed": _observed(found[rule.says]),
+            "checked_at": checked_at,
+        }
+        for rule in rules
+    ]
+    return pa.Table.from_pylist(rows, schema=CHECKS)
+
+
+def _check_id(suite: str, batch: str, checked_at: datetime, rule: Rule) -> str:
+    text = "\x1f".join((suite, batch, checked_at.isoformat(), rule.kind, rule.says))
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _observed(result: Any) -> str:
+    """What great-expectations saw, in a few words."""
+    raised = _raised(result.exception_info or {})
+    if raised:
+        return f"could not be evaluated: {raised}"
+    detail: Mapping[str, Any] = result.result
+    if "unexpected_count" in detail:
+        words = f"{detail['unexpected_count']} of {detail['element_count']} rows break it"
+        samples = detail.get("partial_unexpected_list") or []
+        return words + (f", e.g. {', '.join(map(_quoted, samples))}" if samples else "")
+    return str(detail.get("observed_value", ""))
+
+
+def _quoted(value: Any) -> str:
+    """A sampled value as a reader expects it: texts in quotes, times and numbers plain."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_quoted, value))})"
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def _raised(info: Mapping[str, Any]) -> str:
+    """The first error message in an exception_info, which may be nested by metric."""
+    if "raised_exception" in info:
+        return str(info.get("exception_message") or "").strip() if info["raised_exception"] else ""
+    for nested in info.values():
+        if isinstance(nested, Mapping) and (message := _raised(nested)):
+            return message
+    return ""
