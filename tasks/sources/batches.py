@@ -45,11 +45,12 @@ ACTIONS = pa.schema(
         pa.field("ex_date", pa.date32(), nullable=False),
         pa.field("kind", pa.string(), nullable=False),
         pa.field("value", pa.float64(), nullable=False),
+        pa.field("basis_date", pa.date32(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("payload_id", pa.string(), nullable=False),
     ]
 )
-"""One row per ticker, ex-date and kind (split | dividend): `actions` less recorded_at."""
+"""One row per ticker, ex-date and kind (split | dividend): `actions` less vintage, recorded_at."""
 
 HEADLINES = pa.schema(
     [
