@@ -1,0 +1,1 @@
+"""A loopback vendor with its own markets and newswire, and faults on demand."""

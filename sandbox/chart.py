@@ -1,0 +1,179 @@
+"""Yahoo's v8 chart answer, as JSON-ready dictionaries, for a history seen at some moment.
+
+Doubles survive the trip: JSON carries the shortest text that reads back to the same value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from sandbox.market import EXCHANGE_ZONE, SESSION_SECONDS, History
+
+_DAY = 86_400
+_RANGES = {
+    "1d": 1, "5d": 7, "1mo": 31, "3mo": 92, "6mo": 183, "1y": 366, "2y": 731, "5y": 1827,
+    "10y": 3653, "ytd": 366, "max": 60_000,
+}  # fmt: skip
+_PRICES = ("open", "high", "low", "close")
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """Bars as the wire carries them: parallel lists, one entry per bar, NaN spelled None."""
+
+    timestamp: list[int]
+    columns: dict[str, list[Any]]
+
+    @property
+    def quote(self) -> dict[str, list[Any]]:
+        """The `indicators.quote` object: everything but the adjusted close."""
+        return {name: values for name, values in self.columns.items() if name != "adj_close"}
+
+
+class ChartRequestError(ValueError):
+    """The query string is not one Yahoo's chart understands."""
+
+
+def requested_window(query: Mapping[str, str], now: int) -> tuple[int, int]:
+    """[start, end) in Unix seconds asked for by period1/period2 or range. Raises ChartRequestError.
+
+    `range=1d` means the latest bar whatever its age, as Yahoo answers it; see `seen_bars`.
+    """
+    if query.get("interval", "1d") != "1d":
+        raise ChartRequestError(f"interval {query['interval']!r} is not served; only 1d is")
+    if "period1" in query:
+        try:
+            return int(float(query["period1"])), int(float(query.get("period2", now)))
+        except ValueError as error:
+            raise ChartRequestError("period1 and period2 must be Unix seconds") from error
+    span = query.get("range", "1mo")
+    if span not in _RANGES:
+        raise ChartRequestError(f"range {span!r} is unknown; valid: {', '.join(_RANGES)}")
+    return now - _RANGES[span] * _DAY, now + 1
+
+
+def seen_bars(history: History, start: int, end: int, now: int, *, partial: bool) -> Quotes:
+    """The bars opening in [start, end) that exist at `now`.
+
+    A session still under way is left out, or, with `partial`, told as far as it has come and
+    stamped `now`, the way Yahoo stamps it.
+    """
+    opened = int(np.searchsorted(history.opens_at, now, side="right"))
+    unfinished = opened > 0 and now < history.opens_at[opened - 1] + SESSION_SECONDS
+    last = opened - 1 if unfinished else opened
+    first, stop = (int(i) for i in np.searchsorted(history.opens_at, (start, end)))
+    rows = slice(first, min(stop, last))
+    columns = {name: getattr(history, name)[rows].tolist() for name in (*_PRICES, "volume")}
+    columns["adj_close"] = _adjusted_as_of(history, rows, last).tolist()
+    timestamp = history.opens_at[rows].tolist()
+    if partial and unfinished and first <= last < stop:
+        for name, value in _partial_bar(history, last, now).items():
+            columns[name].append(value)
+        timestamp.append(now)
+    return Quotes(timestamp, columns)
+
+
+def _adjusted_as_of(history: History, rows: slice, last: int) -> np.ndarray:
+    """Adjusted closes without what is still ahead: actions after the last seen bar do not count."""
+    adjusted = history.adj_close[rows]
+    last_seen = history.sessions[last - 1].item() if last else None
+    if last_seen is None or all(action.ex_date <= last_seen for action in history.actions):
+        return adjusted
+    return np.asarray(adjusted * (history.close[last - 1] / history.adj_close[last - 1]))
+
+
+def _partial_bar(history: History, row: int, now: int) -> dict[str, Any]:
+    """The bar of a session under way, on a straight line from open to close."""
+    share = (now - history.opens_at[row]) / SESSION_SECONDS
+    open_, high, low, close = (getattr(history, name)[row].item() for name in _PRICES)
+    price = round(open_ + (close - open_) * share, 2)
+    return {
+        "open": open_,
+        "high": max(open_, price, round(open_ + (high - open_) * share, 2)),
+        "low": min(open_, price, round(open_ + (low - open_) * share, 2)),
+        "close": price,
+        "adj_close": price,
+        "volume": int(history.volume[row] * share),
+    }
+
+
+def seen_events(history: History, start: int, end: int, now: int) -> dict[str, dict[str, Any]]:
+    """Yahoo's `events` object: actions whose ex-date opens in [start, end) and by `now`."""
+    events: dict[str, dict[str, Any]] = {"dividends": {}, "splits": {}}
+    for action in history.actions:
+        row = int(np.searchsorted(history.sessions, np.datetime64(action.ex_date)))
+        at = int(history.opens_at[row])
+        if not start <= at < end or at > now:
+            continue
+        if action.kind == "dividend":
+            events["dividends"][str(at)] = {"amount": action.value, "date": at}
+        else:
+            new, old = action.value.as_integer_ratio()
+            events["splits"][str(at)] = {
+                "date": at, "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"
+            }  # fmt: skip
+    return {kind: found for kind, found in events.items() if found}
+
+
+def chart_body(
+    history: History, quotes: Quotes, events: dict[str, dict[str, Any]], now: int, symbol: str
+) -> dict[str, Any]:
+    """The whole answer for one symbol. Without bars it has `meta` and empty indicators alone."""
+    result: dict[str, Any] = {"meta": _meta(history, quotes, now, symbol)}
+    adjusted: dict[str, Any] = {}
+    if quotes.timestamp:
+        result["timestamp"] = quotes.timestamp
+        adjusted = {"adjclose": quotes.columns["adj_close"]}
+    if events:
+        result["events"] = events
+    quote = quotes.quote if quotes.timestamp else {}
+    result["indicators"] = {"quote": [quote], "adjclose": [adjusted]}
+    return {"chart": {"result": [result], "error": None}}
+
+
+def error_body(code: str, description: str) -> dict[str, Any]:
+    """Yahoo's way to say no."""
+    return {"chart": {"result": None, "error": {"code": code, "description": description}}}
+
+
+def _meta(history: History, quotes: Quotes, now: int, symbol: str) -> dict[str, Any]:
+    local = datetime.fromtimestamp(now, UTC).astimezone(EXCHANGE_ZONE)
+    offset = local.utcoffset()
+    zone = {"timezone": local.tzname(), "gmtoffset": int(offset.total_seconds()) if offset else 0}
+    opened = max(int(np.searchsorted(history.opens_at, now, side="right")) - 1, 0)
+    opens = int(history.opens_at[opened])
+    closes = opens + SESSION_SECONDS
+    price = quotes.columns["close"][-1] if quotes.timestamp else history.close[opened].item()
+    periods = {
+        "pre": (opens - 19_800, opens),
+        "regular": (opens, closes),
+        "post": (closes, closes + 14_400),
+    }
+    return {
+        "currency": "USD",
+        "symbol": symbol,
+        "exchangeName": "NYQ",
+        "fullExchangeName": "NYSE",
+        "instrumentType": "EQUITY",
+        "firstTradeDate": int(history.opens_at[0]),
+        "regularMarketTime": min(now, closes),
+        "hasPrePostMarketData": True,
+        **zone,
+        "exchangeTimezoneName": EXCHANGE_ZONE.key,
+        "regularMarketPrice": price,
+        "longName": f"{history.listing.name} (Newsvane sandbox)",
+        "shortName": history.listing.name,
+        "chartPreviousClose": price,
+        "priceHint": 2,
+        "currentTradingPeriod": {
+            name: {**zone, "start": start, "end": end} for name, (start, end) in periods.items()
+        },
+        "dataGranularity": "1d",
+        "range": "",
+        "validRanges": list(_RANGES),
+    }

@@ -1,0 +1,139 @@
+"""A real HTTP server on 127.0.0.1 that answers as Yahoo's chart and the news feeds would."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import pyarrow as pa
+
+from sandbox.answers import Answer, Request, Responder
+from sandbox.faults import FaultPlan
+from sandbox.market import Market
+from sandbox.newswire import NewsSpec
+
+Clock = Callable[[], datetime]
+HOST_HEADER = "X-Sandbox-Host"
+
+
+@dataclass(frozen=True)
+class Served:
+    """One line of the request log."""
+
+    at: datetime
+    request: Request
+    status: int
+    bytes: int
+
+
+class SandboxVendor:
+    """The vendor as a context manager: serving between `with` and its end, on its own threads.
+
+    `news` is a spec (headlines are made on demand) or a ready table in HEADLINES_SCHEMA. `now` is
+    the vendor's clock: nothing later than it exists. With `partial_sessions` a session under way is
+    quoted as far as it has come; without, it is left out until it has ended.
+    """
+
+    def __init__(
+        self,
+        market: Market,
+        news: NewsSpec | pa.Table,
+        *,
+        now: Clock = lambda: datetime.now(UTC),
+        faults: FaultPlan | None = None,
+        partial_sessions: bool = True,
+        port: int = 0,
+    ) -> None:
+        self._responder = Responder(market, news, faults or FaultPlan(), partial_sessions)
+        self._now = now
+        self._port = port
+        self._log: list[Served] = []
+        self._lock = threading.Lock()
+        self._server: ThreadingHTTPServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def base_url(self) -> str:
+        """`http://127.0.0.1:PORT`, without a trailing slash."""
+        if self._server is None:
+            raise RuntimeError(
+                "The sandbox vendor is not running; use it as `with SandboxVendor(...)`."
+            )
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def requests(self) -> tuple[Served, ...]:
+        """What was asked and answered so far, in the order of the answers."""
+        with self._lock:
+            return tuple(self._log)
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", self._port), _Handler)
+        self._server.vendor = self
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None and self._thread is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._thread.join()
+            self._server = None
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to one request at the vendor's present moment; logged."""
+        moment = self._now()
+        answer = self._responder.answer(request, int(moment.timestamp()))
+        with self._lock:
+            self._log.append(Served(moment, request, answer.status, len(answer.body)))
+        return answer
+
+
+class _Server(ThreadingHTTPServer):
+    vendor: SandboxVendor
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: _Server
+
+    def do_GET(self) -> None:
+        split = urlsplit(self.path)
+        host = self.headers.get(HOST_HEADER, "")
+        query = dict(parse_qsl(split.query))
+        request = Request(
+            host, split.path, query, {name.lower(): value for name, value in self.headers.items()}
+        )
+        self._send(self.server.vendor.answer(request))
+
+    do_POST = do_GET  # noqa: N815 - the base class looks handlers up by this name
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """The request log is `SandboxVendor.requests`; nothing goes to stderr."""

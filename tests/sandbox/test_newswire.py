@@ -1,0 +1,117 @@
+"""Headlines: what is planted is there, what is null is null, and nothing depends on the asking."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+
+from sandbox.market import History, Market, bokeh_market, synthetic_market
+from sandbox.newswire import NewsSpec, headlines, phrases, session_tones, ticker_headlines
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    return bokeh_market()
+
+
+def agreement(market: Market, spec: NewsSpec) -> tuple[float, int]:
+    """Share of toned, moved sessions whose tone agrees with the move, and their number."""
+    hits: list[np.ndarray] = []
+    for ticker in market.tickers:
+        history = market.history(ticker)
+        tones, move = session_tones(history, spec), history.close - history.open
+        told = (tones != "neutral") & (move != 0)
+        hits.append(((tones == "up") == (move > 0))[told])
+    joined = np.concatenate(hits)
+    return float(joined.mean()), len(joined)
+
+
+@pytest.mark.parametrize(
+    ("mode", "strength", "expected"),
+    [("null", 1.0, 0.5), ("planted", 0.0, 0.5), ("planted", 0.6, 0.8), ("planted", 1.0, 1.0)],
+)
+def test_planted_strength_is_the_measured_agreement(
+    market: Market, mode: str, strength: float, expected: float
+) -> None:
+    spec = NewsSpec.model_validate({"mode": mode, "strength": strength})
+    share, count = agreement(market, spec)
+    margin = 4 * math.sqrt(expected * (1 - expected) / count)
+    assert count > 10_000
+    assert abs(share - expected) <= margin
+
+
+def test_null_news_does_not_see_the_prices(market: Market) -> None:
+    history = market.history("IBM")
+    mirrored = History(**{**vars(history), "open": history.close, "close": history.open})
+    spec = NewsSpec(mode="null")
+    assert ticker_headlines(history, spec) == ticker_headlines(mirrored, spec)
+    planted = NewsSpec(mode="planted", strength=1)
+    assert ticker_headlines(history, planted) != ticker_headlines(mirrored, planted)
+
+
+def test_tone_words_come_from_the_tones_own_templates(market: Market) -> None:
+    table = ticker_headlines(market.history("IBM"), NewsSpec())
+    titles = " | ".join(table["title"].to_pylist())
+    assert "IBM recall smaller than feared" in titles
+    assert "IBM recall larger than feared" in titles
+
+
+def test_headline_does_not_depend_on_the_range_around_it() -> None:
+    spec = NewsSpec(seed=11, mode="null")
+    long = synthetic_market(2, date(2009, 1, 1), date(2014, 12, 31))
+    short = synthetic_market(2, date(2011, 1, 1), date(2011, 12, 31))
+    of_long = {row["guid"]: row for row in headlines(long, spec).to_pylist()}
+    rows = headlines(short, spec).to_pylist()
+    first = str(short.history("SBAAA").sessions[0])
+    assert len(rows) > 200
+    for row in rows:
+        if first not in row["guid"]:  # the first session of a market knows no gap before it
+            assert of_long[row["guid"]] == row
+
+
+def test_lookahead_news_is_out_three_hours_before_the_open(market: Market) -> None:
+    for ticker in market.tickers:
+        history = market.history(ticker)
+        table = ticker_headlines(history, NewsSpec(seed=5))
+        published = pc.divide(table["published_at"].cast("int64"), 1_000_000).to_numpy()
+        following = np.searchsorted(history.opens_at, published, side="right")
+        told = [f"{ticker}-{day}" for day in history.sessions[following].tolist()]
+        for guid, key in zip(table["guid"].to_pylist(), told, strict=True):
+            assert key in guid, "a headline must fall between the previous open and its own"
+        assert (history.opens_at[following] - published >= 3 * 3600).all()
+        previous = history.opens_at[np.maximum(following - 1, 0)] + 6.5 * 3600
+        assert (published[following > 0] >= previous[following > 0]).all()
+
+
+@pytest.mark.parametrize("coverage", [0.0, 0.3, 0.6, 1.0])
+def test_coverage_is_the_share_of_sessions_with_news(market: Market, coverage: float) -> None:
+    history = market.history("MSFT")
+    table = ticker_headlines(history, NewsSpec(coverage=coverage))
+    told = {guid.rsplit("-", 1)[0] for guid in table["guid"].to_pylist()}
+    assert len(told) / len(history.sessions) == pytest.approx(coverage, abs=0.04)
+
+
+def test_titles_are_short_varied_and_carry_no_label_words(market: Market) -> None:
+    titles = headlines(market, NewsSpec())["title"].to_pylist()
+    assert max(len(title.split()) for title in titles) <= 16
+    assert len(set(titles)) > 0.6 * len(titles)
+    assert all("{" not in title for title in titles)
+
+
+def test_opposite_templates_share_their_words() -> None:
+    """A bag of words must not be enough: both tones draw on the same slots."""
+    lexicon = phrases()
+    assert len(lexicon.templates["up"]) == len(lexicon.templates["down"])
+    up, down = (" ".join(lexicon.templates[tone]) for tone in ("up", "down"))
+    for slot in ("raise", "cut", "gain", "fade", "high_rating", "low_rating", "good_number"):
+        assert f"{{{slot}}}" in up
+        assert f"{{{slot}}}" in down
+
+
+def test_guids_are_unique_across_a_market(market: Market) -> None:
+    guids = headlines(market, NewsSpec())["guid"]
+    assert pc.count_distinct(guids).as_py() == len(guids)
