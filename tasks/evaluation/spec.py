@@ -1,0 +1,50 @@
+"""What an evaluation is asked to do, and the roles that predictors play in it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAJORITY = "majority"
+PREVIOUS_DIRECTION = "previous_direction"
+MOMENTUM = "momentum"
+TFIDF_LOGISTIC = "tfidf_logistic"
+ZERO_SHOT = "zero_shot"
+
+# A trivial baseline knows nothing about what this data set teaches; a claim of skill must beat
+# all of them. The reference learner was fitted to the same text, so matching it is no disgrace.
+TRIVIAL = (MAJORITY, PREVIOUS_DIRECTION, MOMENTUM, ZERO_SHOT)
+REFERENCE = (TFIDF_LOGISTIC,)
+
+
+class EvaluationError(ValueError):
+    """The examples or predictions cannot be evaluated as given; the message says what to fix."""
+
+
+class EvaluationSpec(BaseModel):
+    """How predictions are judged.
+
+    `level` is the coverage of every interval, `resamples` the number of session-clustered
+    bootstrap draws. `clip` bounds probabilities away from 0 and 1 in the cross-entropy.
+    `decided_by` names the paired difference the verdict rests on. `synthetic` declares a market
+    whose news was written by us, where results above the literature are no sign of a leak.
+    `literature_*` are the best published figures on public headline data sets.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=0, ge=0)
+    resamples: int = Field(default=2000, ge=100)
+    level: float = Field(default=0.95, gt=0.5, lt=1.0)
+    clip: float = Field(default=1e-6, gt=0.0, lt=0.01)
+    bins: int = Field(default=10, ge=2, le=100)
+    by_ticker: bool = True
+    candidate: str | None = None
+    decided_by: Literal["accuracy", "cross_entropy"] = "accuracy"
+    synthetic: bool = False
+    collapse_share: float = Field(default=0.02, ge=0.0, lt=0.5)
+    literature_accuracy: float = Field(default=0.59, gt=0.5, lt=1.0)
+    literature_mcc: float = Field(default=0.21, gt=0.0, lt=1.0)
+    claimed_edge: float = Field(default=0.02, gt=0.0, lt=0.5)
+    power: float = Field(default=0.8, gt=0.5, lt=1.0)

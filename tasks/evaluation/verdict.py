@@ -1,0 +1,140 @@
+"""The verdict in words: what the intervals allow one to say, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isnan
+
+from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.paired import Comparison
+from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be claimed for one predictor on the whole split.
+
+    `skill` needs every trivial baseline beaten with an interval that excludes zero, so no
+    correction for their number is due (an intersection-union test: Berger 1982).
+    """
+
+    predictor: str
+    skill: bool
+    words: str
+    alarms: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    better_than: dict[str, bool]
+    n_examples: int
+    n_sessions: int
+
+
+def judge(
+    predictor: str,
+    metrics: Mapping[str, Interval],
+    comparisons: Sequence[Comparison],
+    spec: EvaluationSpec,
+    *,
+    rows: int,
+    sessions: int,
+) -> Verdict:
+    """The verdict on `predictor` from its metrics and its comparisons with each baseline."""
+    better = {item.baseline: item.better(spec.decided_by) for item in comparisons}
+    trivial = [item for item in comparisons if item.baseline in TRIVIAL]
+    skill = bool(trivial) and all(better[item.baseline] for item in trivial)
+    sentences = [
+        f"{predictor}: {_claim(trivial, better, skill=skill)}.",
+        f"Accuracy {_share(metrics['accuracy'])}, cross-entropy "
+        f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {sessions:,} sessions.",
+        *(_against(item) for item in comparisons),
+    ]
+    if not skill:
+        sentences += _power(comparisons, spec)
+    alarms = _alarms(metrics, better, spec)
+    sentences += [f"ALARM: {alarm}" for alarm in alarms]
+    return Verdict(
+        predictor=predictor,
+        skill=skill,
+        words=" ".join(sentences),
+        alarms=alarms,
+        comparisons=tuple(comparisons),
+        better_than=better,
+        n_examples=rows,
+        n_sessions=sessions,
+    )
+
+
+def _claim(trivial: Sequence[Comparison], better: Mapping[str, bool], *, skill: bool) -> str:
+    if not trivial:
+        return "no skill shown (there was no baseline to compare with)"
+    if skill:
+        return "better than every baseline (" + ", ".join(item.baseline for item in trivial) + ")"
+    beaten = [item.baseline for item in trivial if better[item.baseline]]
+    unbeaten = ", ".join(item.baseline for item in trivial if not better[item.baseline])
+    aside = f"; better than {', '.join(beaten)} alone is not skill" if beaten else ""
+    return f"no skill shown (not better than {unbeaten}{aside})"
+
+
+def _against(item: Comparison) -> str:
+    role = "" if item.baseline in TRIVIAL else "reference learner "
+    accuracy = _outcome(item.better("accuracy"), item.worse("accuracy"))
+    entropy = _outcome(item.better("cross_entropy"), item.worse("cross_entropy"))
+    return (
+        f"Against {role}{item.baseline}: {_points(item.accuracy)} points of accuracy ({accuracy}), "
+        f"{_signed(item.cross_entropy)} nats ({entropy})."
+    )
+
+
+def _outcome(better: bool, worse: bool) -> str:
+    return "better" if better else "worse" if worse else "not distinguishable"
+
+
+def _power(comparisons: Sequence[Comparison], spec: EvaluationSpec) -> list[str]:
+    for item in comparisons:
+        if item.baseline == MAJORITY and not isnan(item.rows_needed):
+            return [
+                f"An edge of {100 * spec.claimed_edge:.1f} points over {MAJORITY} would need about "
+                f"{item.rows_needed:,.0f} rows; these rows could show "
+                f"{100 * item.detectable_edge:.1f} points."
+            ]
+    return []
+
+
+def _alarms(
+    metrics: Mapping[str, Interval], better: Mapping[str, bool], spec: EvaluationSpec
+) -> tuple[str, ...]:
+    alarms = []
+    share = metrics["predicted_up_share"].value
+    if share <= spec.collapse_share or share >= 1.0 - spec.collapse_share:
+        alarms.append(
+            f"collapse: {100 * share:.1f}% of the predictions say up, so the predictor "
+            "hardly tells examples apart."
+        )
+    accuracy, mcc = metrics["accuracy"], metrics["mcc"]
+    # In a year that mostly rises, accuracy alone exceeds any published figure without a leak.
+    suspicious = (accuracy.value > spec.literature_accuracy and better.get(MAJORITY, False)) or (
+        mcc.value > spec.literature_mcc and mcc.above_zero
+    )
+    if suspicious and not spec.synthetic:
+        alarms.append(
+            f"leak suspected: accuracy {100 * accuracy.value:.1f}%, MCC {mcc.value:.2f} exceed the "
+            f"best published ({100 * spec.literature_accuracy:.0f}%, {spec.literature_mcc:.2f}). "
+            "Look for the future in the inputs before believing it."
+        )
+    return tuple(alarms)
+
+
+def _share(item: Interval) -> str:
+    return f"{100 * item.value:.1f}% [{100 * item.low:.1f}, {100 * item.high:.1f}]"
+
+
+def _points(item: Interval) -> str:
+    return f"{100 * item.value:+.1f} [{100 * item.low:+.1f}, {100 * item.high:+.1f}]"
+
+
+def _number(item: Interval) -> str:
+    return f"{item.value:.4f} [{item.low:.4f}, {item.high:.4f}]"
+
+
+def _signed(item: Interval) -> str:
+    return f"{item.value:+.4f} [{item.low:+.4f}, {item.high:+.4f}]"
