@@ -1,0 +1,161 @@
+"""From the warehouse to a data set on disk: sessions, examples, gate, split, files, manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+
+from tasks.dataset.clock import SESSIONS_SCHEMA, exchange_sessions
+from tasks.dataset.manifest import DatasetManifest, FileEntry, SplitEntry, card
+from tasks.dataset.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
+from tasks.dataset.spec import DatasetSpec
+from tasks.dataset.split import SPLITS
+from warehouse.dataset_files import (
+    SplitRequest,
+    assign_splits,
+    publish_folder,
+    write_split,
+    write_text,
+)
+from warehouse.examples import ExampleRequest, build_examples, keep_sessions, needed_sessions
+from warehouse.lake import Lake
+
+
+def assemble_dataset(
+    lake: Lake, spec: DatasetSpec, root: Path, *, now: datetime
+) -> DatasetManifest:
+    """Bring the examples of `spec` up to date and write them as `root/DATASET_ID/`.
+
+    `now` (UTC) decides how far ahead sessions are laid out and is noted in `datasets`; no byte
+    of the data set depends on it. The same content and spec give the same id and the same bytes;
+    then nothing is written and the manifest on disk is returned. Raises LookaheadError if a row
+    knows the future, CalendarError for an exchange without a calendar.
+    """
+    refresh_examples(lake, spec, now=now)
+    request = split_request(spec)
+    counts, dropped = assign_splits(lake, request)
+    snapshot_id = lake.snapshot_id()
+
+    def fill(folder: Path) -> str:
+        files = {split: write_split(lake, request, split, folder) for split in SPLITS}
+        content = {split: [entry.sha256 for entry in files[split][:1]] for split in SPLITS}
+        dataset_id = _identity(spec, content)
+        found = {row["split"]: row for row in counts.to_pylist()}
+        splits = {
+            split: SplitEntry(
+                **{key: value for key, value in found.get(split, {}).items() if key != "split"},
+                files=tuple(
+                    FileEntry(name=file.name, sha256=file.sha256, bytes=file.bytes)
+                    for file in files[split]
+                ),
+            )
+            for split in SPLITS
+        }
+        manifest = DatasetManifest(
+            dataset_id=dataset_id,
+            spec_id=spec.spec_id,
+            spec=spec,
+            snapshot_id=snapshot_id,
+            code_version=version("newsvane"),
+            tradable=spec.tradable,
+            splits=splits,
+            dropped={row["reason"]: row["rows"] for row in dropped.to_pylist()},
+        )
+        write_text(folder / "card.md", card(manifest))
+        write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
+        return dataset_id
+
+    dataset_id, _ = publish_folder(root, fill)
+    text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
+    manifest = DatasetManifest.model_validate_json(text)
+    _register(lake, manifest, root / dataset_id, text, now)
+    return manifest
+
+
+def refresh_examples(lake: Lake, spec: DatasetSpec, *, now: datetime) -> int:
+    """Bring sessions and examples of `spec` up to date; returns the number of changed examples.
+
+    Sessions are laid out past `now`, so that the next one is there to be predicted.
+    """
+    request = example_request(spec)
+    beyond = timedelta(days=14 + 2 * spec.label.horizon)
+    calendars = [
+        exchange_sessions(
+            row["exchange"],
+            row["first_date"] - beyond,
+            max(row["last_date"], now.date()) + beyond,
+        )
+        for row in needed_sessions(lake, request).to_pylist()
+    ]
+    keep_sessions(lake, pa.concat_tables([SESSIONS_SCHEMA.empty_table(), *calendars]))
+    return build_examples(lake, request)
+
+
+def example_request(spec: DatasetSpec) -> ExampleRequest:
+    """The spec as the parameters of the example marts."""
+    return ExampleRequest(
+        spec_id=spec.spec_id,
+        tickers=spec.tickers,
+        exchange=spec.clock.exchange,
+        decide_at=spec.clock.at,
+        lead=spec.clock.lead,
+        bar_lag=spec.clock.bar_lag,
+        entry=spec.label.entry,
+        horizon=spec.label.horizon,
+        lower=spec.label.dead_band[0],
+        upper=spec.label.dead_band[1],
+        basis=spec.label.basis,
+        across_split=spec.label.across_split,
+        min_headlines=spec.min_headlines,
+        max_headlines=spec.render.max_headlines,
+        max_title_chars=spec.render.max_title_chars,
+        template=positional(spec.render.template, EXAMPLE_FIELDS),
+        headline_template=positional(spec.render.headline_template, HEADLINE_FIELDS),
+        separator=spec.render.separator,
+        tradable=spec.tradable,
+    )
+
+
+def split_request(spec: DatasetSpec) -> SplitRequest:
+    """The spec as the parameters of the split and export marts."""
+    split = spec.split
+    return SplitRequest(
+        spec_id=spec.spec_id,
+        start=split.start,
+        end=split.end,
+        train_until=split.train_until,
+        validation_until=split.validation_until,
+        train_share=split.fractions[0],
+        validation_share=split.fractions[1],
+        embargo=split.embargo,
+        up=spec.render.answers[0],
+        down=spec.render.answers[1],
+    )
+
+
+def _identity(spec: DatasetSpec, content: dict[str, list[str]]) -> str:
+    text = json.dumps({"spec": spec.digest, "content": content}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _register(
+    lake: Lake, manifest: DatasetManifest, folder: Path, text: str, now: datetime
+) -> None:
+    if lake.read("marts/dataset_last", {"dataset_id": manifest.dataset_id}).num_rows:
+        return
+    row = pa.table(
+        {
+            "dataset_id": [manifest.dataset_id],
+            "spec_id": [manifest.spec_id],
+            "snapshot_id": pa.array([manifest.snapshot_id], pa.int64()),
+            "created_at": pa.array([now], pa.timestamp("us", tz="UTC")),
+            "path": [str(folder)],
+            "manifest": [text],
+        }
+    )
+    lake.transact(lambda tx: tx.append("datasets", row))

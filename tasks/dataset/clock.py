@@ -1,0 +1,87 @@
+"""The decision clock: sessions of an exchange, and the instant at which each one is decided."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+SESSIONS_SCHEMA = pa.schema(
+    [
+        pa.field("exchange", pa.string(), nullable=False),
+        pa.field("session", pa.date32(), nullable=False),
+        pa.field("open_ts", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("close_ts", pa.timestamp("us", tz="UTC"), nullable=False),
+    ]
+)
+
+
+class CalendarError(ValueError):
+    """An exchange or a range of dates for which no sessions can be told."""
+
+
+class ClockSpec(BaseModel):
+    """When session s is decided, and what counts as known then.
+
+    `at="open"`: `lead` before the open of s. `at="previous_close"`: `lead` before the close of
+    the session before s. A headline is known if it was available strictly before the decision;
+    a bar is known if its session closed at least `bar_lag` before it. `exchange` (an ISO 10383
+    code) is used for tickers whose exchange the warehouse does not know.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    at: Literal["open", "previous_close"] = "open"
+    lead: timedelta = timedelta(minutes=5)
+    bar_lag: timedelta = timedelta(minutes=15)
+    exchange: str = Field(default="XNYS", pattern=r"^[A-Z0-9]{4}$")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> ClockSpec:
+        for name in ("lead", "bar_lag"):
+            value = getattr(self, name)
+            if not timedelta(0) <= value <= timedelta(hours=12):
+                raise ValueError(
+                    f"{name} is {value}; expected between 0 and 12 hours, so that a decision "
+                    "stays between the close of one session and that of the next."
+                )
+        return self
+
+
+def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
+    """The sessions of `exchange` from `start` to `end` inclusive, oldest first.
+
+    One row per session: exchange, session (local date), open_ts and close_ts (UTC instants of the
+    regular hours; half days and daylight saving are in them). An empty table if the exchange
+    rests throughout. Raises CalendarError for an unknown exchange, a reversed range, or dates
+    outside the calendar's record. Source: the exchange_calendars package.
+    """
+    if start > end:
+        raise CalendarError(
+            f"Sessions were asked from {start} to {end}; the start must not be after the end."
+        )
+    import exchange_calendars
+
+    try:
+        # Widened so that a range without a session still makes a calendar; `start` is explicit
+        # because the default reaches back only twenty years.
+        calendar = exchange_calendars.get_calendar(
+            exchange, start=start - timedelta(days=31), end=end + timedelta(days=31)
+        )
+    except (exchange_calendars.errors.InvalidCalendarName, ValueError) as error:
+        raise CalendarError(
+            f"No sessions of {exchange!r} from {start} to {end}: {error} "
+            "Use an ISO 10383 code such as XNYS, and dates the calendar records."
+        ) from error
+    schedule = calendar.schedule.loc[str(start) : str(end)]
+    return pa.table(
+        {
+            "exchange": pa.array([exchange] * len(schedule), pa.string()),
+            "session": pa.array(schedule.index.date, pa.date32()),
+            "open_ts": pa.array(schedule["open"], pa.timestamp("us", tz="UTC")),
+            "close_ts": pa.array(schedule["close"], pa.timestamp("us", tz="UTC")),
+        },
+        schema=SESSIONS_SCHEMA,
+    )

@@ -1,0 +1,134 @@
+"""Markets small enough to reason about, put into the warehouse without any vendor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+import pyarrow as pa
+import pytest
+
+from warehouse.lake import Lake
+
+LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC)
+STAMP = pa.timestamp("us", tz="UTC")
+
+
+@dataclass
+class Filler:
+    """Appends bars, splits and news to a lake, as the publishing code would leave them."""
+
+    lake: Lake
+    told: int = field(default=0)
+
+    def bars(
+        self,
+        ticker: str,
+        rows: Iterable[tuple[date, float, float]],
+        *,
+        volume: int = 1000,
+        adjusted: float | None = None,
+        basis: date | None = None,
+        recorded: datetime = LONG_AFTER,
+    ) -> None:
+        """Rows are (session, open, close); the adjusted close is close times `adjusted`."""
+        sessions, opens, closes = zip(*rows, strict=True)
+        count = len(sessions)
+        table = pa.table(
+            {
+                "ticker": [ticker] * count,
+                "session": pa.array(sessions, pa.date32()),
+                "open": pa.array(opens, pa.float64()),
+                "high": pa.array(map(max, opens, closes), pa.float64()),
+                "low": pa.array(map(min, opens, closes), pa.float64()),
+                "close": pa.array(closes, pa.float64()),
+                "volume": pa.array([volume] * count, pa.int64()),
+                "vendor_adj_close": pa.array(
+                    [None if adjusted is None else close * adjusted for close in closes],
+                    pa.float64(),
+                ),
+                "basis_date": pa.array([basis or session for session in sessions], pa.date32()),
+                "source": ["test"] * count,
+                "payload_id": ["none"] * count,
+                "recorded_at": pa.array([recorded] * count, STAMP),
+                "vintage": pa.array([1] * count, pa.int32()),
+            }
+        )
+        self.lake.transact(lambda tx: tx.upsert("bars", table, ("ticker", "session")))
+
+    def split(self, ticker: str, ex_date: date, ratio: float) -> None:
+        """A split of `ratio` new shares for one old."""
+        row = {"ticker": ticker, "ex_date": ex_date, "kind": "split", "value": ratio, "vintage": 1}
+        self._insert(
+            "actions",
+            row | {"source": "test", "payload_id": "none", "basis_date": ex_date},
+            "recorded_at",
+        )
+
+    def listed(self, ticker: str, exchange: str) -> None:
+        """The ticker trades on `exchange`."""
+        row = {"ticker": ticker, "exchange": exchange, "alias": ticker, "kind": "symbol"}
+        self._insert("tickers", row | {"valid_from": date(1990, 1, 1)}, None)
+
+    def news(
+        self,
+        ticker: str,
+        rows: Iterable[tuple[datetime, str]],
+        *,
+        ids: Iterable[str] | None = None,
+        story: str | None = None,
+        availability: str = "asserted",
+        source: str = "wire",
+    ) -> list[str]:
+        """Rows are (available and published at, title); returns the headline ids."""
+        instants, titles = zip(*rows, strict=True)
+        count = len(instants)
+        names = list(ids) if ids else [f"h{self.told + number:06d}" for number in range(count)]
+        self.told += count
+        headlines = pa.table(
+            {
+                "headline_id": names,
+                "story_id": [story or name for name in names],
+                "source": [source] * count,
+                "title": titles,
+                "published_at": pa.array(instants, STAMP),
+                "first_seen_at": pa.array(instants, STAMP),
+                "available_at": pa.array(instants, STAMP),
+                "availability": [availability] * count,
+                "synthetic": [True] * count,
+                "payload_id": ["none"] * count,
+                "revision": pa.array([1] * count, pa.int32()),
+            }
+        )
+        about = pa.table(
+            {"headline_id": names, "ticker": [ticker] * count, "method": ["declared"] * count}
+        )
+        self.lake.transact(
+            lambda tx: (tx.append("headlines", headlines), tx.append("headline_tickers", about))
+        )
+        return names
+
+    def _insert(self, table: str, row: dict[str, object], stamp: str | None) -> None:
+        columns = {name: [value] for name, value in row.items()}
+        if stamp:
+            columns[stamp] = [LONG_AFTER]
+        self.lake.transact(lambda tx: tx.append(table, pa.table(columns)))
+
+
+@pytest.fixture
+def fill(lake: Lake) -> Filler:
+    """Puts rows into an empty warehouse."""
+    return Filler(lake)
+
+
+@pytest.fixture
+def ny() -> Callable[..., datetime]:
+    """An instant in New York's wall time, as UTC."""
+    from zoneinfo import ZoneInfo
+
+    def instant(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+        local = datetime(year, month, day, hour, minute, tzinfo=ZoneInfo("America/New_York"))
+        return local.astimezone(UTC)
+
+    return instant

@@ -1,0 +1,124 @@
+"""Label rules, on prices small enough to divide by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.assembly import refresh_examples
+from tasks.dataset.clock import ClockSpec
+from tasks.dataset.labels import LabelSpec
+from tasks.dataset.spec import DatasetSpec
+from warehouse.lake import Lake
+
+NOW = datetime(2019, 3, 20, tzinfo=UTC)
+AT_OPEN = ClockSpec()
+MON, TUE, WED, THU, FRI = (date(2019, 3, day) for day in (4, 5, 6, 7, 8))
+
+
+def labels(lake: Lake, rule: LabelSpec, clock: ClockSpec = AT_OPEN) -> dict[date, Any]:
+    spec = DatasetSpec(label=rule, clock=clock, min_headlines=0)
+    refresh_examples(lake, spec, now=NOW)
+    rows = lake.sql("select * from examples where spec_id = $id", {"id": spec.spec_id}).to_pylist()
+    return {row["session"]: row for row in rows}
+
+
+def said(rows: dict[date, Any]) -> dict[date, str]:
+    return {day: row["label"] or row["label_reason"] for day, row in sorted(rows.items())}
+
+
+def test_open_to_close_and_previous_close_are_different_questions(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 100), (TUE, 110, 105), (WED, 105, 110)])
+    opened = labels(lake, LabelSpec())
+    assert said(opened) == {MON: "unchanged", TUE: "down", WED: "up", THU: "pending"}
+    assert opened[TUE]["label_return"] == pytest.approx(105 / 110 - 1, abs=1e-10)
+    closed = labels(lake, LabelSpec(entry="previous_close"))
+    assert said(closed) == {MON: "missing_bar", TUE: "up", WED: "up", THU: "pending"}
+    assert closed[TUE]["label_return"] == pytest.approx(0.05, abs=1e-10)
+
+
+def test_untradable_rule_starts_before_the_decision_and_says_so(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 100), (TUE, 110, 105)])
+    rule = LabelSpec(entry="previous_close")
+    row = labels(lake, rule)[TUE]
+    assert row["label_start_ts"] < row["decision_ts"] < row["label_end_ts"]
+    assert not DatasetSpec(label=rule).tradable
+    early = ClockSpec(at="previous_close")
+    row = labels(lake, rule, early)[TUE]
+    assert row["decision_ts"] < row["label_start_ts"] < row["label_end_ts"]
+    assert DatasetSpec(label=rule, clock=early).tradable
+
+
+def test_dead_band_bounds_fall_on_the_documented_side(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 1000, 995), (TUE, 1000, 1005.5), (WED, 1000, 1005.6), (THU, 1000, 996)])
+    rows = labels(lake, LabelSpec(dead_band=(-0.005, 0.0055)))
+    assert said(rows) == {
+        MON: "down", TUE: "dead_band", WED: "up", THU: "dead_band", FRI: "pending"
+    }  # fmt: skip
+
+
+def test_horizon_spans_sessions_and_waits_for_the_last(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 90), (TUE, 90, 95), (WED, 95, 120), (THU, 120, 100)])
+    rows = labels(lake, LabelSpec(horizon=3))
+    assert said(rows) == {MON: "up", TUE: "up", WED: "pending", THU: "pending", FRI: "pending"}
+    assert rows[MON]["label_return"] == pytest.approx(0.2)
+    assert rows[MON]["label_end_ts"] == datetime(2019, 3, 6, 21, tzinfo=UTC)
+
+
+def test_missing_halted_and_unfinished_sessions_get_no_label(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 101), (FRI, 100, 101)])
+    fill.bars("AAA", [(WED, 100, 101)], volume=0)
+    fill.bars("AAA", [(THU, 100, 101)], recorded=datetime(2019, 3, 7, 18, tzinfo=UTC))
+    rows = said(labels(lake, LabelSpec()))
+    assert [rows[day] for day in (MON, TUE, WED, THU, FRI)] == [
+        "up", "missing_bar", "halted", "unfinished", "up"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("basis", [None, date(2019, 3, 20)], ids=["unadjusted", "restated"])
+def test_recorded_split_is_carried_over_on_either_share_basis(lake, fill, basis) -> None:
+    scale = 1.0 if basis is None else 0.5
+    fill.bars("AAA", [(MON, 100 * scale, 100 * scale)], basis=basis)
+    fill.bars("AAA", [(TUE, 50, 51)], basis=basis)
+    fill.split("AAA", TUE, 2.0)
+    rows = labels(lake, LabelSpec(entry="previous_close"))
+    assert rows[TUE]["label_return"] == pytest.approx(0.02)
+    dropped = labels(lake, LabelSpec(entry="previous_close", across_split="drop"))
+    assert dropped[TUE]["label_reason"] == "split_in_window"
+
+
+def test_unexplained_split_gets_no_label(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 100), (TUE, 50, 51), (WED, 51, 52)])
+    rows = labels(lake, LabelSpec(entry="previous_close"))
+    assert said(rows) == {MON: "missing_bar", TUE: "unexplained_split", WED: "up", THU: "pending"}
+    assert labels(lake, LabelSpec())[TUE]["label"] == "up"
+
+
+def test_vendor_adjusted_rule_takes_the_adjusted_close_at_both_ends(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 100)], adjusted=0.9)
+    fill.bars("AAA", [(TUE, 100, 95)], adjusted=1.0)
+    rule = LabelSpec(entry="previous_close", basis="vendor_adjusted")
+    assert labels(lake, rule)[TUE]["label_return"] == pytest.approx(95 / 90 - 1, abs=1e-10)
+
+
+def test_previous_return_is_the_last_window_finished_before_the_decision(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 110), (TUE, 100, 80), (WED, 100, 150), (THU, 100, 101)])
+    rows = labels(lake, LabelSpec())
+    assert [rows[day]["previous_return"] for day in (MON, TUE, WED, THU, FRI)] == [
+        None, 0.1, -0.2, 0.5, 0.01
+    ]  # fmt: skip
+    at_close = labels(lake, LabelSpec(), ClockSpec(at="previous_close"))
+    assert [at_close[day]["previous_return"] for day in (WED, THU)] == [0.1, -0.2]
+    two = labels(lake, LabelSpec(horizon=2))
+    assert two[THU]["previous_return"] == two[TUE]["label_return"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"horizon": 0}, {"dead_band": (0.01, 0.02)}, {"dead_band": (-2, 0)}, {"exit": "open"}]
+)
+def test_impossible_rule_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        LabelSpec(**wrong)

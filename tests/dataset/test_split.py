@@ -1,0 +1,86 @@
+"""Chronological splits: nothing of a later split may be learnt from an earlier one."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.assembly import assemble_dataset
+from tasks.dataset.clock import exchange_sessions
+from tasks.dataset.labels import LabelSpec
+from tasks.dataset.spec import DatasetSpec
+from tasks.dataset.split import SplitSpec
+from warehouse.dataset_files import load_split
+
+NOW = datetime(2020, 1, 2, tzinfo=UTC)
+DAYS = exchange_sessions("XNYS", date(2019, 3, 1), date(2019, 3, 28))["session"].to_pylist()
+
+
+def build(lake, fill, root: Path, **spec: Any) -> tuple[Any, dict[str, list[date]]]:
+    for ticker in ("AAA", "BBB"):
+        fill.bars(ticker, [(day, 100.0, 101.0 + n) for n, day in enumerate(DAYS)])
+    manifest = assemble_dataset(lake, DatasetSpec(min_headlines=0, **spec), root, now=NOW)
+    rows = {
+        name: load_split(root / manifest.dataset_id / f"{name}.parquet")
+        for name in ("train", "validation", "test")
+    }
+    return manifest, rows
+
+
+def days(rows: Any, name: str) -> list[date]:
+    return sorted(set(rows[name]["session"].to_pylist()))
+
+
+def test_sessions_are_cut_by_date_and_stay_whole(lake, fill, tmp_path) -> None:
+    cut = SplitSpec(start=DAYS[2], train_until=DAYS[9], validation_until=DAYS[14], end=DAYS[17])
+    manifest, rows = build(lake, fill, tmp_path, split=cut)
+    assert days(rows, "train") == DAYS[2:10]
+    assert days(rows, "validation") == DAYS[10:15]
+    assert days(rows, "test") == DAYS[15:18]
+    assert [rows[name].num_rows for name in rows] == [16, 10, 6]
+    assert manifest.dropped["outside_window"] == 10  # four labelled days and the pending one
+
+
+def test_label_windows_never_reach_across_a_cut(lake, fill, tmp_path) -> None:
+    cut = SplitSpec(train_until=DAYS[9], validation_until=DAYS[14])
+    manifest, rows = build(lake, fill, tmp_path, split=cut, label=LabelSpec(horizon=3))
+    assert days(rows, "train") == DAYS[:8]
+    assert days(rows, "validation") == DAYS[10:13]
+    assert manifest.dropped["purged"] == 8
+    for earlier, later in (("train", "validation"), ("validation", "test")):
+        last_end = max(rows[earlier]["label_end_ts"].to_pylist())
+        assert last_end < min(rows[later]["decision_ts"].to_pylist())
+
+
+def test_embargo_counts_back_from_the_purge(lake, fill, tmp_path) -> None:
+    cut = SplitSpec(train_until=DAYS[9], validation_until=DAYS[14], embargo=2)
+    manifest, rows = build(lake, fill, tmp_path, split=cut, label=LabelSpec(horizon=2))
+    assert days(rows, "train") == DAYS[:7]
+    assert days(rows, "validation") == DAYS[10:12]
+    assert (manifest.dropped["purged"], manifest.dropped["embargoed"]) == (4, 8)
+
+
+def test_fractions_count_sessions(lake, fill, tmp_path) -> None:
+    _, rows = build(lake, fill, tmp_path, split=SplitSpec(fractions=(0.5, 0.25, 0.25)))
+    assert [len(days(rows, name)) for name in rows] == [10, 5, 5]
+    assert days(rows, "train")[-1] < days(rows, "validation")[0]
+    assert days(rows, "validation")[-1] < days(rows, "test")[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"train_until": DAYS[1]},
+        {"train_until": DAYS[5], "validation_until": DAYS[4]},
+        {"start": DAYS[5], "end": DAYS[4]},
+        {"fractions": (0.5, 0.5, 0.5)},
+        {"embargo": -1},
+    ],
+)
+def test_impossible_split_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SplitSpec(**wrong)

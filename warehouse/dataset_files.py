@@ -1,0 +1,164 @@
+"""Data sets as files: written aside, made durable, and moved into place whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.json
+import pyarrow.parquet
+
+from warehouse.lake import Lake
+
+FORMATS = ("jsonl", "parquet")
+
+
+class DatasetFilesError(RuntimeError):
+    """A data set's files could not be written or read; the message says what to do next."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRequest:
+    """Parameters of the split and export marts. Dates are inclusive sessions."""
+
+    spec_id: str
+    start: date | None
+    end: date | None
+    train_until: date | None
+    validation_until: date | None
+    train_share: float
+    validation_share: float
+    embargo: int
+    up: str
+    down: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenFile:
+    """A file of a data set: its name in the folder, sha256 in hex, and size in bytes."""
+
+    name: str
+    sha256: str
+    bytes: int
+
+
+def assign_splits(lake: Lake, request: SplitRequest) -> tuple[pa.Table, pa.Table]:
+    """Sort the examples of a spec into splits; keeps the result for `write_split`.
+
+    Returns one row per split (rows, up, down, sessions, tickers, first_session, last_session)
+    and one row per reason for which examples are in no split (reason, rows).
+    """
+    parameters = _parameters(request)
+    lake.read("marts/split_rows", parameters)
+    counts = lake.read("marts/split_counts", parameters)
+    return counts, lake.read("marts/split_dropped", parameters)
+
+
+def write_split(
+    lake: Lake, request: SplitRequest, split: str, folder: Path
+) -> tuple[WrittenFile, ...]:
+    """Write `split` into `folder` as JSON lines and Parquet, ordered by session and ticker."""
+    written = []
+    for form in FORMATS:
+        path = folder / f"{split}.{form}"
+        target = {**_parameters(request), "split": split, "path": str(path)}
+        lake.read(f"marts/dataset_{form}", target)
+        written.append(describe_file(path))
+    return tuple(written)
+
+
+def describe_file(path: Path) -> WrittenFile:
+    """Make the file durable and tell its name, hash and size."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return WrittenFile(path.name, digest, path.stat().st_size)
+
+
+def publish_folder(root: Path, fill: Callable[[Path], str]) -> tuple[str, bool]:
+    """Let `fill` write a folder aside and name it, then move it to `root/NAME` in one step.
+
+    Returns the name and whether it is new. A folder of that name that is complete already (it
+    has a manifest.json) is left as it is, and what was written aside is dropped.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
+    try:
+        name = fill(aside)
+        target = root / name
+        if (target / "manifest.json").is_file():
+            return name, False
+        if target.exists():
+            shutil.rmtree(target)
+        aside.chmod(0o755)
+        _sync_folder(aside)
+        aside.rename(target)
+        _sync_folder(root)
+        return name, True
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small text file durably."""
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def load_split(path: Path) -> pa.Table:
+    """The examples of one split, from its `.jsonl` or `.parquet` file, in stored order.
+
+    Columns: input, output, example_id, ticker, session (date), decision_ts, label_start_ts,
+    label_end_ts (UTC), label_return, headline_ids. Raises DatasetFilesError if absent.
+    """
+    if not path.is_file():
+        raise DatasetFilesError(
+            f"No split at {path}; expected a train, validation or test file of a built data set. "
+            "Build it with `newsvane dataset build`, or list the folder to see what is there."
+        )
+    if path.suffix == ".parquet":
+        return pa.parquet.read_table(path)
+    if path.stat().st_size == 0:
+        return LINES_SCHEMA.empty_table()
+    lines = pa.json.read_json(path)
+    flat = pa.table({"input": lines["input"], "output": lines["output"]})
+    for field in lines.schema.field("meta").type:
+        flat = flat.append_column(field.name, pa.compute.struct_field(lines["meta"], field.name))
+    return flat.cast(LINES_SCHEMA)
+
+
+LINES_SCHEMA = pa.schema(
+    [
+        ("input", pa.string()),
+        ("output", pa.string()),
+        ("example_id", pa.string()),
+        ("ticker", pa.string()),
+        ("session", pa.date32()),
+        ("decision_ts", pa.timestamp("us", tz="UTC")),
+        ("label_start_ts", pa.timestamp("us", tz="UTC")),
+        ("label_end_ts", pa.timestamp("us", tz="UTC")),
+        ("label_return", pa.float64()),
+        ("headline_ids", pa.list_(pa.string())),
+    ]
+)
+
+
+def _parameters(request: SplitRequest) -> Mapping[str, object]:
+    return {name: getattr(request, name) for name in SplitRequest.__slots__}
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

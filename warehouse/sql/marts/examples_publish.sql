@@ -1,0 +1,10 @@
+-- grain: one row per changed example (the old one goes, the fresh one comes)
+DELETE FROM examples
+WHERE spec_id = $spec_id
+    AND (ticker, session) IN (SELECT (ticker, session) FROM example_changes);
+
+INSERT INTO examples BY NAME
+SELECT fresh.*
+FROM fresh_examples AS fresh
+JOIN example_changes AS changed USING (ticker, session)
+ORDER BY fresh.session, fresh.ticker;

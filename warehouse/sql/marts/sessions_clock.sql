@@ -1,0 +1,52 @@
+-- grain: one row per exchange and session
+-- The calendar's part of every example: when it is decided, what is known, what the label spans.
+CREATE OR REPLACE TEMP TABLE clock AS
+WITH numbered AS (
+    SELECT
+        exchange,
+        session,
+        open_ts,
+        close_ts,
+        row_number() OVER by_session                 AS position,
+        lag(close_ts) OVER by_session                AS previous_close_ts,
+        lead(close_ts, $horizon - 1) OVER by_session AS label_end_ts
+    FROM sessions
+    WINDOW by_session AS (PARTITION BY exchange ORDER BY session)
+), decided AS (
+    SELECT
+        *,
+        CASE WHEN $decide_at = 'open' THEN open_ts ELSE previous_close_ts END
+            - $lead::INTERVAL                                                   AS decision_ts,
+        CASE WHEN $entry = 'open' THEN open_ts ELSE previous_close_ts END       AS label_start_ts
+    FROM numbered
+)
+SELECT
+    d.exchange,
+    d.session,
+    d.position,
+    d.close_ts,
+    d.decision_ts,
+    lag(d.decision_ts) OVER (PARTITION BY d.exchange ORDER BY d.session) AS previous_decision_ts,
+    d.label_start_ts,
+    d.label_end_ts,
+    d.position + $horizon - 1                                            AS end_position,
+    known.position                                                       AS known_position,
+    known.close_ts + $bar_lag::INTERVAL                                  AS known_available_at
+FROM decided AS d
+ASOF LEFT JOIN numbered AS known
+    ON d.exchange = known.exchange AND d.decision_ts > known.close_ts + $bar_lag::INTERVAL
+WHERE d.decision_ts IS NOT NULL AND d.label_start_ts IS NOT NULL;
+
+-- The exchange of every ticker asked for.
+CREATE OR REPLACE TEMP TABLE listings AS
+WITH named AS (
+    SELECT DISTINCT ticker FROM bars
+    UNION
+    SELECT DISTINCT ticker FROM headline_tickers
+), listed AS (
+    SELECT ticker, arg_max(exchange, valid_from) AS exchange FROM tickers GROUP BY ticker
+)
+SELECT n.ticker, coalesce(l.exchange, $exchange) AS exchange
+FROM named AS n
+LEFT JOIN listed AS l USING (ticker)
+WHERE $tickers IS NULL OR list_contains($tickers, n.ticker);

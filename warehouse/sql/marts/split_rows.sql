@@ -1,0 +1,70 @@
+-- grain: one row per example of the spec
+-- fate: train | validation | test, or why the example is in none of them.
+CREATE OR REPLACE TEMP TABLE split_rows AS
+WITH bounded AS (
+    SELECT
+        ticker,
+        session,
+        decision_ts,
+        label_end_ts,
+        CASE
+            WHEN session < coalesce($start, session) OR session > coalesce($end, session)
+                THEN 'outside_window'
+            WHEN label IS NULL THEN label_reason
+        END AS reason
+    FROM examples
+    WHERE spec_id = $spec_id
+), days AS (
+    SELECT
+        session,
+        row_number() OVER (ORDER BY session)                 AS day,
+        row_number() OVER (ORDER BY session) / count(*) OVER () AS share
+    FROM (SELECT DISTINCT session FROM bounded WHERE reason IS NULL)
+), cut AS (
+    SELECT
+        session,
+        day,
+        CASE
+            WHEN session <= $train_until THEN 1
+            WHEN session <= $validation_until THEN 2
+            WHEN $train_until IS NOT NULL THEN 3
+            -- The small allowance keeps 0.7 * 10 sessions from being 6 in binary.
+            WHEN share <= $train_share + 1e-9 THEN 1
+            WHEN share <= $train_share + $validation_share + 1e-9 THEN 2
+            ELSE 3
+        END AS part
+    FROM days
+), following AS (
+    SELECT part, min(next_decision_ts) AS next_decision_ts, min(next_day) AS next_day
+    FROM (
+        SELECT earlier.part, b.decision_ts AS next_decision_ts, later.day AS next_day
+        FROM (SELECT DISTINCT part FROM cut) AS earlier
+        JOIN cut AS later ON later.part > earlier.part
+        JOIN bounded AS b ON b.session = later.session AND b.reason IS NULL
+    )
+    GROUP BY part
+), overlapping AS (
+    SELECT b.ticker, b.session, c.part, c.day, b.label_end_ts > f.next_decision_ts AS purged
+    FROM bounded AS b
+    JOIN cut AS c USING (session)
+    LEFT JOIN following AS f USING (part)
+    WHERE b.reason IS NULL
+), quiet AS (
+    -- The embargo counts back from the first session that the purge touches, or from the cut.
+    SELECT f.part, least(f.next_day, min(o.day) FILTER (o.purged)) - $embargo AS from_day
+    FROM following AS f
+    LEFT JOIN overlapping AS o USING (part)
+    GROUP BY f.part, f.next_day
+)
+SELECT
+    b.ticker,
+    b.session,
+    CASE
+        WHEN b.reason IS NOT NULL THEN b.reason
+        WHEN o.purged THEN 'purged'
+        WHEN o.day >= q.from_day THEN 'embargoed'
+        ELSE ['train', 'validation', 'test'][o.part]
+    END AS fate
+FROM bounded AS b
+LEFT JOIN overlapping AS o USING (ticker, session)
+LEFT JOIN quiet AS q USING (part);
