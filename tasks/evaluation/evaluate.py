@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from tasks.evaluation.bootstrap import Interval
 from tasks.evaluation.metrics import Bools, Floats, bin_of
+from tasks.evaluation.multiplicity import benjamini_hochberg, holm
 from tasks.evaluation.paired import Comparison
 from tasks.evaluation.slices import Slice, comparisons, measured, row_sets
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, ZERO_SHOT, EvaluationError, EvaluationSpec
@@ -38,7 +39,8 @@ class Evaluation:
 
     `rows`: one row per slice, predictor and metric (schema `ROWS`); a comparison with baseline b
     is the metric `accuracy_vs_b`, `cross_entropy_vs_b`, `mcnemar_p_vs_b`, `rows_needed_vs_b` or
-    `detectable_edge_vs_b`. `reliability`: one row per predictor and non-empty probability bin.
+    `detectable_edge_vs_b`; in ticker slices also `mcnemar_p_holm_vs_b` and `mcnemar_p_bh_vs_b`,
+    adjusted over all tickers. `reliability`: one row per predictor and non-empty probability bin.
     `verdicts`: the candidate's first, then the other predictors that were fitted.
     """
 
@@ -78,6 +80,7 @@ def evaluate(
     records: list[dict[str, Any]] = []
     for part in slices:
         records += _records(part, spec)
+    records += _adjusted(records)
     return Evaluation(
         rows=pa.Table.from_pylist(records, schema=ROWS),
         reliability=reliability(label, p_up, spec.bins),
@@ -190,6 +193,29 @@ def _records(part: Slice, spec: EvaluationSpec) -> list[dict[str, Any]]:
             for metric, interval in found.items()
         ]
     return records
+
+
+def _adjusted(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each predictor's McNemar p-values over all tickers, corrected for their number.
+
+    Within one ticker a session is one row, so rows are as independent as McNemar's test wants.
+    """
+    tests = [
+        record
+        for record in records
+        if record["slice"].startswith("ticker=") and record["metric"].startswith("mcnemar_p_vs_")
+    ]
+    found = []
+    for key in dict.fromkeys((test["predictor"], test["metric"]) for test in tests):
+        family = [test for test in tests if (test["predictor"], test["metric"]) == key]
+        p_values = [test["value"] for test in family]
+        for name, adjust in (("holm", holm), ("bh", benjamini_hochberg)):
+            metric = key[1].replace("mcnemar_p", f"mcnemar_p_{name}")
+            found += [
+                {**test, "metric": metric, "value": float(value)}
+                for test, value in zip(family, adjust(p_values), strict=True)
+            ]
+    return found
 
 
 def _as_metrics(item: Comparison) -> dict[str, Interval]:

@@ -32,16 +32,37 @@ class Slice:
 
 
 def row_sets(frame: pa.Table, spec: EvaluationSpec) -> dict[str, Ints]:
-    """Row numbers by slice name, 'all' first."""
+    """Row numbers by slice name, 'all' first.
+
+    Always by availability; by ticker and period as the spec says; and by the optional columns
+    `fold` (walk-forward) and `base_cutoff` (before or after the base model's training data end).
+    """
+    keys = {"": frame["availability"].to_numpy()}
+    if spec.by_ticker:
+        keys["ticker="] = frame["ticker"].to_numpy()
+    if spec.period is not None:
+        keys["period="] = _periods(frame["session"].to_numpy(), spec.period)
+    for column in ("fold", "base_cutoff"):
+        if column in frame.column_names:
+            keys[f"{column}="] = frame[column].to_numpy()
     sets: dict[str, Ints] = {"all": np.arange(frame.num_rows)}
-    columns = {"availability": "", **({"ticker": "ticker="} if spec.by_ticker else {})}
-    for column, prefix in columns.items():
-        keys, codes = np.unique(frame[column].to_numpy(), return_inverse=True)
+    for prefix, values in keys.items():
+        names, codes = np.unique(values, return_inverse=True)
         order = np.argsort(codes, kind="stable")
         ends = np.cumsum(np.bincount(codes))
-        for key, rows in zip(keys, np.split(order, ends[:-1]), strict=True):
-            sets[f"{prefix}{key}"] = rows
+        for name, rows in zip(names, np.split(order, ends[:-1]), strict=True):
+            sets[f"{prefix}{name}"] = rows
     return sets
+
+
+def _periods(sessions: Any, period: str) -> Any:
+    """`2015`, `2015Q4` or `2015-12` for each session date."""
+    if period == "quarter":
+        months = sessions.astype("datetime64[M]").astype(np.int64)
+        text = sessions.astype("datetime64[Y]").astype(str)
+        return np.char.add(text, np.array(["Q1", "Q2", "Q3", "Q4"])[months % 12 // 3])
+    unit = {"year": "datetime64[Y]", "month": "datetime64[M]"}[period]
+    return sessions.astype(unit).astype(str)
 
 
 def measured(
@@ -96,3 +117,16 @@ def compared(part: Slice, predictor: str, baseline: str, spec: EvaluationSpec) -
         rows_needed=rows_needed(spec.claimed_edge, error, len(correct), spec.level, spec.power),
         detectable_edge=detectable_edge(error, spec.level, spec.power),
     )
+
+
+def compare(
+    frame: pa.Table, first: Any, second: Any, spec: EvaluationSpec, *, named: str
+) -> Comparison:
+    """`first` minus `second` (called `named`): two arrays of P(up) on the same labelled examples.
+
+    For any pair: challenger and champion, masked and plain, calibrated and raw.
+    """
+    label = np.asarray(frame["label_up"].to_numpy(), dtype=bool)
+    pair = {"first": np.asarray(first, np.float64), named: np.asarray(second, np.float64)}
+    part = measured("all", label, pair, frame["session"].to_numpy(), spec)
+    return compared(part, "first", named, spec)

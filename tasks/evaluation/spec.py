@@ -40,6 +40,7 @@ class EvaluationSpec(BaseModel):
     clip: float = Field(default=1e-6, gt=0.0, lt=0.01)
     bins: int = Field(default=10, ge=2, le=100)
     by_ticker: bool = True
+    period: Literal["month", "quarter", "year"] | None = "quarter"
     candidate: str | None = None
     decided_by: Literal["accuracy", "cross_entropy"] = "accuracy"
     synthetic: bool = False
