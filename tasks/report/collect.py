@@ -1,0 +1,117 @@
+"""Everything a report shows, read from the warehouse in one pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.dataset.manifest import DatasetManifest
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.verdict import Verdict
+from tasks.report.verdicts import read_verdicts
+from warehouse.lake import Lake
+
+SHOWN_EXAMPLES = 6
+TEST = "test"
+
+
+class ReportError(ValueError):
+    """The report was asked about something the warehouse does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRecord:
+    """A data set's row: its identity and its manifest, parsed. `created_at` is UTC."""
+
+    dataset_id: str
+    spec_id: str
+    snapshot_id: int
+    created_at: datetime
+    path: str
+    manifest: DatasetManifest
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """One report's content. Every table has the grain its `report_*.sql` states.
+
+    `dataset` is None before the first data set is built; then everything that belongs to one is
+    empty. `evaluations` holds the test split. `synthetic` says that at least one headline source
+    is generated.
+    """
+
+    dataset: DatasetRecord | None
+    sources: pa.Table
+    tickers: pa.Table
+    months: pa.Table
+    quarantine: pa.Table
+    failures: pa.Table
+    checks: pa.Table
+    labels: pa.Table
+    examples: pa.Table
+    models: pa.Table
+    evaluations: pa.Table
+    reliability: pa.Table
+    verdicts: tuple[Verdict, ...]
+    synthetic: bool
+
+
+def collect(
+    lake: Lake, *, dataset_id: str | None = None, spec: EvaluationSpec | None = None
+) -> ReportData:
+    """Read what a report shows about `dataset_id` (default: the newest data set).
+
+    `spec` is the evaluation's, for the verdict's wording. Raises ReportError for an unknown
+    data set.
+    """
+    dataset = _dataset(lake, dataset_id)
+    sources = lake.read("marts/report_sources")
+    synthetic = bool(pc.any(sources["synthetic"]).as_py())
+    about = {
+        "dataset_id": dataset.dataset_id if dataset else "",
+        "spec_id": dataset.spec_id if dataset else "",
+        "rows": SHOWN_EXAMPLES,
+    }
+    read = {
+        name: lake.read(f"marts/report_{name}", about)
+        for name in (
+            "tickers",
+            "months",
+            "quarantine",
+            "failures",
+            "checks",
+            "labels",
+            "examples",
+            "models",
+            "evaluations",
+            "reliability",
+        )
+    }
+    read["evaluations"] = read["evaluations"].filter(pc.field("split") == TEST)
+    spec = spec or EvaluationSpec(synthetic=synthetic)
+    return ReportData(
+        dataset=dataset,
+        sources=sources,
+        synthetic=synthetic,
+        verdicts=read_verdicts(read["evaluations"], spec),
+        **read,
+    )
+
+
+def _dataset(lake: Lake, dataset_id: str | None) -> DatasetRecord | None:
+    rows = lake.read("marts/report_datasets").to_pylist()
+    if dataset_id is not None:
+        known = [row["dataset_id"] for row in rows]
+        rows = [row for row in rows if row["dataset_id"] == dataset_id]
+        if not rows:
+            raise ReportError(
+                f"There is no data set {dataset_id!r} to report on; the warehouse holds "
+                f"{', '.join(known[:5]) or 'none'}. Build one with `newsvane dataset build`."
+            )
+    if not rows:
+        return None
+    manifest = DatasetManifest.model_validate_json(rows[0]["manifest"])
+    return DatasetRecord(**{**rows[0], "manifest": manifest})

@@ -1,0 +1,175 @@
+"""The report shows what the warehouse holds, escapes hostile text, and asks for nothing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from tasks.report.collect import ReportError, collect
+from tasks.report.page import write_report
+from warehouse.evaluations import store_evaluation
+from warehouse.lake import Lake
+
+VOID = {"meta", "link", "img", "br", "hr", "input"}
+
+
+class Outline(HTMLParser):
+    """Tags, ids, headings, captions and text of a page; remembers tags closed out of order."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.text = ""
+        self.misnested: list[str] = []
+        self._open: list[str] = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        values = dict(attrs)
+        self.ids += [values["id"] or ""] if "id" in values else []
+        for name in ("aria-labelledby", "aria-describedby"):
+            self.references += (values.get(name) or "").split()
+        if (values.get("href") or "").startswith("#"):
+            self.references.append((values["href"] or "")[1:])
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self._open or self._open.pop() != tag:
+            self.misnested.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += f" {data}"
+
+
+@pytest.fixture(scope="module")
+def page(house: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(collect(house.lake), tmp_path_factory.mktemp("report") / "report.html")
+
+
+def test_same_content_gives_the_same_bytes(house: Any, page: Path, tmp_path: Path) -> None:
+    again = write_report(collect(house.lake), tmp_path / "again.html")
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_hostile_headlines_are_shown_as_text(page: Path) -> None:
+    outline = Outline(page)
+    assert "script" not in outline.tags
+    assert "img" not in outline.tags
+    assert "</pre><script>document.title='owned'</script>" in outline.text
+    assert "{{ 7 * 7 }}" in outline.text
+    assert outline.misnested == []
+
+
+def test_nothing_is_asked_for_from_outside(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    addresses = set(re.findall(r"https?://[^\"'\s<)]+", text))
+    assert addresses == {"http://www.w3.org/2000/svg"}, "a namespace, never fetched"
+    assert not re.search(r"@import|url\((?!#)|src=\"|srcset", text)
+    assert "default-src 'none'" in text
+
+
+def test_every_reference_has_its_target_and_ids_are_unique(page: Path) -> None:
+    outline = Outline(page)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert outline.references
+    assert set(outline.references) <= set(outline.ids)
+
+
+def test_plots_and_tables_say_in_words_what_they_show(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    drawings = re.findall(
+        r'<svg [^>]*role="img"[^>]*><title[^>]*>([^<]+)</title><desc[^>]*>([^<]+)', text
+    )
+    assert len(drawings) == text.count("<svg ") == 10
+    assert all(title and description for title, description in drawings)
+    assert text.count("<table>") == text.count("<caption>")
+    assert "<h1" in text
+    assert re.findall(r"<h([1-6])", text)[0] == "1"
+
+
+def test_counts_balance_reasons_and_identity_are_the_warehouses(house: Any, page: Path) -> None:
+    text = re.sub(r"\s+", " ", Outline(page).text)
+    train = house.manifest.splits["train"]
+    assert f"train {train.rows:,} {train.up:,} {train.down:,}" in text
+    assert house.manifest.dataset_id in text
+    assert "undated sandbox-wire headline 2" in text
+    assert "The headlines are synthetic." in text
+    assert "0.731 nats before to 0.654 after" in text
+    for split in house.manifest.splits.values():
+        assert all(file.sha256 in text for file in split.files)
+
+
+def test_the_verdict_is_the_evaluations_and_flips_with_it(house: Any, tmp_path: Path) -> None:
+    data = collect(house.lake)
+    accuracy = house.lake.sql(
+        "SELECT value FROM evaluations WHERE slice = 'all' AND predictor = 'fine_tuned' "
+        "AND metric = 'accuracy'"
+    )["value"][0].as_py()
+    skilled = Outline(write_report(data, tmp_path / "skilled.html")).text
+    assert "Better than every baseline" in skilled
+    assert f"fine-tuned model called {100 * accuracy:.1f}%" in skilled
+    assert data.verdicts[0].words in skilled
+
+    beaten = replace(
+        data.verdicts[0],
+        skill=False,
+        better_than=dict.fromkeys(data.verdicts[0].better_than, False),
+        alarms=("collapse: 99.9% of the predictions say up",),
+    )
+    unskilled = Outline(write_report(replace(data, verdicts=(beaten,)), tmp_path / "no.html")).text
+    assert "No skill shown" in unskilled
+    assert "not shown to be better than: majority class, previous direction" in unskilled
+    assert "Alarm.  collapse: 99.9%" in unskilled
+
+
+def test_empty_warehouse_still_gives_a_page(lake: Lake, tmp_path: Path) -> None:
+    outline = Outline(write_report(collect(lake), tmp_path / "empty.html"))
+    assert "Ingested, no data set yet" in outline.text
+    assert "Nothing was quarantined." in outline.text
+    assert outline.misnested == []
+
+
+def test_unknown_data_set_is_named_with_what_to_do(house: Any) -> None:
+    with pytest.raises(ReportError, match=r"no data set 'nope'.*newsvane dataset build"):
+        collect(house.lake, dataset_id="nope")
+
+
+def test_a_retrained_model_replaces_its_predecessor_on_the_page(lake: Lake) -> None:
+    def stored(model: str, accuracy: float, day: int) -> None:
+        rows = {
+            "slice": ["all", "all"],
+            "predictor": ["fine_tuned", "majority"],
+            "metric": ["accuracy"] * 2,
+            "value": [accuracy, 0.5],
+            "ci_low": [accuracy - 0.1, 0.4],
+            "ci_high": [accuracy + 0.1, 0.6],
+            "n_examples": [10, 10],
+            "n_sessions": [5, 5],
+        }
+        now = datetime(2024, 1, day, tzinfo=UTC)
+        models = {"fine_tuned": model}
+        store_evaluation(
+            lake, pa.table(rows), dataset_id="d", split="test", model_ids=models, now=now
+        )
+
+    stored("older", 0.9, 1)
+    stored("newer", 0.4, 2)
+    shown = lake.read("marts/report_evaluations", {"dataset_id": "d"}).to_pylist()
+    found = [(row["predictor"], row["model_id"], row["value"]) for row in shown]
+    assert found == [("fine_tuned", "newer", 0.4), ("majority", None, 0.5)]
