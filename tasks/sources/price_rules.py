@@ -1,0 +1,121 @@
+"""The row rules every bar and action must pass, whichever source it comes from.
+
+The rules themselves are set-based SQL: `staging/bar_verdicts` and `staging/action_verdicts`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.sources.batches import ACTIONS, BARS, REJECTS
+from warehouse.lake import Transaction
+
+CANDIDATES = pa.schema(
+    [
+        ("ticker", pa.string()),
+        ("session", pa.date32()),
+        ("position", pa.int64()),
+        ("open", pa.float64()),
+        ("high", pa.float64()),
+        ("low", pa.float64()),
+        ("close", pa.float64()),
+        ("volume", pa.float64()),
+        ("vendor_adj_close", pa.float64()),
+        ("basis_date", pa.date32()),
+        ("payload_id", pa.string()),
+        ("agrees", pa.bool_()),
+    ]
+)
+"""One row per bar as a source gave it. `position` is unique; `agrees` is false when the client
+between vendor and us altered the bar."""
+
+NO_CALENDAR = pa.schema(
+    [("session", pa.date32()), ("close_ts", pa.timestamp("us", tz="UTC"))]
+).empty_table()
+"""An empty calendar: sessions are not checked."""
+
+
+class PriceRules(BaseModel):
+    """Limits of the row rules.
+
+    `settle_seconds`: a session's bar counts as finished that long after its close.
+    `jump_limit`: a close that many times above or below its recent median is a unit mistake.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settle_seconds: float = Field(default=900.0, ge=0)
+    jump_limit: float = Field(default=20.0, gt=1)
+
+
+def judge_bars(
+    candidates: pa.Table,
+    splits: pa.Table,
+    calendar: pa.Table,
+    rules: PriceRules,
+    engine: Transaction,
+    *,
+    source: str,
+    now: datetime,
+    context: pa.Table | None = None,
+) -> tuple[pa.Table, pa.Table]:
+    """Split candidates (CANDIDATES) into good bars (BARS) and rejects (REJECTS), one reason each.
+
+    `splits` has ticker, ex_date and value; `calendar` session and close_ts (UTC) of one exchange;
+    `context` holds good bars before the candidates, so that jumps across batches are seen.
+    """
+    verdicts = engine.run(
+        "staging/bar_verdicts",
+        {"now": now, "settle_seconds": rules.settle_seconds, "jump_limit": rules.jump_limit},
+        candidates=candidates,
+        context=BARS.empty_table() if context is None else context,
+        splits=splits.select(["ticker", "ex_date", "value"]),
+        calendar=calendar.select(["session", "close_ts"]),
+    )
+    verdicts = verdicts.append_column("source", pa.repeat(source, verdicts.num_rows))
+    good, bad = _parted(verdicts)
+    return (
+        good.select(BARS.names)
+        .cast(BARS)
+        .sort_by([("ticker", "ascending"), ("session", "ascending")]),
+        _rejects(bad, "bar", [bad["ticker"], bad["session"]]),
+    )
+
+
+def judge_actions(
+    candidates: pa.Table, calendar: pa.Table, engine: Transaction
+) -> tuple[pa.Table, pa.Table]:
+    """Split candidates (ACTIONS) into good actions and rejects, one reason each."""
+    verdicts = engine.run(
+        "staging/action_verdicts",
+        candidates=candidates,
+        calendar=calendar.select(["session", "close_ts"]),
+    )
+    good, bad = _parted(verdicts)
+    return good.select(ACTIONS.names).cast(ACTIONS), _rejects(
+        bad, "action", [bad["ticker"], bad["ex_date"], bad["kind"]]
+    )
+
+
+def _parted(verdicts: pa.Table) -> tuple[pa.Table, pa.Table]:
+    kept = pc.is_null(verdicts["reason"])
+    return verdicts.filter(kept), verdicts.filter(pc.invert(kept))
+
+
+def _rejects(bad: pa.Table, kind: str, key: list[pa.ChunkedArray]) -> pa.Table:
+    parts = [part.cast(pa.string()).fill_null("?") for part in key]
+    return pa.table(
+        {
+            "kind": pa.repeat(kind, bad.num_rows),
+            "source": bad["source"],
+            "key": pc.binary_join_element_wise(*parts, "@"),
+            "reason": bad["reason"],
+            "record": bad["record"],
+            "payload_id": bad["payload_id"],
+        },
+        schema=REJECTS,
+    )

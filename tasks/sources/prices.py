@@ -1,0 +1,252 @@
+"""Daily bars and corporate actions from Yahoo through the real yfinance client.
+
+One chart request per ticker and range. Every answer is landed before the client parses it, and
+the client's frame is then held against the landed bytes: a bar that yfinance altered, merged or
+dropped never passes for the vendor's. Options that change numbers are off (auto_adjust,
+back_adjust, repair, rounding) and keepna is on, so empty bars reach the row rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.sources.batches import ACTIONS, BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
+from tasks.sources.price_rules import CANDIDATES, PriceRules, judge_actions, judge_bars
+from tasks.sources.yahoo_chart import CHART_PATH, read_chart
+from tasks.sources.yahoo_client import ClientAnswer, ask, client_errors, prepare
+from warehouse.in_memory import in_memory
+from warehouse.landing import Payload
+
+if TYPE_CHECKING:
+    from tasks.sources.yahoo_transport import Answer, YahooSession
+
+
+class PriceSpec(BaseModel):
+    """Where daily bars come from and how they are read.
+
+    `basis` says which share basis the vendor quotes: "fetch" (splits restated up to the moment of
+    the fetch, as Yahoo does) or "session" (as traded on the day). `overlap_sessions` are read again
+    before each requested range, to see revisions and to judge the first bar beside its
+    predecessors. `symbols` maps a ticker to what the vendor calls it. `timeout` is in seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "yahoo"
+    basis: Literal["fetch", "session"] = "fetch"
+    exchange_zone: str = "America/New_York"
+    overlap_sessions: int = Field(default=10, ge=0)
+    passes: int = Field(default=2, ge=1)
+    timeout: float = Field(default=30.0, gt=0)
+    cache: Path = Path("yfinance")
+    symbols: dict[str, str] = Field(default_factory=dict)
+    rules: PriceRules = PriceRules()
+
+
+class PriceSourceError(ValueError):
+    """The request for prices makes no sense as it stands; nothing was asked of the vendor."""
+
+
+def fetch_prices(
+    tickers: Sequence[str],
+    start: date,
+    end: date,
+    spec: PriceSpec,
+    *,
+    session: YahooSession,
+    clock: Clock,
+    land: Land,
+    calendar: pa.Table,
+) -> PriceBatch:
+    """Bars and actions of `tickers` for the exchange dates start..end, both inclusive.
+
+    `calendar` holds session and close_ts (UTC) of the exchange's sessions and should reach
+    `overlap_sessions` before `start`; bars from there on are returned. A ticker without a usable
+    bar is asked for again (`passes` times in all) and then listed in `missing`; the others go on.
+    Raises PriceSourceError for a request that makes no sense, and whatever `land` raises.
+    """
+    _require_request(tickers, start, end, calendar)
+    prepare(spec.cache)
+    first = _overlapped(start, spec.overlap_sessions, calendar)
+    desk = _Desk(first, end, spec, session, clock, land, calendar)
+    found: dict[str, _TickerPrices] = {}
+    payloads: list[Payload] = []
+    for _ in range(spec.passes):
+        for ticker in [ticker for ticker in tickers if ticker not in found or found[ticker].error]:
+            found[ticker] = desk.prices_of(ticker)
+            payloads.extend(found[ticker].payloads)
+    answers = [found[ticker] for ticker in tickers]
+    return PriceBatch(
+        bars=pa.concat_tables([answer.bars for answer in answers]),
+        actions=pa.concat_tables([answer.actions for answer in answers]),
+        rejects=pa.concat_tables([answer.rejects for answer in answers]),
+        payloads=tuple(payloads),
+        requested=tuple(tickers),
+        missing=tuple((answer.ticker, answer.error) for answer in answers if answer.error),
+        partitions=_ledger(answers, start, end, spec.source),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _TickerPrices:
+    ticker: str
+    bars: pa.Table
+    actions: pa.Table
+    rejects: pa.Table
+    payloads: tuple[Payload, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Everything one ticker's request shares with the next one's."""
+
+    first: date
+    end: date
+    spec: PriceSpec
+    session: YahooSession
+    clock: Clock
+    land: Land
+    calendar: pa.Table
+
+    def prices_of(self, ticker: str) -> _TickerPrices:
+        payloads: list[Payload] = []
+
+        def land_answer(answer: Answer) -> None:
+            if urlsplit(answer.url).path.startswith(CHART_PATH):
+                payload = _payload(answer, self.spec.source, self.clock())
+                self.land(payload)
+                payloads.append(payload)
+
+        try:
+            with self.session.recording(land_answer):
+                client = self._asked(self._symbol(ticker))
+            bars, actions, rejects = self._judged(ticker, client, payloads)
+        except client_errors() as error:
+            return self._without_bars(ticker, payloads, f"{type(error).__name__}: {error}")
+        if not bars.num_rows:
+            reasons = sorted(set(rejects["reason"].to_pylist())) or ["the answer held no bar"]
+            return self._without_bars(ticker, payloads, "; ".join(reasons), actions, rejects)
+        return _TickerPrices(ticker, bars, actions, rejects, tuple(payloads), None)
+
+    def _without_bars(
+        self,
+        ticker: str,
+        payloads: list[Payload],
+        reason: str,
+        actions: pa.Table | None = None,
+        rejects: pa.Table | None = None,
+    ) -> _TickerPrices:
+        """An empty answer is an error, never "no data"."""
+        error = (
+            f"No usable bar of {self._symbol(ticker)} from {self.first} to {self.end}: {reason}. "
+            "Check the symbol, declare a rename in symbols, or run again later."
+        )
+        return _TickerPrices(
+            ticker,
+            BARS.empty_table(),
+            actions or ACTIONS.empty_table(),
+            rejects or REJECTS.empty_table(),
+            tuple(payloads),
+            error,
+        )
+
+    def _symbol(self, ticker: str) -> str:
+        return self.spec.symbols.get(ticker, ticker)
+
+    def _asked(self, symbol: str) -> ClientAnswer:
+        spec = self.spec
+        return ask(
+            symbol,
+            self.first,
+            self.end,
+            zone=spec.exchange_zone,
+            timeout=spec.timeout,
+            session=self.session,
+        )
+
+    def _judged(
+        self, ticker: str, client: ClientAnswer, payloads: list[Payload]
+    ) -> tuple[pa.Table, pa.Table, pa.Table]:
+        """Good bars, good actions and rejects of the last answer."""
+        spec, now, payload_id = self.spec, self.clock(), payloads[-1].payload_id
+        fetched_on = now.astimezone(ZoneInfo(spec.exchange_zone)).date()
+        params = {
+            "ticker": ticker,
+            "source": spec.source,
+            "payload_id": payload_id,
+            "fetched_on": fetched_on if spec.basis == "fetch" else None,
+        }
+        answered = read_chart(payloads[-1].body, self._symbol(ticker), spec.exchange_zone)
+        with in_memory() as engine:
+            found = engine.run("staging/action_candidates", params, client=client.actions)
+            actions, bad_actions = judge_actions(found, self.calendar, engine)
+            candidates = engine.run(
+                "staging/bar_reconcile", params, answered=answered, client=client.bars
+            )
+            bars, bad_bars = judge_bars(
+                candidates.cast(CANDIDATES),
+                actions.filter(pc.equal(actions["kind"], "split")),
+                self.calendar,
+                spec.rules,
+                engine,
+                source=spec.source,
+                now=now,
+            )
+        return bars, actions, pa.concat_tables([bad_bars, bad_actions])
+
+
+def _payload(answer: Answer, source: str, fetched_at: datetime) -> Payload:
+    headers = tuple(pair for pair in answer.headers if pair[0] != "set-cookie")
+    return Payload(source, answer.url, answer.status, headers, answer.body, fetched_at)
+
+
+def _ledger(answers: list[_TickerPrices], start: date, end: date, source: str) -> pa.Table:
+    rows = [
+        {
+            "source": source,
+            "key": answer.ticker,
+            "range_start": start,
+            "range_end": end,
+            "state": "failed" if answer.error else "done",
+            "rows": pc.sum(pc.greater_equal(answer.bars["session"], start)).as_py() or 0,
+            "payload_id": answer.payloads[-1].payload_id if answer.payloads else None,
+            "error": answer.error,
+        }
+        for answer in answers
+    ]
+    return pa.Table.from_pylist(rows, schema=PARTITIONS)
+
+
+def _require_request(tickers: Sequence[str], start: date, end: date, calendar: pa.Table) -> None:
+    if not tickers or len(set(tickers)) != len(tickers):
+        raise PriceSourceError(
+            f"Expected at least one ticker and each once, got {list(tickers)}; correct the list."
+        )
+    if start > end:
+        raise PriceSourceError(f"start {start} is after end {end}; swap them.")
+    sessions = calendar["session"]
+    if not pc.any(pc.and_(pc.greater_equal(sessions, start), pc.less_equal(sessions, end))).as_py():
+        raise PriceSourceError(
+            f"The calendar has no session from {start} to {end}; ask for a range with a trading "
+            "day, or build the calendar further."
+        )
+
+
+def _overlapped(start: date, overlap: int, calendar: pa.Table) -> date:
+    """The session `overlap` sessions before `start`, or the earliest one the calendar knows."""
+    earlier = pc.unique(calendar["session"].filter(pc.less(calendar["session"], start))).sort()
+    if not overlap or not len(earlier):
+        return start
+    first: date = earlier[-min(overlap, len(earlier))].as_py()
+    return first

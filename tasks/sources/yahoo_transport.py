@@ -1,0 +1,190 @@
+"""The HTTP session under the real yfinance client: redirectable, recorded, patient and bounded.
+
+The session speaks to hosts below yahoo.com alone. With `redirect_to` it sends every request to
+that origin instead (a vendor on loopback) and names the original host in X-Sandbox-Host.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+from curl_cffi.requests import Response, Session
+from curl_cffi.requests.exceptions import RequestException
+
+from tasks.sources.batches import Clock
+from tasks.sources.patience import Patience, PatienceSpec
+
+_CURL_ABORT = 0xFFFFFFFF
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_SECRET_PARAMETERS = frozenset({"crumb"})
+
+
+class YahooTransportError(RuntimeError):
+    """A request was refused or answered beyond the limits; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer: the vendor's own URL less its session secrets, and the body as received."""
+
+    url: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class LenientResponse(Response):  # type: ignore[misc]
+    """Reads NaN and Infinity in JSON as numbers: one bad cell must not hide a whole answer."""
+
+    def json(self, **options: Any) -> Any:
+        """The body as JSON; raises json.JSONDecodeError when it is none."""
+        return json.loads(self.content, **options)
+
+
+class YahooSession(Session):  # type: ignore[misc]
+    """A curl_cffi session, as yfinance requires, with one outlet for every request."""
+
+    def __init__(self, redirect_to: str | None, patience: Patience) -> None:
+        browser = {} if redirect_to else {"impersonate": "chrome"}
+        super().__init__(response_class=LenientResponse, allow_redirects=False, **browser)
+        self.patience = patience
+        self._redirect_to = redirect_to
+        self._record: Callable[[Answer], None] = lambda _: None
+
+    @contextmanager
+    def recording(self, record: Callable[[Answer], None]) -> Iterator[None]:
+        """Hand every answer to `record` before the client sees it."""
+        self._record, former = record, self._record
+        try:
+            yield
+        finally:
+            self._record = former
+
+    def request(self, method: str, url: str, **options: Any) -> Response:
+        """Send with retries, following redirects within yahoo.com.
+
+        Raises YahooTransportError on a refused host or an endless answer, AllowanceError when
+        budget or deadline is used up, and curl_cffi's own exception when the last attempt fails.
+        """
+        options.pop("allow_redirects", None)
+        url = _with_query(url, options.pop("params", None) or {})
+        limit = self.patience.spec.redirect_limit
+        for _ in range(limit + 1):
+            response = self._persistently(method, url, options)
+            target = response.headers.get("location")
+            if response.status_code not in _REDIRECTS or not target:
+                return response
+            url, method = urljoin(url, target), "GET"
+            options = {name: options[name] for name in ("timeout",) if name in options}
+        raise YahooTransportError(f"{_public(url)} is one redirect more than the {limit} allowed.")
+
+    def _persistently(self, method: str, url: str, options: dict[str, Any]) -> Response:
+        """Retry 429, 5xx and broken connections with capped, jittered, growing waits."""
+        attempts = self.patience.spec.attempts
+        for attempt in range(1, attempts + 1):
+            retry_after = None
+            try:
+                response = self._once(method, url, options)
+                passing = response.status_code == 429 or response.status_code >= 500
+                if attempt == attempts or not passing:
+                    return response
+                retry_after = response.headers.get("retry-after")
+            except RequestException:
+                if attempt == attempts:
+                    raise
+            self.patience.wait(attempt, retry_after)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _once(self, method: str, url: str, options: dict[str, Any]) -> Response:
+        target, headers = self._route(url)
+        self.patience.spend(_public(url))
+        body = _BoundedBody(self.patience.spec.body_limit)
+        options = options | {"headers": {**(options.get("headers") or {}), **headers}}
+        try:
+            response = super().request(method, target, **options, content_callback=body.receive)
+        except RequestException as error:
+            if body.overflowed:
+                raise YahooTransportError(
+                    f"{_public(url)} answered with more than {body.limit} bytes; "
+                    "raise body_limit if that is expected."
+                ) from error
+            raise
+        response.content = body.content
+        answered = tuple(sorted((name.lower(), text) for name, text in response.headers.items()))
+        self._record(Answer(_public(url), response.status_code, answered, body.content))
+        return response
+
+    def _route(self, url: str) -> tuple[str, dict[str, str]]:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        if parts.scheme not in {"http", "https"} or not f".{host}".endswith(".yahoo.com"):
+            raise YahooTransportError(
+                f"Refused to follow the price vendor to {_public(url)}: expected http(s) on a host "
+                "of yahoo.com."
+            )
+        if self._redirect_to is None:
+            return url, {}
+        origin = urlsplit(self._redirect_to)
+        swapped = parts._replace(scheme=origin.scheme, netloc=origin.netloc)
+        return urlunsplit(swapped), {"X-Sandbox-Host": host}
+
+
+class _BoundedBody:
+    """Collects a body as curl decompresses it and breaks the transfer off beyond the limit."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    @property
+    def overflowed(self) -> bool:
+        return self._size > self.limit
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._chunks)
+
+    def receive(self, chunk: bytes) -> int:
+        self._size += len(chunk)
+        if self.overflowed:
+            return _CURL_ABORT
+        self._chunks.append(chunk)
+        return len(chunk)
+
+
+def yahoo_session(
+    redirect_to: str | None,
+    patience: PatienceSpec | None = None,
+    *,
+    clock: Clock,
+    seed: int = 0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> YahooSession:
+    """A session for yfinance: to the real Yahoo, or with `redirect_to` to that origin instead.
+
+    `clock` dates a Retry-After given as a date; `seed` fixes the jitter of the waits. Budget and
+    deadline in `patience` hold for the session's whole life.
+    """
+    limits = Patience(patience or PatienceSpec(), clock=clock, seed=seed, sleep=sleep)
+    return YahooSession(redirect_to, limits)
+
+
+def _with_query(url: str, query: dict[str, Any]) -> str:
+    parts = urlsplit(url)
+    pairs = [*parse_qsl(parts.query, keep_blank_values=True), *query.items()]
+    return urlunsplit(parts._replace(query=urlencode(pairs)))
+
+
+def _public(url: str) -> str:
+    """The URL less session secrets: it identifies what was asked, and is stored and shown."""
+    parts = urlsplit(url)
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    shown = [(name, value) for name, value in pairs if name not in _SECRET_PARAMETERS]
+    return urlunsplit(parts._replace(query=urlencode(shown)))
