@@ -1,0 +1,113 @@
+"""Which addresses one feed is asked at, for which tickers and dates. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_ONE_DAY = timedelta(days=1)
+
+GENERAL = "*"
+"""The ledger key of a feed that is not asked per ticker."""
+
+
+class FeedSpec(BaseModel):
+    """One feed.
+
+    `url` may hold `{ticker}` and, for a search, `{start}` (first day) and `{end}` (the day after
+    the last), ISO dates both. `mode` poll: the address serves its latest items, and an item counts
+    as available once we have seen it. `mode` search: the address answers for past days, which
+    nobody saw happen; items count as available `lag` after the time they claim. `scope` ticker:
+    everything the address answers is about that ticker. A search asks once per ticker and `chunk`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    url: str
+    mode: Literal["poll", "search"] = "poll"
+    scope: Literal["ticker", "general"] = "ticker"
+    lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
+    chunk: Literal["year", "month", "day"] = "year"
+    clock_skew: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
+    concurrency: int = Field(default=4, ge=1, le=32)
+    synthetic: bool = False
+    verified_live: bool = False
+
+    @model_validator(mode="after")
+    def _placeholders_fit(self) -> FeedSpec:
+        expected = {"ticker"} if self.scope == "ticker" else set()
+        if self.mode == "search":
+            expected |= {"start", "end"}
+        found = set(_PLACEHOLDER.findall(self.url))
+        if found != expected:
+            raise ValueError(
+                f"feed {self.name!r}: a {self.scope} feed in {self.mode} mode needs a url with "
+                f"exactly the placeholders {_listed(expected)}, got {_listed(found)}"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRequest:
+    """One address to fetch; `key` is its ticker or GENERAL, the dates are inclusive."""
+
+    key: str
+    url: str
+    range_start: date
+    range_end: date
+
+
+def feed_requests(
+    feed: FeedSpec, tickers: Sequence[str], start: date, end: date
+) -> tuple[FeedRequest, ...]:
+    """The requests for `tickers` over the inclusive dates, in ticker order, then by date.
+
+    Raises ValueError when `start` is after `end`.
+    """
+    if start > end:
+        raise ValueError(f"start {start} is after end {end}; give the earlier date first.")
+    keys = sorted(set(tickers)) if feed.scope == "ticker" else [GENERAL]
+    chunks = list(_chunks(feed, start, end))
+    return tuple(
+        FeedRequest(key, _filled(feed.url, key, first, last), first, last)
+        for key in keys
+        for first, last in chunks
+    )
+
+
+def _chunks(feed: FeedSpec, start: date, end: date) -> Iterator[tuple[date, date]]:
+    """Calendar-aligned pieces, so that overlapping backfills ask for the same ranges again."""
+    first = start
+    while first <= end:
+        last = end if feed.mode == "poll" else min(end, _chunk_end(feed.chunk, first))
+        yield first, last
+        first = last + _ONE_DAY
+
+
+def _chunk_end(chunk: str, day: date) -> date:
+    if chunk == "day":
+        return day
+    if chunk == "year":
+        return date(day.year, 12, 31)
+    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - _ONE_DAY
+
+
+def _filled(url: str, ticker: str, first: date, last: date) -> str:
+    values = {
+        "ticker": quote(ticker, safe=""),
+        "start": first.isoformat(),
+        "end": (last + _ONE_DAY).isoformat(),
+    }
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], url)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in sorted(names)) or "(none)"

@@ -1,0 +1,206 @@
+"""One HTTP hop that cannot leave the public internet, nor outlast its deadline."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import httpcore
+import httpx
+
+
+class FeedFetchError(RuntimeError):
+    """A feed could not be fetched; the message says what was met and what to do."""
+
+
+class PassingFaultError(FeedFetchError):
+    """A fault that may be gone at the next attempt; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class _Expiry(threading.local):
+    """The monotonic time at which the exchange of this thread must be over."""
+
+    at: float = float("inf")
+
+    def remaining(self, timeout: float | None) -> float:
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise FeedFetchError("The answer took longer than the deadline allows; it was cut off.")
+        return left if timeout is None else min(left, timeout)
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """Carries out single requests for httpx over httpcore, within the rules of this module.
+
+    A request may carry `extensions["expires_at"]`, a monotonic time that bounds connecting,
+    headers and body together. `redirect_to` and `private_hosts`: see `feed_client`.
+    """
+
+    def __init__(self, redirect_to: str | None, private_hosts: frozenset[str]) -> None:
+        self._redirect_to = httpx.URL(redirect_to) if redirect_to else None
+        self._private_hosts = private_hosts
+        self._expiry = _Expiry()
+        trusted = private_hosts | ({self._redirect_to.host} if self._redirect_to else set())
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=httpx.create_ssl_context(),
+            max_connections=32,
+            keepalive_expiry=30.0,
+            network_backend=_GuardedBackend(trusted, self._expiry),
+        )
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request. Raises FeedFetchError for a forbidden address or a lapsed deadline."""
+        url = request.url
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise FeedFetchError(f"{url} is refused: only http and https addresses are fetched.")
+        if self._redirect_to is not None:
+            if url.host not in self._private_hosts:
+                _refuse_private_literal(url.host)
+            request.headers["X-Sandbox-Host"] = url.host
+            to = self._redirect_to
+            url = url.copy_with(scheme=to.scheme, host=to.host, port=to.port)
+        self._expiry.at = request.extensions.get("expires_at", float("inf"))
+        try:
+            answer = self._pool.handle_request(_core_request(request, url))
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+            raise PassingFaultError(f"{request.url} could not be read: {_named(error)}.") from error
+        assert isinstance(answer.stream, Iterable)
+        return httpx.Response(
+            answer.status,
+            headers=answer.headers,
+            stream=_Body(answer.stream, str(request.url)),
+            extensions=answer.extensions,
+        )
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    def __init__(self, stream: Iterable[bytes], url: str) -> None:
+        self._stream = stream
+        self._url = url
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._stream
+        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
+            raise PassingFaultError(
+                f"{self._url} broke off its answer: {_named(error)}."
+            ) from error
+
+    def close(self) -> None:
+        if hasattr(self._stream, "close"):
+            self._stream.close()
+
+
+class _GuardedBackend(httpcore.NetworkBackend):
+    """Opens TCP connections to checked addresses only."""
+
+    def __init__(self, trusted: frozenset[str], expiry: _Expiry) -> None:
+        self._trusted = trusted
+        self._expiry = expiry
+        self._plain = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        address = host if host in self._trusted else _public_address(host, port)
+        stream = self._plain.connect_tcp(
+            address, port, self._expiry.remaining(timeout), local_address, socket_options
+        )
+        return _TimedStream(stream, self._expiry)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A stream whose every read and write also obeys the deadline of the whole exchange."""
+
+    def __init__(self, stream: httpcore.NetworkStream, expiry: _Expiry) -> None:
+        self._stream = stream
+        self._expiry = expiry
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._stream.read(max_bytes, self._expiry.remaining(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._expiry.remaining(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = self._expiry.remaining(timeout)
+        return _TimedStream(
+            self._stream.start_tls(ssl_context, server_hostname, left), self._expiry
+        )
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _core_request(request: httpx.Request, url: httpx.URL) -> httpcore.Request:
+    return httpcore.Request(
+        method=request.method,
+        url=httpcore.URL(
+            scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+        ),
+        headers=request.headers.raw,
+        content=request.stream,
+        extensions=request.extensions,
+    )
+
+
+def _public_address(host: str, port: int) -> str:
+    """The first address of `host`, if every one it has is public. Raises FeedFetchError if not."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise PassingFaultError(f"The host {host} could not be looked up: {error}.") from error
+    addresses = [str(entry[4][0]) for entry in found]
+    for address in addresses:
+        _refuse_private(host, ipaddress.ip_address(address.partition("%")[0]))
+    return addresses[0]
+
+
+def _refuse_private_literal(host: str) -> None:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        if host == "localhost" or host.endswith(".localhost"):
+            address = ipaddress.ip_address("127.0.0.1")
+        else:
+            return
+    _refuse_private(host, address)
+
+
+def _refuse_private(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
+    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
+    if not inner.is_global or inner.is_multicast:
+        raise FeedFetchError(
+            f"{host} is refused: {address} is not an address on the public internet. "
+            "If it is yours and meant, name the host in private_hosts."
+        )
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__} {error}".strip()

@@ -1,0 +1,292 @@
+"""Headlines from files: CSV, JSON lines or Parquet under a declared mapping, in bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import available_timezones
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tasks.sources.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
+from tasks.sources.feed_parsing import LONGEST_SUMMARY, LONGEST_TITLE
+from tasks.sources.headline_text import clean_column
+from tasks.sources.headlines import EARLIEST
+from tasks.sources.identity import SIGHTINGS, identify_headlines
+from warehouse.in_memory import in_memory
+from warehouse.lake import Transaction
+from warehouse.landing import Payload
+
+_UTC = pa.timestamp("us", tz="UTC")
+_FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+
+
+class ArchiveError(ValueError):
+    """A file cannot be imported as declared; the message says which part does not fit."""
+
+
+class HeadlineMapping(BaseModel):
+    """Which columns of an archive mean what, and what its dates are worth.
+
+    `title`, `published_at`, `ticker`, `guid`, `summary` and `url` name columns. `zone` is the IANA
+    zone of dates that name none; without it they are rejected. `date_format` is a strptime format
+    for dates that are neither ISO 8601 nor RFC 822. `lag` is how long after its stated time a
+    headline is assumed to have been available: nobody watched it arrive.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str
+    published_at: str
+    ticker: str | None = None
+    guid: str | None = None
+    summary: str | None = None
+    url: str | None = None
+    ticker_separator: str | None = Field(default=None, min_length=1)
+    zone: str | None = None
+    date_format: str | None = None
+    lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
+    synthetic: bool = False
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in available_timezones():
+            raise ValueError(f"{zone!r} is not an IANA time zone; expected one like Europe/London")
+        return zone
+
+    def columns(self) -> dict[str, str]:
+        """The archive's column for each field that is mapped."""
+        fields = ("title", "published_at", "ticker", "guid", "summary", "url")
+        return {name: column for name in fields if (column := getattr(self, name)) is not None}
+
+
+def read_headlines(
+    path: Path,
+    mapping: HeadlineMapping,
+    *,
+    clock: Clock,
+    land: Land,
+    batch_rows: int = 100_000,
+) -> Iterator[HeadlineBatch]:
+    """Stream the headlines of a file, `batch_rows` archive rows a batch.
+
+    The file stays where it is; what lands as payload is its manifest (name, size, sha256,
+    mapping). Rows that cannot be believed become rejects with their reason. Every headline is
+    `asserted`: available `mapping.lag` after its stated time. The last batch carries the ledger
+    row. Raises ArchiveError when the file cannot be read or lacks a mapped column.
+    """
+    source = _open(path, mapping)
+    payload = _manifest(path, mapping, clock())
+    reader = _Reader(mapping, payload, land(payload), payload.fetched_at)
+    with in_memory() as engine:
+        try:
+            for rows in source.to_batches(
+                columns=list(dict.fromkeys(mapping.columns().values())),
+                batch_size=batch_rows,
+                batch_readahead=1,
+                fragment_readahead=1,
+            ):
+                if rows.num_rows:
+                    yield reader.read(rows, engine)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ArchiveError(
+                f"{path.name} broke off: {error}. What came before it stays imported; mend the "
+                "file and import it again."
+            ) from error
+    yield reader.closing()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Turns archive rows into batches, counting as it goes."""
+
+    mapping: HeadlineMapping
+    payload: Payload
+    payload_id: str
+    now: datetime
+    position: int = 0
+    accepted: int = 0
+    first: date | None = None
+    last: date | None = None
+
+    def read(self, rows: pa.RecordBatch, engine: Transaction) -> HeadlineBatch:
+        params = {
+            "source": self.mapping.source,
+            "payload_id": self.payload_id,
+            "now": self.now,
+            "earliest": EARLIEST,
+            "longest_title": LONGEST_TITLE,
+            "separator": self.mapping.ticker_separator,
+            "lag_us": round(self.mapping.lag.total_seconds() * 1_000_000),
+            "synthetic": self.mapping.synthetic,
+        }
+        archive_rows = self._columns(rows, engine)
+        judged = engine.run("staging/headline_archive_judged", params, archive_rows=archive_rows)
+        rejects = engine.run("staging/headline_archive_rejects", params, judged=judged)
+        sightings = engine.run("staging/headline_archive_sightings", params, judged=judged)
+        identified = identify_headlines(sightings.cast(SIGHTINGS), engine)
+        self._count(identified.headlines, rows.num_rows)
+        return HeadlineBatch(
+            headlines=identified.headlines,
+            headline_tickers=identified.headline_tickers,
+            rejects=rejects.cast(REJECTS),
+            payloads=(self.payload,),
+            partitions=PARTITIONS.empty_table(),
+        )
+
+    def closing(self) -> HeadlineBatch:
+        """The ledger row of the whole file."""
+        today = self.now.date()
+        row = {
+            "source": self.mapping.source,
+            "key": f"archive:{self.payload_id[:16]}",
+            "range_start": self.first or today,
+            "range_end": self.last or today,
+            "state": "done",
+            "rows": self.accepted,
+            "payload_id": self.payload_id,
+            "error": None,
+        }
+        with in_memory() as engine:
+            nothing = identify_headlines(SIGHTINGS.empty_table(), engine)
+        return HeadlineBatch(
+            headlines=nothing.headlines,
+            headline_tickers=nothing.headline_tickers,
+            rejects=REJECTS.empty_table(),
+            payloads=(self.payload,),
+            partitions=pa.Table.from_pylist([row], schema=PARTITIONS),
+        )
+
+    def _columns(self, rows: pa.RecordBatch, engine: Transaction) -> pa.Table:
+        mapping = self.mapping
+        absent = pa.nulls(rows.num_rows, pa.string())
+
+        def text(column: str | None) -> pa.Array:
+            return absent if column is None else rows[column].cast(pa.string())
+
+        position = pa.array(range(self.position, self.position + rows.num_rows), pa.int64())
+        instants, zoneless = _instants(rows[mapping.published_at], position, mapping, engine)
+        return pa.table(
+            {
+                "position": position,
+                "title": clean_column(text(mapping.title)),
+                "summary": pc.utf8_slice_codeunits(
+                    clean_column(text(mapping.summary)), 0, LONGEST_SUMMARY
+                ),
+                "url": text(mapping.url),
+                "guid": clean_column(text(mapping.guid)),
+                "ticker": text(mapping.ticker),
+                "published": text(mapping.published_at),
+                "published_at": instants,
+                "zoneless": zoneless,
+            }
+        )
+
+    def _count(self, headlines: pa.Table, seen: int) -> None:
+        self.position += seen
+        self.accepted += headlines.num_rows
+        if headlines.num_rows:
+            span = pc.min_max(headlines["published_at"]).as_py()
+            days = [span["min"].date(), span["max"].date()]
+            self.first = min(days[0], self.first or days[0])
+            self.last = max(days[1], self.last or days[1])
+
+
+def _instants(
+    column: pa.Array, position: pa.Array, mapping: HeadlineMapping, engine: Transaction
+) -> tuple[pa.Array, pa.Array]:
+    """The UTC instant of each row (null: none), and whether all it lacks is a zone."""
+    if pa.types.is_timestamp(column.type):
+        if column.type.tz is not None:
+            return column.cast(_UTC), _falses(column)
+        return _localised(column.cast(pa.timestamp("us")), mapping.zone)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise ArchiveError(
+            f"Column {mapping.published_at!r} holds {column.type}; expected timestamps, or texts "
+            "with a date and a time of day."
+        )
+    dated = pa.table({"position": position, "published": column.cast(pa.string())})
+    params = {
+        "format": mapping.date_format,
+        "format_has_zone": "%z" in (mapping.date_format or ""),
+    }
+    read = engine.run("staging/headline_archive_dates", params, dated=dated)
+    wall, zoneless = _localised(read["wall"].combine_chunks(), mapping.zone)
+    return pc.coalesce(read["instant"].combine_chunks().cast(_UTC), wall), zoneless
+
+
+def _localised(wall: pa.Array, zone: str | None) -> tuple[pa.Array, pa.Array]:
+    if zone is None:
+        return pa.nulls(len(wall), _UTC), wall.is_valid()
+    # An hour that a clock change repeats or skips is read as the later of the two instants.
+    instants = pc.assume_timezone(wall, zone, ambiguous="latest", nonexistent="latest")
+    return instants.cast(_UTC), _falses(wall)
+
+
+def _falses(like: pa.Array) -> pa.Array:
+    return pa.repeat(pa.scalar(False), len(like))
+
+
+def _open(path: Path, mapping: HeadlineMapping) -> ds.Dataset:
+    from pyarrow import csv
+
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind is None or not path.is_file():
+        raise ArchiveError(
+            f"{path} is not a file that can be imported; expected an existing "
+            f"{', '.join(_FORMATS)} file."
+        )
+    texts = {column: pa.string() for column in mapping.columns().values()}
+    try:
+        if kind == "csv":
+            source = ds.dataset(
+                path,
+                format=ds.CsvFileFormat(
+                    parse_options=csv.ParseOptions(newlines_in_values=True),
+                    convert_options=csv.ConvertOptions(
+                        column_types=texts, strings_can_be_null=True
+                    ),
+                ),
+            )
+        else:
+            source = ds.dataset(path, format=kind)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ArchiveError(f"{path.name} could not be read as {kind}: {error}.") from error
+    if lacking := sorted(set(texts) - set(source.schema.names)):
+        raise ArchiveError(
+            f"{path.name} has no column {', '.join(map(repr, lacking))}; it has "
+            f"{', '.join(source.schema.names)}. Correct the mapping."
+        )
+    if kind == "json":
+        # Declared as texts, so that dates are read by the rules above and not guessed at.
+        schema = pa.schema([pa.field(name, kind) for name, kind in texts.items()])
+        source = ds.dataset(path, format="json", schema=schema)
+    return source
+
+
+def _manifest(path: Path, mapping: HeadlineMapping, now: datetime) -> Payload:
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    body = {
+        "file": path.name,
+        "bytes": path.stat().st_size,
+        "sha256": digest,
+        "mapping": mapping.model_dump(mode="json"),
+    }
+    return Payload(
+        source=mapping.source,
+        url=f"file:{path.name}",
+        status=200,
+        headers=(("content-type", "application/json"),),
+        body=json.dumps(body, sort_keys=True).encode(),
+        fetched_at=now.astimezone(UTC),
+    )

@@ -1,0 +1,189 @@
+"""Headlines from feeds: fetched, landed, parsed, checked, identified."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.sources.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
+from tasks.sources.feed_parsing import FeedItem, FeedParseError, RefusedItem, parse_feed
+from tasks.sources.feed_requests import GENERAL, FeedRequest, FeedSpec, feed_requests
+from tasks.sources.feed_transport import FeedClient
+from tasks.sources.guarded_http import FeedFetchError
+from tasks.sources.identity import SIGHTINGS, identify_headlines
+from warehouse.in_memory import in_memory
+from warehouse.landing import Payload
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""No web feed told a story before this instant; an older date is a mistake."""
+
+_REQUESTS_IN_HAND = 64
+
+
+def fetch_headlines(
+    feed: FeedSpec,
+    tickers: Sequence[str],
+    start: date,
+    end: date,
+    *,
+    client: FeedClient,
+    clock: Clock,
+    land: Land,
+) -> HeadlineBatch:
+    """Everything `feed` says about `tickers` over the inclusive dates `start` to `end`.
+
+    Each answer is landed before it is parsed. An address that cannot be fetched or read gets a
+    failed row in the batch's `partitions` (and, if it answered, a rejected payload); the others
+    go on. Items that cannot be believed become rejects with their reason. A poll keeps all items
+    it sees, whatever the range. Raises ValueError when `start` is after `end`.
+    """
+
+    def fetch(request: FeedRequest) -> Payload | FeedFetchError:
+        try:
+            payload = client.fetch(request.url, source=feed.name, clock=clock)
+        except FeedFetchError as error:
+            return error
+        assert payload is not None, "304 answers only a conditional request"
+        return payload
+
+    harvest = Harvest(feed)
+    requests = feed_requests(feed, tickers, start, end)
+    with ThreadPoolExecutor(max_workers=feed.concurrency) as pool:
+        for some in _slices(requests):
+            for request, answer in zip(some, pool.map(fetch, some), strict=True):
+                if isinstance(answer, Payload):
+                    harvest.take(request, answer, land(answer))
+                else:
+                    harvest.fail(request, str(answer))
+    return harvest.batch()
+
+
+@dataclass(slots=True)
+class Harvest:
+    """Collects what the answers of one feed contain, in the order they are taken."""
+
+    feed: FeedSpec
+    payloads: list[Payload] = field(default_factory=list)
+    _sightings: list[dict[str, Any]] = field(default_factory=list)
+    _rejects: list[dict[str, Any]] = field(default_factory=list)
+    _partitions: list[dict[str, Any]] = field(default_factory=list)
+
+    def take(self, request: FeedRequest, payload: Payload, payload_id: str) -> None:
+        """Parse one landed answer; what it holds, or why it holds nothing, is noted."""
+        self.payloads.append(payload)
+        try:
+            parsed = parse_feed(payload.body, dict(payload.headers).get("content-type", ""))
+        except FeedParseError as error:
+            self._reject("payload", request.key, str(error), {"url": request.url}, payload_id)
+            self.fail(request, f"{request.url}: {error}", payload_id)
+            return
+        rows = 0
+        for item in parsed.items:
+            doubt = self._doubt(item, payload.fetched_at)
+            if doubt is None:
+                self._see(item, request.key, payload.fetched_at, payload_id)
+                rows += 1
+            else:
+                self._refuse(RefusedItem(doubt, _record(item)), request.key, payload_id)
+        for refused in parsed.refused:
+            self._refuse(refused, request.key, payload_id)
+        self._note(request, "done", rows, payload_id, None)
+
+    def fail(self, request: FeedRequest, error: str, payload_id: str | None = None) -> None:
+        """Note that one address gave nothing, and why."""
+        self._note(request, "failed", 0, payload_id, error)
+
+    def batch(self) -> HeadlineBatch:
+        """All that was taken, with one row per headline."""
+        with in_memory() as engine:
+            sightings = pa.Table.from_pylist(self._sightings, schema=SIGHTINGS)
+            identified = identify_headlines(sightings, engine)
+        return HeadlineBatch(
+            headlines=identified.headlines,
+            headline_tickers=identified.headline_tickers,
+            rejects=pa.Table.from_pylist(self._rejects, schema=REJECTS),
+            payloads=tuple(self.payloads),
+            partitions=pa.Table.from_pylist(self._partitions, schema=PARTITIONS),
+        )
+
+    def _doubt(self, item: FeedItem, fetched_at: datetime) -> str | None:
+        if item.published_at > fetched_at + self.feed.clock_skew:
+            return "published in the future"
+        if item.published_at < EARLIEST:
+            return f"published before {EARLIEST:%Y}"
+        return None
+
+    def _see(self, item: FeedItem, key: str, fetched_at: datetime, payload_id: str) -> None:
+        about_one = key != GENERAL
+        self._sightings.append(
+            {
+                "source": self.feed.name,
+                "title": item.title,
+                "summary": item.summary,
+                "url": item.url,
+                "guid": item.guid,
+                "published_at": item.published_at,
+                "first_seen_at": fetched_at,
+                "availability": "observed" if self.feed.mode == "poll" else "asserted",
+                "lag_us": round(self.feed.lag.total_seconds() * 1_000_000),
+                "synthetic": self.feed.synthetic,
+                "payload_id": payload_id,
+                "position": len(self._sightings),
+                "ticker": key if about_one else None,
+                "method": "feed" if about_one else None,
+            }
+        )
+
+    def _refuse(self, refused: RefusedItem, key: str, payload_id: str) -> None:
+        self._reject("headline", key, refused.reason, refused.record, payload_id)
+
+    def _reject(
+        self, kind: str, key: str, reason: str, record: dict[str, str], payload_id: str
+    ) -> None:
+        self._rejects.append(
+            {
+                "kind": kind,
+                "source": self.feed.name,
+                "key": key,
+                "reason": reason,
+                "record": json.dumps(record, ensure_ascii=False, sort_keys=True),
+                "payload_id": payload_id,
+            }
+        )
+
+    def _note(
+        self, request: FeedRequest, state: str, rows: int, payload_id: str | None, error: str | None
+    ) -> None:
+        self._partitions.append(
+            {
+                "source": self.feed.name,
+                "key": request.key,
+                "range_start": request.range_start,
+                "range_end": request.range_end,
+                "state": state,
+                "rows": rows,
+                "payload_id": payload_id,
+                "error": error,
+            }
+        )
+
+
+def _record(item: FeedItem) -> dict[str, str]:
+    return {
+        "title": item.title,
+        "date": item.published_at.isoformat(),
+        "link": item.url or "",
+        "guid": item.guid or "",
+    }
+
+
+def _slices(requests: Sequence[FeedRequest]) -> Iterator[Sequence[FeedRequest]]:
+    """A bounded number at a time, so that answers waiting to be parsed stay few."""
+    for begin in range(0, len(requests), _REQUESTS_IN_HAND):
+        yield requests[begin : begin + _REQUESTS_IN_HAND]

@@ -1,0 +1,56 @@
+"""What makes two sightings the same headline, and when it could first be known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES
+from warehouse.lake import Transaction
+
+_UTC = pa.timestamp("us", tz="UTC")
+
+SIGHTINGS = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("summary", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("guid", pa.string()),
+        pa.field("published_at", _UTC, nullable=False),
+        pa.field("first_seen_at", _UTC, nullable=False),
+        pa.field("availability", pa.string(), nullable=False),
+        pa.field("lag_us", pa.int64(), nullable=False),
+        pa.field("synthetic", pa.bool_(), nullable=False),
+        pa.field("payload_id", pa.string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+        pa.field("ticker", pa.string()),
+        pa.field("method", pa.string()),
+    ]
+)
+"""One row per item of a payload and ticker it was seen under (null: none known).
+
+`lag_us` counts microseconds and applies to asserted rows. `position` orders the sightings of a
+batch; the first one of a headline is the one kept.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifiedHeadlines:
+    """Headlines (`batches.HEADLINES`) and their tickers (`batches.HEADLINE_TICKERS`)."""
+
+    headlines: pa.Table
+    headline_tickers: pa.Table
+
+
+def identify_headlines(sightings: pa.Table, engine: Transaction) -> IdentifiedHeadlines:
+    """Give each sighting its headline_id and available_at, and merge those of one headline.
+
+    `sightings` has the columns of SIGHTINGS; `engine` is any place that runs SQL, such as
+    `warehouse.in_memory`. The answer does not depend on the order of the rows.
+    """
+    identified = engine.run("staging/headline_identify", sightings=sightings)
+    headlines = engine.run("staging/headline_distinct", identified=identified)
+    pairs = engine.run("staging/headline_ticker_pairs", identified=identified)
+    return IdentifiedHeadlines(headlines.cast(HEADLINES), pairs.cast(HEADLINE_TICKERS))

@@ -1,0 +1,194 @@
+"""Headlines over real loopback HTTP: what is believed, what is refused, what is recorded."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS, HeadlineBatch
+from tasks.sources.feed_requests import FeedSpec, feed_requests
+from tasks.sources.feed_transport import FeedLimits, feed_client
+from tasks.sources.headlines import fetch_headlines
+from warehouse.landing import Landing
+
+NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
+DAY = date(2020, 3, 4)
+POLL = FeedSpec(name="wire", url="http://wire.example/rss?s={ticker}")
+SEARCH = FeedSpec(
+    name="search",
+    url="http://search.example/rss?q={ticker}+after:{start}+before:{end}",
+    mode="search",
+    lag=timedelta(minutes=15),
+)
+
+
+class Pages:
+    """A loopback server that answers each path with the bytes it was given."""
+
+    def __init__(self) -> None:
+        self.bodies: dict[str, bytes] = {}
+        self.asked: list[str] = []
+
+
+@pytest.fixture
+def pages() -> Iterator[tuple[Pages, str]]:
+    held = Pages()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            held.asked.append(self.path)
+            body = held.bodies.get(self.path)
+            self.send_response(200 if body is not None else 404)
+            self.send_header("Content-Type", "application/rss+xml")
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield held, f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def fetched(pages: tuple[Pages, str], tmp_path: Path) -> Callable[..., HeadlineBatch]:
+    """Fetches from the loopback server with the clock at NOW."""
+
+    def fetch(
+        feed: FeedSpec, *tickers: str, start: date = DAY, end: date = DAY, now: datetime = NOW
+    ) -> HeadlineBatch:
+        landing = Landing(tmp_path / "landing")
+        with feed_client(pages[1], FeedLimits(attempts=1)) as client:
+            return fetch_headlines(
+                feed, tickers, start, end, client=client, clock=lambda: now, land=landing.store
+            )
+
+    return fetch
+
+
+def rss(*items: str) -> bytes:
+    return f"<rss version='2.0'><channel><title>t</title>{''.join(items)}</channel></rss>".encode()
+
+
+def item(title: str, published: str = "Tue, 03 Mar 2020 12:00:00 GMT", guid: str = "1") -> str:
+    date_tag = f"<pubDate>{published}</pubDate>" if published else ""
+    link = f"<link>http://wire.example/{guid}</link>"
+    return f"<item><title>{title}</title>{link}<guid>{guid}</guid>{date_tag}</item>"
+
+
+def test_batch_has_the_tables_of_the_contract(
+    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+) -> None:
+    pages[0].bodies["/rss?s=AAPL"] = rss(item("Apple &amp;amp; friends <![CDATA[<b>rise</b>]]>"))
+    batch = fetched(POLL, "AAPL")
+    assert batch.headlines.schema == HEADLINES
+    assert batch.headline_tickers.schema == HEADLINE_TICKERS
+    assert batch.rejects.schema == REJECTS
+    assert batch.partitions.schema == PARTITIONS
+    (row,) = batch.headlines.to_pylist()
+    assert row["title"] == "Apple & friends rise"
+    assert row["availability"] == "observed"
+    assert row["available_at"] == NOW == row["first_seen_at"]
+    assert batch.headline_tickers.to_pylist() == [
+        {"headline_id": row["headline_id"], "ticker": "AAPL", "method": "feed"}
+    ]
+    assert batch.partitions.column("state").to_pylist() == ["done"]
+
+
+@pytest.mark.parametrize(
+    ("published", "reason"),
+    [
+        ("", "undated"),
+        ("2016/6/29", "date not understood"),
+        ("Tue, 03 Mar 2020", "date not understood"),
+        ("Tue, 03 Mar 2020 12:00:00", "date without a time zone"),
+        ("Tue, 03 Mar 2020 12:00:00 BST", "date with an unknown time zone"),
+        ("Thu, 05 Mar 2020 12:00:00 GMT", "published in the future"),
+        ("Sat, 03 Mar 1900 12:00:00 GMT", "published before 1990"),
+        ("Mon, 03 Mar 2020 12:00:00 GMT", "date impossible: its weekday is another one"),
+    ],
+)
+def test_unbelievable_date_is_quarantined_and_the_rest_goes_on(
+    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch], published: str, reason: str
+) -> None:
+    pages[0].bodies["/rss?s=AAPL"] = rss(item("Bad", published), item("Good", guid="2"))
+    batch = fetched(POLL, "AAPL")
+    assert batch.headlines.column("title").to_pylist() == ["Good"]
+    (reject,) = batch.rejects.to_pylist()
+    assert (reject["kind"], reject["key"], reject["reason"]) == ("headline", "AAPL", reason)
+    assert '"title": "Bad"' in reject["record"]
+
+
+def test_lookahead_search_results_are_asserted_and_lag_behind_their_date(
+    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+) -> None:
+    pages[0].bodies["/rss?q=AAPL+after:2020-03-04+before:2020-03-05"] = rss(item("Apple"))
+    (row,) = fetched(SEARCH, "AAPL").headlines.to_pylist()
+    assert row["availability"] == "asserted"
+    assert row["available_at"] - row["published_at"] == timedelta(minutes=15)
+
+
+def test_search_asks_once_per_ticker_and_calendar_year() -> None:
+    requests = feed_requests(SEARCH, ["MSFT", "AAPL", "AAPL"], date(2018, 6, 1), date(2020, 1, 2))
+    assert [(r.key, r.range_start, r.range_end) for r in requests[:3]] == [
+        ("AAPL", date(2018, 6, 1), date(2018, 12, 31)),
+        ("AAPL", date(2019, 1, 1), date(2019, 12, 31)),
+        ("AAPL", date(2020, 1, 1), date(2020, 1, 2)),
+    ]
+    assert requests[0].url.endswith("q=AAPL+after:2018-06-01+before:2019-01-01")
+    assert [r.key for r in requests[3:]] == ["MSFT"] * 3
+
+
+def test_corrupt_feed_is_recorded_while_others_go_on(
+    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+) -> None:
+    pages[0].bodies["/rss?s=AAPL"] = b"<html><body>Sorry</body></html>"
+    pages[0].bodies["/rss?s=MSFT"] = rss(item("Microsoft"))
+    batch = fetched(POLL, "AAPL", "MSFT", "GONE")
+    assert batch.headlines.column("title").to_pylist() == ["Microsoft"]
+    outcome = {row["key"]: row for row in batch.partitions.to_pylist()}
+    assert [outcome[key]["state"] for key in ("AAPL", "GONE", "MSFT")] == [
+        "failed",
+        "failed",
+        "done",
+    ]
+    assert "not a feed" in outcome["AAPL"]["error"]
+    assert "HTTP 404" in outcome["GONE"]["error"]
+    assert batch.rejects.column("kind").to_pylist() == ["payload"]
+    assert len(batch.payloads) == 2, "what answered has landed, readable or not"
+
+
+def test_identity_survives_changed_guid_and_link_and_case(
+    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+) -> None:
+    pages[0].bodies["/rss?s=AAPL"] = rss(item("Apple rises", guid="1"))
+    before = fetched(POLL, "AAPL").headlines
+    pages[0].bodies["/rss?s=AAPL"] = rss(item("APPLE  rises", guid="other"))
+    after = fetched(POLL, "AAPL").headlines
+    assert before.column("headline_id").equals(after.column("headline_id"))
+
+
+def test_one_story_under_two_tickers_is_one_headline(
+    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+) -> None:
+    for ticker in ("AAPL", "MSFT"):
+        pages[0].bodies[f"/rss?s={ticker}"] = rss(item("Apple sues Microsoft"))
+    batch = fetched(POLL, "AAPL", "MSFT")
+    assert batch.headlines.num_rows == 1
+    assert batch.headline_tickers.column("ticker").to_pylist() == ["AAPL", "MSFT"]
+
+
+def test_placeholders_that_do_not_fit_the_mode_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"exactly the placeholders \{ticker\}, got \(none\)"):
+        FeedSpec(name="x", url="http://wire.example/rss")

@@ -1,0 +1,21 @@
+"""Columnar work that touches no warehouse: the same SQL files, over tables held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import duckdb
+
+from warehouse.lake import Transaction
+
+
+@contextmanager
+def in_memory(*, threads: int = 2, memory_limit: str = "512MB") -> Iterator[Transaction]:
+    """A scratch database for `run`; nothing in it outlives the block. Its time zone is UTC."""
+    connection = duckdb.connect(config={"threads": threads, "memory_limit": memory_limit})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield Transaction(connection)
+    finally:
+        connection.close()
