@@ -5,76 +5,59 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pyarrow as pa
 
+from sandbox.bar_faults import bar_fault
 from sandbox.chart import (
     ChartRequestError,
+    Quoting,
     chart_body,
     error_body,
     requested_window,
-    seen_bars,
-    seen_events,
+    seen_tape,
 )
-from sandbox.faults import FaultPlan
+from sandbox.faults import Fault, FaultCounter, FaultPlan
+from sandbox.feed_faults import document_fault, item_faults
 from sandbox.feeds import Item, Newsroom, atom, http_date, rss
 from sandbox.market import Market
+from sandbox.messages import Answer, Request
 from sandbox.newswire import NewsSpec
-
-_GENERAL_ITEMS = 50
-
-
-@dataclass(frozen=True)
-class Request:
-    """One HTTP request: the host it was meant for (or empty), header names in lower case."""
-
-    host: str
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """One HTTP answer, complete."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+from sandbox.wire_faults import wire_fault
 
 
 class Responder:
-    """Answers requests for one market and its news; holds no state between requests but caches."""
+    """Answers requests for one market and its news; between requests it only counts faults."""
 
     def __init__(
-        self, market: Market, news: NewsSpec | pa.Table, faults: FaultPlan, partial: bool
+        self, market: Market, news: NewsSpec | pa.Table, plan: FaultPlan, quoting: Quoting
     ) -> None:
         self._market = market
         self._newsroom = Newsroom(market, news)
-        self._faults = faults
-        self._partial = partial
+        self._faults = FaultCounter(plan)
+        self._quoting = quoting
 
     def answer(self, request: Request, now: int) -> Answer:
         """The answer at `now` (Unix seconds). Unknown paths and symbols get a 404."""
-        path = request.path
-        if path.startswith("/v8/finance/chart/"):
-            return self._chart(request, now)
-        if path == "/v1/test/getcrumb":
-            return _text(200, "text/plain", "sandbox.crumb")
-        if path.startswith(("/rss/", "/atom")):
-            return self._feed(request, now)
-        if path == "/":
-            cookie = {"Set-Cookie": "A3=d=sandbox; Path=/; Max-Age=31536000"}
-            return _text(404, "text/html", "<html>Newsvane sandbox vendor</html>", cookie)
-        return _text(404, "text/html", f"<html>No sandbox page at {request.host}{path}</html>")
+        due = self._faults.due(request)
+        if request.is_chart:
+            answer = self._chart(request, now, [fault for fault, _ in due])
+        elif request.is_feed:
+            answer = self._feed(request, now, due)
+        else:
+            answer = _page(request)
+        for fault, _ in due:
+            answer = wire_fault(answer, fault)
+        return answer
 
-    def _chart(self, request: Request, now: int) -> Answer:
-        symbol = request.path.rsplit("/", 1)[1].upper()
-        if symbol not in self._listed([symbol], now):
+    def _chart(self, request: Request, now: int, due: list[Fault]) -> Answer:
+        kinds = {fault.kind for fault in due}
+        symbol = "".join(request.tickers)
+        if "delisted" in kinds or symbol not in self._traded(now):
             return _json(404, error_body("Not Found", "No data found, symbol may be delisted"))
         history = self._market.history(symbol)
         try:
@@ -84,48 +67,55 @@ class Responder:
         if end <= history.opens_at[0]:
             reason = f"Data doesn't exist for startDate = {start}, endDate = {end}"
             return _json(400, error_body("Bad Request", reason))
-        quotes = seen_bars(history, start, end, now, partial=self._partial)
-        events = seen_events(history, start, end, now)
-        return _json(200, chart_body(history, quotes, events, now, symbol))
+        end = start if "empty_frame" in kinds else end
+        tape = seen_tape(history, start, end, now, self._quoting)
+        for fault in due:
+            tape = bar_fault(tape, fault)
+        return _json(200, chart_body(history, tape, now))
 
-    def _feed(self, request: Request, now: int) -> Answer:
-        link = f"https://{request.host or 'www.sandbox.example'}{request.path}"
+    def _feed(self, request: Request, now: int, due: list[tuple[Fault, int]]) -> Answer:
+        traded = self._traded(now)
+        wanted = [symbol for symbol in request.tickers if symbol in traded]
         if request.path == "/rss/search":
-            tickers, start, end = _search_terms(request.query.get("q", ""))
-            items = self._newsroom.between(self._listed(tickers, now), start, end, now)
-            return _feed_answer(request, rss(" ".join(tickers), link, items), items, "rss")
-        if request.path.startswith("/atom"):
-            symbol = request.path.removeprefix("/atom").strip("/").upper()
-            items = self._latest([symbol] if symbol else [], now)
-            return _feed_answer(
-                request, atom(symbol or "All companies", link, items), items, "atom"
-            )
-        symbols = [part for part in request.query.get("s", "").upper().split(",") if part]
-        items = self._latest(symbols, now)
-        return _feed_answer(request, rss(",".join(symbols), link, items), items, "rss")
+            start, end = _search_window(request.query.get("q", ""))
+            items = self._newsroom.between(wanted, start, end, now)
+        elif request.tickers:
+            items = self._newsroom.latest(wanted, now)
+        else:
+            items = self._newsroom.general(now)
+        items = item_faults(items, due)
+        link = f"https://{request.host or 'www.sandbox.example'}{request.path}"
+        title = ", ".join(request.tickers) or "All companies"
+        form, kind = (atom, "atom") if request.path.startswith("/atom") else (rss, "rss")
+        answer = _feed_answer(request, form(title, link, items), items, kind)
+        for fault, _ in due:
+            answer = document_fault(answer, fault)
+        return answer
 
-    def _latest(self, symbols: list[str], now: int) -> list[Item]:
-        if symbols:
-            return self._newsroom.latest(self._listed(symbols, now), now)
-        return self._newsroom.latest(self._market.tickers, now, _GENERAL_ITEMS)
-
-    def _listed(self, symbols: list[str], now: int) -> list[str]:
-        """Those of `symbols` that trade at `now`; a share is unknown before its first session."""
-        known = [symbol for symbol in symbols if symbol in self._market.tickers]
-        return [symbol for symbol in known if self._market.history(symbol).opens_at[0] <= now]
+    def _traded(self, now: int) -> set[str]:
+        return {listing.ticker for listing in self._market.traded(now)}
 
 
-def _search_terms(q: str) -> tuple[list[str], int, int]:
-    """Tickers and the [after, before) window (Unix seconds, UTC dates) of a news search."""
-    start, end, words = 0, 2**40, []
+def _page(request: Request) -> Answer:
+    """What the client asks for besides data: a cookie, a crumb, or something that is not here."""
+    if request.path == "/v1/test/getcrumb":
+        return _text(200, "text/plain", "sandbox.crumb")
+    if request.path == "/":
+        cookie = {"Set-Cookie": "A3=d=sandbox; Path=/; Max-Age=31536000"}
+        return _text(404, "text/html", "<html>Newsvane sandbox vendor</html>", cookie)
+    page = escape(f"{request.host}{request.path}")
+    return _text(404, "text/html", f"<html>No sandbox page at {page}</html>")
+
+
+def _search_window(q: str) -> tuple[int, int]:
+    """[after, before) of a news search in Unix seconds; the dates are UTC days."""
+    start, end = 0, 2**40
     for word in q.split():
         if word.startswith("after:"):
             start = _midnight(word.removeprefix("after:"))
         elif word.startswith("before:"):
             end = _midnight(word.removeprefix("before:"))
-        else:
-            words.append(word.strip('"').upper())
-    return words, start, end
+    return start, end
 
 
 def _midnight(text: str) -> int:

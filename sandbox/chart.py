@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.market import EXCHANGE_ZONE, SESSION_SECONDS, History
+from sandbox.history import EXCHANGE_ZONE, SESSION_SECONDS, History
 
 _DAY = 86_400
 _RANGES = {
@@ -23,16 +23,29 @@ _PRICES = ("open", "high", "low", "close")
 
 
 @dataclass(frozen=True)
-class Quotes:
-    """Bars as the wire carries them: parallel lists, one entry per bar, NaN spelled None."""
+class Tape:
+    """Bars and events as the wire carries them.
+
+    `timestamp` and each of `columns` (open, high, low, close, volume, adj_close) are parallel lists
+    with one entry per bar; a missing value is None. `events` is Yahoo's object of that name.
+    """
 
     timestamp: list[int]
     columns: dict[str, list[Any]]
+    events: dict[str, dict[str, Any]]
 
-    @property
-    def quote(self) -> dict[str, list[Any]]:
-        """The `indicators.quote` object: everything but the adjusted close."""
-        return {name: values for name, values in self.columns.items() if name != "adj_close"}
+
+@dataclass(frozen=True)
+class Quoting:
+    """How bars are told.
+
+    `partial_sessions`: quote a session under way as far as it has come, as Yahoo does.
+    `split_adjusted`: restate the past after each split, as Yahoo does; off, every bar stays as it
+    was quoted on its own session.
+    """
+
+    partial_sessions: bool = True
+    split_adjusted: bool = False
 
 
 class ChartRequestError(ValueError):
@@ -42,7 +55,7 @@ class ChartRequestError(ValueError):
 def requested_window(query: Mapping[str, str], now: int) -> tuple[int, int]:
     """[start, end) in Unix seconds asked for by period1/period2 or range. Raises ChartRequestError.
 
-    `range=1d` means the latest bar whatever its age, as Yahoo answers it; see `seen_bars`.
+    `range=1d` means the latest bar whatever its age, as Yahoo answers it; see `seen_tape`.
     """
     if query.get("interval", "1d") != "1d":
         raise ChartRequestError(f"interval {query['interval']!r} is not served; only 1d is")
@@ -57,25 +70,43 @@ def requested_window(query: Mapping[str, str], now: int) -> tuple[int, int]:
     return now - _RANGES[span] * _DAY, now + 1
 
 
-def seen_bars(history: History, start: int, end: int, now: int, *, partial: bool) -> Quotes:
-    """The bars opening in [start, end) that exist at `now`.
+def seen_tape(history: History, start: int, end: int, now: int, quoting: Quoting) -> Tape:
+    """What of [start, end) exists at `now` (all Unix seconds).
 
-    A session still under way is left out, or, with `partial`, told as far as it has come and
-    stamped `now`, the way Yahoo stamps it.
+    A session still under way is left out, or, when `quoting.partial_sessions`, told as far as it
+    has come and stamped `now`, the way Yahoo stamps it.
     """
     opened = int(np.searchsorted(history.opens_at, now, side="right"))
     unfinished = opened > 0 and now < history.opens_at[opened - 1] + SESSION_SECONDS
     last = opened - 1 if unfinished else opened
     first, stop = (int(i) for i in np.searchsorted(history.opens_at, (start, end)))
     rows = slice(first, min(stop, last))
-    columns = {name: getattr(history, name)[rows].tolist() for name in (*_PRICES, "volume")}
-    columns["adj_close"] = _adjusted_as_of(history, rows, last).tolist()
+    columns = {name: getattr(history, name)[rows] for name in (*_PRICES, "volume")}
+    columns["adj_close"] = _adjusted_as_of(history, rows, last)
+    events = _events(history, start, end, now)
+    if quoting.split_adjusted:
+        columns = _restated(columns, history, rows, now)
+    told = {name: column.tolist() for name, column in columns.items()}
     timestamp = history.opens_at[rows].tolist()
-    if partial and unfinished and first <= last < stop:
+    if quoting.partial_sessions and unfinished and first <= last < stop:
         for name, value in _partial_bar(history, last, now).items():
-            columns[name].append(value)
+            told[name].append(value)
         timestamp.append(now)
-    return Quotes(timestamp, columns)
+    return Tape(timestamp, told, events)
+
+
+def _restated(
+    columns: dict[str, np.ndarray], history: History, rows: slice, now: int
+) -> dict[str, np.ndarray]:
+    """Prices and volumes on the share basis of `now`, as Yahoo restates them after a split."""
+    shares = np.ones(len(history.sessions))
+    for split in history.actions:
+        row = int(np.searchsorted(history.sessions, np.datetime64(split.ex_date)))
+        if split.kind == "split" and history.opens_at[row] <= now:
+            shares[:row] *= split.value
+    restated = {name: columns[name] / shares[rows] for name in _PRICES}
+    volume = np.round(columns["volume"] * shares[rows]).astype(np.int64)
+    return {**restated, "volume": volume, "adj_close": columns["adj_close"]}
 
 
 def _adjusted_as_of(history: History, rows: slice, last: int) -> np.ndarray:
@@ -102,7 +133,7 @@ def _partial_bar(history: History, row: int, now: int) -> dict[str, Any]:
     }
 
 
-def seen_events(history: History, start: int, end: int, now: int) -> dict[str, dict[str, Any]]:
+def _events(history: History, start: int, end: int, now: int) -> dict[str, dict[str, Any]]:
     """Yahoo's `events` object: actions whose ex-date opens in [start, end) and by `now`."""
     events: dict[str, dict[str, Any]] = {"dividends": {}, "splits": {}}
     for action in history.actions:
@@ -114,24 +145,22 @@ def seen_events(history: History, start: int, end: int, now: int) -> dict[str, d
             events["dividends"][str(at)] = {"amount": action.value, "date": at}
         else:
             new, old = action.value.as_integer_ratio()
-            events["splits"][str(at)] = {
-                "date": at, "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"
-            }  # fmt: skip
+            split = {"date": at, "numerator": new, "denominator": old, "splitRatio": f"{new}:{old}"}
+            events["splits"][str(at)] = split
     return {kind: found for kind, found in events.items() if found}
 
 
-def chart_body(
-    history: History, quotes: Quotes, events: dict[str, dict[str, Any]], now: int, symbol: str
-) -> dict[str, Any]:
+def chart_body(history: History, tape: Tape, now: int) -> dict[str, Any]:
     """The whole answer for one symbol. Without bars it has `meta` and empty indicators alone."""
-    result: dict[str, Any] = {"meta": _meta(history, quotes, now, symbol)}
-    adjusted: dict[str, Any] = {}
-    if quotes.timestamp:
-        result["timestamp"] = quotes.timestamp
-        adjusted = {"adjclose": quotes.columns["adj_close"]}
-    if events:
-        result["events"] = events
-    quote = quotes.quote if quotes.timestamp else {}
+    result: dict[str, Any] = {"meta": _meta(history, tape, now)}
+    if tape.events:
+        result["events"] = tape.events
+    quote, adjusted = dict(tape.columns), {}
+    if tape.timestamp:
+        result["timestamp"] = tape.timestamp
+        adjusted = {"adjclose": quote.pop("adj_close")}
+    else:
+        quote = {}
     result["indicators"] = {"quote": [quote], "adjclose": [adjusted]}
     return {"chart": {"result": [result], "error": None}}
 
@@ -141,14 +170,14 @@ def error_body(code: str, description: str) -> dict[str, Any]:
     return {"chart": {"result": None, "error": {"code": code, "description": description}}}
 
 
-def _meta(history: History, quotes: Quotes, now: int, symbol: str) -> dict[str, Any]:
+def _meta(history: History, tape: Tape, now: int) -> dict[str, Any]:
     local = datetime.fromtimestamp(now, UTC).astimezone(EXCHANGE_ZONE)
     offset = local.utcoffset()
     zone = {"timezone": local.tzname(), "gmtoffset": int(offset.total_seconds()) if offset else 0}
     opened = max(int(np.searchsorted(history.opens_at, now, side="right")) - 1, 0)
     opens = int(history.opens_at[opened])
     closes = opens + SESSION_SECONDS
-    price = quotes.columns["close"][-1] if quotes.timestamp else history.close[opened].item()
+    price = tape.columns["close"][-1] if tape.timestamp else history.close[opened].item()
     periods = {
         "pre": (opens - 19_800, opens),
         "regular": (opens, closes),
@@ -156,7 +185,7 @@ def _meta(history: History, quotes: Quotes, now: int, symbol: str) -> dict[str, 
     }
     return {
         "currency": "USD",
-        "symbol": symbol,
+        "symbol": history.listing.ticker,
         "exchangeName": "NYQ",
         "fullExchangeName": "NYSE",
         "instrumentType": "EQUITY",

@@ -1,11 +1,100 @@
-"""Faults the vendor can be told to commit."""
+"""Faults the vendor commits when told to: which, on whose requests, and on which of them."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+import threading
+from collections import Counter
+from datetime import date
+from typing import Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sandbox.messages import Request
+
+WireKind = Literal[
+    "rate_limited", "server_error", "reset_mid_body", "slow_drip", "html_page", "truncated",
+    "redirect_metadata", "redirect_file", "redirect_loop", "gzip_bomb",
+]  # fmt: skip
+DocumentKind = Literal["huge_feed", "wrong_encoding", "entity_bomb", "external_entity"]
+ItemKind = Literal[
+    "changed_guid", "changed_link", "edited_title", "missing_date", "unknown_zone", "future_date",
+    "back_dated", "odd_date", "script_title", "control_characters", "newline_title",
+    "label_words", "instructions",
+]  # fmt: skip
+ChartKind = Literal["delisted", "empty_frame"]
+BarKind = Literal[
+    "partial_frame", "nan_last_row", "repeated_last_row", "jump_100x", "unapplied_split",
+    "zero_price", "negative_price", "infinite_price", "high_below_low",
+]  # fmt: skip
+FaultKind = WireKind | DocumentKind | ItemKind | ChartKind | BarKind
+
+_ON_FEEDS = {*get_args(DocumentKind), *get_args(ItemKind)}
+_ON_CHARTS = {*get_args(ChartKind), *get_args(BarKind)}
+FAULT_KINDS: tuple[str, ...] = (*get_args(WireKind), *sorted(_ON_FEEDS | _ON_CHARTS))
+
+
+class Fault(BaseModel):
+    """One fault. Scope fields left out match everything the kind can befall.
+
+    Faults of bars and of symbols befall charts alone, those of items and documents feeds alone.
+    Of the matching requests, numbered from 1, those from `first` on suffer, `times` of them (all,
+    if None). `value`, `text`, `session` and `items` mean what the kind says in docs/sandbox.md.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: FaultKind
+    host: str | None = None
+    ticker: str | None = None
+    path: str = ""
+    first: int = Field(default=1, ge=1)
+    times: int | None = Field(default=None, ge=1)
+    value: float | None = None
+    text: str | None = None
+    session: date | None = None
+    items: int | None = Field(default=None, ge=1)
+
+    def matches(self, request: Request) -> bool:
+        """Whether the fault may befall `request` at all."""
+        if self.kind in _ON_CHARTS and not request.is_chart:
+            return False
+        if self.kind in _ON_FEEDS and not request.is_feed:
+            return False
+        if self.ticker is not None and self.ticker not in request.tickers:
+            return False
+        return self.host in (None, request.host) and request.path.startswith(self.path)
 
 
 class FaultPlan(BaseModel):
     """Which faults to commit, and when. Empty: the vendor behaves."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    faults: tuple[Fault, ...] = ()
+
+    @classmethod
+    def of(cls, *faults: Fault) -> Self:
+        """A plan of these faults, committed together where their scopes overlap."""
+        return cls(faults=faults)
+
+
+class FaultCounter:
+    """Counts the requests each fault of a plan matches. Safe to share between threads."""
+
+    def __init__(self, plan: FaultPlan) -> None:
+        self._plan = plan
+        self._seen: Counter[int] = Counter()
+        self._lock = threading.Lock()
+
+    def due(self, request: Request) -> list[tuple[Fault, int]]:
+        """The faults that befall `request`, each with how often it has now been committed."""
+        due = []
+        with self._lock:
+            for number, fault in enumerate(self._plan.faults):
+                if not fault.matches(request):
+                    continue
+                self._seen[number] += 1
+                committed = self._seen[number] - fault.first + 1
+                if committed >= 1 and (fault.times is None or committed <= fault.times):
+                    due.append((fault, committed))
+        return due

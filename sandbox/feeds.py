@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -18,11 +19,15 @@ from sandbox.newswire import SOURCE, NewsSpec, ticker_headlines
 
 LATEST = 20
 _MARK = "synthetic"
+_RETELLINGS = ("Update: {}", "{} - report", "{}, sources say", "In brief: {}")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One headline as a feed tells it."""
+    """One headline as a feed tells it.
+
+    `date_text` replaces the date a feed would print; empty, the item has none.
+    """
 
     guid: str
     ticker: str
@@ -30,6 +35,15 @@ class Item:
     summary: str
     link: str
     published_at: datetime
+    date_text: str | None = None
+
+
+@dataclass(frozen=True)
+class Stories:
+    """Headlines of one ticker ascending by time, and that time in Unix seconds."""
+
+    table: pa.Table
+    published: np.ndarray
 
 
 class Newsroom:
@@ -42,30 +56,50 @@ class Newsroom:
 
     def latest(self, tickers: Sequence[str], now: int, most: int = LATEST) -> list[Item]:
         """The newest `most` items published by `now` (Unix seconds), newest first."""
-        return self._items(tickers, 0, now + 1, most)
+        return self._newest(
+            item
+            for ticker in tickers
+            for item in self._told(self._stories(ticker), 0, now + 1, most)
+        )[:most]
+
+    def general(self, now: int, most: int = 50) -> list[Item]:
+        """The newest items of the whole market around the last three sessions, newest first."""
+        found: list[Item] = []
+        for listing in self._market.traded(now):
+            row = int(np.searchsorted(self._market.history(listing.ticker).opens_at, now))
+            recent = self._load(listing.ticker, slice(max(0, row - 2), row + 1))
+            found += self._told(recent, 0, now + 1, most)
+        return self._newest(found)[:most]
 
     def between(self, tickers: Sequence[str], start: int, end: int, now: int) -> list[Item]:
         """All items published in [start, end) and by `now` (Unix seconds), newest first."""
-        return self._items(tickers, start, min(end, now + 1), None)
+        stop = min(end, now + 1)
+        return self._newest(
+            item for ticker in tickers for item in self._told(self._stories(ticker), start, stop)
+        )
 
-    def _items(self, tickers: Sequence[str], start: int, end: int, most: int | None) -> list[Item]:
-        found: list[Item] = []
-        for ticker in tickers:
-            table, published = self._stories(ticker)
-            first, stop = (int(i) for i in np.searchsorted(published, (start, end)))
-            first = first if most is None else max(first, stop - most)
-            found += [Item(**row) for row in table.slice(first, max(0, stop - first)).to_pylist()]
-        found.sort(key=lambda item: (item.published_at, item.guid), reverse=True)
-        return found[:most]
+    @staticmethod
+    def _newest(items: Iterable[Item]) -> list[Item]:
+        return sorted(items, key=lambda item: (item.published_at, item.guid), reverse=True)
 
-    def _load(self, ticker: str) -> tuple[pa.Table, np.ndarray]:
+    @staticmethod
+    def _told(stories: Stories, start: int, end: int, most: int | None = None) -> list[Item]:
+        """Those published in [start, end); only the last `most` of them, if given."""
+        first, stop = (int(row) for row in np.searchsorted(stories.published, (start, end)))
+        first = first if most is None else max(first, stop - most)
+        return [Item(**row) for row in stories.table.slice(first, stop - first).to_pylist()]
+
+    def _load(self, ticker: str, sessions: slice = slice(None)) -> Stories:
+        """Headlines of one ticker while it traded under that symbol."""
+        history = self._market.history(ticker)
         if isinstance(self._news, NewsSpec):
-            table = ticker_headlines(self._market.history(ticker), self._news)
+            table = ticker_headlines(history, self._news, sessions)
         else:
             table = self._news.filter(pc.equal(self._news["ticker"], ticker))
             table = table.sort_by("published_at")
-        seconds = pc.divide(table["published_at"].cast(pa.int64()), 1_000_000)
-        return table, seconds.to_numpy()
+        published = table["published_at"].cast(pa.int64()).to_numpy() // 1_000_000
+        first, stop = np.searchsorted(published, history.listing.trading_window)
+        return Stories(table.slice(first, stop - first), published[first:stop])
 
 
 def rss(title: str, link: str, items: Sequence[Item]) -> str:
@@ -73,7 +107,7 @@ def rss(title: str, link: str, items: Sequence[Item]) -> str:
     entries = "".join(
         f"<item><title>{escape(item.title)}</title><link>{escape(item.link)}</link>"
         f'<guid isPermaLink="false">{escape(item.guid)}</guid>'
-        f"<pubDate>{http_date(item.published_at)}</pubDate>"
+        f"{_element('pubDate', _date(item, http_date))}"
         f"<description>{escape(item.summary)}</description>"
         f"<dc:creator>{SOURCE}</dc:creator><category>{_MARK}</category></item>\n"
         for item in items
@@ -90,13 +124,13 @@ def rss(title: str, link: str, items: Sequence[Item]) -> str:
 
 
 def atom(title: str, link: str, items: Sequence[Item]) -> str:
-    """An Atom 1.0 document. Its stories have identities of their own (tag URIs)."""
+    """An Atom 1.0 document. Its stories have identities of their own (tag URIs), some new words."""
     entries = "".join(
         f"<entry><id>tag:www.sandbox.example,2000:{escape(item.guid)}</id>"
-        f"<title>{escape(item.title)}</title>"
+        f"<title>{escape(_retold(item))}</title>"
         f'<link href="{escape(item.link, {chr(34): "&quot;"})}?ref=atom"/>'
-        f"<published>{_rfc3339(item.published_at)}</published>"
-        f"<updated>{_rfc3339(item.published_at)}</updated>"
+        f"{_element('published', _date(item, _rfc3339))}"
+        f"{_element('updated', _date(item, _rfc3339))}"
         f"<author><name>{SOURCE}</name></author>"
         f'<category term="{_MARK}"/><summary>{escape(item.summary)}</summary></entry>\n'
         for item in items
@@ -111,6 +145,20 @@ def atom(title: str, link: str, items: Sequence[Item]) -> str:
         f'<author><name>{SOURCE}</name></author><category term="{_MARK}"/>\n'
         f"{entries}</feed>\n"
     )
+
+
+def _retold(item: Item) -> str:
+    """The title as another desk runs it: one in five is a near duplicate, the rest the same."""
+    checksum = zlib.crc32(item.guid.encode())
+    return item.title if checksum % 5 else _RETELLINGS[checksum % 4].format(item.title)
+
+
+def _element(name: str, text: str) -> str:
+    return f"<{name}>{escape(text)}</{name}>" if text else ""
+
+
+def _date(item: Item, form: Callable[[datetime], str]) -> str:
+    return form(item.published_at) if item.date_text is None else item.date_text
 
 
 def http_date(moment: datetime) -> str:

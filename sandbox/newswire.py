@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.market import History, Market
+from sandbox.history import History
+from sandbox.market import Market
 
 SOURCE = "Newsvane Sandbox (synthetic)"
 HEADLINES_SCHEMA = pa.schema(
@@ -100,12 +101,16 @@ def headlines(market: Market, spec: NewsSpec, tickers: Sequence[str] | None = No
     return pa.concat_tables(parts) if parts else HEADLINES_SCHEMA.empty_table()
 
 
-def ticker_headlines(history: History, spec: NewsSpec) -> pa.Table:
-    """Headlines about one ticker, one row each, in HEADLINES_SCHEMA, sorted by published_at."""
+def ticker_headlines(history: History, spec: NewsSpec, sessions: slice = slice(None)) -> pa.Table:
+    """Headlines about one ticker, one row each, in HEADLINES_SCHEMA, sorted by published_at.
+
+    `sessions` limits the work to the news of those sessions; it changes none of it.
+    """
     ticker = history.listing.ticker
     days = history.sessions.astype(np.int64)
     tone = session_tones(history, spec)
-    count = _counts(days, ticker, spec)
+    count = np.zeros(len(days), dtype=np.int64)
+    count[sessions] = _counts(days[sessions], ticker, spec)
     rows, order = np.nonzero(count[:, None] > np.arange(_MOST_PER_SESSION))
     published = _published(history, rows, order, spec)
     sort = np.lexsort((order, published))
@@ -165,7 +170,8 @@ def _published(history: History, rows: np.ndarray, order: np.ndarray, spec: News
     back = np.floor(_uniform(days[rows], f"{key}/night", order) * nights).astype(np.int64)
     ago = _QUIET_BEFORE_OPEN + _uniform(days[rows], f"{key}/hour", order) * _NEWS_WINDOW
     nights_back = np.where(earlier, back, 0) * 24 * _HOUR
-    return history.opens_at[rows] - np.ceil(ago).astype(np.int64) - nights_back
+    published = history.opens_at[rows] - np.ceil(ago).astype(np.int64) - nights_back
+    return np.asarray(published)
 
 
 def _uniform(days: np.ndarray, key: str, order: np.ndarray | int = 0) -> np.ndarray:

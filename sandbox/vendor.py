@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +15,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 
-from sandbox.answers import Answer, Request, Responder
+from sandbox.answers import Responder
+from sandbox.chart import Quoting
 from sandbox.faults import FaultPlan
 from sandbox.market import Market
+from sandbox.messages import Answer, Request
 from sandbox.newswire import NewsSpec
 
 Clock = Callable[[], datetime]
 HOST_HEADER = "X-Sandbox-Host"
+_CHUNK = 1 << 16
+_DROP = 64
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class SandboxVendor:
     """The vendor as a context manager: serving between `with` and its end, on its own threads.
 
     `news` is a spec (headlines are made on demand) or a ready table in HEADLINES_SCHEMA. `now` is
-    the vendor's clock: nothing later than it exists. With `partial_sessions` a session under way is
-    quoted as far as it has come; without, it is left out until it has ended.
+    the vendor's clock: nothing later than it exists. `quoting` says how bars are told, `faults`
+    what goes wrong; the counts of a fault plan start anew with each vendor.
     """
 
     def __init__(
@@ -47,14 +53,15 @@ class SandboxVendor:
         *,
         now: Clock = lambda: datetime.now(UTC),
         faults: FaultPlan | None = None,
-        partial_sessions: bool = True,
+        quoting: Quoting | None = None,
         port: int = 0,
     ) -> None:
-        self._responder = Responder(market, news, faults or FaultPlan(), partial_sessions)
+        self._responder = Responder(market, news, faults or FaultPlan(), quoting or Quoting())
         self._now = now
         self._port = port
         self._log: list[Served] = []
         self._lock = threading.Lock()
+        self.stopping = threading.Event()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -74,6 +81,7 @@ class SandboxVendor:
             return tuple(self._log)
 
     def __enter__(self) -> Self:
+        self.stopping.clear()
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.vendor = self
         self._thread = threading.Thread(
@@ -89,6 +97,7 @@ class SandboxVendor:
         trace: TracebackType | None,
     ) -> None:
         if self._server is not None and self._thread is not None:
+            self.stopping.set()
             self._server.shutdown()
             self._server.server_close()
             self._thread.join()
@@ -131,9 +140,41 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        chunked = answer.delivery == "chunked"
+        length = (
+            ("Transfer-Encoding", "chunked")
+            if chunked
+            else ("Content-Length", str(len(answer.body)))
+        )
+        self.send_header(*length)
         self.end_headers()
-        self.wfile.write(answer.body)
+        try:
+            self._deliver(answer)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # the client gave up, as it may
+
+    def _deliver(self, answer: Answer) -> None:
+        body = answer.body
+        if answer.delivery == "chunked":
+            for start in range(0, len(body), _CHUNK):
+                piece = body[start : start + _CHUNK]
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self.wfile.write(b"0\r\n\r\n")
+        elif answer.delivery == "drip":
+            for start in range(0, len(body), _DROP):
+                self.wfile.write(body[start : start + _DROP])
+                self.wfile.flush()
+                if self.server.vendor.stopping.wait(answer.pause):
+                    self.close_connection = True
+                    return
+        elif answer.delivery == "reset":
+            self.wfile.write(body[: len(body) // 2])
+            self.wfile.flush()
+            linger_no_more = struct.pack("ii", 1, 0)  # close() then sends RST instead of FIN
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_no_more)
+            self.close_connection = True
+        else:
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """The request log is `SandboxVendor.requests`; nothing goes to stderr."""

@@ -1,56 +1,65 @@
-"""One made-up price history: a seeded geometric random walk with splits and dividends."""
+"""Made-up shares: names, and seeded geometric random walks with splits and dividends."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 
+from sandbox.history import Action, History, Listing
+
+_HOUSES = ("Alder", "Bright", "Cobalt", "Delta", "Ember", "Fjord", "Granite", "Harbor", "Iris",
+           "Juniper", "Keystone", "Lumen", "Meridian", "North", "Opal", "Pioneer", "Quarry",
+           "Ridge", "Summit", "Tidal", "Umber", "Vector", "Willow", "Yarrow", "Zephyr")  # fmt: skip
+_TRADES = ("Dynamics", "Energy", "Foods", "Health", "Industries", "Labs", "Logistics", "Materials",
+           "Media", "Motors", "Networks", "Pharma", "Retail", "Robotics", "Software", "Steel",
+           "Systems", "Telecom", "Utilities", "Works")  # fmt: skip
 _SPLIT_ABOVE = 180.0
 _DAILY_VOLATILITY = 0.018
 
 
-@dataclass(frozen=True)
-class Walk:
-    """Price and volume columns (unadjusted) plus (ex_date, kind, value) rows."""
+def random_walk(listing: Listing, sessions: np.ndarray, opens_at: np.ndarray, seed: int) -> History:
+    """A history of `listing` over `sessions`, a pure function of (ticker, seed, first session).
 
-    columns: dict[str, np.ndarray]
-    actions: tuple[tuple[date, str, float], ...]
-
-
-def random_walk(sessions: np.ndarray, ticker: str, seed: int) -> Walk:
-    """A history over `sessions`, a pure function of its arguments.
+    More sessions append bars and change none; the adjusted close alone is restated, as it must be.
 
     Overnight gaps and intraday moves are independent normal steps of the log price (sd 0.9% and
     1.6% a day), prices are rounded to the cent, high and low enclose open and close. The share
     splits 2:1 when it passes 180; shares with an even checksum pay a quarterly dividend.
     """
-    rng = np.random.default_rng([seed, zlib.crc32(ticker.encode())])
-    n = len(sessions)
-    gap = rng.normal(0, _DAILY_VOLATILITY / 2, n)
-    day = rng.normal(0.0002, _DAILY_VOLATILITY * 0.87, n)
+    checksum = zlib.crc32(listing.ticker.encode())
+    rng = np.random.default_rng([seed, checksum])
     start = np.log(rng.uniform(15, 150))
-    log_close = start + np.cumsum(gap + day)
+    # One row of draws per session: a longer calendar appends rows and changes none.
+    gap, day, above, below, trading = rng.standard_normal((len(sessions), 5)).T
+    day = 0.0002 + 0.87 * _DAILY_VOLATILITY * day
+    log_close = start + np.cumsum(_DAILY_VOLATILITY / 2 * gap + day)
     log_open = log_close - day
-    reach = np.abs(rng.normal(0, _DAILY_VOLATILITY / 3, (2, n)))
     shares = _shares(log_open)
-    high, low = np.maximum(log_open, log_close), np.minimum(log_open, log_close)
-    prices = {
-        "open": log_open, "high": high + reach[0], "low": low - reach[1], "close": log_close
-    }  # fmt: skip
-    columns = {k: np.maximum(np.round(np.exp(v) / shares, 2), 0.01) for k, v in prices.items()}
-    volume = np.exp(rng.normal(14, 0.4, n)) * shares
-    columns["volume"] = np.round(volume).astype(np.int64)
-    splits = np.flatnonzero(np.diff(shares) != 0) + 1
-    payouts = _payouts(columns["close"], zlib.crc32(ticker.encode()))
-    columns["adj_close"] = _adjusted(columns["close"], shares, payouts)
-    actions = [(sessions[i].item(), "split", float(shares[i] / shares[i - 1])) for i in splits]
-    actions += [
-        (sessions[i].item(), "dividend", payouts[i].item()) for i in np.flatnonzero(payouts)
+    high = np.maximum(log_open, log_close) + _DAILY_VOLATILITY / 3 * np.abs(above)
+    low = np.minimum(log_open, log_close) - _DAILY_VOLATILITY / 3 * np.abs(below)
+    open_, high, low, close = (
+        np.maximum(np.round(np.exp(log_price) / shares, 2), 0.01)
+        for log_price in (log_open, high, low, log_close)
+    )
+    volume = np.round(np.exp(14 + 0.4 * trading) * shares).astype(np.int64)
+    payouts = _payouts(close, checksum)
+    adj_close = _adjusted(close, shares, payouts)
+    actions = _actions(sessions, shares, payouts)
+    return History(listing, sessions, opens_at, open_, high, low, close, adj_close, volume, actions)
+
+
+def _actions(sessions: np.ndarray, shares: np.ndarray, payouts: np.ndarray) -> tuple[Action, ...]:
+    """The splits and dividends behind the columns, ascending by ex-date and kind."""
+    splits = [
+        Action(sessions[row].item(), "split", float(shares[row] / shares[row - 1]))
+        for row in np.flatnonzero(np.diff(shares)) + 1
     ]
-    return Walk(columns, tuple(sorted(actions)))
+    dividends = [
+        Action(sessions[row].item(), "dividend", payouts[row].item())
+        for row in np.flatnonzero(payouts)
+    ]
+    return tuple(sorted(splits + dividends, key=lambda act: (act.ex_date, act.kind)))
 
 
 def _shares(log_open: np.ndarray) -> np.ndarray:
@@ -74,3 +83,11 @@ def _adjusted(close: np.ndarray, shares: np.ndarray, payouts: np.ndarray) -> np.
     kept[1:] = (1 - payouts[1:] / close[:-1]) * shares[:-1] / shares[1:]
     later = np.cumprod(kept[::-1])[::-1] / kept
     return np.asarray(close * later)
+
+
+def made_up_listing(number: int) -> Listing:
+    """The `number`-th made-up share (from 0): tickers SBAAA, SBAAB, ... with invented names."""
+    letters = "".join(chr(65 + number // 26**place % 26) for place in (2, 1, 0))
+    cycle = number // (len(_HOUSES) * len(_TRADES))
+    name = f"{_HOUSES[number % len(_HOUSES)]} {_TRADES[number // len(_HOUSES) % len(_TRADES)]}"
+    return Listing(f"SB{letters}", f"{name} {cycle + 1}" if cycle else name)

@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, date, datetime
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from sandbox.market import MarketError, bokeh_market, synthetic_market
@@ -74,6 +75,13 @@ def test_synthetic_market_is_a_function_of_its_seed() -> None:
     start, end = date(2012, 1, 1), date(2012, 12, 31)
     assert synthetic_market(2, start, end, 1).bars == synthetic_market(2, start, end, 1).bars
     assert synthetic_market(2, start, end, 1).bars != synthetic_market(2, start, end, 2).bars
+
+
+def test_rerun_with_a_later_end_appends_bars_and_changes_none() -> None:
+    start = date(2012, 1, 3)
+    short = synthetic_market(3, start, date(2012, 12, 31)).bars
+    long = synthetic_market(3, start, date(2013, 6, 28)).bars
+    assert long.filter(pc.less_equal(long["session"], date(2012, 12, 31))) == short
 
 
 def test_synthetic_sessions_keep_the_exchange_holidays() -> None:

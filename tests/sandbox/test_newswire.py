@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from sandbox.market import History, Market, bokeh_market, synthetic_market
+from sandbox.history import History
+from sandbox.market import Market, bokeh_market, synthetic_market
 from sandbox.newswire import NewsSpec, headlines, phrases, session_tones, ticker_headlines
 
 
