@@ -52,11 +52,19 @@ def read_chart(body: bytes, symbol: str, zone: str) -> pa.Table:
             {
                 "session": _local_dates(stamps, zone),
                 "position": pa.array(range(len(stamps)), pa.int64()),
-                **{name: pa.array(values, pa.float64()) for name, values in columns.items()},
+                **{name: _numbers(values) for name, values in columns.items()},
             },
         ).select(ANSWERED.names)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (ValueError, TypeError) as error:
         raise ChartError(f"The bars of {symbol} are not columns of numbers: {error}.") from error
+
+
+def _numbers(values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values, pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        # Now and then one number comes as text, such as "Infinity".
+        return pa.array([None if value is None else float(value) for value in values])
 
 
 def _local_dates(stamps: list[int], zone: str) -> pa.Array:

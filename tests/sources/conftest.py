@@ -1,0 +1,112 @@
+"""A price desk for tests: the real client, a real vendor on loopback, a real landing zone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from sandbox.faults import Fault, FaultPlan
+from sandbox.market import Market, bokeh_market
+from sandbox.newswire import NewsSpec
+from sandbox.vendor import SandboxVendor
+from tasks.dataset.clock import exchange_sessions
+from tasks.sources.batches import PriceBatch
+from tasks.sources.patience import PatienceSpec
+from tasks.sources.prices import PriceSpec, fetch_prices
+from tasks.sources.yahoo_transport import yahoo_session
+from warehouse.landing import Landing
+
+AFTER_CLOSE = datetime(2013, 3, 1, 22, 30, tzinfo=UTC)
+IMPATIENT = PatienceSpec(attempts=3, first_wait=0.01, longest_wait=1.2)
+
+
+@dataclass
+class PriceDesk:
+    """Fetches from a sandbox vendor that lasts until the test ends."""
+
+    folder: Path
+    market: Market
+    calendar: pa.Table
+    stack: ExitStack
+    waits: list[float] = field(default_factory=list)
+    vendor: SandboxVendor | None = None
+
+    def fetch(
+        self,
+        tickers: Sequence[str],
+        start: date,
+        end: date,
+        *faults: Fault,
+        now: datetime = AFTER_CLOSE,
+        patience: PatienceSpec = IMPATIENT,
+        **changes: Any,
+    ) -> PriceBatch:
+        """Start a vendor that commits `faults` at the moment `now`, and ask it."""
+        self.vendor = self.stack.enter_context(
+            SandboxVendor(self.market, NewsSpec(), now=lambda: now, faults=FaultPlan.of(*faults))
+        )
+        return self.ask(tickers, start, end, now=now, patience=patience, **changes)
+
+    def ask(
+        self,
+        tickers: Sequence[str],
+        start: date,
+        end: date,
+        *,
+        now: datetime = AFTER_CLOSE,
+        patience: PatienceSpec = IMPATIENT,
+        **changes: Any,
+    ) -> PriceBatch:
+        """Ask the vendor that is already running."""
+        assert self.vendor is not None
+        spec = PriceSpec(source="sandbox", basis="session", cache=self.folder / "yfinance")
+        session = yahoo_session(
+            self.vendor.base_url, patience, clock=lambda: now, sleep=self._remembered(self.waits)
+        )
+        with session:
+            return fetch_prices(
+                tickers,
+                start,
+                end,
+                spec.model_copy(update={"overlap_sessions": 0, "timeout": 2.0} | changes),
+                session=session,
+                clock=lambda: now,
+                land=Landing(self.folder / "landing").store,
+                calendar=self.calendar,
+            )
+
+    def charts_asked(self, ticker: str) -> int:
+        """How many chart requests for `ticker` the running vendor has answered."""
+        assert self.vendor is not None
+        path = f"/v8/finance/chart/{ticker}"
+        return sum(served.request.path == path for served in self.vendor.requests)
+
+    @staticmethod
+    def _remembered(waits: list[float]) -> Callable[[float], None]:
+        return waits.append
+
+
+@pytest.fixture(scope="session")
+def bokeh() -> Market:
+    """The five real histories."""
+    return bokeh_market()
+
+
+@pytest.fixture(scope="session")
+def exchange_calendar() -> pa.Table:
+    """The New York sessions of the real histories."""
+    return exchange_sessions("XNYS", date(2000, 1, 3), date(2013, 12, 31))
+
+
+@pytest.fixture
+def price_desk(tmp_path: Path, bokeh: Market, exchange_calendar: pa.Table) -> Iterator[PriceDesk]:
+    """A desk with its vendor, landing zone and client cache in a folder of its own."""
+    with ExitStack() as stack:
+        yield PriceDesk(tmp_path, bokeh, exchange_calendar, stack)
