@@ -40,7 +40,9 @@ def choose(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override one setting, e.g. training.seed=7."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Override one setting, e.g. training.seed=7."
+        ),
     ] = None,
 ) -> None:
     """Options every command shares."""
@@ -66,12 +68,12 @@ def _prepared() -> Settings:
 def run() -> None:
     """The whole job: ingest, validate, label, render, fine-tune, evaluate, report."""
     settings = _prepared()
-    from flows.console import progress_bars, show_verdict
+    from flows.console import progress_bars, show_outcome
     from flows.run import run_everything
 
     with progress_bars():
         outcome = run_everything(settings.selection)
-    show_verdict(outcome)
+    show_outcome(outcome)
 
 
 @app.command()
@@ -111,7 +113,9 @@ def dataset_show(
 
 @app.command()
 def finetune(
-    dataset_id: Annotated[str | None, typer.Option("--dataset", help="Default: the newest.")] = None,
+    dataset_id: Annotated[
+        str | None, typer.Option("--dataset", help="Default: the newest.")
+    ] = None,
 ) -> None:
     """Fine-tune the configured recipe on a data set, in a process of its own."""
     settings = _prepared()
@@ -125,7 +129,9 @@ def finetune(
 
 @app.command()
 def evaluate(
-    dataset_id: Annotated[str | None, typer.Option("--dataset", help="Default: the newest.")] = None,
+    dataset_id: Annotated[
+        str | None, typer.Option("--dataset", help="Default: the newest.")
+    ] = None,
     model_id: Annotated[
         str | None, typer.Option("--model", help="Default: the newest of that data set, if any.")
     ] = None,
@@ -231,7 +237,9 @@ def main() -> None:
         typer.secho(f"newsvane: {error}", fg=typer.colors.RED, err=True)
         sys.exit(2)
     except KeyboardInterrupt:
-        typer.echo("Interrupted. What was published stays; run the command again to go on.", err=True)
+        typer.echo(
+            "Interrupted. What was published stays; run the command again to go on.", err=True
+        )
         sys.exit(130)
 
 

@@ -7,14 +7,28 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.progress import TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from flows.progress import shown_on
+from flows.verdict_table import verdict_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from flows.run import Outcome
+    from flows.summary import IngestSummary
+    from tasks.dataset.manifest import DatasetManifest
+    from tasks.evaluation.evaluate import Evaluation
+    from tasks.training.job import FinetuneResult
 
 MAX_ROWS = 200
 console = Console()
@@ -72,3 +86,58 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return escape(str(value))
+
+
+def show_ingest(summary: IngestSummary) -> None:
+    """Print what an ingest did, and each thing that was missing with its reason."""
+    console.print(
+        f"{summary.start} to {summary.end}: {summary.requests:,} requests, {summary.bars:,} bars, "
+        f"{summary.actions:,} actions, {summary.headlines:,} headlines, "
+        f"{summary.quarantined:,} quarantined."
+    )
+    for key, reason in summary.missing:
+        console.print(f"[yellow]missing[/] {key}: {reason}", markup=True)
+
+
+def show_dataset(manifest: DatasetManifest) -> None:
+    """Print a data set's identity, its splits and what was left out."""
+    table = Table(title=f"data set {manifest.dataset_id}", title_justify="left")
+    for name in ("split", "rows", "up", "down", "sessions", "from", "to"):
+        table.add_column(name, justify="left" if name == "split" else "right")
+    for name, split in manifest.splits.items():
+        span = (str(split.first_session or "–"), str(split.last_session or "–"))
+        counts = (split.rows, split.up, split.rows - split.up, split.sessions)
+        table.add_row(name, *(f"{count:,}" for count in counts), *span)
+    console.print(table)
+    for reason, rows in sorted(manifest.dropped.items()):
+        console.print(f"left out: {rows:,} {reason}")
+
+
+def show_model(result: FinetuneResult) -> None:
+    """Print a fine-tuned model's identity and its cross-entropy before and after."""
+    console.print(f"model {result.model_id} ({result.recipe_name}, seed {result.seed})")
+    before, after = (result.metrics.get(f"validation_ce_{when}") for when in ("before", "after"))
+    if before is not None and after is not None:
+        console.print(f"validation cross-entropy {before:.4f} → {after:.4f} nats")
+    console.print(str(result.path), soft_wrap=True)
+
+
+def show_verdict(outcome: Evaluation) -> None:
+    """Print the verdict table and the verdict in words."""
+    rows = verdict_table(outcome)
+    table = Table(title="test split, 95% intervals by sessions", title_justify="left")
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), justify="left" if name == "predictor" else "right")
+    for row in rows:
+        table.add_row(*row.values())
+    console.print(table)
+    console.print(outcome.verdict.words)
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print what each step of the whole job produced, and where the report is."""
+    show_ingest(outcome.ingested)
+    show_dataset(outcome.dataset)
+    show_model(outcome.model)
+    show_verdict(outcome.evaluation)
+    console.print(f"report: {outcome.report}", soft_wrap=True)

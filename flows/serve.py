@@ -30,8 +30,9 @@ def serve_ui(settings: Settings, port: int) -> None:
     with prefect_server(settings.data_root, port) as api_url:
         os.environ["PREFECT_API_URL"] = api_url
         prepare_prefect(settings.data_root)
-        from flows.deployments import deployments
         from prefect import serve
+
+        from flows.deployments import deployments
 
         print(f"Prefect UI: http://{HOST}:{port}  (Ctrl-C stops it)", flush=True)
         serve(*deployments(settings), print_starting_message=False)

@@ -31,10 +31,10 @@ class LakeSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    catalog: str = "sqlite:data/catalog.sqlite"
-    storage: str = "data/lake"
-    landing: str = "data/landing"
-    lock: Path = Path("data/writer.lock")
+    catalog: str = "sqlite:catalog.sqlite"
+    storage: str = "lake"
+    landing: str = "landing"
+    lock: Path = Path("writer.lock")
     threads: int = Field(default=2, ge=1)
     memory_limit: str = "1GB"
     commit_attempts: int = Field(default=8, ge=1)

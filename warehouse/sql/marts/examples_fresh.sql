@@ -1,35 +1,48 @@
 -- grain: one row per ticker and session
+-- Text on one line, without control characters; what is plain already is not searched twice.
+CREATE OR REPLACE TEMP MACRO one_line(words) AS
+    CASE WHEN regexp_matches(words, '[^ -~]|  |^ | $')
+         THEN trim(regexp_replace(words, '[\s\pC\pZ]+', ' ', 'g'))
+         ELSE words END;
+
 CREATE OR REPLACE TEMP TABLE fresh_examples AS
-WITH ranked AS (
-    SELECT
-        *,
-        row_number() OVER (
-            PARTITION BY ticker, position ORDER BY published_at DESC, headline_id DESC
-        ) AS newest_first
-    FROM news
-), told AS (
+WITH gathered AS (
     SELECT
         ticker,
         exchange,
         position,
-        count(*)                                      AS headline_count,
-        max(available_at)                             AS news_available_at,
-        bool_and(availability = 'observed')           AS observed,
-        list(headline_id ORDER BY newest_first DESC)
-            FILTER (newest_first <= $max_headlines)   AS headline_ids,
-        list(story_id ORDER BY newest_first DESC)
-            FILTER (newest_first <= $max_headlines)   AS story_ids,
-        string_agg(
-            format(
-                $headline_template,
-                left(trim(regexp_replace(title, '[\s\pC\pZ]+', ' ', 'g')), $max_title_chars),
-                source,
-                coalesce(trim(regexp_replace(summary, '[\s\pC\pZ]+', ' ', 'g')), '')
-            ),
-            $separator ORDER BY newest_first DESC
-        ) FILTER (newest_first <= $max_headlines)     AS headlines
-    FROM ranked
+        count(*)                            AS headline_count,
+        max(available_at)                   AS news_available_at,
+        bool_and(availability = 'observed') AS observed,
+        -- The latest ones; published_at and headline_id come first and decide.
+        list_reverse(max(
+            {
+                published_at: published_at,
+                headline_id: headline_id,
+                story_id: story_id,
+                title: title,
+                source: source,
+                summary: coalesce(summary, '')
+            },
+            $max_headlines
+        ))                                  AS shown
+    FROM news
     GROUP BY ALL
+), told AS (
+    SELECT
+        * EXCLUDE (shown),
+        list_transform(shown, lambda h: h.headline_id) AS headline_ids,
+        list_transform(shown, lambda h: h.story_id)    AS story_ids,
+        array_to_string(
+            list_transform(shown, lambda h: format(
+                $headline_template,
+                left(one_line(h.title), $max_title_chars),
+                h.source,
+                one_line(h.summary)
+            )),
+            $separator
+        )                                              AS headlines
+    FROM gathered
 ), wanted AS (
     SELECT ticker, exchange, position FROM told WHERE headline_count >= $min_headlines
     UNION

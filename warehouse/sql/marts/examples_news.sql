@@ -1,9 +1,10 @@
 -- grain: one row per ticker and story, in the first session that could know of it
 CREATE OR REPLACE TEMP TABLE news AS
-WITH told AS (
+WITH placed AS (
     SELECT
         a.ticker,
         l.exchange,
+        c.position,
         h.headline_id,
         h.story_id,
         h.source,
@@ -13,17 +14,17 @@ WITH told AS (
         h.available_at,
         h.availability
     FROM headline_tickers AS a
-    JOIN headlines AS h USING (headline_id)
     JOIN listings AS l ON l.ticker = a.ticker
-), placed AS (
-    SELECT t.*, c.session, c.position
-    FROM told AS t
-    ASOF JOIN clock AS c ON t.exchange = c.exchange AND t.available_at < c.decision_ts
+    JOIN headlines AS h ON h.headline_id = a.headline_id
+    ASOF JOIN clock AS c ON l.exchange = c.exchange AND h.available_at < c.decision_ts
     -- What came before the calendar begins belongs to a session we do not have.
-    WHERE t.available_at >= c.previous_decision_ts
+    WHERE h.available_at >= c.previous_decision_ts
+), retold AS (
+    SELECT DISTINCT story_id FROM placed WHERE story_id <> headline_id
 )
-SELECT *
-FROM placed
+SELECT * FROM placed ANTI JOIN retold USING (story_id)
+UNION ALL
+SELECT * FROM placed SEMI JOIN retold USING (story_id)
 QUALIFY row_number() OVER (
     PARTITION BY ticker, story_id ORDER BY position, published_at, headline_id
 ) = 1;

@@ -1,0 +1,140 @@
+"""Archives: files somebody already has, imported under a declared mapping, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow.compute as pc
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from pydantic import BaseModel, ValidationError
+
+from flows.connections import clock_of
+from flows.gate import passed
+from flows.ledger import record_sessions
+from flows.progress import current_sink
+from flows.settings import ConfigSelection, ConfigurationError, Settings, load_settings
+from flows.summary import IngestSummary
+from tasks.sources.batches import HeadlineBatch, PriceBatch
+from tasks.sources.headline_archive import HeadlineMapping, read_headlines
+from tasks.sources.price_archive import PriceMapping, read_prices
+from warehouse.lake import Lake
+from warehouse.landing import Landing
+from warehouse.publish import publish_prices
+from warehouse.publish_headlines import publish_headlines
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@flow(name="import prices", flow_run_name="import prices {file.name}")
+def import_prices(
+    selection: ConfigSelection, file: Path, mapping: Mapping[str, str]
+) -> IngestSummary:
+    """Import daily bars; the mapping of the configuration is overridden by `mapping`."""
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    clock = clock_of(settings)
+    columns = _mapping(PriceMapping, settings.archive.prices, mapping)
+    land = Landing(Path(settings.warehouse.landing)).store
+    sink = current_sink()
+    total = None
+    with Lake.open(settings.warehouse) as lake:
+        for at, batch in enumerate(read_prices(file, columns, clock=clock, land=land)):
+            done = _publish_prices(settings, lake, batch, f"{file.name} part {at}")
+            total = done if total is None else total.plus(done)
+            sink.advance(f"import {file.name}", total.bars, None, f"{total.bars:,} bars")
+    return _told(total, file)
+
+
+@flow(name="import headlines", flow_run_name="import headlines {file.name}")
+def import_headlines(
+    selection: ConfigSelection, file: Path, mapping: Mapping[str, str]
+) -> IngestSummary:
+    """Import dated headlines; the mapping of the configuration is overridden by `mapping`."""
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    clock = clock_of(settings)
+    columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
+    land = Landing(Path(settings.warehouse.landing)).store
+    sink = current_sink()
+    total = None
+    with Lake.open(settings.warehouse) as lake:
+        for at, batch in enumerate(read_headlines(file, columns, clock=clock, land=land)):
+            done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
+            total = done if total is None else total.plus(done)
+            sink.advance(f"import {file.name}", total.headlines, None)
+    return _told(total, file)
+
+
+def _publish_prices(settings: Settings, lake: Lake, batch: PriceBatch, name: str) -> IngestSummary:
+    now = clock_of(settings)()
+    passed(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
+    published = publish_prices(
+        lake,
+        bars=batch.bars,
+        actions=batch.actions,
+        rejects=batch.rejects,
+        payloads=batch.payloads,
+        partitions=batch.partitions,
+        now=now,
+    )
+    span = pc.min_max(batch.bars["session"]).as_py()
+    first, last = span["min"] or now.date(), span["max"] or now.date()
+    if batch.bars.num_rows:
+        tickers = pc.unique(batch.bars["ticker"]).to_pylist()
+        record_sessions(lake, settings.universe, tickers, (first, last))
+    return IngestSummary(
+        start=first,
+        end=last,
+        bars=published.bars_added + published.bars_revised,
+        actions=published.actions_added + published.actions_revised,
+        quarantined=published.quarantined,
+        missing=batch.missing,
+    )
+
+
+def _publish_headlines(
+    settings: Settings, lake: Lake, batch: HeadlineBatch, name: str
+) -> IngestSummary:
+    now = clock_of(settings)()
+    tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
+    passed(settings, lake, tables, name, now)
+    published = publish_headlines(
+        lake,
+        headlines=batch.headlines,
+        headline_tickers=batch.headline_tickers,
+        rejects=batch.rejects,
+        payloads=batch.payloads,
+        partitions=batch.partitions,
+        now=now,
+    )
+    span = pc.min_max(batch.headlines["published_at"]).as_py()
+    return IngestSummary(
+        start=(span["min"] or now).date(),
+        end=(span["max"] or now).date(),
+        headlines=published.added + published.revised,
+        quarantined=published.quarantined,
+    )
+
+
+def _mapping(kind: type[M], configured: M | None, given: Mapping[str, str]) -> M:
+    known = configured.model_dump(exclude_unset=True) if configured else {}
+    try:
+        return kind.model_validate({**known, **given})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, detail['loc'])) or 'mapping'}: {detail['msg']}"
+            for detail in error.errors()
+        )
+        raise ConfigurationError(
+            f"The column mapping for this import is not usable: {problems}. Give it with --map "
+            "FIELD=COLUMN, or in [archive] of newsvane.toml; docs/import.md lists the fields. "
+            "Nothing was imported."
+        ) from error
+
+
+def _told(total: IngestSummary | None, file: Path) -> IngestSummary:
+    if total is None:
+        raise ConfigurationError(f"{file} holds no rows; expected at least one. Nothing to import.")
+    create_table_artifact(total.table(), key="import", description=f"Import of {file.name}")
+    return total

@@ -1,0 +1,75 @@
+"""The outside world a flow talks to: the real vendors, or the sandbox vendor on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flows.settings import Settings
+from tasks.sources.batches import Clock
+
+if TYPE_CHECKING:
+    from tasks.sources.feed_transport import FeedClient
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The injected clock and transports of one run."""
+
+    clock: Clock
+    yahoo: Any
+    feeds: FeedClient
+    synthetic: bool
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The clock of this configuration: the sandbox's fixed moment, or the machine's, in UTC."""
+    if settings.sandbox is not None:
+        moment = settings.sandbox.now.astimezone(UTC)
+        return lambda: moment
+    return lambda: datetime.now(UTC)
+
+
+@contextmanager
+def outside_world(settings: Settings) -> Iterator[Outside]:
+    """Open the clients; in the sandbox profile start the vendor first and point them at it."""
+    from tasks.sources.feed_transport import feed_client
+    from tasks.sources.yahoo_transport import yahoo_session
+
+    clock = clock_of(settings)
+    with _vendor(settings, clock) as redirect_to:
+        yahoo = yahoo_session(redirect_to, settings.patience, clock=clock)
+        try:
+            with feed_client(redirect_to, settings.feed_limits) as feeds:
+                yield Outside(clock, yahoo, feeds, synthetic=redirect_to is not None)
+        finally:
+            yahoo.close()
+
+
+@contextmanager
+def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
+    chosen = settings.sandbox
+    if chosen is None:
+        yield None
+        return
+    from sandbox.market import bokeh_market, synthetic_market
+    from sandbox.newswire import NewsSpec
+    from sandbox.vendor import SandboxVendor
+
+    if chosen.market == "bokeh":
+        market = bokeh_market()
+    else:
+        market = synthetic_market(
+            tickers=len(settings.universe.tickers),
+            start=settings.history.prices_start,
+            end=clock().date(),
+            seed=chosen.seed,
+        )
+    news = NewsSpec(
+        seed=chosen.seed, mode=chosen.news, strength=chosen.strength, coverage=chosen.coverage
+    )
+    with SandboxVendor(market, news, now=clock) as vendor:
+        yield vendor.base_url

@@ -1,0 +1,50 @@
+"""The data set: examples, gate, files, identity."""
+
+from __future__ import annotations
+
+import json
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+
+from flows.connections import clock_of
+from flows.progress import current_sink
+from flows.settings import ConfigSelection, Settings, load_settings
+from tasks.assembly import DatasetManifest, assemble_dataset
+from warehouse.lake import Lake
+
+
+class NoDatasetError(RuntimeError):
+    """No data set answers to what was asked; the message says how to make one."""
+
+
+@flow(name="dataset")
+def build_dataset(selection: ConfigSelection) -> DatasetManifest:
+    """Build the configured data set from what the warehouse holds; an equal one is found again."""
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    sink = current_sink()
+    sink.advance("data set", 0, 1)
+    with Lake.open(settings.warehouse) as lake:
+        manifest = assemble_dataset(
+            lake,
+            settings.dataset,
+            settings.data_root / "datasets",
+            now=clock_of(settings)(),
+        )
+    sink.advance("data set", 1, 1, manifest.dataset_id)
+    card = (settings.data_root / "datasets" / manifest.dataset_id / "card.md").read_text("utf-8")
+    create_markdown_artifact(card, key="dataset-card", description=manifest.dataset_id)
+    return manifest
+
+
+def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
+    """The manifest of one data set, the newest by default. Raises NoDatasetError."""
+    with Lake.open(settings.warehouse) as lake:
+        rows = lake.read("marts/datasets_newest", {"dataset_id": dataset_id}).to_pylist()
+    if not rows:
+        asked = f"data set {dataset_id!r}" if dataset_id else "any data set"
+        raise NoDatasetError(
+            f"The warehouse does not know {asked}. Build one with `newsvane dataset build`, or "
+            'list them with `newsvane sql "select dataset_id, created_at from datasets"`.'
+        )
+    return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))

@@ -1,0 +1,62 @@
+"""Fine-tuning: one recipe, one data set, one process of its own, one row in `models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from prefect import flow
+from prefect.artifacts import create_markdown_artifact
+from tasks.training.process import run_job
+
+from flows.connections import clock_of
+from flows.dataset import find_dataset
+from flows.progress import current_sink
+from flows.settings import ConfigSelection, Settings, load_settings
+from tasks.training.job import FinetuneJob, FinetuneResult, Progress
+from tasks.training.recipe import load_recipe
+from warehouse.evaluations import store_model
+from warehouse.lake import Lake
+
+FINE_TUNED = "fine_tuned"
+
+
+@flow(name="finetune")
+def finetune(selection: ConfigSelection, dataset_id: str | None = None) -> FinetuneResult:
+    """Fine-tune the configured recipe; an adapter that already exists is found, not made again."""
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    manifest = find_dataset(settings, dataset_id)
+    result = train(settings, manifest.dataset_id)
+    model = result.model_dump(exclude={"kind", "scores"})
+    with Lake.open(settings.warehouse) as lake:
+        store_model(lake, {**model, "path": str(result.path)}, now=clock_of(settings)())
+    create_markdown_artifact(_card(result), key="model-card", description=result.model_id)
+    return result
+
+
+def train(settings: Settings, dataset_id: str) -> FinetuneResult:
+    """The adapter of the configured recipe on one data set, with its scores of the test split."""
+    job = FinetuneJob(
+        recipe=load_recipe(settings.training.recipe),
+        dataset=settings.data_root / "datasets" / dataset_id,
+        output=settings.data_root / "models",
+        cache=settings.training.cache,
+        seed=settings.training.seed,
+        score=("test",),
+    )
+    result = run_job(job, report_progress)
+    assert isinstance(result, FinetuneResult)
+    return result
+
+
+def report_progress(event: Progress) -> None:
+    """Pass the training process's progress on to whoever watches."""
+    speed = event.metrics.get("tokens_per_second")
+    loss = event.metrics.get("loss")
+    notes = [f"loss {loss:.3f}"] if loss is not None else []
+    notes += [f"{speed:,.0f} tokens/s"] if speed is not None else []
+    current_sink().advance(event.stage, event.done, event.total, ", ".join(notes))
+
+
+def _card(result: FinetuneResult) -> str:
+    path = Path(result.path) / "README.md"
+    return path.read_text(encoding="utf-8") if path.is_file() else f"Model {result.model_id}"

@@ -1,0 +1,49 @@
+"""Ingest: land, parse, check and publish what the ledger does not have yet."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+
+from flows.connections import outside_world
+from flows.headline_ingest import search_headlines
+from flows.ledger import record_sessions
+from flows.price_ingest import ingest_prices
+from flows.settings import ConfigSelection, load_settings
+from flows.summary import IngestSummary
+from tasks.planning import check_range
+from warehouse.lake import Lake
+
+Kind = Literal["prices", "headlines"]
+
+
+@flow(name="ingest", flow_run_name="ingest {start} to {end}")
+def ingest(
+    selection: ConfigSelection,
+    start: date,
+    end: date,
+    tickers: tuple[str, ...] | None = None,
+    what: tuple[Kind, ...] = ("prices", "headlines"),
+) -> IngestSummary:
+    """Bring the warehouse up to date for `tickers` between two dates, inclusive.
+
+    Only ranges the ledger lacks are asked for. What one ticker or feed cannot deliver is recorded
+    in the ledger and told in the summary; the others go on. Raises PlanningError for a range that
+    is back to front.
+    """
+    check_range(start, end)
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    chosen = tickers or settings.universe.tickers
+    summary = IngestSummary(start=start, end=end)
+    with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
+        wanted = (start, min(end, outside.clock().date()))
+        record_sessions(lake, settings.universe, chosen, wanted)
+        if "prices" in what:
+            summary = summary.plus(ingest_prices(settings, outside, lake, chosen, wanted))
+        if "headlines" in what:
+            summary = summary.plus(search_headlines(settings, outside, lake, chosen, wanted))
+    create_table_artifact(summary.table(), key="ingest", description=f"Ingest {start} to {end}")
+    return summary

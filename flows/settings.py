@@ -1,0 +1,277 @@
+"""One configuration file, read once into one frozen object. Only `flows` imports this module.
+
+Order of precedence: `--set` on the command line, `NEWSVANE_…` in the environment, the chosen
+profile's table, the file's base tables. Secrets come through the environment only.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from tasks.dataset.spec import DatasetSpec
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.sources.feed_requests import FeedSpec
+from tasks.sources.feed_transport import FeedLimits
+from tasks.sources.headline_archive import HeadlineMapping
+from tasks.sources.patience import PatienceSpec
+from tasks.sources.price_archive import PriceMapping
+from tasks.sources.prices import PriceSpec
+from warehouse.lake import LakeSpec
+
+DEFAULT_FILE = Path("newsvane.toml")
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class ConfigurationError(ValueError):
+    """The configuration cannot be used; the message names the key, the value and the remedy."""
+
+
+class ConfigSelection(BaseModel):
+    """Which configuration a flow runs with; small enough to be a parameter in the Prefect UI."""
+
+    model_config = _FROZEN
+
+    config: Path | None = Field(default=None, description="Path of newsvane.toml; empty: ./")
+    profile: str | None = Field(default=None, description="sandbox, live, stocknet or your own")
+    overrides: tuple[str, ...] = Field(default=(), description="KEY=VALUE settings to override")
+
+
+class UniverseSpec(BaseModel):
+    """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it)."""
+
+    model_config = _FROZEN
+
+    exchange: str = "XNYS"
+    tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
+
+
+class HistorySpec(BaseModel):
+    """How far back `run` ingests. Dates are sessions or the days between them; inclusive."""
+
+    model_config = _FROZEN
+
+    prices_start: date = date(2000, 3, 1)
+    headlines_start: date = date(2011, 6, 1)
+    end: date | None = Field(default=None, description="None: the last finished session")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> HistorySpec:
+        starts = max(self.prices_start, self.headlines_start)
+        if self.end is not None and self.end < starts:
+            raise ValueError(f"end {self.end} lies before a start ({starts}); swap or correct them")
+        return self
+
+
+class SandboxSpec(BaseModel):
+    """The loopback vendor of the default profile. `now` is the moment it believes it is."""
+
+    model_config = _FROZEN
+
+    market: Literal["bokeh", "synthetic"] = "bokeh"
+    news: Literal["null", "planted"] = "planted"
+    strength: float = Field(default=0.8, ge=0, le=1)
+    coverage: float = Field(default=0.6, gt=0, le=1)
+    seed: int = 20130301
+    now: datetime = datetime(2013, 3, 2, 12, 0, tzinfo=UTC)
+
+    @model_validator(mode="after")
+    def _aware(self) -> SandboxSpec:
+        if self.now.tzinfo is None:
+            raise ValueError(f"now {self.now} has no time zone; write e.g. 2013-03-02T12:00:00Z")
+        return self
+
+
+class TrainingSpec(BaseModel):
+    """Which recipe to fine-tune, with which seed, where base models are cached."""
+
+    model_config = _FROZEN
+
+    recipe: str = "smollm2-135m"
+    seed: int = 7
+    cache: Path = Path("models")
+    zero_shot: bool = Field(default=True, description="score the base model as a baseline")
+    max_test_examples: int | None = Field(
+        default=None, ge=1, description="score only the last sessions' rows, up to this many"
+    )
+
+
+class ArchiveSpec(BaseModel):
+    """How the columns of imported files are read, unless a command says otherwise."""
+
+    model_config = _FROZEN
+
+    prices: PriceMapping | None = None
+    headlines: HeadlineMapping | None = None
+
+
+class Settings(BaseSettings):
+    """Everything a run depends on besides the clock and the outside world."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="NEWSVANE_", env_nested_delimiter="__"
+    )
+
+    data_root: Path = Path("data")
+    warehouse: LakeSpec = LakeSpec()
+    universe: UniverseSpec = UniverseSpec()
+    history: HistorySpec = HistorySpec()
+    sandbox: SandboxSpec | None = None
+    prices: PriceSpec = PriceSpec()
+    patience: PatienceSpec = PatienceSpec()
+    feed_limits: FeedLimits = FeedLimits()
+    feeds: tuple[FeedSpec, ...] = ()
+    archive: ArchiveSpec = ArchiveSpec()
+    dataset: DatasetSpec = DatasetSpec()
+    training: TrainingSpec = TrainingSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    selection: ConfigSelection = ConfigSelection()
+
+    def placed_below(self, folder: Path) -> Settings:
+        """The same settings with `data_root` taken from `folder`, and all data below `data_root`.
+
+        Absolute paths stay as they are.
+        """
+        root = folder / self.data_root
+        lake = self.warehouse
+        kind, _, location = lake.catalog.partition(":")
+        moved = {
+            "catalog": f"sqlite:{root / location}" if kind == "sqlite" else lake.catalog,
+            "storage": lake.storage if "://" in lake.storage else str(root / lake.storage),
+            "landing": str(root / lake.landing),
+            "lock": root / lake.lock,
+        }
+        return self.model_copy(
+            update={
+                "data_root": root,
+                "warehouse": lake.model_copy(update=moved),
+                "prices": self.prices.model_copy(update={"cache": root / self.prices.cache}),
+                "training": self.training.model_copy(update={"cache": root / self.training.cache}),
+            }
+        )
+
+
+def load_settings(
+    config: Path | None = None, profile: str | None = None, overrides: Iterable[str] = ()
+) -> Settings:
+    """Read, merge and check the configuration.
+
+    Without `config`, `newsvane.toml` of the working directory is read if there is one. Relative
+    data paths are taken from the file's folder. Raises ConfigurationError.
+    """
+    chosen = ConfigSelection(config=config, profile=profile, overrides=tuple(overrides))
+    path = config or DEFAULT_FILE
+    tables = _profiled(_read(path, required=config is not None), profile, path)
+    tables["selection"] = chosen.model_dump()
+
+    class FromFile(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, tables)
+
+    try:
+        return FromFile(**_parsed(chosen.overrides)).placed_below(path.parent)
+    except ValidationError as error:
+        raise ConfigurationError(_in_words(error, path)) from error
+
+
+def _read(path: Path, *, required: bool) -> dict[str, Any]:
+    if not path.is_file():
+        if required:
+            raise ConfigurationError(
+                f"Configuration file {path} does not exist; expected a TOML file. "
+                "Correct --config, or leave it out to use ./newsvane.toml."
+            )
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path} is not valid TOML: {error}. Correct that line and run the command again."
+        ) from error
+
+
+def _profiled(tables: dict[str, Any], profile: str | None, path: Path) -> dict[str, Any]:
+    profiles = tables.pop("profiles", {})
+    configured = tables.pop("profile", None)
+    name = profile or configured
+    seen: list[str] = []
+    chain = []
+    while name is not None:
+        if name not in profiles:
+            known = ", ".join(sorted(profiles)) or "none"
+            raise ConfigurationError(
+                f"Profile {name!r} is not defined in {path}; it defines: {known}. "
+                f"Choose one of these or add a [profiles.{name}] table."
+            )
+        if name in seen:
+            raise ConfigurationError(
+                f"Profile {name!r} in {path} inherits from itself by way of {' and '.join(seen)}; "
+                "remove one `inherits`."
+            )
+        seen.append(name)
+        chain.append({key: value for key, value in profiles[name].items() if key != "inherits"})
+        name = profiles[name].get("inherits")
+    for table in reversed(chain):
+        tables = _merged(tables, table)
+    return tables
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _parsed(overrides: Iterable[str]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        if not separator or not key.strip():
+            raise ConfigurationError(
+                f"--set got {text!r}; expected KEY=VALUE, e.g. training.seed=7."
+            )
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value.strip()
+        *parents, leaf = key.strip().split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = parsed
+    return tree
+
+
+def _in_words(error: ValidationError, path: Path) -> str:
+    problems = []
+    for detail in error.errors():
+        key = ".".join(str(part) for part in detail["loc"]) or "(whole file)"
+        if detail["type"] == "extra_forbidden":
+            problems.append(f"{key} is not a setting (got {detail['input']!r})")
+        else:
+            problems.append(f"{key}: {detail['msg']} (got {detail['input']!r})")
+    return (
+        f"The configuration from {path} and its overrides is not usable: {'; '.join(problems)}. "
+        "Correct it there, in NEWSVANE_… variables or in --set; nothing was run."
+    )

@@ -1,0 +1,44 @@
+"""What an ingest did, told in numbers and as Prefect artifacts."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict
+
+
+class IngestSummary(BaseModel):
+    """Rows that one ingest added or revised over an inclusive date range.
+
+    `missing` names each thing asked for that could not be had, and why.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    start: date
+    end: date
+    requests: int = 0
+    bars: int = 0
+    actions: int = 0
+    headlines: int = 0
+    quarantined: int = 0
+    missing: tuple[tuple[str, str], ...] = ()
+
+    def plus(self, other: IngestSummary) -> IngestSummary:
+        """Both summaries as one, over this one's range."""
+        return IngestSummary(
+            start=self.start,
+            end=self.end,
+            requests=self.requests + other.requests,
+            bars=self.bars + other.bars,
+            actions=self.actions + other.actions,
+            headlines=self.headlines + other.headlines,
+            quarantined=self.quarantined + other.quarantined,
+            missing=self.missing + other.missing,
+        )
+
+    def table(self) -> list[dict[str, str]]:
+        """The summary as rows for a Prefect table artifact."""
+        counts = ("requests", "bars", "actions", "headlines", "quarantined")
+        rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
+        return rows + [{"what": f"missing: {key}", "count": error} for key, error in self.missing]

@@ -1,0 +1,64 @@
+"""What a backfill still has to ask for: requested ranges minus what the ledger has as done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+DAY = timedelta(days=1)
+DateRange = tuple[date, date]
+"""First and last day, both included."""
+
+
+class PlanningError(ValueError):
+    """The requested range makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One range to ask one source for, for every key that misses exactly that range."""
+
+    keys: tuple[str, ...]
+    start: date
+    end: date
+
+
+def check_range(start: date, end: date) -> None:
+    """Raises PlanningError when `start` lies after `end`."""
+    if start > end:
+        raise PlanningError(
+            f"The range starts at {start} and ends at {end}; expected a start on or before the "
+            "end. Swap the two dates and run it again; nothing was fetched."
+        )
+
+
+def missing_ranges(wanted: DateRange, done: Iterable[DateRange]) -> list[DateRange]:
+    """The parts of `wanted` that no range of `done` covers, in order; all bounds inclusive."""
+    start, end = wanted
+    gaps = []
+    for first, last in sorted(done):
+        if first > end:
+            break
+        if first > start:
+            gaps.append((start, first - DAY))
+        start = max(start, last + DAY)
+    if start <= end:
+        gaps.append((start, end))
+    return gaps
+
+
+def plan_requests(
+    keys: Sequence[str], wanted: DateRange, done: Mapping[str, Iterable[DateRange]], group_size: int
+) -> list[Request]:
+    """One request per group of at most `group_size` keys that share a gap, oldest gap first."""
+    sharing: dict[DateRange, list[str]] = defaultdict(list)
+    for key in keys:
+        for gap in missing_ranges(wanted, done.get(key, ())):
+            sharing[gap].append(key)
+    return [
+        Request(tuple(group[at : at + group_size]), first, last)
+        for (first, last), group in sorted(sharing.items())
+        for at in range(0, len(group), group_size)
+    ]
