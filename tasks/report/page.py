@@ -69,7 +69,9 @@ def write_report(data: ReportData, out: Path) -> Path:
 
 def _headline(data: ReportData, verdict: Verdict | None) -> str:
     if verdict is not None:
-        return "Better than every baseline" if verdict.skill else "No skill shown"
+        if verdict.skill and all(verdict.better_than.values()):
+            return "Better than every baseline"
+        return "Better than the simple baselines" if verdict.skill else "No skill shown"
     return "A data set, not yet judged" if data.dataset else "Ingested, no data set yet"
 
 
@@ -95,15 +97,15 @@ def _achieved(metrics: Mapping[str, Mapping[str, Cell]], verdict: Verdict) -> st
 
 
 def _compared(verdict: Verdict) -> str:
-    if verdict.skill:
-        return "Its lead over each trivial baseline has an interval that excludes zero."
+    if not verdict.comparisons:
+        return "There was no baseline to compare it with."
     unbeaten = [
         predictor_label(item.baseline)
         for item in verdict.comparisons
-        if item.baseline in TRIVIAL and not verdict.better_than[item.baseline]
+        if not verdict.better_than[item.baseline]
     ]
     if not unbeaten:
-        return "There was no baseline to compare it with."
+        return "Its lead over each baseline has an interval that excludes zero."
     return f"It is not shown to be better than: {', '.join(unbeaten)}."
 
 
@@ -153,7 +155,7 @@ def _size(evaluations: pa.Table) -> Cell:
 
 
 def _slice_rows(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str, Any]]:
-    """The candidate's accuracy and the majority's on each slice but the whole, large ones first."""
+    """The candidate's accuracy and the majority's on each slice but the whole, by kind of slice."""
     if verdict is None:
         return []
     accuracy: dict[str, dict[str, Cell]] = {}
@@ -162,8 +164,8 @@ def _slice_rows(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str
             accuracy.setdefault(row["slice"], {})[row["predictor"]] = row
     rows = [
         {
-            "label": name.removeprefix("ticker="),
-            "of_ticker": name.startswith("ticker="),
+            "label": _slice_label(name),
+            "kind": name.partition("=")[0] if "=" in name else "",
             "n_examples": by[verdict.predictor]["n_examples"],
             "accuracy": by[verdict.predictor],
             "majority": by.get(MAJORITY),
@@ -171,7 +173,12 @@ def _slice_rows(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str
         for name, by in accuracy.items()
         if verdict.predictor in by
     ]
-    return sorted(rows, key=lambda row: (row["of_ticker"], -row["n_examples"], row["label"]))[:40]
+    return sorted(rows, key=lambda row: (row["kind"], row["label"]))
+
+
+def _slice_label(name: str) -> str:
+    kind, _, value = name.partition("=")
+    return value if kind in {"ticker", "period"} else f"{kind.replace('_', ' ')} {value}".strip()
 
 
 def _newest(models: pa.Table) -> dict[str, Any] | None:

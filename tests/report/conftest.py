@@ -144,7 +144,7 @@ def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
         predictions,
         EvaluationSpec(resamples=200, candidate="fine_tuned", synthetic=True),
     )
-    models = {"fine_tuned": "m-0123456789abcdef", "zero_shot": "base"}
+    models = {"fine_tuned": "m-0123456789abcdef"}
     store_model(
         lake,
         {
