@@ -228,7 +228,7 @@ def _pairs(texts: list[str] | None) -> dict[str, str]:
 
 
 def main() -> None:
-    """Run the command line. An error of ours is one paragraph and exit code 2, never a traceback."""
+    """Run the command line. An error of ours is one paragraph and exit code 2, no traceback."""
     try:
         app()
     except Exception as error:
