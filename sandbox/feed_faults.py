@@ -91,9 +91,10 @@ def _huge(answer: Answer, fault: Fault) -> Answer:
     """A valid feed of `value` MiB (default 50) whose length is not announced."""
     head, first, rest = answer.body.partition(b"<item>")
     item, _, tail = (first + rest).partition(b"</item>\n")
-    copies = int((fault.value or 50) * (1 << 20)) // (len(item) + 40) + 1
-    copy = item.replace(b"</guid>", b"-%d</guid>") + b"</item>\n"
-    body = b"".join([head, *(copy % number for number in range(copies)), tail])
+    copies = int((fault.value or 50) * (1 << 20)) // len(item) + 1
+    before, _, after = item.partition(b"</guid>")
+    copied = (b"%b-%d</guid>%b</item>\n" % (before, number, after) for number in range(copies))
+    body = b"".join([head, *copied, tail])
     return replace(answer, body=body, delivery="chunked")
 
 

@@ -61,10 +61,10 @@ class NewsSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Phrases:
-    """Title templates by tone and the words that fill their slots."""
+    """Title templates by tone, and by tone the words that fill their slots."""
 
-    slots: Mapping[str, Sequence[str]]
     templates: Mapping[str, Sequence[str]]
+    slots: Mapping[str, Mapping[str, Sequence[str]]]
 
     def title(self, tone: str, name: str, choice: int) -> str:
         """The title that the number `choice` (64 random bits) stands for."""
@@ -76,7 +76,7 @@ class Phrases:
             return options[index]
 
         def fill(slot: re.Match[str]) -> str:
-            return name if slot[1] == "name" else pick(self.slots[slot[1]])
+            return name if slot[1] == "name" else pick(self.slots[tone][slot[1]])
 
         title = _SLOT.sub(fill, pick(self.templates[tone]))
         return title[0].upper() + title[1:]
@@ -86,8 +86,12 @@ class Phrases:
 def phrases() -> Phrases:
     """The lexicon of `phrases.toml`."""
     parsed = tomllib.loads(files("sandbox").joinpath("phrases.toml").read_text("utf-8"))
-    slots = parsed.pop("slots")
-    return Phrases(slots, {tone: body["templates"] for tone, body in parsed.items()})
+    shared, toned = parsed["slots"], parsed["toned"]["templates"]
+    templates = {tone: parsed[tone].pop("templates") for tone in ("up", "down", "neutral")}
+    slots = {tone: {**shared, **parsed[tone]} for tone in templates}
+    return Phrases(
+        {**templates, "up": toned + templates["up"], "down": toned + templates["down"]}, slots
+    )
 
 
 def headlines(market: Market, spec: NewsSpec, tickers: Sequence[str] | None = None) -> pa.Table:

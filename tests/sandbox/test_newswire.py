@@ -10,13 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from sandbox.history import History
-from sandbox.market import Market, bokeh_market, synthetic_market
+from sandbox.market import Market, synthetic_market
 from sandbox.newswire import NewsSpec, headlines, phrases, session_tones, ticker_headlines
-
-
-@pytest.fixture(scope="module")
-def market() -> Market:
-    return bokeh_market()
 
 
 def agreement(market: Market, spec: NewsSpec) -> tuple[float, int]:
@@ -54,11 +49,35 @@ def test_null_news_does_not_see_the_prices(market: Market) -> None:
     assert ticker_headlines(history, planted) != ticker_headlines(mirrored, planted)
 
 
-def test_tone_words_come_from_the_tones_own_templates(market: Market) -> None:
-    table = ticker_headlines(market.history("IBM"), NewsSpec())
-    titles = " | ".join(table["title"].to_pylist())
-    assert "IBM recall smaller than feared" in titles
-    assert "IBM recall larger than feared" in titles
+def test_tone_lies_in_words_that_belong_to_one_side() -> None:
+    """Shared templates and disjoint lists: nothing but the filling word gives the tone away."""
+    lexicon = phrases()
+    for slot in ("move", "adj", "noun"):
+        up, down = (set(lexicon.slots[tone][slot]) for tone in ("up", "down"))
+        assert not up & down
+        assert min(len(up), len(down)) >= 50
+        assert abs(len(up) - len(down)) <= 0.1 * len(up)
+    up, down = lexicon.templates["up"], lexicon.templates["down"]
+    assert len(up) == len(down)
+    assert len(set(up) & set(down)) >= 0.7 * len(up)
+
+
+def test_planted_title_uses_its_sessions_tone(market: Market) -> None:
+    spec = NewsSpec(mode="planted", strength=1, neutral=0)
+    rose = {}
+    for ticker in market.tickers:
+        history = market.history(ticker)
+        moves = zip(history.sessions, history.close - history.open, strict=True)
+        rose |= {f"{ticker}-{day}": move > 0 for day, move in moves if move != 0}
+    words = {"dazzling": True, "triumph": True, "soars": True}
+    words |= {"dismal": False, "fiasco": False, "plunges": False}
+    seen = set()
+    for row in headlines(market, spec).to_pylist():
+        key = row["guid"].split("-", 2)[2].rsplit("-", 1)[0]
+        for word in words.keys() & set(row["title"].lower().replace(",", "").split()):
+            assert rose.get(key, words[word]) == words[word]
+            seen.add(word)
+    assert seen == set(words)
 
 
 def test_headline_does_not_depend_on_the_range_around_it() -> None:
@@ -101,16 +120,6 @@ def test_titles_are_short_varied_and_carry_no_label_words(market: Market) -> Non
     assert max(len(title.split()) for title in titles) <= 16
     assert len(set(titles)) > 0.6 * len(titles)
     assert all("{" not in title for title in titles)
-
-
-def test_opposite_templates_share_their_words() -> None:
-    """A bag of words must not be enough: both tones draw on the same slots."""
-    lexicon = phrases()
-    assert len(lexicon.templates["up"]) == len(lexicon.templates["down"])
-    up, down = (" ".join(lexicon.templates[tone]) for tone in ("up", "down"))
-    for slot in ("raise", "cut", "gain", "fade", "high_rating", "low_rating", "good_number"):
-        assert f"{{{slot}}}" in up
-        assert f"{{{slot}}}" in down
 
 
 def test_guids_are_unique_across_a_market(market: Market) -> None:

@@ -2,76 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from sandbox.market import Market, bokeh_market
+from sandbox.chart import Quoting
+from sandbox.market import Market
 from sandbox.newswire import SOURCE, NewsSpec, headlines
-from sandbox.vendor import HOST_HEADER, SandboxVendor
+from sandbox.vendor import SandboxVendor
 
-SPEC = NewsSpec(seed=3)
-
-
-@pytest.fixture(scope="module")
-def market() -> Market:
-    return bokeh_market()
-
-
-@pytest.fixture
-def clock() -> list[datetime]:
-    """A vendor clock the test may move: its only element is the present."""
-    return [datetime(2013, 6, 1, tzinfo=UTC)]
-
-
-@pytest.fixture
-def vendor(market: Market, clock: list[datetime]) -> Iterator[SandboxVendor]:
-    with SandboxVendor(market, SPEC, now=lambda: clock[0]) as running:
-        yield running
-
-
-@pytest.fixture
-def download(vendor: SandboxVendor, tmp_path: Path) -> Callable[..., Any]:
-    """yfinance's own download, its requests turned to the vendor by the session alone."""
-    import yfinance as yf
-    from curl_cffi import requests as curl
-    from yfinance.data import YfData
-
-    class Redirected(curl.Session):
-        def request(self, method: str, url: str, **options: Any) -> Any:
-            parts = urlsplit(url)
-            headers = {**(options.pop("headers", None) or {}), HOST_HEADER: parts.netloc}
-            target = f"{vendor.base_url}{parts.path or '/'}"
-            target += f"?{parts.query}" if parts.query else ""
-            return super().request(method, target, headers=headers, **options)
-
-    yf.set_tz_cache_location(str(tmp_path))
-    YfData.cache_get.cache_clear()
-    session = Redirected()
-
-    def run(tickers: list[str], start: date, end: date) -> Any:
-        return yf.download(
-            tickers, start=start, end=end, auto_adjust=False, actions=True, threads=False,
-            progress=False, session=session, group_by="ticker",
-        )  # fmt: skip
-
-    return run
-
-
-def feed(vendor: SandboxVendor, url: str, **headers: str) -> tuple[httpx.Response, Any]:
-    import feedparser
-
-    parts = urlsplit(url)
-    target = f"{vendor.base_url}{parts.path}?{parts.query}"
-    response = httpx.get(target, headers={HOST_HEADER: parts.netloc, **headers})
-    return response, feedparser.parse(response.content)
+Read = Callable[..., tuple[httpx.Response, Any]]
 
 
 def test_bars_survive_yahoos_json_to_the_last_bit(
@@ -121,11 +66,11 @@ def test_unlisted_share_is_unknown_before_its_first_session(
 
 
 def test_search_feed_returns_every_headline_of_the_window(
-    vendor: SandboxVendor, market: Market
+    read: Read, market: Market, spec: NewsSpec
 ) -> None:
     url = "https://news.google.com/rss/search?q=AAPL+after:2012-03-01+before:2012-04-01"
-    _, parsed = feed(vendor, url)
-    table = headlines(market, SPEC, ["AAPL"])
+    _, parsed = read(url)
+    table = headlines(market, spec, ["AAPL"])
     lower = pc.greater_equal(table["published_at"], datetime(2012, 3, 1, tzinfo=UTC))
     upper = pc.less(table["published_at"], datetime(2012, 4, 1, tzinfo=UTC))
     wanted = table.filter(pc.and_(lower, upper))
@@ -146,10 +91,10 @@ def test_search_feed_returns_every_headline_of_the_window(
     ],
 )
 def test_lookahead_polled_feed_holds_only_the_latest_published(
-    vendor: SandboxVendor, clock: list[datetime], url: str
+    read: Read, clock: list[datetime], url: str
 ) -> None:
     clock[0] = datetime(2011, 7, 5, 11, tzinfo=UTC)
-    _, parsed = feed(vendor, url)
+    _, parsed = read(url)
     moments = [datetime(*entry.published_parsed[:6], tzinfo=UTC) for entry in parsed.entries]
     assert len(moments) == 20
     assert max(moments) <= clock[0]
@@ -165,28 +110,101 @@ def test_lookahead_polled_feed_holds_only_the_latest_published(
         "https://www.sandbox.example/atom/IBM",
     ],
 )
-def test_every_feed_and_item_says_it_is_synthetic(vendor: SandboxVendor, url: str) -> None:
-    _, parsed = feed(vendor, url)
+def test_every_feed_and_item_says_it_is_synthetic(read: Read, url: str) -> None:
+    _, parsed = read(url)
     assert SOURCE in parsed.feed.title
     for entry in parsed.entries:
         assert entry.author == SOURCE
         assert [tag.term for tag in entry.tags] == ["synthetic"]
 
 
-def test_unchanged_feed_is_not_sent_twice(vendor: SandboxVendor, clock: list[datetime]) -> None:
+def test_unchanged_feed_is_not_sent_twice(read: Read, clock: list[datetime]) -> None:
     url = "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM"
     clock[0] = datetime(2011, 7, 5, 11, tzinfo=UTC)
-    first, _ = feed(vendor, url)
-    again, _ = feed(vendor, url, **{"If-None-Match": first.headers["ETag"]})
-    dated, _ = feed(vendor, url, **{"If-Modified-Since": first.headers["Last-Modified"]})
+    first, _ = read(url)
+    again, _ = read(url, **{"If-None-Match": first.headers["ETag"]})
+    dated, _ = read(url, **{"If-Modified-Since": first.headers["Last-Modified"]})
     assert (again.status_code, again.content, dated.status_code) == (304, b"", 304)
     clock[0] = datetime(2011, 7, 25, 11, tzinfo=UTC)
-    fresh, _ = feed(vendor, url, **{"If-None-Match": first.headers["ETag"]})
+    fresh, _ = read(url, **{"If-None-Match": first.headers["ETag"]})
     assert fresh.status_code == 200
 
 
-def test_request_log_names_the_host_that_was_meant(vendor: SandboxVendor) -> None:
-    feed(vendor, "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM")
+def test_request_log_names_the_host_that_was_meant(read: Read, vendor: SandboxVendor) -> None:
+    read("https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM")
     (line,) = vendor.requests
     assert line.request.host == "feeds.finance.yahoo.com"
     assert (line.request.query, line.status) == ({"s": "IBM"}, 200)
+
+
+def test_unfinished_session_is_told_as_far_as_it_has_come(
+    download: Callable[..., Any], clock: list[datetime], market: Market
+) -> None:
+    clock[0] = datetime(2012, 6, 1, 15, 30, tzinfo=UTC)
+    frame = download(["IBM"], date(2012, 5, 25), date(2012, 6, 2))["IBM"]
+    history = market.history("IBM")
+    row = history.sessions.tolist().index(date(2012, 6, 1))
+    assert frame.index[-1].date() == date(2012, 6, 1)
+    assert frame["Open"].iloc[-1] == history.open[row]
+    assert frame["Close"].iloc[-1] != history.close[row]
+    assert 0 < frame["Volume"].iloc[-1] < history.volume[row]
+
+
+@pytest.mark.parametrize("quoting", [Quoting(partial_sessions=False)])
+def test_unfinished_session_can_be_left_out(
+    download: Callable[..., Any], clock: list[datetime]
+) -> None:
+    clock[0] = datetime(2012, 6, 1, 15, 30, tzinfo=UTC)
+    frame = download(["IBM"], date(2012, 5, 25), date(2012, 6, 2))["IBM"]
+    assert frame.index[-1].date() == date(2012, 5, 31)
+
+
+@pytest.mark.parametrize("quoting", [Quoting(split_adjusted=True)])
+def test_split_adjusted_quotes_restate_the_past_once_the_split_is_known(
+    download: Callable[..., Any], clock: list[datetime], market: Market
+) -> None:
+    history = market.history("AAPL")
+    first = history.close[history.sessions.tolist().index(date(2005, 2, 24))]
+    clock[0] = datetime(2005, 2, 26, tzinfo=UTC)
+    before = download(["AAPL"], date(2005, 2, 24), date(2005, 2, 26))["AAPL"]
+    clock[0] = datetime(2005, 3, 2, tzinfo=UTC)
+    after = download(["AAPL"], date(2005, 2, 24), date(2005, 3, 2))["AAPL"]
+    assert before["Close"].iloc[0] == pytest.approx(first)
+    assert after["Close"].iloc[0] == pytest.approx(first / 2)
+    assert after["Stock Splits"].sum() == 2.0
+
+
+def test_renamed_ticker_answers_under_its_name_of_the_day(market: Market) -> None:
+    renamed = market.renamed("FB", "META", "Meta", on=date(2012, 10, 1))
+    with SandboxVendor(renamed, NewsSpec(seed=3), now=lambda: clock[0]) as vendor:
+        clock = [datetime(2012, 9, 28, 12, tzinfo=UTC)]
+
+        def status(symbol: str) -> int:
+            url = f"{vendor.base_url}/v8/finance/chart/{symbol}?period1=0&period2=1356998400"
+            return httpx.get(url).status_code
+
+        assert (status("FB"), status("META")) == (200, 404)
+        clock[0] = datetime(2012, 10, 5, 12, tzinfo=UTC)
+        assert (status("FB"), status("META")) == (404, 200)
+        url = f"{vendor.base_url}/v8/finance/chart/META?period1=0&period2=1356998400"
+        bars = httpx.get(url).json()["chart"]["result"][0]["timestamp"]
+        assert bars[0] == market.history("FB").opens_at[0], "the history comes along"
+        feed = httpx.get(f"{vendor.base_url}/rss/2.0/headline?s=META").text
+        assert "Meta " in feed
+        assert "Facebook" not in feed
+
+
+def test_many_threads_get_the_same_answers(vendor: SandboxVendor) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def bodies(symbol: str) -> tuple[bytes, bytes]:
+        chart = f"{vendor.base_url}/v8/finance/chart/{symbol}?period1=0&period2=1356998400"
+        return httpx.get(chart).content, httpx.get(f"{vendor.base_url}/atom/{symbol}").content
+
+    symbols = ["AAPL", "FB", "GOOG", "IBM", "MSFT"] * 6
+    with ThreadPoolExecutor(10) as pool:
+        answers: dict[str, set[tuple[bytes, bytes]]] = {symbol: set() for symbol in symbols}
+        for symbol, body in zip(symbols, pool.map(bodies, symbols), strict=True):
+            answers[symbol].add(body)
+    assert all(len(found) == 1 for found in answers.values())
+    assert len(vendor.requests) == 2 * len(symbols)
