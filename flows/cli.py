@@ -74,11 +74,15 @@ def run() -> None:
     with progress_bars():
         outcome = run_everything(settings.selection)
     show_outcome(outcome)
+    outcome.ingested.require_complete()
 
 
 @app.command()
 def backfill(start: DayOption, end: DayOption) -> None:
     """Ingest what is missing between two session dates (inclusive)."""
+    from tasks.planning import check_range
+
+    check_range(start, end)
     settings = _prepared()
     from flows.backfill import backfill as backfill_flow
     from flows.console import progress_bars, show_ingest
@@ -86,6 +90,7 @@ def backfill(start: DayOption, end: DayOption) -> None:
     with progress_bars():
         outcome = backfill_flow(settings.selection, start, end)
     show_ingest(outcome)
+    outcome.require_complete()
 
 
 @dataset_app.command("build")
@@ -195,6 +200,7 @@ def import_prices(
     with progress_bars():
         outcome = import_flow(settings.selection, file, _pairs(map_))
     show_ingest(outcome)
+    outcome.require_complete()
 
 
 @import_app.command("headlines")
@@ -213,6 +219,7 @@ def import_headlines(
     with progress_bars():
         outcome = import_flow(settings.selection, file, _pairs(map_))
     show_ingest(outcome)
+    outcome.require_complete()
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:

@@ -71,5 +71,5 @@ def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
     news = NewsSpec(
         seed=chosen.seed, mode=chosen.news, strength=chosen.strength, coverage=chosen.coverage
     )
-    with SandboxVendor(market, news, now=clock) as vendor:
+    with SandboxVendor(market, news, now=clock, faults=chosen.faults) as vendor:
         yield vendor.base_url

@@ -44,7 +44,7 @@ def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
     if not rows:
         asked = f"data set {dataset_id!r}" if dataset_id else "any data set"
         raise NoDatasetError(
-            f"The warehouse does not know {asked}. Build one with `newsvane dataset build`, or "
-            'list them with `newsvane sql "select dataset_id, created_at from datasets"`.'
+            f"The warehouse does not know {asked}. Build one with `newsvane dataset build`; "
+            "`newsvane sql \"from datasets\"` lists those there are."
         )
     return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from tasks.training.process import run_job
 
 from flows.connections import clock_of
 from flows.dataset import find_dataset
@@ -23,6 +22,7 @@ from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.evaluate import evaluate as judge
 from tasks.evaluation.spec import ZERO_SHOT
 from tasks.training.job import ScoreJob, ScoreResult
+from tasks.training.process import run_job
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.dataset_files import load_split
 from warehouse.evaluations import (

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from tasks.training.process import run_job
 
 from flows.connections import clock_of
 from flows.dataset import find_dataset
 from flows.progress import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
+from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
 from warehouse.evaluations import store_model
 from warehouse.lake import Lake

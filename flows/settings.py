@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from sandbox.faults import FaultPlan
 from tasks.dataset.spec import DatasetSpec
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.sources.feed_requests import FeedSpec
@@ -84,6 +85,7 @@ class SandboxSpec(BaseModel):
     strength: float = Field(default=0.8, ge=0, le=1)
     coverage: float = Field(default=0.6, gt=0, le=1)
     seed: int = 20130301
+    faults: FaultPlan = FaultPlan()
     now: datetime = datetime(2013, 3, 2, 12, 0, tzinfo=UTC)
 
     @model_validator(mode="after")

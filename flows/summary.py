@@ -7,6 +7,10 @@ from datetime import date
 from pydantic import BaseModel, ConfigDict
 
 
+class IncompleteIngestError(RuntimeError):
+    """Something asked for could not be had; all the rest was published."""
+
+
 class IngestSummary(BaseModel):
     """Rows that one ingest added or revised over an inclusive date range.
 
@@ -42,3 +46,14 @@ class IngestSummary(BaseModel):
         counts = ("requests", "bars", "actions", "headlines", "quarantined")
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
         return rows + [{"what": f"missing: {key}", "count": error} for key, error in self.missing]
+
+    def require_complete(self) -> None:
+        """Raises IncompleteIngestError, naming each thing that is missing and why."""
+        if self.missing:
+            told = "; ".join(f"{key}: {error}" for key, error in self.missing[:5])
+            more = f"; and {len(self.missing) - 5} more" if len(self.missing) > 5 else ""
+            raise IncompleteIngestError(
+                f"{len(self.missing)} of what was asked for could not be had: {told}{more}. "
+                "All the rest was published and the ledger holds these as failed. Correct the "
+                "ticker or feed in newsvane.toml, or run the same command later to retry only them."
+            )

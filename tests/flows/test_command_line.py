@@ -1,0 +1,127 @@
+"""Bad input ends in one paragraph and an exit code; what was good is published all the same."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flows.settings import load_settings
+from warehouse.lake import Lake
+
+Newsvane = Callable[..., "subprocess.CompletedProcess[str]"]
+WEEK = ("2012-06-04", "2012-06-08")
+
+
+def paragraph(answer: subprocess.CompletedProcess[str]) -> str:
+    """The error as one line of text, after checking that it is an error and no traceback."""
+    assert answer.returncode == 2, answer.stderr
+    assert "Traceback" not in answer.stderr + answer.stdout
+    told = answer.stderr[answer.stderr.index("newsvane: ") :]
+    assert "\n\n" not in told.strip()
+    return re.sub(r"\s+", " ", told)
+
+
+def test_help_answers_without_heavy_imports(newsvane: Newsvane) -> None:
+    code = (
+        "import sys, flows.cli; "
+        "heavy = {'torch', 'prefect', 'duckdb', 'pandas', 'pydantic_settings'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert "backfill" in newsvane("--help").stdout
+
+
+def test_malformed_configuration_key(newsvane: Newsvane) -> None:
+    told = paragraph(newsvane("--set", "universe.tikcers=[]", "sql", "select 1"))
+    assert "universe.tikcers is not a setting" in told
+    assert "nothing was run" in told
+
+
+def test_start_after_end(newsvane: Newsvane) -> None:
+    told = paragraph(newsvane("backfill", "2012-06-08", "2012-06-04"))
+    assert "starts at 2012-06-08 and ends at 2012-06-04" in told
+    assert "Swap the two dates" in told
+
+
+def test_unreadable_query(newsvane: Newsvane) -> None:
+    assert "SELECT" in paragraph(newsvane("sql", "delete from bars"))
+    assert "could not be parsed" in paragraph(newsvane("sql", "selec 1"))
+
+
+def test_taken_port(newsvane: Newsvane) -> None:
+    with socket.socket() as squatter:
+        squatter.bind(("127.0.0.1", 0))
+        squatter.listen()
+        port = squatter.getsockname()[1]
+        told = paragraph(newsvane("ui", "--port", str(port)))
+    assert f"Port {port} on 127.0.0.1 is taken" in told
+    assert "newsvane ui --port" in told
+
+
+def test_no_data_set_yet(newsvane: Newsvane) -> None:
+    assert "newsvane dataset build" in paragraph(newsvane("dataset", "show"))
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("prefect")
+class TestAgainstTheVendor:
+    """Faults of the outside world, through the whole command."""
+
+    @pytest.fixture(autouse=True)
+    def _server(self, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+
+    def count(self, tmp_path: Path, table: str, **where: str) -> int:
+        settings = load_settings(overrides=[f"data_root={tmp_path / 'data'}"])
+        with Lake.open(settings.warehouse) as lake:
+            rows = lake.sql(f"SELECT * FROM {table}")
+        return sum(where.items() <= row.items() for row in rows.to_pylist())
+
+    def test_unknown_ticker_is_told_and_the_others_are_published(
+        self, newsvane: Newsvane, tmp_path: Path
+    ) -> None:
+        known = newsvane("--set", 'universe.tickers=["IBM", "NOPE"]', "backfill", *WEEK)
+        told = paragraph(known)
+        assert "NOPE" in told
+        assert "All the rest was published" in told
+        assert self.count(tmp_path, "bars", ticker="IBM") >= 5
+        assert self.count(tmp_path, "partitions", key="NOPE", state="failed") >= 1
+
+    def test_empty_price_frame_is_an_error_never_no_data(
+        self, newsvane: Newsvane, tmp_path: Path
+    ) -> None:
+        told = paragraph(self.faulty(newsvane, kind="empty_frame", ticker="IBM"))
+        assert "IBM" in told
+        assert self.count(tmp_path, "bars", ticker="MSFT") >= 5
+
+    def test_corrupt_feed_is_told_and_kept_and_prices_go_on(
+        self, newsvane: Newsvane, tmp_path: Path
+    ) -> None:
+        told = paragraph(self.faulty(newsvane, kind="html_page", ticker="IBM", path="/rss"))
+        assert "sandbox-search IBM" in told
+        assert self.count(tmp_path, "bars", ticker="IBM") >= 5
+        assert self.count(tmp_path, "headlines") >= 1
+        assert self.count(tmp_path, "quarantine") >= 1
+
+    def test_rerun_asks_only_for_what_failed(self, newsvane: Newsvane, tmp_path: Path) -> None:
+        self.faulty(newsvane, kind="empty_frame", ticker="IBM")
+        healed = newsvane(*self.tickers(), "backfill", *WEEK)
+        assert healed.returncode == 0, healed.stderr
+        assert self.count(tmp_path, "bars", ticker="IBM") >= 5
+        again = newsvane(*self.tickers(), "backfill", *WEEK)
+        assert "0 requests, 0 bars" in again.stdout
+
+    def tickers(self) -> tuple[str, str]:
+        return ("--set", 'universe.tickers=["IBM", "MSFT"]')
+
+    def faulty(self, newsvane: Newsvane, **fault: str) -> subprocess.CompletedProcess[str]:
+        plan = ", ".join(f"{key} = {json.dumps(value)}" for key, value in fault.items())
+        faults = f"sandbox.faults={{ faults = [{{ {plan} }}] }}"
+        return newsvane("--set", faults, *self.tickers(), "backfill", *WEEK)
