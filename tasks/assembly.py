@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.dataset.clock import SESSIONS_SCHEMA, exchange_sessions
+from tasks.dataset.clock import exchange_sessions
 from tasks.dataset.manifest import DatasetManifest, FileEntry, SplitEntry, card
 from tasks.dataset.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
 from tasks.dataset.spec import DatasetSpec
@@ -22,12 +22,23 @@ from warehouse.dataset_files import (
     write_split,
     write_text,
 )
-from warehouse.examples import ExampleRequest, build_examples, keep_sessions, needed_sessions
+from warehouse.examples import (
+    CountTokens,
+    ExampleRequest,
+    build_examples,
+    keep_sessions,
+    needed_sessions,
+)
 from warehouse.lake import Lake
 
 
 def assemble_dataset(
-    lake: Lake, spec: DatasetSpec, root: Path, *, now: datetime
+    lake: Lake,
+    spec: DatasetSpec,
+    root: Path,
+    *,
+    now: datetime,
+    count_tokens: CountTokens | None = None,
 ) -> DatasetManifest:
     """Bring the examples of `spec` up to date and write them as `root/DATASET_ID/`.
 
@@ -36,7 +47,7 @@ def assemble_dataset(
     then nothing is written and the manifest on disk is returned. Raises LookaheadError if a row
     knows the future, CalendarError for an exchange without a calendar.
     """
-    refresh_examples(lake, spec, now=now)
+    refresh_examples(lake, spec, now=now, count_tokens=count_tokens)
     request = split_request(spec)
     counts, dropped = assign_splits(lake, request)
     snapshot_id = lake.snapshot_id()
@@ -77,23 +88,36 @@ def assemble_dataset(
     return manifest
 
 
-def refresh_examples(lake: Lake, spec: DatasetSpec, *, now: datetime) -> int:
+def refresh_examples(
+    lake: Lake, spec: DatasetSpec, *, now: datetime, count_tokens: CountTokens | None = None
+) -> int:
     """Bring sessions and examples of `spec` up to date; returns the number of changed examples.
 
     Sessions are laid out past `now`, so that the next one is there to be predicted.
     """
     request = example_request(spec)
-    beyond = timedelta(days=14 + 2 * spec.label.horizon)
-    calendars = [
-        exchange_sessions(
-            row["exchange"],
-            row["first_date"] - beyond,
-            max(row["last_date"], now.date()) + beyond,
-        )
-        for row in needed_sessions(lake, request).to_pylist()
-    ]
-    keep_sessions(lake, pa.concat_tables([SESSIONS_SCHEMA.empty_table(), *calendars]))
-    return build_examples(lake, request)
+    lay_out_sessions(lake, request, now)
+    return build_examples(lake, request, count_tokens)
+
+
+def lay_out_sessions(lake: Lake, request: ExampleRequest, now: datetime) -> None:
+    """Store the sessions of every exchange in use, from before its first datum to past `now`.
+
+    Nothing is done while what is stored reaches far enough and comes from the installed release
+    of exchange_calendars.
+    """
+    release = version("exchange_calendars")
+    needed = timedelta(days=14 + 2 * request.horizon)
+    calendars = []
+    for row in needed_sessions(lake, request, release).to_pylist():
+        first, last = row["first_date"] - needed, max(row["last_date"], now.date()) + needed
+        # A calendar ends on a session, up to a holiday week away from the date asked for.
+        slack = timedelta(days=10)
+        covered = row["laid_from"] and row["laid_from"] <= first + slack
+        if not (covered and row["laid_until"] >= last - slack):
+            calendars.append(exchange_sessions(row["exchange"], first, last + 2 * slack))
+    if calendars:
+        keep_sessions(lake, pa.concat_tables(calendars), release)
 
 
 def example_request(spec: DatasetSpec) -> ExampleRequest:
@@ -111,12 +135,17 @@ def example_request(spec: DatasetSpec) -> ExampleRequest:
         upper=spec.label.dead_band[1],
         basis=spec.label.basis,
         across_split=spec.label.across_split,
+        benchmark=spec.label.benchmark,
         min_headlines=spec.min_headlines,
         max_headlines=spec.render.max_headlines,
         max_title_chars=spec.render.max_title_chars,
         template=positional(spec.render.template, EXAMPLE_FIELDS),
         headline_template=positional(spec.render.headline_template, HEADLINE_FIELDS),
         separator=spec.render.separator,
+        uses_context=spec.render.uses_context,
+        return_window=spec.render.return_window,
+        mask=spec.render.mask,
+        max_tokens=spec.render.max_tokens,
         tradable=spec.tradable,
     )
 

@@ -18,6 +18,7 @@ class LabelSpec(BaseModel):
     `basis="as_of"` compares prices as quoted, carried over the recorded splits between the two;
     `basis="vendor_adjusted"` takes the vendor's adjusted close at both ends, which later
     dividends restate: it exists to compare with the literature.
+    With `benchmark`, that ticker's return over the same window is subtracted first.
     `across_split="drop"` gives no label to a window that a recorded split falls into.
     """
 
@@ -28,6 +29,7 @@ class LabelSpec(BaseModel):
     dead_band: tuple[float, float] = (0.0, 0.0)
     basis: Literal["as_of", "vendor_adjusted"] = "as_of"
     across_split: Literal["adjust", "drop"] = "adjust"
+    benchmark: str | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> LabelSpec:

@@ -7,8 +7,9 @@ from string import Formatter
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 # The order in which the warehouse passes the fields to its format(); names are the templates'.
-EXAMPLE_FIELDS = ("ticker", "session", "headlines", "headline_count")
-HEADLINE_FIELDS = ("title", "source", "summary")
+CONTEXT_FIELDS = ("returns", "volume_change", "market_return", "days_since_news")
+EXAMPLE_FIELDS = ("ticker", "session", "headlines", "headline_count", *CONTEXT_FIELDS)
+HEADLINE_FIELDS = ("title", "source", "summary", "age")
 
 
 class TemplateError(ValueError):
@@ -21,6 +22,16 @@ class RenderSpec(BaseModel):
     At most `max_headlines` are shown, the latest if there are more, oldest first; each title is
     put on one line and cut to `max_title_chars`. The answer is one of `answers` (up, down).
     The default shows no date: a pre-trained model may remember what happened on a day.
+
+    Context, all of it as known at the decision: `{returns}` are those of the last `return_window`
+    finished sessions, close to close, oldest first; `{volume_change}` is the last one's volume
+    against the mean of the `return_window` before it; `{market_return}` the mean return of all
+    tickers of the exchange in it; `{days_since_news}` the days since the session before that had
+    news; a headline's `{age}` is in hours. What is not known reads `?`.
+
+    With `mask`, the ticker, its cashtag and its known names are replaced by that word, so that a
+    model cannot answer by what it remembers of a company. With `max_tokens`, the oldest headlines
+    are dropped until `tokenizer` counts no more than that; the question itself never is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +42,16 @@ class RenderSpec(BaseModel):
     max_headlines: int = Field(default=3, ge=1)
     max_title_chars: int = Field(default=160, ge=1)
     answers: tuple[str, str] = ("up", "down")
+    return_window: int = Field(default=5, ge=1, le=60)
+    mask: str | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    tokenizer: str | None = None
+
+    @property
+    def uses_context(self) -> bool:
+        """Whether the template asks for prices or for the distance to earlier news."""
+        names = {name for _, name, _, _ in Formatter().parse(self.template)}
+        return not names.isdisjoint(CONTEXT_FIELDS)
 
     @model_validator(mode="after")
     def _readable(self) -> RenderSpec:
@@ -38,6 +59,11 @@ class RenderSpec(BaseModel):
         positional(self.headline_template, HEADLINE_FIELDS)
         if not all(self.answers) or self.answers[0] == self.answers[1]:
             raise ValueError(f"answers are {self.answers}; expected two different words.")
+        if (self.max_tokens is None) != (self.tokenizer is None):
+            raise ValueError(
+                "max_tokens and tokenizer go together: a budget means nothing without the name "
+                f"of the tokenizer that counts; got {self.max_tokens} and {self.tokenizer}."
+            )
         return self
 
 

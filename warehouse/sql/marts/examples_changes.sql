@@ -2,10 +2,11 @@
 CREATE OR REPLACE TEMP TABLE example_changes AS
 SELECT
     coalesce(fresh.ticker, stored.ticker)   AS ticker,
-    coalesce(fresh.session, stored.session) AS session,
-    fresh.ticker IS NOT NULL                AS is_kept
+    coalesce(fresh.session, stored.session) AS session
 FROM fresh_examples AS fresh
-FULL JOIN (SELECT * FROM examples WHERE spec_id = $spec_id) AS stored
+FULL JOIN (
+    SELECT * FROM examples WHERE spec_id = $spec_id AND session >= $from_session
+) AS stored
     ON fresh.ticker = stored.ticker AND fresh.session = stored.session
 WHERE fresh IS DISTINCT FROM stored;
 

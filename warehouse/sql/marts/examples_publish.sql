@@ -1,6 +1,7 @@
 -- grain: one row per changed example (the old one goes, the fresh one comes)
 DELETE FROM examples
 WHERE spec_id = $spec_id
+    AND session >= $from_session
     AND (ticker, session) IN (SELECT (ticker, session) FROM example_changes);
 
 INSERT INTO examples BY NAME

@@ -16,8 +16,8 @@ WITH numbered AS (
     SELECT
         *,
         CASE WHEN $decide_at = 'open' THEN open_ts ELSE previous_close_ts END
-            - $lead::INTERVAL                                                   AS decision_ts,
-        CASE WHEN $entry = 'open' THEN open_ts ELSE previous_close_ts END       AS label_start_ts
+        - $lead::INTERVAL                                                 AS decision_ts,
+        CASE WHEN $entry = 'open' THEN open_ts ELSE previous_close_ts END AS label_start_ts
     FROM numbered
 )
 SELECT
@@ -37,16 +37,19 @@ ASOF LEFT JOIN numbered AS known
     ON d.exchange = known.exchange AND d.decision_ts > known.close_ts + $bar_lag::INTERVAL
 WHERE d.decision_ts IS NOT NULL AND d.label_start_ts IS NOT NULL;
 
--- The exchange of every ticker asked for.
+-- The exchange of every ticker that is needed; the benchmark need not be a subject itself.
 CREATE OR REPLACE TEMP TABLE listings AS
 WITH named AS (
-    SELECT DISTINCT ticker FROM bars
+    SELECT ticker FROM bars
     UNION
-    SELECT DISTINCT ticker FROM headline_tickers
+    SELECT ticker FROM headline_tickers
 ), listed AS (
     SELECT ticker, arg_max(exchange, valid_from) AS exchange FROM tickers GROUP BY ticker
 )
-SELECT n.ticker, coalesce(l.exchange, $exchange) AS exchange
+SELECT
+    n.ticker,
+    coalesce(l.exchange, $exchange)                            AS exchange,
+    $tickers IS NULL OR list_contains($tickers, n.ticker)      AS is_subject
 FROM named AS n
 LEFT JOIN listed AS l USING (ticker)
-WHERE $tickers IS NULL OR list_contains($tickers, n.ticker);
+WHERE is_subject OR n.ticker = $benchmark;

@@ -1,23 +1,34 @@
 -- grain: one row per exchange in use
--- The dates for which sessions are needed: all that bars or headlines speak of, as UTC dates.
-WITH told AS (
-    SELECT ticker, min(session) AS first_date, max(session) AS last_date
-    FROM bars
-    GROUP BY ticker
-    UNION ALL
-    SELECT a.ticker, min(h.available_at)::DATE, max(h.available_at)::DATE
-    FROM headline_tickers AS a
-    JOIN headlines AS h USING (headline_id)
-    GROUP BY a.ticker
+-- first_date, last_date: the UTC dates that bars and headlines speak of.
+-- laid_from, laid_until: the sessions already stored from this release of the calendar.
+WITH named AS (
+    SELECT ticker FROM bars
+    UNION
+    SELECT ticker FROM headline_tickers
 ), listed AS (
     SELECT ticker, arg_max(exchange, valid_from) AS exchange FROM tickers GROUP BY ticker
+), used AS (
+    SELECT DISTINCT coalesce(l.exchange, $exchange) AS exchange
+    FROM named AS n
+    LEFT JOIN listed AS l USING (ticker)
+    WHERE $tickers IS NULL OR list_contains($tickers, n.ticker) OR n.ticker = $benchmark
+), told AS (
+    SELECT min(first_date) AS first_date, max(last_date) AS last_date
+    FROM (
+        SELECT min(session) AS first_date, max(session) AS last_date FROM bars
+        UNION ALL
+        SELECT min(available_at)::DATE, max(available_at)::DATE FROM headlines
+    )
 )
 SELECT
-    coalesce(l.exchange, $exchange) AS exchange,
-    min(t.first_date)               AS first_date,
-    max(t.last_date)                AS last_date
-FROM told AS t
-LEFT JOIN listed AS l USING (ticker)
-WHERE $tickers IS NULL OR list_contains($tickers, t.ticker)
+    used.exchange,
+    told.first_date,
+    told.last_date,
+    min(s.session) AS laid_from,
+    max(s.session) AS laid_until
+FROM used
+CROSS JOIN told
+LEFT JOIN sessions AS s
+    ON s.exchange = used.exchange AND s.calendar_version = $calendar_version
 GROUP BY ALL
-ORDER BY exchange;
+ORDER BY used.exchange;
