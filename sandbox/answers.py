@@ -57,7 +57,7 @@ class Responder:
     def _chart(self, request: Request, now: int, due: list[Fault]) -> Answer:
         kinds = {fault.kind for fault in due}
         symbol = "".join(request.tickers)
-        if "delisted" in kinds or symbol not in self._traded(now):
+        if "delisted" in kinds or not self._market.trades(symbol, now):
             return _json(404, error_body("Not Found", "No data found, symbol may be delisted"))
         history = self._market.history(symbol)
         try:
@@ -74,8 +74,7 @@ class Responder:
         return _json(200, chart_body(history, tape, now))
 
     def _feed(self, request: Request, now: int, due: list[tuple[Fault, int]]) -> Answer:
-        traded = self._traded(now)
-        wanted = [symbol for symbol in request.tickers if symbol in traded]
+        wanted = [symbol for symbol in request.tickers if self._market.trades(symbol, now)]
         if request.path == "/rss/search":
             start, end = _search_window(request.query.get("q", ""))
             items = self._newsroom.between(wanted, start, end, now)
@@ -91,9 +90,6 @@ class Responder:
         for fault, _ in due:
             answer = document_fault(answer, fault)
         return answer
-
-    def _traded(self, now: int) -> set[str]:
-        return {listing.ticker for listing in self._market.traded(now)}
 
 
 def _page(request: Request) -> Answer:

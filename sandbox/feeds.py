@@ -65,9 +65,11 @@ class Newsroom:
     def general(self, now: int, most: int = 50) -> list[Item]:
         """The newest items of the whole market around the last three sessions, newest first."""
         found: list[Item] = []
-        for listing in self._market.traded(now):
-            row = int(np.searchsorted(self._market.history(listing.ticker).opens_at, now))
-            recent = self._load(listing.ticker, slice(max(0, row - 2), row + 1))
+        for ticker in self._market.tickers:
+            if not self._market.trades(ticker, now):
+                continue
+            row = int(np.searchsorted(self._market.history(ticker).opens_at, now))
+            recent = self._load(ticker, slice(max(0, row - 2), row + 1))
             found += self._told(recent, 0, now + 1, most)
         return self._newest(found)[:most]
 

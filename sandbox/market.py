@@ -34,22 +34,25 @@ class Market:
 
     def history(self, ticker: str) -> History:
         """Bars and actions of `ticker`. Raises MarketError for a symbol that is not listed."""
-        for listing in self.listings:
-            if listing.ticker == ticker:
-                return self.load(listing)
-        raise MarketError(
-            f"The {self.name} market does not list {ticker!r}; it has {len(self.listings)} "
-            f"tickers, such as {', '.join(self.tickers[:5])}."
-        )
+        listing = self._by_ticker.get(ticker)
+        if listing is None:
+            raise MarketError(
+                f"The {self.name} market does not list {ticker!r}; it has {len(self.listings)} "
+                f"tickers, such as {', '.join(self.tickers[:5])}."
+            )
+        return self.load(listing)
 
-    def traded(self, now: int) -> tuple[Listing, ...]:
-        """Listings in use at `now` (Unix seconds): already listed, not yet renamed."""
-        return tuple(
-            listing
-            for listing in self.listings
-            if listing.trading_window[0] <= now < listing.trading_window[1]
-            and self.load(listing).opens_at[0] <= now
-        )
+    def trades(self, ticker: str, now: int) -> bool:
+        """Whether `ticker` is in use at `now` (Unix seconds): already listed, not yet renamed."""
+        listing = self._by_ticker.get(ticker)
+        if listing is None:
+            return False
+        start, end = listing.trading_window
+        return start <= now < end and self.load(listing).opens_at[0] <= now
+
+    @functools.cached_property
+    def _by_ticker(self) -> dict[str, Listing]:
+        return {listing.ticker: listing for listing in self.listings}
 
     def renamed(self, old: str, new: str, name: str, on: date) -> Market:
         """This market with `old` trading as `new`, called `name`, from exchange date `on`.

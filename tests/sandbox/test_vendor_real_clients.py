@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pytest
 
 from sandbox.chart import Quoting
-from sandbox.market import Market
+from sandbox.history import History, Listing
+from sandbox.market import Market, synthetic_market
 from sandbox.newswire import SOURCE, NewsSpec, headlines
 from sandbox.vendor import SandboxVendor
 
@@ -106,7 +107,7 @@ def test_lookahead_polled_feed_holds_only_the_latest_published(
     "url",
     [
         "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM",
-        "https://news.google.com/rss/search?q=IBM",
+        "https://news.google.com/rss/search?q=IBM+after:2012-01-01+before:2012-03-01",
         "https://www.sandbox.example/atom/IBM",
     ],
 )
@@ -197,14 +198,49 @@ def test_renamed_ticker_answers_under_its_name_of_the_day(market: Market) -> Non
 def test_many_threads_get_the_same_answers(vendor: SandboxVendor) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
-    def bodies(symbol: str) -> tuple[bytes, bytes]:
-        chart = f"{vendor.base_url}/v8/finance/chart/{symbol}?period1=0&period2=1356998400"
-        return httpx.get(chart).content, httpx.get(f"{vendor.base_url}/atom/{symbol}").content
-
     symbols = ["AAPL", "FB", "GOOG", "IBM", "MSFT"] * 6
-    with ThreadPoolExecutor(10) as pool:
+    with httpx.Client(base_url=vendor.base_url) as client, ThreadPoolExecutor(10) as pool:
+
+        def bodies(symbol: str) -> tuple[bytes, bytes]:
+            chart = f"/v8/finance/chart/{symbol}?period1=1325376000&period2=1356998400"
+            return client.get(chart).content, client.get(f"/atom/{symbol}").content
+
         answers: dict[str, set[tuple[bytes, bytes]]] = {symbol: set() for symbol in symbols}
         for symbol, body in zip(symbols, pool.map(bodies, symbols), strict=True):
             answers[symbol].add(body)
     assert all(len(found) == 1 for found in answers.values())
     assert len(vendor.requests) == 2 * len(symbols)
+
+
+def test_large_market_makes_only_what_is_asked_for() -> None:
+    made: list[str] = []
+    whole = synthetic_market(500, date(2014, 1, 1), date(2023, 12, 31))
+
+    def load(listing: Listing) -> History:
+        made.append(listing.ticker)
+        return whole.load(listing)
+
+    counted = Market(whole.name, whole.listings, load)
+    now = datetime(2020, 1, 1, tzinfo=UTC)
+    with SandboxVendor(counted, NewsSpec(), now=lambda: now) as vendor:
+        url = f"{vendor.base_url}/v8/finance/chart/SBAAC?period1=1388534400&period2=1577836800"
+        bars = httpx.get(url).json()["chart"]["result"][0]["timestamp"]
+        feed = httpx.get(f"{vendor.base_url}/rss/2.0/headline?s=SBAAC").text
+    assert len(bars) == 1510
+    assert feed.count("<item>") == 20
+    assert set(made) == {"SBAAC"}
+
+
+def test_general_feed_tells_all_tickers_of_the_last_three_sessions(
+    read: Read, clock: list[datetime]
+) -> None:
+    clock[0] = datetime(2012, 7, 5, 11, tzinfo=UTC)
+    _, general = read("https://www.sandbox.example/atom")
+    told = {entry.id.split("sandbox-3-")[1] for entry in general.entries}
+    wanted = set()
+    for ticker in ("AAPL", "FB", "GOOG", "IBM", "MSFT"):
+        _, own = read(f"https://www.sandbox.example/atom/{ticker}")
+        wanted |= {entry.id.split("sandbox-3-")[1] for entry in own.entries}
+    recent = {key for key in wanted if key.split("-", 1)[1] >= "2012-07-02"}
+    assert told == recent
+    assert len(told) > 3
