@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from warehouse.lake import Lake, LakeError
+from warehouse.lake import Lake, LakeError, Transaction
 
 UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
 _FRAME_COLUMNS = ("spec_id", "example_id", "ticker", "session", "decision_ts")
@@ -100,7 +100,8 @@ def store_model(lake: Lake, model: Mapping[str, Any], *, now: datetime) -> None:
 
     `model`: model_id, dataset_id, recipe_name, base_model, adapter_sha256, path, seed, and the
     mappings recipe, environment, metrics (stored as JSON). Storing it again keeps its stage and
-    its created_at, and commits nothing when nothing changed.
+    its created_at, and commits nothing when nothing changed. Raises LakeError when other weights
+    come under the id of a model that was nominated or promoted.
     """
     documents = {
         name: json.dumps(model[name], sort_keys=True, default=str)
@@ -108,12 +109,47 @@ def store_model(lake: Lake, model: Mapping[str, Any], *, now: datetime) -> None:
     }
     row = {**model, **documents, "stage": "candidate", "created_at": now}
     table = pa.Table.from_pylist([row], schema=_MODEL)
-    lake.transact(lambda tx: tx.run("marts/model_publish", incoming_models=table))
+
+    def work(tx: Transaction) -> None:
+        frozen = tx.run("marts/model_frozen", incoming_models=table)
+        if frozen.num_rows:
+            raise LakeError(
+                f"Model {model['model_id']} is {frozen['stage'][0]} with the adapter "
+                f"{frozen['adapter_sha256'][0]}; got {model['adapter_sha256']} under the same id. "
+                "Train with another seed, or restore the adapter that was evaluated."
+            )
+        tx.run("marts/model_publish", incoming_models=table)
+
+    lake.transact(work)
 
 
 def read_models(lake: Lake) -> pa.Table:
     """All models, newest first."""
     return lake.read("marts/model_rows")
+
+
+def read_unseen(lake: Lake, challenger: str, champion: str) -> pa.Table:
+    """Labelled examples both models predicted and neither was trained or tuned on.
+
+    Columns: example_id, ticker, session, label_up, availability, challenger_p_up,
+    champion_p_up. Raises LakeError when a model's data set is not registered here, because then
+    nobody knows what it has seen.
+    """
+    pair = {"challenger": challenger, "champion": champion}
+    known = set(lake.read("marts/model_registered", pair)["model_id"].to_pylist())
+    unknown = sorted({challenger, champion} - known)
+    if unknown:
+        raise LakeError(
+            f"The data set of {', '.join(unknown)} is not registered in this warehouse, so what "
+            "the model has seen is unknown. Build that data set here first."
+        )
+    return lake.read("marts/model_unseen", pair)
+
+
+def set_stage(lake: Lake, model_id: str, stage: str) -> None:
+    """Move a model to a stage; a new champion retires the old one in the same commit."""
+    parameters = {"model_id": model_id, "stage": stage}
+    lake.transact(lambda tx: tx.run("marts/model_stage", parameters))
 
 
 _MODEL = pa.schema(

@@ -17,6 +17,7 @@ METRICS = (
     "cross_entropy",
     "brier",
     "ece",
+    "calibration_gap",
     "predicted_up_share",
     "up_share",
 )
@@ -69,7 +70,8 @@ def from_sums(sums: Floats) -> dict[str, Floats]:
     """Metrics from sums of shape (m, k): one value per row of `sums`, NaN where undefined.
 
     MCC is Matthews (1975), 0 when a margin is empty, as scikit-learn has it. ECE is the expected
-    calibration error of Guo et al. (2017), applied to P(up) instead of top-class confidence.
+    calibration error of Guo et al. (2017), applied to P(up) instead of top-class confidence. The
+    calibration gap is the mean P(up) less the share of ups.
     """
     n, ups, hits, calls, correct, entropy, squares = sums[:, :_PLAIN].T
     downs, misses = n - ups, ups - hits
@@ -85,6 +87,7 @@ def from_sums(sums: Floats) -> dict[str, Floats]:
             "cross_entropy": entropy / n,
             "brier": squares / n,
             "ece": np.abs(sums[:, _PLAIN:]).sum(axis=1) / n,
+            "calibration_gap": sums[:, _PLAIN:].sum(axis=1) / n,
             "predicted_up_share": calls / n,
             "up_share": ups / n,
         }

@@ -37,6 +37,7 @@ def test_metrics_match_a_case_worked_by_hand() -> None:
     assert found["brier"] == pytest.approx((0.01 + 0.36 + 0.04 + 0.36 + 0.16) / 5)
     # Bins: 0.9 (gap -.1), 0.4 (-.6), 0.2 (+.2), 0.6 twice (1.2 - 1 = +.2).
     assert found["ece"] == pytest.approx((0.1 + 0.6 + 0.2 + 0.2) / 5)
+    assert found["calibration_gap"] == pytest.approx(2.7 / 5 - 3 / 5)
     assert found["predicted_up_share"] == pytest.approx(3 / 5)
     assert found["up_share"] == pytest.approx(3 / 5)
 

@@ -1,5 +1,6 @@
 -- grain: one row per predictor (or model), kind and example
--- kind: backtest (scored after the outcome was known) | forward (committed before label_start_ts).
+-- kind: backtest (scored after the outcome was known) | forward (committed before label_start_ts, never
+-- changed afterwards). headline_ids and input_sha256 say what a forward prediction saw; NULL for a backtest.
 CREATE TABLE IF NOT EXISTS predictions (
     prediction_id VARCHAR NOT NULL,
     kind          VARCHAR NOT NULL,
@@ -12,5 +13,7 @@ CREATE TABLE IF NOT EXISTS predictions (
     session       DATE NOT NULL,
     decision_ts   TIMESTAMPTZ NOT NULL,
     p_up          DOUBLE NOT NULL,
-    predicted_at  TIMESTAMPTZ NOT NULL
+    predicted_at  TIMESTAMPTZ NOT NULL,
+    headline_ids  VARCHAR[],
+    input_sha256  VARCHAR
 );

@@ -1,0 +1,186 @@
+"""The model registry: who is champion, who challenges, and what it takes to change that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tasks.evaluation.paired import Comparison
+from tasks.evaluation.slices import compare
+from tasks.evaluation.spec import EvaluationSpec
+from warehouse.evaluations import read_models, read_unseen, set_stage
+from warehouse.lake import Lake
+
+ADAPTER_FILE = "adapter_model.safetensors"
+
+
+class RegistryError(RuntimeError):
+    """A model is unknown, altered, or has not earned promotion; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One fine-tuned model as stored. `created_at` is UTC."""
+
+    model_id: str
+    dataset_id: str
+    recipe_name: str
+    base_model: str
+    adapter_sha256: str
+    path: Path
+    seed: int
+    recipe: dict[str, Any]
+    environment: dict[str, Any]
+    metrics: dict[str, Any]
+    stage: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A challenger minus a champion on data neither has seen."""
+
+    challenger: str
+    champion: str
+    comparison: Comparison
+    n_examples: int
+    n_sessions: int
+    decided_by: str
+
+    @property
+    def won(self) -> bool:
+        """Whether the deciding interval excludes zero in the challenger's favour."""
+        return self.comparison.better(self.decided_by)
+
+    @property
+    def words(self) -> str:
+        """The outcome in words, with the numbers."""
+        accuracy, entropy = self.comparison.accuracy, self.comparison.cross_entropy
+        outcome = "beats" if self.won else "is not shown to beat"
+        return (
+            f"{self.challenger} {outcome} {self.champion} by {self.decided_by.replace('_', '-')}: "
+            f"{100 * accuracy.value:+.1f} [{100 * accuracy.low:+.1f}, {100 * accuracy.high:+.1f}] "
+            f"points of accuracy, {entropy.value:+.4f} [{entropy.low:+.4f}, {entropy.high:+.4f}] "
+            f"nats, on {self.n_examples:,} examples in {self.n_sessions:,} sessions that neither "
+            "has seen."
+        )
+
+
+def list_models(lake: Lake) -> tuple[Model, ...]:
+    """All models, newest first."""
+    return tuple(_model(row) for row in read_models(lake).to_pylist())
+
+
+def show_model(lake: Lake, model_id: str) -> Model:
+    """One model by its id, or by a beginning of it that fits no other. Raises RegistryError."""
+    models = list_models(lake)
+    found = [model for model in models if model.model_id.startswith(model_id)]
+    exact = [model for model in found if model.model_id == model_id]
+    if len(exact or found) != 1:
+        known = ", ".join(model.model_id for model in models) or "none"
+        raise RegistryError(
+            f"{len(found)} models are called {model_id!r}; expected one of: {known}. "
+            "Give an id from `newsvane models list`."
+        )
+    return (exact or found)[0]
+
+
+def champion(lake: Lake) -> Model | None:
+    """The model in force, if any was promoted yet."""
+    return next((model for model in list_models(lake) if model.stage == "champion"), None)
+
+
+def compare_models(
+    lake: Lake, challenger: str, champion: str, spec: EvaluationSpec | None = None
+) -> Contest:
+    """Challenger against champion, on examples that both predicted and neither was fitted on.
+
+    An example counts when its decision came after every outcome in either model's training and
+    validation splits. Raises RegistryError when there is none, or a data set is unknown here.
+    """
+    spec = spec or EvaluationSpec()
+    first, second = show_model(lake, challenger), show_model(lake, champion)
+    if first.model_id == second.model_id:
+        raise RegistryError(f"Model {first.model_id} cannot be compared with itself; name two.")
+    unseen = read_unseen(lake, first.model_id, second.model_id)
+    if not unseen.num_rows:
+        raise RegistryError(
+            f"{first.model_id} and {second.model_id} share no labelled example that came after "
+            "the training of both. Evaluate both on one later test split, or let both predict "
+            "forward for some sessions."
+        )
+    comparison = compare(
+        unseen,
+        unseen["challenger_p_up"].to_numpy(),
+        unseen["champion_p_up"].to_numpy(),
+        spec,
+        named=second.model_id,
+    )
+    return Contest(
+        challenger=first.model_id,
+        champion=second.model_id,
+        comparison=comparison,
+        n_examples=unseen.num_rows,
+        n_sessions=len(unseen["session"].unique()),
+        decided_by=spec.decided_by,
+    )
+
+
+def promote(lake: Lake, model_id: str, spec: EvaluationSpec | None = None) -> Contest | None:
+    """Make a model the champion if it has earned it, and retire the present one.
+
+    Its adapter must hash to what was stored. With a champion in place the paired interval on
+    unseen data must exclude zero; the first champion is unopposed (None is returned). Promoting
+    the champion changes nothing. Raises RegistryError, and changes nothing, otherwise.
+    """
+    model = show_model(lake, model_id)
+    check_adapter(model)
+    holder = champion(lake)
+    contest = None
+    if holder is not None:
+        if holder.model_id == model.model_id:
+            return None
+        contest = compare_models(lake, model.model_id, holder.model_id, spec)
+        if not contest.won:
+            raise RegistryError(f"Not promoted: {contest.words}")
+    set_stage(lake, model.model_id, "champion")
+    return contest
+
+
+def nominate(lake: Lake, model_id: str) -> Model:
+    """Make a candidate a challenger: it predicts forward beside the champion."""
+    model = show_model(lake, model_id)
+    if model.stage == "champion":
+        raise RegistryError(f"Model {model.model_id} is the champion; it has nobody to challenge.")
+    check_adapter(model)
+    set_stage(lake, model.model_id, "challenger")
+    return show_model(lake, model.model_id)
+
+
+def adapter_hash(folder: Path) -> str:
+    """sha256 of the adapter's weights, in hex. Raises RegistryError when they are not there."""
+    path = folder / ADAPTER_FILE
+    if not path.is_file():
+        raise RegistryError(f"There is no {ADAPTER_FILE} in {folder}; restore it or train again.")
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_adapter(model: Model) -> None:
+    """Raise RegistryError unless the adapter's bytes are those that were trained and evaluated."""
+    found = adapter_hash(model.path)
+    if found != model.adapter_sha256:
+        raise RegistryError(
+            f"The adapter of model {model.model_id} in {model.path} hashes to {found[:16]}…, "
+            f"stored is {model.adapter_sha256[:16]}…: it is not what was evaluated. "
+            "Restore it or train again."
+        )
+
+
+def _model(row: dict[str, Any]) -> Model:
+    parsed = {name: json.loads(row[name]) for name in ("recipe", "environment", "metrics")}
+    return Model(**{**row, **parsed, "path": Path(row["path"])})

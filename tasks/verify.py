@@ -1,0 +1,125 @@
+"""Has anything that must never change been changed? The hash chain, payloads, files, adapters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tasks.registry import ADAPTER_FILE
+from warehouse import seals
+from warehouse.lake import Lake
+from warehouse.landing import Landing, LandingError
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One record, seal or file that is not as it was sealed."""
+
+    subject: str
+    record_id: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was compared and what was found. `head` is the chain's last hash, '' without a chain."""
+
+    findings: tuple[Finding, ...]
+    seals: int
+    records: int
+    payloads: int
+    files: int
+    head: str
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    @property
+    def words(self) -> str:
+        """The report in a sentence or two, naming every finding."""
+        extent = (
+            f"{self.records} records in {self.seals} seals, {self.payloads} payloads and "
+            f"{self.files} files compared with their hashes"
+        )
+        if self.sound:
+            return f"Nothing was altered: {extent}. Head of the chain: {self.head or 'none yet'}."
+        named = "; ".join(f"{f.subject} {f.record_id}: {f.problem}" for f in self.findings)
+        return f"{len(self.findings)} findings ({extent}): {named}."
+
+
+def verify(
+    lake: Lake, landing: Landing, *, anchor: str | None = None, progress: Progress | None = None
+) -> VerifyReport:
+    """Recompute every hash the warehouse promised and name what does not match.
+
+    `anchor` is a head of the chain kept elsewhere: it must still be part of the chain. `progress`
+    is told (done, total) for payload bodies, which take the longest. Nothing is changed.
+    """
+    chain = seals.chain(lake)
+    found = [
+        Finding(row["subject"], row["record_id"], row["problem"])
+        for row in seals.findings(lake).to_pylist()
+    ]
+    hashes = chain["hash"].to_pylist()
+    if anchor is not None and anchor not in hashes:
+        found.append(
+            Finding("seal", anchor[:16], "this known head is not in the chain: it was rewritten")
+        )
+    payload_ids = lake.read("marts/verify_payloads")["payload_id"].to_pylist()
+    found += _payloads(landing, payload_ids, progress)
+    files = list(_promised_files(lake))
+    found += [finding for file in files if (finding := _file(*file)) is not None]
+    return VerifyReport(
+        findings=tuple(found),
+        seals=len(hashes),
+        records=sum(chain["rows"].to_pylist()),
+        payloads=len(payload_ids),
+        files=len(files),
+        head=hashes[-1] if hashes else "",
+    )
+
+
+def seal(lake: Lake, *, now: datetime) -> str | None:
+    """Seal every new record; returns the chain's new head, or None when nothing was new."""
+    return seals.seal(lake, now=now)
+
+
+def _payloads(
+    landing: Landing, payload_ids: list[str], progress: Progress | None
+) -> Iterator[Finding]:
+    for done, payload_id in enumerate(payload_ids, start=1):
+        try:
+            landing.load(payload_id)
+        except (LandingError, OSError, EOFError) as error:
+            yield Finding("payload", payload_id, str(error))
+        if progress is not None:
+            progress(done, len(payload_ids))
+
+
+def _promised_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
+    """Subject, id, path and promised sha256 of each data set file and adapter."""
+    for row in lake.read("marts/verify_datasets").to_pylist():
+        for split in json.loads(row["manifest"])["splits"].values():
+            for file in split["files"]:
+                yield "dataset", row["dataset_id"], Path(row["path"]) / file["name"], file["sha256"]
+    for row in lake.read("marts/model_rows").to_pylist():
+        path = Path(row["path"]) / ADAPTER_FILE
+        yield "model", row["model_id"], path, row["adapter_sha256"]
+
+
+def _file(subject: str, record_id: str, path: Path, promised: str) -> Finding | None:
+    if not path.is_file():
+        return Finding(subject, record_id, f"{path} is missing")
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found == promised:
+        return None
+    return Finding(subject, record_id, f"{path} hashes to {found}, promised was {promised}")

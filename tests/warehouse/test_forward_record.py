@@ -1,0 +1,184 @@
+"""Hazards of a forward record: predictions after the fact, changed, or scored too early."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+
+from tasks.evaluation.forward import aligned
+from tasks.evaluation.spec import EvaluationError
+from warehouse.forward import (
+    ForwardPublication,
+    matured_predictions,
+    pending_predictions,
+    store_forward,
+    upcoming_examples,
+)
+from warehouse.lake import Lake
+from warehouse.seals import seal
+
+OPEN = datetime(2024, 1, 3, 14, 30, tzinfo=UTC)
+BEFORE = OPEN - timedelta(minutes=4)
+CLOSE = OPEN + timedelta(hours=6)
+
+
+def _example(ticker: str, opened: datetime, label: str | None) -> dict[str, object]:
+    return {
+        "spec_id": "s1",
+        "example_id": f"{ticker}-{opened.date()}",
+        "ticker": ticker,
+        "session": opened.date(),
+        "decision_ts": opened - timedelta(minutes=5),
+        "max_input_available_at": opened - timedelta(hours=2),
+        "label_start_ts": opened,
+        "label_end_ts": opened + timedelta(hours=6),
+        "label": label,
+        "label_reason": "labelled" if label else "unfinished",
+        "label_return": 0.01 if label else None,
+        "previous_return": 0.0,
+        "availability": "observed",
+        "headline_ids": [f"h-{ticker}"],
+        "story_ids": ["h"],
+        "input": f"news of {ticker}",
+    }
+
+
+@pytest.fixture
+def waiting(lake: Lake) -> Lake:
+    """Two tickers before the open of 3 January, one more example a day later."""
+    rows = [_example(ticker, OPEN, None) for ticker in ("AAPL", "MSFT")]
+    rows.append(_example("AAPL", OPEN + timedelta(days=1), None))
+    _keep(lake, rows)
+    return lake
+
+
+def _keep(lake: Lake, rows: list[dict[str, object]]) -> None:
+    table = pa.Table.from_pylist(rows)
+    table = table.set_column(
+        table.column_names.index("label"), "label", table["label"].cast(pa.string())
+    )
+    table = table.set_column(
+        table.column_names.index("label_return"),
+        "label_return",
+        table["label_return"].cast(pa.float64()),
+    )
+    lake.transact(lambda tx: tx.upsert("examples", table, ("spec_id", "example_id")))
+
+
+def _predict(
+    lake: Lake, now: datetime, p_up: float = 0.6, *, seen_at: datetime = BEFORE, model: str = "m1"
+) -> ForwardPublication:
+    frame = upcoming_examples(lake, "s1", now=seen_at)
+    return store_forward(
+        lake,
+        frame,
+        {"champion": [p_up] * frame.num_rows},
+        model_ids={"champion": model},
+        dataset_id="d1",
+        now=now,
+    )
+
+
+def _outcome(lake: Lake) -> None:
+    _keep(lake, [_example("AAPL", OPEN, "up"), _example("MSFT", OPEN, "down")])
+
+
+def test_only_the_next_session_is_predicted(waiting: Lake) -> None:
+    frame = upcoming_examples(waiting, "s1", now=BEFORE)
+    assert frame["example_id"].to_pylist() == ["AAPL-2024-01-03", "MSFT-2024-01-03"]
+    later = upcoming_examples(waiting, "s1", now=BEFORE + timedelta(days=1))
+    assert later["session"].to_pylist() == [date(2024, 1, 4)]
+
+
+def test_lookahead_prediction_after_the_open_is_refused(waiting: Lake) -> None:
+    published = _predict(waiting, OPEN)
+    assert published.added == 0
+    assert set(published.refused["fate"].to_pylist()) == {"late"}
+    assert waiting.sql("SELECT count(*) AS n FROM predictions")["n"].to_pylist() == [0]
+
+
+def test_prediction_is_never_changed(waiting: Lake) -> None:
+    assert _predict(waiting, BEFORE).added == 2
+    snapshot = waiting.snapshot_id()
+    again = _predict(waiting, BEFORE + timedelta(minutes=1))
+    assert (again.added, again.repeated, again.refused.num_rows) == (0, 2, 0)
+    changed = _predict(waiting, BEFORE + timedelta(minutes=2), 0.9)
+    assert set(changed.refused["fate"].to_pylist()) == {"already committed"}
+    assert waiting.snapshot_id() == snapshot
+    stored = waiting.sql("SELECT DISTINCT p_up, predicted_at FROM predictions").to_pylist()
+    assert stored == [{"p_up": 0.6, "predicted_at": BEFORE}]
+
+
+def test_backdated_prediction_is_refused(waiting: Lake) -> None:
+    _predict(waiting, BEFORE - timedelta(hours=1), model="m0")
+    seal(waiting, now=OPEN + timedelta(minutes=1))
+    published = _predict(waiting, BEFORE)
+    assert set(published.refused["fate"].to_pylist()) == {"backdated"}
+
+
+def test_prediction_remembers_what_it_saw(waiting: Lake) -> None:
+    _predict(waiting, BEFORE)
+    query = "SELECT headline_ids, input_sha256, model_id FROM predictions ORDER BY ticker LIMIT 1"
+    expected = waiting.sql("SELECT sha256('news of AAPL') AS h")["h"][0].as_py()
+    assert waiting.sql(query).to_pylist() == [
+        {"headline_ids": ["h-AAPL"], "input_sha256": expected, "model_id": "m1"}
+    ]
+
+
+def test_outcome_counts_only_once_it_is_final(waiting: Lake) -> None:
+    _predict(waiting, BEFORE)
+    _outcome(waiting)
+    early = CLOSE - timedelta(seconds=1)
+    assert matured_predictions(waiting, "s1", now=early).num_rows == 0
+    pending = pending_predictions(waiting, "s1", now=early).to_pylist()
+    assert pending == [{"predictor": "champion", "reason": "session not finished", "n": 2}]
+    matured = matured_predictions(waiting, "s1", now=CLOSE)
+    assert matured["label_up"].to_pylist() == [True, False]
+    assert pending_predictions(waiting, "s1", now=CLOSE).num_rows == 0
+
+
+def test_late_row_smuggled_into_the_table_does_not_count(waiting: Lake) -> None:
+    _predict(waiting, BEFORE)
+    _outcome(waiting)
+    stored = waiting.sql("SELECT * FROM predictions WHERE ticker = 'MSFT'").to_pylist()
+    smuggled = [{**row, "predicted_at": OPEN} for row in stored]
+    table = pa.Table.from_pylist(smuggled, schema=waiting.sql("FROM predictions LIMIT 0").schema)
+    waiting.transact(lambda tx: tx.upsert("predictions", table, ("prediction_id",)))
+    assert matured_predictions(waiting, "s1", now=CLOSE)["ticker"].to_pylist() == ["AAPL"]
+
+
+def test_of_two_models_under_one_name_the_first_committed_counts(waiting: Lake) -> None:
+    _predict(waiting, BEFORE, 0.6, model="m1")
+    _predict(waiting, BEFORE + timedelta(minutes=1), 0.1, model="m2")
+    _outcome(waiting)
+    matured = matured_predictions(waiting, "s1", now=CLOSE)
+    assert matured["p_up"].to_pylist() == [0.6, 0.6]
+
+
+def test_predictors_are_compared_on_common_examples_only() -> None:
+    long = pa.table(
+        {
+            "predictor": ["champion", "champion", "challenger"],
+            "example_id": ["b", "a", "a"],
+            "ticker": ["B", "A", "A"],
+            "session": [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 3)],
+            "p_up": [0.1, 0.2, 0.3],
+            "label_up": [True, False, False],
+            "availability": ["observed"] * 3,
+        }
+    )
+    frame, both = aligned(long)
+    assert frame["example_id"].to_pylist() == ["a"]
+    assert {name: list(values) for name, values in both.items()} == {
+        "champion": [0.2],
+        "challenger": [0.3],
+    }
+    frame, alone = aligned(long, ["champion"])
+    assert frame["example_id"].to_pylist() == ["b", "a"]
+    assert list(alone["champion"]) == [0.1, 0.2]
+    with pytest.raises(EvaluationError, match="predicted by all of nobody"):
+        aligned(long, ["nobody"])
+    with pytest.raises(EvaluationError, match="two predictions for one example"):
+        aligned(pa.concat_tables([long, long]))
