@@ -30,14 +30,16 @@ def main() -> None:
         market = synthetic_market(args.tickers, args.start, args.end, args.seed)
     news = NewsSpec(seed=args.seed, mode=args.mode, strength=args.strength)
     frozen = args.now.replace(tzinfo=args.now.tzinfo or UTC) if args.now else None
-    with SandboxVendor(
-        market, news, now=lambda: frozen or datetime.now(UTC), port=args.port
-    ) as vendor:
-        print(f"{market.name} market with {args.mode} news (synthetic) on {vendor.base_url}")
-        try:
+    vendor = SandboxVendor(market, news, now=lambda: frozen or datetime.now(UTC), port=args.port)
+    try:
+        with vendor:
+            told = f"{market.name} market with {args.mode} news (synthetic) on {vendor.base_url}"
+            print(told, flush=True)
             threading.Event().wait()
-        except KeyboardInterrupt:
-            print("stopped")
+    except KeyboardInterrupt:
+        print("stopped")
+    except OSError as error:
+        parser.error(f"cannot listen on 127.0.0.1:{args.port} ({error.strerror}); try --port 0")
 
 
 if __name__ == "__main__":

@@ -76,7 +76,10 @@ class Responder:
     def _feed(self, request: Request, now: int, due: list[tuple[Fault, int]]) -> Answer:
         wanted = [symbol for symbol in request.tickers if self._market.trades(symbol, now)]
         if request.path == "/rss/search":
-            start, end = _search_window(request.query.get("q", ""))
+            try:
+                start, end = _search_window(request.query.get("q", ""))
+            except ValueError as error:
+                return _text(400, "text/plain", f"after: and before: take YYYY-MM-DD ({error})")
             items = self._newsroom.between(wanted, start, end, now)
         elif request.tickers:
             items = self._newsroom.latest(wanted, now)

@@ -244,3 +244,22 @@ def test_general_feed_tells_all_tickers_of_the_last_three_sessions(
     recent = {key for key in wanted if key.split("-", 1)[1] >= "2012-07-02"}
     assert told == recent
     assert len(told) > 3
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("https://news.google.com/rss/search?q=IBM+after:2012-13-01", 400),
+        ("https://query2.finance.yahoo.com/v8/finance/chart/IBM?range=9q", 422),
+        ("https://query2.finance.yahoo.com/v8/finance/chart/IBM?interval=1m", 422),
+        ("https://query2.finance.yahoo.com/v8/finance/chart/IBM?period1=soon", 422),
+        ("https://query2.finance.yahoo.com/v8/finance/chart/IBM?period1=0&period2=9", 400),
+        ("https://query2.finance.yahoo.com/v8/finance/chart/NOPE?range=1d", 404),
+        ("https://guce.yahoo.com/consent", 404),
+    ],
+)
+def test_nonsense_is_refused_and_the_vendor_lives_on(
+    fetch: Callable[..., httpx.Response], url: str, status: int
+) -> None:
+    assert fetch(url).status_code == status
+    assert fetch("https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM").status_code == 200

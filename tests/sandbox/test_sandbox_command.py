@@ -1,0 +1,37 @@
+"""`python -m sandbox`: serves by itself, stops when told, says why it cannot start."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+
+import httpx
+
+COMMAND = [sys.executable, "-m", "sandbox", "--now", "2012-07-05T11:00"]
+
+
+def test_command_serves_until_interrupted() -> None:
+    with subprocess.Popen([*COMMAND, "--port", "0"], stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        try:
+            line = running.stdout.readline()
+            assert "synthetic" in line
+            feed = httpx.get(f"{line.split()[-1]}/rss/2.0/headline?s=IBM").text
+            assert feed.count("<item>") == 20
+            assert "2013" not in feed, "the frozen clock hides what comes later"
+        finally:
+            running.send_signal(signal.SIGINT)
+        assert running.wait(10) == 0
+
+
+def test_port_taken_is_one_clear_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run(
+            [*COMMAND, "--port", port], capture_output=True, text=True, timeout=30, check=False
+        )
+    assert ended.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
