@@ -4,6 +4,7 @@ SELECT
     CASE
         WHEN candidates.value IS NULL OR NOT isfinite(candidates.value) THEN 'value is null or infinite'
         WHEN candidates.value <= 0 THEN 'value is zero or negative'
+        WHEN candidates.value > 1e5 THEN 'value is beyond that of any action'
         WHEN candidates.kind = 'split' AND abs(ln(candidates.value)) > ln(1000)
             THEN 'split ratio is beyond 1000:1'
         WHEN calendar.session IS NULL AND (SELECT count(*) FROM calendar) > 0

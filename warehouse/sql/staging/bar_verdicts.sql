@@ -7,51 +7,68 @@
 -- The jump rules ask what a bar is worth beside its neighbours, so a fault spoils one bar and not the
 -- ones after it: `scaled` looks at the median of five earlier closes (of five later ones at the start
 -- of a history), `unapplied` at the last bar that is neither broken nor scaled.
-WITH ranked AS (
+WITH counted AS (
     SELECT
         *,
-        row_number() OVER (PARTITION BY ticker, session ORDER BY agrees DESC, position) AS copy
+        count(*) OVER (PARTITION BY ticker, session) AS copies
     FROM candidates
 ),
 
-judged_alone AS (
+judged AS (
     SELECT
-        ranked.*,
+        counted.*,
         CASE
-            WHEN ranked.ticker IS NULL OR ranked.session IS NULL THEN 'ticker or session is missing'
-            WHEN ranked.copy > 1 THEN 'session is repeated'
+            WHEN counted.ticker IS NULL OR counted.session IS NULL THEN 'ticker or session is missing'
+            WHEN NOT regexp_matches(counted.ticker, '^\^?[A-Z0-9][A-Z0-9.=-]{0,14}$')
+                THEN 'ticker is not a symbol'
             WHEN
-                ranked.open IS NULL OR ranked.high IS NULL OR ranked.low IS NULL
-                OR ranked.close IS NULL OR isnan(ranked.open) OR isnan(ranked.high)
-                OR isnan(ranked.low) OR isnan(ranked.close)
+                counted.open IS NULL OR counted.high IS NULL OR counted.low IS NULL
+                OR counted.close IS NULL OR isnan(counted.open) OR isnan(counted.high)
+                OR isnan(counted.low) OR isnan(counted.close)
                 THEN 'price is null or NaN'
             WHEN
-                isinf(ranked.open) OR isinf(ranked.high) OR isinf(ranked.low) OR isinf(ranked.close)
+                isinf(counted.open) OR isinf(counted.high) OR isinf(counted.low) OR isinf(counted.close)
                 THEN 'price is infinite'
-            WHEN least(ranked.open, ranked.high, ranked.low, ranked.close) <= 0
+            WHEN least(counted.open, counted.high, counted.low, counted.close) <= 0
                 THEN 'price is zero or negative'
-            WHEN ranked.volume IS NULL OR NOT isfinite(ranked.volume) THEN 'volume is null or infinite'
-            WHEN ranked.volume < 0 OR ranked.volume <> floor(ranked.volume) OR ranked.volume > 9e15
+            WHEN greatest(counted.open, counted.high, counted.low, counted.close) > 1e7
+                THEN 'price is beyond that of any share'
+            WHEN counted.volume IS NULL OR NOT isfinite(counted.volume) THEN 'volume is null or infinite'
+            WHEN counted.volume < 0 OR counted.volume <> floor(counted.volume) OR counted.volume > 1e13
                 THEN 'volume is not a whole number of shares'
-            WHEN ranked.high < ranked.low THEN 'high is below low'
-            WHEN ranked.open > ranked.high OR ranked.open < ranked.low
+            WHEN counted.basis_date IS NULL OR counted.basis_date < counted.session
+                THEN 'share basis lies before the session'
+            WHEN counted.high < counted.low THEN 'high is below low'
+            WHEN counted.open > counted.high OR counted.open < counted.low
                 THEN 'open is outside low..high'
-            WHEN ranked.close > ranked.high OR ranked.close < ranked.low
+            WHEN counted.close > counted.high OR counted.close < counted.low
                 THEN 'close is outside low..high'
             WHEN calendar.session IS NULL AND (SELECT count(*) FROM calendar) > 0
                 THEN 'not a session of the exchange'
             WHEN calendar.close_ts + to_seconds($settle_seconds) > $now::TIMESTAMPTZ
                 THEN 'session is unfinished'
-            WHEN NOT ranked.agrees THEN 'client altered or dropped this bar'
+            WHEN known.session IS NOT NULL OR (NOT counted.agrees AND counted.copies > 1)
+                THEN 'session is repeated'
+            WHEN NOT counted.agrees THEN 'client altered or dropped this bar'
         END AS reason
-    FROM ranked
-    LEFT JOIN calendar ON ranked.session = calendar.session
+    FROM counted
+    LEFT JOIN calendar ON counted.session = calendar.session
+    LEFT JOIN context AS known
+        ON counted.ticker = known.ticker AND counted.session = known.session
+),
+
+ranked AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY ticker, session ORDER BY position) AS copy
+    FROM judged
+    WHERE reason IS NULL
 ),
 
 sound AS (
     SELECT ticker, session, position, open, high, low, close, volume, basis_date
-    FROM judged_alone
-    WHERE reason IS NULL
+    FROM ranked
+    WHERE copy = 1
     UNION ALL
     SELECT ticker, session, NULL, open, high, low, close, volume, basis_date
     FROM context
@@ -133,21 +150,22 @@ unapplied AS (
 )
 
 SELECT
-    judged_alone.* EXCLUDE (reason, copy, agrees),
+    judged.* EXCLUDE (reason, copies, agrees),
     coalesce(
-        judged_alone.reason,
+        judged.reason,
         CASE
+            WHEN scaled.position IS NULL THEN 'session is repeated'
             WHEN scaled.repeats THEN 'repeats the previous bar'
             WHEN scaled.jumps THEN 'price jumps beyond the limit'
             WHEN unapplied.session IS NOT NULL THEN 'price jumps like an unapplied split'
         END
     ) AS reason,
     to_json({
-        'ticker': judged_alone.ticker, 'session': judged_alone.session,
-        'open': judged_alone.open, 'high': judged_alone.high, 'low': judged_alone.low,
-        'close': judged_alone.close, 'volume': judged_alone.volume
+        'ticker': judged.ticker, 'session': judged.session,
+        'open': judged.open, 'high': judged.high, 'low': judged.low,
+        'close': judged.close, 'volume': judged.volume
     })::VARCHAR AS record
-FROM judged_alone
+FROM judged
 LEFT JOIN scaled USING (ticker, session, position)
-LEFT JOIN unapplied ON judged_alone.ticker = unapplied.ticker AND judged_alone.session = unapplied.session
-ORDER BY judged_alone.position;
+LEFT JOIN unapplied ON judged.ticker = unapplied.ticker AND judged.session = unapplied.session
+ORDER BY judged.position;
