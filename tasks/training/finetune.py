@@ -1,0 +1,225 @@
+"""Fine-tuning: a LoRA adapter on a frozen base, with loss on the completion alone."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from tasks.training.artefact import environment, file_sha256, write_artefact
+from tasks.training.base import LoadedBase, load_base
+from tasks.training.batches import Example, collate, examples, pack
+from tasks.training.encoding import DatasetError, Rows, encode, read_rows
+from tasks.training.job import (
+    FinetuneJob,
+    FinetuneResult,
+    Progress,
+    ScoreResult,
+    Split,
+    dataset_id,
+    split_path,
+)
+from tasks.training.likelihood import length_batches, score_labels
+from tasks.training.recipe import Recipe
+from tasks.training.score import score_split
+from tasks.training.trainer import build_trainer, training_arguments
+
+OnProgress = Callable[[Progress], None]
+
+
+def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult:
+    """Carry out a FinetuneJob in this process; a killed run goes on from its last checkpoint."""
+    recipe, folder = job.recipe, job.folder
+    train = labelled_sample(job, "train", recipe.schedule.train_rows)
+    validation = labelled_sample(job, "validation", recipe.schedule.validation_rows)
+    on_progress(Progress(stage="load", done=0, total=1))
+    set_seed(job.seed)
+    base = load_base(recipe, job.cache)
+    before = validation_ce(base.model, base.tokenizer, validation, recipe)
+    scores = _score(job, base.model, base.tokenizer, recipe.base.name, "base", on_progress)
+    model = add_adapter(base, recipe, job.seed)
+    fitted = fit(model, base, train, validation, job, on_progress)
+    after = validation_ce(model, base.tokenizer, validation, recipe)
+    scores += _score(job, model, base.tokenizer, job.model_id, "tuned", on_progress)
+    model.save_pretrained(folder)
+    result = FinetuneResult(
+        model_id=job.model_id,
+        dataset_id=dataset_id(job.dataset),
+        recipe_name=recipe.name,
+        base_model=recipe.base.name,
+        adapter_sha256=file_sha256(folder / "adapter_model.safetensors"),
+        path=folder,
+        seed=job.seed,
+        recipe=recipe.model_dump(mode="json"),
+        environment=environment(base),
+        metrics={
+            "train_rows": len(train),
+            "validation_rows": len(validation),
+            "validation_before": before,
+            "validation_after": after,
+            **fitted,
+        },
+        scores=tuple(scores),
+    )
+    write_artefact(result, recipe)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return result
+
+
+def labelled_sample(job: FinetuneJob, split: Split, limit: int | None) -> Rows:
+    """At most `limit` rows of a split, drawn evenly by the job's seed, in the split's order.
+
+    Raises DatasetError if a row's output is not one of the recipe's two labels.
+    """
+    rows = read_rows(split_path(job.dataset, split))
+    strangers = sorted(set(rows.outputs) - {job.recipe.prompt.up, job.recipe.prompt.down})
+    if strangers:
+        raise DatasetError(
+            f"The split {split} has outputs that recipe {job.recipe.name} does not know: expected "
+            f"{job.recipe.prompt.up!r} or {job.recipe.prompt.down!r}, got {strangers[:3]}. Set "
+            "prompt.up and prompt.down in the recipe to the data set's own labels."
+        )
+    if limit is None or len(rows) <= limit:
+        return rows
+    draw = random.Random(job.seed)  # noqa: S311  (a draw, not a secret)
+    return rows.take(sorted(draw.sample(range(len(rows)), limit)))
+
+
+def add_adapter(base: LoadedBase, recipe: Recipe, seed: int) -> PeftModel:
+    """The base with a fresh LoRA adapter on it; only the adapter's weights (float32) will learn.
+
+    A fresh adapter changes nothing: its second matrix is zero.
+    """
+    model = base.model
+    if recipe.compute.quantisation != "none":
+        model = prepare_model_for_kbit_training(
+            model, use_gradient_checkpointing=recipe.compute.gradient_checkpointing
+        )
+    set_seed(seed)
+    lora = recipe.lora
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type="CAUSAL_LM",
+            r=lora.rank,
+            lora_alpha=lora.alpha,
+            lora_dropout=lora.dropout,
+            target_modules=list(lora.targets),
+        ),
+    )
+
+
+def training_examples(
+    tokenizer: PreTrainedTokenizerBase, rows: Rows, recipe: Recipe, seed: int
+) -> list[Example]:
+    """The rows as examples, or as packed bins if the recipe says so."""
+    encoded = encode(tokenizer, rows.inputs, rows.outputs, recipe.prompt)
+    made = examples(encoded, tokenizer.eos_token_id if recipe.prompt.end_of_text else None)
+    return pack(made, recipe.compute.pack_tokens, seed) if recipe.compute.packing else made
+
+
+def fit(
+    model: PeftModel,
+    base: LoadedBase,
+    train: Rows,
+    validation: Rows,
+    job: FinetuneJob,
+    on_progress: OnProgress,
+) -> dict[str, Any]:
+    """Train in place. Returns the loss curve, the speed, and how many steps were made."""
+    made = training_examples(base.tokenizer, train, job.recipe, job.seed)
+    arguments = training_arguments(job.recipe, base, len(made), job.folder, job.seed)
+    trainer = build_trainer(
+        model,
+        arguments,
+        made,
+        collate,
+        measure=lambda: validation_ce(model, base.tokenizer, validation, job.recipe),
+        patience=job.recipe.schedule.patience,
+        on_progress=on_progress,
+    )
+    checkpoints = Path(arguments.output_dir)
+    last = get_last_checkpoint(str(checkpoints)) if checkpoints.is_dir() else None
+    started = time.perf_counter()
+    trainer.train(resume_from_checkpoint=last)
+    seconds = time.perf_counter() - started
+    history = trainer.state.log_history
+    tokens = sum(len(e["input_ids"]) for e in made) * job.recipe.schedule.epochs
+    return {
+        "steps": trainer.state.global_step,
+        "resumed_from": last and Path(last).name,
+        "train_seconds": seconds,
+        "tokens_per_second": tokens / seconds,
+        "train_loss": [
+            {"step": h["step"], "loss": h["loss"], "learning_rate": h["learning_rate"]}
+            for h in history
+            if "loss" in h
+        ],
+        "validation_curve": [
+            {"step": h["step"], "label_ce": h["eval_label_ce"]}
+            for h in history
+            if "eval_label_ce" in h
+        ],
+    }
+
+
+@torch.inference_mode()
+def validation_ce(
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Rows,
+    recipe: Recipe,
+) -> dict[str, float]:
+    """Mean cross-entropies of the true answers, in nats per row.
+
+    `label_ce`: of the label's own tokens; `completion_ce`: of the label and the end of text that
+    must follow it; `pair_ce`: of the label when only the two labels may be said.
+    """
+    scores = score_labels(model, tokenizer, rows, recipe)
+    is_up = np.array([output == recipe.prompt.up for output in rows.outputs])
+    encoded = encode(tokenizer, rows.inputs, rows.outputs, recipe.prompt)
+    made = examples(encoded, tokenizer.eos_token_id)
+    total = 0.0
+    for batch in length_batches(encoded.prompts, recipe.compute.score_batch_tokens):
+        inputs = collate([made[i] for i in batch])
+        targets = inputs.pop("labels").to(model.device)
+        del inputs["shift_labels"]
+        logits = model(**{k: v.to(model.device) for k, v in inputs.items()}).logits
+        total += torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum").item()
+    return {
+        "label_ce": scores.label_ce(is_up),
+        "pair_ce": scores.pair_ce(is_up),
+        "completion_ce": total / len(rows),
+    }
+
+
+def _score(
+    job: FinetuneJob,
+    model: PreTrainedModel | PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    model_id: str,
+    label: str,
+    on_progress: OnProgress,
+) -> list[ScoreResult]:
+    return [
+        score_split(
+            model,
+            tokenizer,
+            read_rows(split_path(job.dataset, split)),
+            job.recipe,
+            model_id=model_id,
+            split=split,
+            path=job.folder / "scores" / f"{split}-{label}.parquet",
+            on_progress=on_progress,
+        )
+        for split in job.score
+    ]

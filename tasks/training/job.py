@@ -1,0 +1,161 @@
+"""Orders to the training process and its answers, as JSON: nothing here loads a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from tasks.training.recipe import Recipe
+
+Split = Literal["train", "validation", "test"]
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ScoreResult(_Document):
+    """Where the scores of one split are.
+
+    `path` is Parquet, one row per example in the split's order: example_id, p_up (the two labels'
+    likelihoods normalised to one), logp_up, logp_down (natural log of the model's raw probability
+    of each label). `label_ce` is the mean cross-entropy of the true label in nats: of p_up
+    (`pair_ce`), and of the raw label tokens (`label_ce`); None where a row's output is neither.
+    """
+
+    kind: Literal["score"] = "score"
+    model_id: str
+    split: Split
+    path: Path
+    rows: int
+    truncated: int
+    label_ce: float | None
+    pair_ce: float | None
+    seconds: float
+    tokens_per_second: float
+
+
+class FinetuneResult(_Document):
+    """One fine-tuned adapter: `path` is its folder (adapter, card, manifest.json).
+
+    `metrics` holds the loss curve, validation cross-entropies before and after, and speeds.
+    `scores` has the splits asked for, scored by the base model and by the fine-tuned one.
+    """
+
+    kind: Literal["finetune"] = "finetune"
+    model_id: str
+    dataset_id: str
+    recipe_name: str
+    base_model: str
+    adapter_sha256: str
+    path: Path
+    seed: int
+    recipe: dict[str, Any]
+    environment: dict[str, str]
+    metrics: dict[str, Any]
+    scores: tuple[ScoreResult, ...] = ()
+
+
+class _Order(_Document):
+    recipe: Recipe
+    dataset: Path
+    output: Path
+    cache: Path
+    threads: int | None = Field(default=None, ge=1)
+
+
+class FinetuneJob(_Order):
+    """Train an adapter on `dataset/train.parquet`; it lands in `output/MODEL_ID`.
+
+    `cache` keeps converted base weights between jobs. Each split in `score` is also scored, by
+    the base model and by the fine-tuned one, in the same process: cheaper than two more jobs.
+    """
+
+    kind: Literal["finetune"] = "finetune"
+    seed: int = 0
+    score: tuple[Split, ...] = ()
+
+    @property
+    def model_id(self) -> str:
+        """Names the adapter by all that decides it: recipe, seed, training and validation rows."""
+        return _digest(
+            self.recipe.model_dump(mode="json"),
+            self.seed,
+            *(_sha256(split_path(self.dataset, name)) for name in ("train", "validation")),
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where this job's adapter, scores and result are."""
+        return self.output / self.model_id
+
+
+class ScoreJob(_Order):
+    """Score one split with the base model (`adapter=None`) or an adapter's folder.
+
+    The scores land in `output/JOB_ID`.
+    """
+
+    kind: Literal["score"] = "score"
+    split: Split = "test"
+    adapter: Path | None = None
+
+    @property
+    def model_id(self) -> str:
+        """The adapter's folder name, or the base model's name."""
+        return self.adapter.name if self.adapter else self.recipe.base.name
+
+    @property
+    def folder(self) -> Path:
+        """Where this job's scores and result are."""
+        recipe = self.recipe.model_dump(mode="json", include={"base", "prompt", "compute"})
+        weights = _sha256(self.adapter / "adapter_model.safetensors") if self.adapter else None
+        rows = _sha256(split_path(self.dataset, self.split))
+        return self.output / _digest(recipe, weights, self.split, rows)
+
+
+Job = Annotated[FinetuneJob | ScoreJob, Field(discriminator="kind")]
+Result = Annotated[FinetuneResult | ScoreResult, Field(discriminator="kind")]
+JOB: TypeAdapter[FinetuneJob | ScoreJob] = TypeAdapter(Job)
+RESULT: TypeAdapter[FinetuneResult | ScoreResult] = TypeAdapter(Result)
+
+
+class Progress(_Document):
+    """One line of progress: `done` of `total` units of `stage`.
+
+    `metrics` may carry loss, learning_rate, tokens_per_second, validation_ce; `eta` is in seconds.
+    """
+
+    event: Literal["progress"] = "progress"
+    stage: str
+    done: int
+    total: int
+    eta: float | None = None
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
+def split_path(dataset: Path, split: str) -> Path:
+    """The Parquet file of one split of a data set."""
+    return dataset / f"{split}.parquet"
+
+
+def dataset_id(dataset: Path) -> str:
+    """The id in the data set's manifest; the folder's name for a folder without one."""
+    manifest = dataset / "manifest.json"
+    if not manifest.is_file():
+        return dataset.name
+    return str(json.loads(manifest.read_text(encoding="utf-8")).get("dataset_id", dataset.name))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(*parts: Any) -> str:
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

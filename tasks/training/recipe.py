@@ -1,0 +1,196 @@
+"""What to train and how: one small YAML file per recipe, read into one frozen object."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+class TrainingError(RuntimeError):
+    """Training or scoring could not be done; the message says why and what to do next."""
+
+
+class RecipeError(TrainingError, ValueError):
+    """A recipe is unknown, malformed, or asks for something impossible."""
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelShape(_Spec):
+    """The sizes of a Llama-shaped decoder: enough to build one, or to estimate its cost."""
+
+    vocabulary: int = Field(ge=16)
+    hidden: int = Field(ge=8)
+    intermediate: int = Field(ge=8)
+    layers: int = Field(ge=1)
+    heads: int = Field(ge=1)
+    key_value_heads: int = Field(ge=1)
+    head_size: int = Field(ge=2)
+    tied_embeddings: bool = False
+
+
+class RandomBase(_Spec):
+    """A Llama of random weights with a tokenizer built from a text in the source: for tests."""
+
+    kind: Literal["random"] = "random"
+    name: str
+    licence: str = "MIT"
+    shape: ModelShape
+    weights_seed: int = 0
+
+
+class PackagedBase(_Spec):
+    """A GGUF file inside an installed Python distribution, found without importing it."""
+
+    kind: Literal["packaged"] = "packaged"
+    name: str
+    licence: str
+    shape: ModelShape
+    distribution: str
+    version: str
+    file: str
+
+
+class HubBase(_Spec):
+    """Weights on the Hugging Face hub. `gated` ones need an accepted licence and a token."""
+
+    kind: Literal["hub"] = "hub"
+    name: str
+    licence: str
+    shape: ModelShape
+    revision: str = "main"
+    gated: bool = False
+
+
+class FolderBase(_Spec):
+    """A folder in the transformers layout with safetensors weights."""
+
+    kind: Literal["folder"] = "folder"
+    name: str
+    licence: str = "unknown"
+    shape: ModelShape
+    path: Path
+
+
+Base = Annotated[RandomBase | PackagedBase | HubBase | FolderBase, Field(discriminator="kind")]
+
+
+class LoraSpec(_Spec):
+    """The adapter: rank, scale (`alpha / rank`) and the linear layers it is added to."""
+
+    rank: int = Field(default=8, ge=1)
+    alpha: float = Field(default=16, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+
+
+class PromptSpec(_Spec):
+    """How a row becomes tokens. A longer prompt loses tokens from its middle, never its end.
+
+    `up` and `down` are the words scored; a space is put before them unless the prompt already
+    ends with white space. `end_of_text` trains the model to stop after the word.
+    """
+
+    up: str = "up"
+    down: str = "down"
+    max_tokens: int = Field(default=256, ge=8)
+    end_of_text: bool = True
+
+    @model_validator(mode="after")
+    def _words_differ(self) -> PromptSpec:
+        if not self.up or not self.down or self.up == self.down:
+            raise ValueError(f"up and down must be two different words, got {self.up!r} twice")
+        return self
+
+
+class ScheduleSpec(_Spec):
+    """How long and how fast to learn. Rows beyond the caps are left out by a seeded draw."""
+
+    train_rows: int | None = Field(default=None, ge=1)
+    validation_rows: int | None = Field(default=None, ge=1)
+    epochs: float = Field(default=1, gt=0)
+    batch_rows: int = Field(default=16, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=2e-4, gt=0)
+    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    log_steps: int = Field(default=1, ge=1)
+    evaluate_steps: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+    checkpoint_steps: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _patience_needs_evaluations(self) -> ScheduleSpec:
+        if self.patience is not None and self.evaluate_steps is None:
+            raise ValueError("patience needs evaluate_steps: without evaluations nothing can stop")
+        return self
+
+
+class ComputeSpec(_Spec):
+    """Precision, quantisation and batching. `auto` takes bfloat16 where it is fast."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    quantisation: Literal["none", "nf4"] = "none"
+    packing: bool = False
+    pack_tokens: int = Field(default=512, ge=16)
+    group_by_length: bool = True
+    gradient_checkpointing: bool = False
+    score_batch_tokens: int = Field(default=1024, ge=1)
+
+
+class Recipe(_Spec):
+    """One way to fine-tune one base model. The whole of it is stored with every model."""
+
+    name: str
+    base: Base
+    lora: LoraSpec = LoraSpec()
+    prompt: PromptSpec = PromptSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    compute: ComputeSpec = ComputeSpec()
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The names of the recipes that ship with the package, in alphabetical order."""
+    return tuple(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by its name (`smollm2-135m`) or from a YAML file.
+
+    Raises RecipeError if there is none of that name or a key or value is not valid.
+    """
+    text = str(name_or_path)
+    path = RECIPES / f"{text}.yaml" if re.fullmatch(r"[\w.-]+", text) else Path(text)
+    if not path.is_file():
+        path = Path(text)
+    if not path.is_file():
+        raise RecipeError(
+            f"There is no recipe {text!r}: expected one of {', '.join(recipe_names())}, "
+            "or the path of a YAML file. Check the spelling, or write such a file."
+        )
+    return parse_recipe(path.read_text(encoding="utf-8"), source=path.name)
+
+
+def parse_recipe(text: str, source: str) -> Recipe:
+    """A recipe from YAML text; `source` names it in errors. Raises RecipeError."""
+    try:
+        content: Any = yaml.safe_load(text)
+        return Recipe.model_validate(content)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"Recipe {source} is not YAML: {error}. Correct the file.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top level"
+        raise RecipeError(
+            f"Recipe {source} is not valid at {where}: {first['msg']}, got {first['input']!r}. "
+            "Correct this key; docs/training.md lists them all."
+        ) from error

@@ -1,0 +1,162 @@
+"""The transformers Trainer, told how this project evaluates, reports and repeats a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    EarlyStoppingCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from tasks.training.base import LoadedBase
+from tasks.training.batches import Example
+from tasks.training.job import Progress
+from tasks.training.recipe import Recipe
+
+OnProgress = Callable[[Progress], None]
+
+
+def training_arguments(
+    recipe: Recipe, base: LoadedBase, examples: int, folder: Path, seed: int
+) -> TrainingArguments:
+    """The recipe in the Trainer's own words, for `examples` training examples (or packed bins)."""
+    schedule, compute = recipe.schedule, recipe.compute
+    steps = optimiser_steps(recipe, examples)
+    on_gpu = base.device.type == "cuda"
+    save_steps = schedule.evaluate_steps if schedule.patience else schedule.checkpoint_steps
+    return TrainingArguments(
+        output_dir=str(folder / "checkpoints"),
+        per_device_train_batch_size=schedule.batch_rows,
+        gradient_accumulation_steps=schedule.accumulate,
+        num_train_epochs=schedule.epochs,
+        learning_rate=schedule.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=math.ceil(schedule.warmup_fraction * steps),
+        weight_decay=schedule.weight_decay,
+        max_grad_norm=schedule.max_gradient_norm,
+        optim="adamw_torch",
+        bf16=on_gpu and base.dtype == torch.bfloat16,
+        fp16=on_gpu and base.dtype == torch.float16,
+        use_cpu=not on_gpu,
+        activation_checkpointing=compute.gradient_checkpointing,
+        train_sampling_strategy="group_by_length" if compute.group_by_length else "random",
+        logging_strategy="steps",
+        logging_steps=schedule.log_steps,
+        eval_strategy="steps" if schedule.evaluate_steps else "no",
+        eval_steps=schedule.evaluate_steps,
+        save_strategy="steps" if save_steps else "no",
+        save_steps=save_steps or steps,
+        save_total_limit=2,
+        load_best_model_at_end=schedule.patience is not None,
+        metric_for_best_model="eval_label_ce" if schedule.patience else None,
+        greater_is_better=False if schedule.patience else None,
+        seed=seed,
+        data_seed=seed,
+        remove_unused_columns=False,
+        dataloader_pin_memory=on_gpu,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+def optimiser_steps(recipe: Recipe, examples: int) -> int:
+    """How many optimiser steps a run over `examples` examples (or packed bins) takes."""
+    batches = math.ceil(examples / recipe.schedule.batch_rows)
+    per_epoch = max(1, math.ceil(batches / recipe.schedule.accumulate))
+    return math.ceil(recipe.schedule.epochs * per_epoch)
+
+
+class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
+    """A Trainer whose evaluation is the given measure of validation cross-entropy."""
+
+    def __init__(self, *, measure: Callable[[], dict[str, float]], **options: Any) -> None:
+        super().__init__(**options)
+        self._measure = measure
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Measure, log and tell the callbacks: names are prefixed with `eval_`."""
+        self.model.eval()
+        metrics = {f"eval_{name}": value for name, value in self._measure().items()}
+        self.log(dict(metrics))
+        self.control: TrainerControl = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
+        return metrics
+
+
+class ProgressReporter(TrainerCallback):  # type: ignore[misc]
+    """Turns the Trainer's logs into Progress lines and keeps the loss curve."""
+
+    def __init__(self, on_progress: OnProgress, tokens_per_step: float) -> None:
+        self._on_progress = on_progress
+        self._tokens_per_step = tokens_per_step
+        self._started = 0.0
+        self._first_step = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        self._started, self._first_step = time.perf_counter(), state.global_step
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        steps = max(1, state.global_step - self._first_step)
+        pace = (time.perf_counter() - self._started) / steps
+        known = ("loss", "learning_rate", "grad_norm", "eval_label_ce", "eval_completion_ce")
+        metrics = {name: float(logs[name]) for name in known if name in logs}
+        self._on_progress(
+            Progress(
+                stage="train",
+                done=state.global_step,
+                total=state.max_steps,
+                eta=pace * (state.max_steps - state.global_step),
+                metrics={**metrics, "tokens_per_second": self._tokens_per_step / pace},
+            )
+        )
+
+
+def build_trainer(
+    model: Any,
+    arguments: TrainingArguments,
+    examples: Sequence[Example],
+    collate: Callable[[Sequence[Example]], dict[str, Any]],
+    measure: Callable[[], dict[str, float]],
+    patience: int | None,
+    on_progress: OnProgress,
+) -> CompletionTrainer:
+    """A Trainer ready to `train()`."""
+    tokens = sum(len(example["input_ids"]) for example in examples)
+    rows_per_step = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
+    callbacks: list[TrainerCallback] = [
+        ProgressReporter(on_progress, tokens / len(examples) * rows_per_step)
+    ]
+    if patience is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
+    return CompletionTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=examples,
+        eval_dataset=examples[:1],
+        data_collator=collate,
+        callbacks=callbacks,
+        measure=measure,
+    )

@@ -1,0 +1,77 @@
+"""The training process: `python -m tasks.training.worker job.json` carries out one job.
+
+Its standard output is a stream of JSON lines and nothing else: progress, then one result or one
+error. Whatever libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from tasks.training.job import JOB, FinetuneJob, FinetuneResult, Progress, ScoreJob, ScoreResult
+from tasks.training.recipe import TrainingError
+
+QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job in the file named by the only argument; 0 done, 1 refused with a reason."""
+    lines = _claim_stdout()
+    try:
+        job = JOB.validate_json(Path(arguments[0]).read_bytes())
+        result = carry_out(job, lines)
+    except TrainingError as error:
+        _send(lines, {"event": "error", "message": str(error)})
+        return 1
+    _send(lines, {"event": "result", "result": result.model_dump(mode="json")})
+    return 0
+
+
+def carry_out(job: FinetuneJob | ScoreJob, lines: TextIO) -> FinetuneResult | ScoreResult:
+    """Do the job, sending progress to `lines`, and leave `result.json` in its folder."""
+    os.environ.update(QUIET)
+    import torch
+
+    from tasks.training.artefact import write_atomically
+    from tasks.training.finetune import run_finetune
+    from tasks.training.score import run_score
+
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+    def on_progress(progress: Progress) -> None:
+        _send(lines, progress.model_dump(mode="json"))
+
+    result: FinetuneResult | ScoreResult
+    if isinstance(job, FinetuneJob):
+        result = run_finetune(job, on_progress)
+    else:
+        result = run_score(job, on_progress)
+    write_atomically(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    return result
+
+
+def _claim_stdout() -> TextIO:
+    """Keep standard output for the protocol; later writes to it land on standard error."""
+    kept = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return kept
+
+
+def _send(lines: TextIO, message: dict[str, object]) -> None:
+    lines.write(json.dumps(message) + "\n")
+    lines.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
