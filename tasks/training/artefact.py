@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
-import os
 import platform
-from pathlib import Path
 
 import torch
 import yaml
@@ -15,6 +12,7 @@ import yaml
 from tasks.training.base import LoadedBase
 from tasks.training.job import FinetuneResult
 from tasks.training.recipe import Recipe
+from tasks.training.result_files import file_sha256, write_atomically
 
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "newsvane")
 
@@ -38,12 +36,6 @@ def environment(base: LoadedBase) -> dict[str, str]:
     }
 
 
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_artefact(result: FinetuneResult, recipe: Recipe) -> None:
     """Write README.md (the model card) and then manifest.json into the adapter's folder."""
     (result.path / "README.md").write_text(model_card(result, recipe), encoding="utf-8")
@@ -53,16 +45,6 @@ def write_artefact(result: FinetuneResult, recipe: Recipe) -> None:
         "files": {p.name: file_sha256(p) for p in files if p.name != "manifest.json"},
     }
     write_atomically(result.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is either absent or whole, even after a power cut."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
 
 
 def model_card(result: FinetuneResult, recipe: Recipe) -> str:

@@ -15,7 +15,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from tasks.training.artefact import environment, file_sha256, write_artefact
+from tasks.training.artefact import environment, write_artefact
 from tasks.training.base import LoadedBase, load_base
 from tasks.training.batches import Example, collate, examples, pack
 from tasks.training.encoding import DatasetError, Rows, encode, read_rows
@@ -30,6 +30,7 @@ from tasks.training.job import (
 )
 from tasks.training.likelihood import length_batches, score_labels
 from tasks.training.recipe import Recipe
+from tasks.training.result_files import file_sha256, write_atomically
 from tasks.training.score import score_split
 from tasks.training.trainer import build_trainer, training_arguments
 
@@ -45,12 +46,12 @@ def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult:
     set_seed(job.seed)
     base = load_base(recipe, job.cache)
     before = validation_ce(base.model, base.tokenizer, validation, recipe)
-    scores = _score(job, base.model, base.tokenizer, recipe.base.name, "base", on_progress)
+    scores = _score(job, base.model, base.tokenizer, None, on_progress)
     model = add_adapter(base, recipe, job.seed)
     fitted = fit(model, base, train, validation, job, on_progress)
     after = validation_ce(model, base.tokenizer, validation, recipe)
-    scores += _score(job, model, base.tokenizer, job.model_id, "tuned", on_progress)
     model.save_pretrained(folder)
+    scores += _score(job, model, base.tokenizer, folder, on_progress)
     result = FinetuneResult(
         model_id=job.model_id,
         dataset_id=dataset_id(job.dataset),
@@ -71,6 +72,7 @@ def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult:
         scores=tuple(scores),
     )
     write_artefact(result, recipe)
+    write_atomically(folder / "result.json", result.model_dump_json(indent=2) + "\n")
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return result
 
@@ -206,8 +208,7 @@ def _score(
     job: FinetuneJob,
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
-    model_id: str,
-    label: str,
+    adapter: Path | None,
     on_progress: OnProgress,
 ) -> list[ScoreResult]:
     return [
@@ -215,11 +216,8 @@ def _score(
             model,
             tokenizer,
             read_rows(split_path(job.dataset, split)),
-            job.recipe,
-            model_id=model_id,
-            split=split,
-            path=job.folder / "scores" / f"{split}-{label}.parquet",
-            on_progress=on_progress,
+            job.score_job(split, adapter),
+            on_progress,
         )
         for split in job.score
     ]

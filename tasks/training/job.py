@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tasks.training.recipe import Recipe
+from tasks.training.result_files import file_sha256
 
 Split = Literal["train", "validation", "test"]
 
@@ -72,12 +73,15 @@ class FinetuneJob(_Order):
     """Train an adapter on `dataset/train.parquet`; it lands in `output/MODEL_ID`.
 
     `cache` keeps converted base weights between jobs. Each split in `score` is also scored, by
-    the base model and by the fine-tuned one, in the same process: cheaper than two more jobs.
+    the base model and by the fine-tuned one, in the same process. Those scores are what ScoreJobs
+    with `output=scores` would make (default: `scores` in the model's folder), and such a job finds
+    them done.
     """
 
     kind: Literal["finetune"] = "finetune"
     seed: int = 0
     score: tuple[Split, ...] = ()
+    scores: Path | None = None
 
     @property
     def model_id(self) -> str:
@@ -85,13 +89,25 @@ class FinetuneJob(_Order):
         return _digest(
             self.recipe.model_dump(mode="json"),
             self.seed,
-            *(_sha256(split_path(self.dataset, name)) for name in ("train", "validation")),
+            *(file_sha256(split_path(self.dataset, name)) for name in ("train", "validation")),
         )
 
     @property
     def folder(self) -> Path:
         """Where this job's adapter, scores and result are."""
         return self.output / self.model_id
+
+    def score_job(self, split: Split, adapter: Path | None) -> ScoreJob:
+        """The job that scores one split with the base model or this job's own adapter."""
+        return ScoreJob(
+            recipe=self.recipe,
+            dataset=self.dataset,
+            output=self.scores or self.folder / "scores",
+            cache=self.cache,
+            threads=self.threads,
+            split=split,
+            adapter=adapter,
+        )
 
 
 class ScoreJob(_Order):
@@ -113,8 +129,8 @@ class ScoreJob(_Order):
     def folder(self) -> Path:
         """Where this job's scores and result are."""
         recipe = self.recipe.model_dump(mode="json", include={"base", "prompt", "compute"})
-        weights = _sha256(self.adapter / "adapter_model.safetensors") if self.adapter else None
-        rows = _sha256(split_path(self.dataset, self.split))
+        weights = file_sha256(self.adapter / "adapter_model.safetensors") if self.adapter else None
+        rows = file_sha256(split_path(self.dataset, self.split))
         return self.output / _digest(recipe, weights, self.split, rows)
 
 
@@ -149,11 +165,6 @@ def dataset_id(dataset: Path) -> str:
     if not manifest.is_file():
         return dataset.name
     return str(json.loads(manifest.read_text(encoding="utf-8")).get("dataset_id", dataset.name))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(*parts: Any) -> str:

@@ -14,9 +14,10 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.training.base import load_base
 from tasks.training.encoding import Rows, read_rows
-from tasks.training.job import Progress, ScoreJob, ScoreResult, Split, split_path
+from tasks.training.job import Progress, ScoreJob, ScoreResult, split_path
 from tasks.training.likelihood import LabelScores, score_labels
-from tasks.training.recipe import Recipe, TrainingError
+from tasks.training.recipe import TrainingError
+from tasks.training.result_files import write_atomically
 
 OnProgress = Callable[[Progress], None]
 
@@ -31,16 +32,7 @@ def run_score(job: ScoreJob, on_progress: OnProgress) -> ScoreResult:
     on_progress(Progress(stage="load", done=0, total=1))
     base = load_base(job.recipe, job.cache)
     model = load_adapter(base.model, job.adapter) if job.adapter else base.model
-    return score_split(
-        model,
-        base.tokenizer,
-        rows,
-        job.recipe,
-        model_id=job.model_id,
-        split=job.split,
-        path=job.folder / "scores.parquet",
-        on_progress=on_progress,
-    )
+    return score_split(model, base.tokenizer, rows, job, on_progress)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
@@ -63,15 +55,15 @@ def score_split(
     model: PreTrainedModel | PeftModel,
     tokenizer: PreTrainedTokenizerBase,
     rows: Rows,
-    recipe: Recipe,
-    *,
-    model_id: str,
-    split: Split,
-    path: Path,
+    job: ScoreJob,
     on_progress: OnProgress,
 ) -> ScoreResult:
-    """Score every row and write `path` (see ScoreResult for its columns), atomically."""
-    stage = f"score {split} with {model_id}"
+    """Score every row with a model at hand and leave the scores and `result.json` in `job.folder`.
+
+    See ScoreResult for the columns.
+    """
+    recipe, path = job.recipe, job.folder / "scores.parquet"
+    stage = f"score {job.split} with {job.model_id}"
 
     def report(done: int, total: int, speed: float) -> None:
         on_progress(
@@ -83,9 +75,9 @@ def score_split(
     words = {recipe.prompt.up, recipe.prompt.down}
     is_up = np.array([output == recipe.prompt.up for output in rows.outputs])
     labelled = words.issuperset(rows.outputs)
-    return ScoreResult(
-        model_id=model_id,
-        split=split,
+    result = ScoreResult(
+        model_id=job.model_id,
+        split=job.split,
         path=path,
         rows=len(rows),
         truncated=scores.truncated,
@@ -94,6 +86,8 @@ def score_split(
         seconds=scores.seconds,
         tokens_per_second=scores.tokens_per_second,
     )
+    write_atomically(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    return result
 
 
 def write_scores(path: Path, rows: Rows, scores: LabelScores) -> None:

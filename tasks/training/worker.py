@@ -37,11 +37,10 @@ def main(arguments: list[str]) -> int:
 
 
 def carry_out(job: FinetuneJob | ScoreJob, lines: TextIO) -> FinetuneResult | ScoreResult:
-    """Do the job, sending progress to `lines`, and leave `result.json` in its folder."""
+    """Do the job, sending progress to `lines`; its result is then in its folder too."""
     os.environ.update(QUIET)
     import torch
 
-    from tasks.training.artefact import write_atomically
     from tasks.training.finetune import run_finetune
     from tasks.training.score import run_score
 
@@ -52,13 +51,9 @@ def carry_out(job: FinetuneJob | ScoreJob, lines: TextIO) -> FinetuneResult | Sc
     def on_progress(progress: Progress) -> None:
         _send(lines, progress.model_dump(mode="json"))
 
-    result: FinetuneResult | ScoreResult
     if isinstance(job, FinetuneJob):
-        result = run_finetune(job, on_progress)
-    else:
-        result = run_score(job, on_progress)
-    write_atomically(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
-    return result
+        return run_finetune(job, on_progress)
+    return run_score(job, on_progress)
 
 
 def _claim_stdout() -> TextIO:
