@@ -102,9 +102,16 @@ class Transaction:
 class Lake:
     """An open warehouse. Use as a context manager, one per thread."""
 
-    def __init__(self, spec: LakeSpec, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self,
+        spec: LakeSpec,
+        connection: duckdb.DuckDBPyConnection,
+        snapshot: int | None = None,
+    ) -> None:
         self.spec = spec
         self._connection = connection
+        self._snapshot = snapshot
+        self._reader: duckdb.DuckDBPyConnection | None = None
 
     @classmethod
     def open(cls, spec: LakeSpec, *, snapshot: int | None = None) -> Lake:
@@ -118,7 +125,7 @@ class Lake:
             connection = _attach(spec, snapshot)
             if snapshot is None:
                 _create_tables(connection)
-        return cls(spec, connection)
+        return cls(spec, connection, snapshot)
 
     def __enter__(self) -> Lake:
         return self
@@ -127,8 +134,10 @@ class Lake:
         self.close()
 
     def close(self) -> None:
-        """Release the connection; safe to call twice."""
+        """Release the connections; safe to call twice."""
         self._connection.close()
+        if self._reader is not None:
+            self._reader.close()
 
     def read(
         self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
@@ -145,9 +154,15 @@ class Lake:
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise LakeError("Expected exactly one reading query (SELECT …); nothing was run.")
         try:
-            return self._connection.execute(statements[0], dict(params or {})).to_arrow_table()
+            return self._reading().execute(statements[0], dict(params or {})).to_arrow_table()
         except duckdb.Error as error:
             raise LakeError(f"The query failed: {_first_line(error)}") from error
+
+    def _reading(self) -> duckdb.DuckDBPyConnection:
+        """A read-only attachment: some of DuckLake's functions delete data even from a SELECT."""
+        if self._reader is None:
+            self._reader = _attach(self.spec, self._snapshot, read_only=True)
+        return self._reader
 
     def snapshot_id(self) -> int:
         """The id of the last committed snapshot."""
@@ -186,7 +201,9 @@ class Lake:
         return result
 
 
-def _attach(spec: LakeSpec, snapshot: int | None) -> duckdb.DuckDBPyConnection:
+def _attach(
+    spec: LakeSpec, snapshot: int | None, *, read_only: bool = False
+) -> duckdb.DuckDBPyConnection:
     kind, _, location = spec.catalog.partition(":")
     if kind not in {"sqlite", "postgres"} or not location:
         raise LakeError(
@@ -195,7 +212,9 @@ def _attach(spec: LakeSpec, snapshot: int | None) -> duckdb.DuckDBPyConnection:
         )
     scanner = f"{kind}_scanner"
     options = [f"DATA_PATH '{_quoted(spec.storage)}'"]
-    if kind == "sqlite":
+    if read_only:
+        options.append("READ_ONLY")
+    elif kind == "sqlite":
         Path(location).parent.mkdir(parents=True, exist_ok=True)
         options.append("META_JOURNAL_MODE 'WAL'")
     if snapshot is not None:

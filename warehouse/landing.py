@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -59,7 +60,12 @@ class Landing:
         path = self._path(payload_id)
         if not path.is_file():
             raise LandingError(f"Payload {payload_id} is not in the landing zone {self.root}.")
-        body = gzip.decompress(path.read_bytes())
+        try:
+            body = gzip.decompress(path.read_bytes())
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise LandingError(
+                f"Payload {payload_id} is damaged on disk ({error}). Restore it from a backup."
+            ) from error
         found = hashlib.sha256(body).hexdigest()
         if found != payload_id:
             raise LandingError(

@@ -1,0 +1,227 @@
+"""The DuckLake: one writer at a time, all or nothing, old snapshots, queries that only read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+from threading import Thread
+
+import pyarrow as pa
+import pytest
+from filelock import FileLock
+
+from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql_text
+
+WRITER = Path(__file__).with_name("lake_writer_process.py")
+SESSION_KEY = ("exchange", "session")
+
+
+def session(exchange: str, hour: int = 14) -> pa.Table:
+    opened = datetime(2020, 1, 2, hour, 30, tzinfo=UTC)
+    return pa.table(
+        {
+            "exchange": [exchange],
+            "session": [date(2020, 1, 2)],
+            "open_ts": pa.array([opened], pa.timestamp("us", tz="UTC")),
+            "close_ts": pa.array([opened.replace(hour=21)], pa.timestamp("us", tz="UTC")),
+        }
+    )
+
+
+def put(lake: Lake, exchange: str, hour: int = 14) -> int:
+    return lake.transact(lambda tx: tx.upsert("sessions", session(exchange, hour), SESSION_KEY))
+
+
+def exchanges(lake: Lake) -> list[str]:
+    return lake.sql("select exchange from sessions order by all")["exchange"].to_pylist()
+
+
+@pytest.mark.slow
+def test_concurrent_writer_processes_lose_no_commit(lake: Lake, tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(WRITER.parents[2])}
+    writers = [
+        subprocess.Popen([sys.executable, str(WRITER), str(tmp_path), name, "8"], env=environment)
+        for name in ("a", "b", "c", "d")
+    ]
+    while any(writer.poll() is None for writer in writers):
+        # Readers are never turned away while others write.
+        lake.sql("select count(*) from quarantine")
+    assert [writer.returncode for writer in writers] == [0, 0, 0, 0]
+    counted = lake.sql("select source, count(*) n from quarantine group by all order by all")
+    assert counted.to_pylist() == [{"source": name, "n": 8} for name in "abcd"]
+
+
+def test_concurrent_first_openings_create_the_tables_once(lake_spec: LakeSpec) -> None:
+    failures: list[BaseException] = []
+
+    def opened() -> None:
+        try:
+            Lake.open(lake_spec).close()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [Thread(target=opened) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with Lake.open(lake_spec) as lake:
+        assert lake.sql("select count(*) n from bars").to_pylist() == [{"n": 0}]
+
+
+def test_error_in_a_transaction_leaves_nothing_behind(lake: Lake) -> None:
+    put(lake, "XNYS")
+    before = lake.snapshot_id()
+
+    def half(tx: Transaction) -> None:
+        tx.append("sessions", session("XLON"))
+        raise RuntimeError("the batch is bad after all")
+
+    with pytest.raises(RuntimeError, match="bad after all"):
+        lake.transact(half)
+    assert exchanges(lake) == ["XNYS"]
+    assert lake.snapshot_id() == before
+    put(lake, "XPAR")
+    assert exchanges(lake) == ["XNYS", "XPAR"]
+
+
+def test_refused_row_rolls_the_whole_batch_back(lake: Lake) -> None:
+    def work(tx: Transaction) -> None:
+        tx.append("sessions", session("XLON"))
+        tx.append("sessions", session("XPAR").set_column(0, "exchange", pa.nulls(1, pa.string())))
+
+    with pytest.raises(Exception, match="NOT NULL"):
+        lake.transact(work)
+    assert exchanges(lake) == []
+
+
+def test_equal_upsert_commits_no_snapshot(lake: Lake) -> None:
+    assert put(lake, "XNYS") == 1
+    before = lake.snapshot_id()
+    assert put(lake, "XNYS") == 0
+    assert lake.snapshot_id() == before
+    assert put(lake, "XNYS", hour=15) == 1
+    assert lake.snapshot_id() == before + 1
+
+
+def test_snapshot_shows_the_warehouse_as_it_was(lake: Lake, lake_spec: LakeSpec) -> None:
+    put(lake, "XNYS")
+    then = lake.snapshot_id()
+    put(lake, "XLON")
+    put(lake, "XNYS", hour=15)
+    with Lake.open(lake_spec, snapshot=then) as past:
+        assert exchanges(past) == ["XNYS"]
+        assert past.sql("select hour(open_ts) h from sessions").to_pylist() == [{"h": 14}]
+        assert past.snapshot_id() == then
+    assert exchanges(lake) == ["XLON", "XNYS"]
+
+
+def test_snapshot_cannot_be_written_to(lake: Lake, lake_spec: LakeSpec) -> None:
+    put(lake, "XNYS")
+    with (
+        Lake.open(lake_spec, snapshot=lake.snapshot_id()) as past,
+        pytest.raises(Exception, match=r"(?i)read-only|snapshot"),
+    ):
+        put(past, "XLON")
+    assert exchanges(lake) == ["XNYS"]
+
+
+def test_reader_sees_what_another_connection_committed(lake: Lake, lake_spec: LakeSpec) -> None:
+    with Lake.open(lake_spec) as other:
+        assert exchanges(other) == []
+        put(lake, "XNYS")
+        assert exchanges(other) == ["XNYS"]
+
+
+NO_READING_QUERY = (
+    "delete from sessions",
+    "insert into sessions select * from sessions",
+    "update sessions set exchange = 'X'",
+    "drop table sessions",
+    "create table t as select 1",
+    "copy sessions to 'sessions.csv'",
+    "attach 'other.db'",
+    "explain analyze delete from sessions",
+    "select 1; delete from sessions",
+    "",
+    "selekt 1",
+    "select * from no_such_table",
+)
+# These write although they are SELECTs.
+MAINTENANCE = (
+    "from ducklake_expire_snapshots('lake', older_than => now()::timestamp)",
+    "from ducklake_merge_adjacent_files('lake')",
+    "from ducklake_delete_orphaned_files('lake', cleanup_all => true)",
+    "from ducklake_set_option('lake', 'parquet_compression', 'zstd')",
+)
+
+
+def test_query_that_could_write_is_refused_and_changes_nothing(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    put(lake, "XNYS")
+    put(lake, "XLON")
+    snapshots = lake.sql("select * from lake.snapshots()")
+    files = set(Path(lake_spec.storage).rglob("*"))
+    for query in (*NO_READING_QUERY, *MAINTENANCE):
+        with pytest.raises(LakeError):
+            lake.sql(query)
+        assert exchanges(lake) == ["XLON", "XNYS"], query
+        assert lake.sql("select * from lake.snapshots()").equals(snapshots), query
+        assert files <= set(Path(lake_spec.storage).rglob("*")), query
+
+
+def test_reading_queries_are_answered_in_utc(lake: Lake) -> None:
+    put(lake, "XNYS")
+    answer = lake.sql(
+        "with opened as (select open_ts from sessions where exchange = $exchange)"
+        " select open_ts, hour(open_ts) h from opened",
+        {"exchange": "XNYS"},
+    )
+    assert answer.to_pylist() == [{"open_ts": datetime(2020, 1, 2, 14, 30, tzinfo=UTC), "h": 14}]
+
+
+def test_writers_wait_for_the_lock(lake: Lake, lake_spec: LakeSpec) -> None:
+    writer = Thread(target=put, args=(lake, "XNYS"))
+    with FileLock(lake_spec.lock):
+        writer.start()
+        writer.join(timeout=0.5)
+        assert writer.is_alive()
+    writer.join(timeout=20)
+    assert exchanges(lake) == ["XNYS"]
+
+
+@pytest.mark.parametrize("catalog", ["mysql:host", "sqlite:", "catalog.sqlite"])
+def test_unusable_catalog_is_explained(lake_spec: LakeSpec, catalog: str) -> None:
+    with pytest.raises(LakeError, match="expected sqlite:PATH or postgres:CONNECTION"):
+        Lake.open(lake_spec.model_copy(update={"catalog": catalog}))
+
+
+def test_catalog_that_is_no_database_is_explained(lake_spec: LakeSpec, tmp_path: Path) -> None:
+    (tmp_path / "catalog.sqlite").write_text("this is not a database")
+    with pytest.raises(LakeError, match="could not be opened"):
+        Lake.open(lake_spec)
+
+
+def test_table_names_are_never_sql(lake: Lake) -> None:
+    with pytest.raises(LakeError, match="not a table or column name"):
+        lake.transact(lambda tx: tx.append("sessions; drop table bars", session("XNYS")))
+
+
+def test_unknown_sql_file_is_explained() -> None:
+    with pytest.raises(LakeError, match="No SQL file named 'marts/nothing'"):
+        sql_text("marts/nothing")
+
+
+def test_every_sql_file_states_its_grain_first() -> None:
+    root = Path(sys.modules["warehouse.lake"].__file__ or "").parent / "sql"
+    files = sorted(root.rglob("*.sql"))
+    assert len(files) > 20
+    lacking = [
+        file.name for file in files if not file.read_text(encoding="utf-8").startswith("-- grain: ")
+    ]
+    assert lacking == []
