@@ -43,14 +43,16 @@ def publish_headlines(
     payloads: Sequence[Payload],
     partitions: pa.Table,
     now: datetime,
+    join: bool = True,
 ) -> HeadlinePublication:
     """Commit headlines, their tickers, rejects, payload rows and ledger rows together.
 
     `headlines` has the columns of the warehouse table less story_id, edited_at and revision. A
     stored headline whose words changed keeps its former wording in `headline_revisions` and is
     available in its new wording from the moment that was seen. Publishing the same batch again
-    commits nothing. `now` is UTC. Raises PublishError when `headlines` holds an id twice or `now`
-    is not UTC.
+    commits nothing. With `join=False` stories are left for `stories.join_stories`, which is
+    cheaper once after many batches than after each. `now` is UTC. Raises PublishError when
+    `headlines` holds an id twice or `now` is not UTC.
     """
     require_utc(now)
     distinct = pc.count_distinct(headlines["headline_id"]).as_py()
@@ -70,7 +72,7 @@ def publish_headlines(
         tickers = tx.run(
             "staging/headline_tickers_record", incoming_tickers=headline_tickers, changes=changes
         )
-        joined = group_stories(tx, pa.concat_tables([added, revised]))
+        joined = _join_stories(tx, pa.concat_tables([added, revised])) if join else 0
         record_payloads(tx, payloads)
         record_partitions(tx, partitions, now)
         return HeadlinePublication(
@@ -82,6 +84,13 @@ def publish_headlines(
         )
 
     return lake.transact(work)
+
+
+def _join_stories(tx: Transaction, changed: pa.Table) -> int:
+    if not changed.num_rows:
+        return 0
+    span = pc.min_max(changed["published_at"]).as_py()
+    return group_stories(tx, span["min"], span["max"])
 
 
 def _changed(changes: pa.Table, change: str) -> pa.Table:

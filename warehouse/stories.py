@@ -7,33 +7,52 @@ pairs of headlines alone, so neither the order of arrival nor the cut of batches
 
 from __future__ import annotations
 
-from datetime import timedelta
+import functools
+from datetime import datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.lake import Transaction
+from warehouse.lake import Lake, Transaction
+from warehouse.similar_wordings import similar_wordings
 
 WINDOW = timedelta(hours=72)
 """How far apart in time two tellings of one story may be."""
 
+_SLICE = timedelta(days=31)
 
-def group_stories(tx: Transaction, changed: pa.Table) -> int:
-    """Join the stories of the headlines in `changed` with those they repeat or are repeated by.
 
-    `changed` needs `published_at`; its headlines are already stored. Returns how many stories were
+def group_stories(tx: Transaction, first: datetime, last: datetime) -> int:
+    """Join the stories of stored headlines published from `first` to `last` with all they repeat.
+
+    Neighbours up to WINDOW outside the span are taken into account. Returns how many stories were
     absorbed by an earlier one.
     """
-    if not changed.num_rows:
-        return 0
-    links = tx.run("staging/story_links", {"window": WINDOW}, changed=changed)
+    span = {"first": first, "last": last, "window": WINDOW}
+    worded = tx.run("staging/story_words", span)
+    pairs = similar_wordings(pc.unique(worded["words"]))
+    links = tx.run("staging/story_links", span, worded=worded, similar_pairs=pairs)
     if not links.num_rows:
         return 0
     heads = tx.run("staging/story_heads", links=links)
     merged = _absorbed(heads["story"].combine_chunks(), links)
     tx.run("staging/story_merge", merged=merged)
     return int(merged.num_rows)
+
+
+def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
+    """Group what was published with `join=False`: all headlines from `first` to `last`.
+
+    Works month by month, one commit each, so that memory stays bounded whatever the span. Returns
+    how many stories were absorbed by an earlier one.
+    """
+    joined, begin = 0, first
+    while begin <= last:
+        end = min(last, begin + _SLICE)
+        joined += lake.transact(functools.partial(group_stories, first=begin, last=end))
+        begin = end + timedelta(microseconds=1)
+    return joined
 
 
 def _absorbed(stories: pa.Array, links: pa.Table) -> pa.Table:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import random
 import time
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from types import TracebackType
@@ -48,19 +47,6 @@ class FeedLimits(BaseModel):
     user_agent: str = "newsvane/0.1"
 
 
-@dataclass(frozen=True, slots=True)
-class Validators:
-    """What the server said last time about the version it sent."""
-
-    etag: str | None = None
-    last_modified: str | None = None
-
-    def headers(self) -> dict[str, str]:
-        """The request headers that ask for a newer version only."""
-        named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
-        return {name: value for name, value in named.items() if value}
-
-
 class FeedClient:
     """Fetches bodies within its limits. Use as a context manager; threads may share it."""
 
@@ -89,10 +75,8 @@ class FeedClient:
     ) -> None:
         self._http.close()
 
-    def fetch(
-        self, url: str, *, source: str, clock: Clock, validators: Validators | None = None
-    ) -> Payload | None:
-        """The body at `url`, or None when the server says it has not changed (304).
+    def fetch(self, url: str, *, source: str, clock: Clock, held: Payload | None = None) -> Payload:
+        """The answer at `url`; `held`, unless it changed, when the server can tell.
 
         Passing faults (429, 5xx, broken connections) are retried with capped, jittered waits,
         or as long as Retry-After asks. Raises FeedFetchError when a limit is met, the address is
@@ -104,14 +88,13 @@ class FeedClient:
                 "spent. Run again to go on where this run stopped, or raise the budget."
             )
         self._spent += 1
-        asked = validators.headers() if validators else {}
         for attempt in range(1, self.limits.attempts):
             try:
-                return self._attempt(url, source, clock, asked)
+                return self._attempt(url, source, clock, held)
             except PassingFaultError as fault:
                 self._sleep(self._wait(attempt, fault))
         try:
-            return self._attempt(url, source, clock, asked)
+            return self._attempt(url, source, clock, held)
         except PassingFaultError as fault:
             raise FeedFetchError(f"{fault} It was tried {self.limits.attempts} times.") from fault
 
@@ -127,16 +110,17 @@ class FeedClient:
         ceiling = min(longest, self.limits.first_wait.total_seconds() * 2 ** (attempt - 1))
         return self._jitter.uniform(ceiling / 2, ceiling)
 
-    def _attempt(
-        self, url: str, source: str, clock: Clock, asked: Mapping[str, str]
-    ) -> Payload | None:
+    def _attempt(self, url: str, source: str, clock: Clock, held: Payload | None) -> Payload:
         expires_at = time.monotonic() + self.limits.deadline.total_seconds()
         try:
             with self._http.stream(
-                "GET", url, headers=dict(asked), extensions={"expires_at": expires_at}
+                "GET",
+                url,
+                headers=_conditions(held),
+                extensions={"expires_at": expires_at},
             ) as response:
-                if response.status_code == 304:
-                    return None
+                if response.status_code == 304 and held is not None:
+                    return held
                 if response.status_code != 200:
                     raise _failed_answer(url, response, clock())
                 body = self._read_body(url, response)
@@ -146,9 +130,8 @@ class FeedClient:
             ) from error
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.RemoteProtocolError) as error:
             raise FeedFetchError(f"{url} is or leads to no usable address: {error}.") from error
-        kept = tuple(
-            (name, response.headers[name]) for name in _KEPT_HEADERS if name in response.headers
-        )
+        headers = {name: response.headers.get(name) for name in _KEPT_HEADERS}
+        kept = tuple((name, value) for name, value in headers.items() if value is not None)
         return Payload(source, url, response.status_code, kept, body, clock())
 
     def _read_body(self, url: str, response: httpx.Response) -> bytes:
@@ -195,6 +178,15 @@ def feed_client(
         trust_env=False,
     )
     return FeedClient(http, limits, sleep=sleep, jitter=jitter)
+
+
+def _conditions(held: Payload | None) -> dict[str, str]:
+    """The request headers that ask for a newer version than `held` only (RFC 9110, section 13)."""
+    if held is None:
+        return {}
+    known = dict(held.headers)
+    named = {"If-None-Match": known.get("etag"), "If-Modified-Since": known.get("last-modified")}
+    return {name: value for name, value in named.items() if value}
 
 
 def _failed_answer(url: str, response: httpx.Response, now: datetime) -> FeedFetchError:

@@ -8,10 +8,13 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpcore
 import httpx
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class FeedFetchError(RuntimeError):
@@ -32,10 +35,20 @@ class _Expiry(threading.local):
     at: float = float("inf")
 
     def remaining(self, timeout: float | None) -> float:
+        """Seconds left, at most `timeout`. Raises FeedFetchError when none is."""
         left = self.at - time.monotonic()
         if left <= 0:
             raise FeedFetchError("The answer took longer than the deadline allows; it was cut off.")
         return left if timeout is None else min(left, timeout)
+
+    @contextmanager
+    def watching(self, timeout: float | None) -> Iterator[float]:
+        """The time one step may take; a step that runs into the deadline fails by its name."""
+        try:
+            yield self.remaining(timeout)
+        except httpcore.TimeoutException:
+            self.remaining(None)
+            raise
 
 
 class GuardedTransport(httpx.BaseTransport):
@@ -121,9 +134,8 @@ class _GuardedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         address = host if host in self._trusted else _public_address(host, port)
-        stream = self._plain.connect_tcp(
-            address, port, self._expiry.remaining(timeout), local_address, socket_options
-        )
+        with self._expiry.watching(timeout) as left:
+            stream = self._plain.connect_tcp(address, port, left, local_address, socket_options)
         return _TimedStream(stream, self._expiry)
 
 
@@ -135,10 +147,12 @@ class _TimedStream(httpcore.NetworkStream):
         self._expiry = expiry
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._expiry.remaining(timeout))
+        with self._expiry.watching(timeout) as left:
+            return self._stream.read(max_bytes, left)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._expiry.remaining(timeout))
+        with self._expiry.watching(timeout) as left:
+            self._stream.write(buffer, left)
 
     def close(self) -> None:
         self._stream.close()
@@ -149,10 +163,9 @@ class _TimedStream(httpcore.NetworkStream):
         server_hostname: str | None = None,
         timeout: float | None = None,
     ) -> httpcore.NetworkStream:
-        left = self._expiry.remaining(timeout)
-        return _TimedStream(
-            self._stream.start_tls(ssl_context, server_hostname, left), self._expiry
-        )
+        with self._expiry.watching(timeout) as left:
+            stream = self._stream.start_tls(ssl_context, server_hostname, left)
+        return _TimedStream(stream, self._expiry)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -194,12 +207,19 @@ def _refuse_private_literal(host: str) -> None:
 
 
 def _refuse_private(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None) or address
+    inner = _carried_ipv4(address) if isinstance(address, ipaddress.IPv6Address) else address
     if not inner.is_global or inner.is_multicast:
         raise FeedFetchError(
             f"{host} is refused: {address} is not an address on the public internet. "
             "If it is yours and meant, name the host in private_hosts."
         )
+
+
+def _carried_ipv4(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The IPv4 address a gateway would forward this one to, if it is of such a kind."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 def _named(error: Exception) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tasks.sources.archive_file import ArchiveError, manifest, open_archive
 from tasks.sources.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 from tasks.sources.feed_parsing import LONGEST_SUMMARY, LONGEST_TITLE
 from tasks.sources.headline_text import clean_column
@@ -25,11 +23,6 @@ from warehouse.lake import Transaction
 from warehouse.landing import Payload
 
 _UTC = pa.timestamp("us", tz="UTC")
-_FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
-
-
-class ArchiveError(ValueError):
-    """A file cannot be imported as declared; the message says which part does not fit."""
 
 
 class HeadlineMapping(BaseModel):
@@ -84,20 +77,22 @@ def read_headlines(
     `asserted`: available `mapping.lag` after its stated time. The last batch carries the ledger
     row. Raises ArchiveError when the file cannot be read or lacks a mapped column.
     """
-    source = _open(path, mapping)
-    payload = _manifest(path, mapping, clock())
+    # Declared as texts, so that dates are read by our rules and not guessed at.
+    columns = dict.fromkeys(mapping.columns().values(), pa.string())
+    source = open_archive(path, columns)
+    payload = manifest(path, mapping.source, mapping, clock())
     reader = _Reader(mapping, payload, land(payload), payload.fetched_at)
     with in_memory() as engine:
         try:
             for rows in source.to_batches(
-                columns=list(dict.fromkeys(mapping.columns().values())),
+                columns=list(columns),
                 batch_size=batch_rows,
                 batch_readahead=1,
                 fragment_readahead=1,
             ):
                 if rows.num_rows:
                     yield reader.read(rows, engine)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise ArchiveError(
                 f"{path.name} broke off: {error}. What came before it stays imported; mend the "
                 "file and import it again."
@@ -234,59 +229,3 @@ def _localised(wall: pa.Array, zone: str | None) -> tuple[pa.Array, pa.Array]:
 
 def _falses(like: pa.Array) -> pa.Array:
     return pa.repeat(pa.scalar(False), len(like))
-
-
-def _open(path: Path, mapping: HeadlineMapping) -> ds.Dataset:
-    from pyarrow import csv
-
-    kind = _FORMATS.get(path.suffix.lower())
-    if kind is None or not path.is_file():
-        raise ArchiveError(
-            f"{path} is not a file that can be imported; expected an existing "
-            f"{', '.join(_FORMATS)} file."
-        )
-    texts = {column: pa.string() for column in mapping.columns().values()}
-    try:
-        if kind == "csv":
-            source = ds.dataset(
-                path,
-                format=ds.CsvFileFormat(
-                    parse_options=csv.ParseOptions(newlines_in_values=True),
-                    convert_options=csv.ConvertOptions(
-                        column_types=texts, strings_can_be_null=True
-                    ),
-                ),
-            )
-        else:
-            source = ds.dataset(path, format=kind)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ArchiveError(f"{path.name} could not be read as {kind}: {error}.") from error
-    if lacking := sorted(set(texts) - set(source.schema.names)):
-        raise ArchiveError(
-            f"{path.name} has no column {', '.join(map(repr, lacking))}; it has "
-            f"{', '.join(source.schema.names)}. Correct the mapping."
-        )
-    if kind == "json":
-        # Declared as texts, so that dates are read by the rules above and not guessed at.
-        schema = pa.schema([pa.field(name, kind) for name, kind in texts.items()])
-        source = ds.dataset(path, format="json", schema=schema)
-    return source
-
-
-def _manifest(path: Path, mapping: HeadlineMapping, now: datetime) -> Payload:
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    body = {
-        "file": path.name,
-        "bytes": path.stat().st_size,
-        "sha256": digest,
-        "mapping": mapping.model_dump(mode="json"),
-    }
-    return Payload(
-        source=mapping.source,
-        url=f"file:{path.name}",
-        status=200,
-        headers=(("content-type", "application/json"),),
-        body=json.dumps(body, sort_keys=True).encode(),
-        fetched_at=now.astimezone(UTC),
-    )

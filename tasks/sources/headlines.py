@@ -17,6 +17,7 @@ from tasks.sources.feed_requests import GENERAL, FeedRequest, FeedSpec, feed_req
 from tasks.sources.feed_transport import FeedClient
 from tasks.sources.guarded_http import FeedFetchError
 from tasks.sources.identity import SIGHTINGS, identify_headlines
+from warehouse.held_answers import Held
 from warehouse.in_memory import in_memory
 from warehouse.landing import Payload
 
@@ -35,22 +36,28 @@ def fetch_headlines(
     client: FeedClient,
     clock: Clock,
     land: Land,
+    held: Held | None = None,
 ) -> HeadlineBatch:
     """Everything `feed` says about `tickers` over the inclusive dates `start` to `end`.
 
     Each answer is landed before it is parsed. An address that cannot be fetched or read gets a
     failed row in the batch's `partitions` (and, if it answered, a rejected payload); the others
     go on. Items that cannot be believed become rejects with their reason. A poll keeps all items
-    it sees, whatever the range. Raises ValueError when `start` is after `end`.
+    it sees, whatever the range. With `held`, addresses are asked conditionally, and one that has
+    not changed counts as having answered the same again. Raises ValueError when `start` is after
+    `end`.
     """
 
     def fetch(request: FeedRequest) -> Payload | FeedFetchError:
         try:
-            payload = client.fetch(request.url, source=feed.name, clock=clock)
+            return client.fetch(
+                request.url,
+                source=feed.name,
+                clock=clock,
+                held=held(request.url) if held else None,
+            )
         except FeedFetchError as error:
             return error
-        assert payload is not None, "304 answers only a conditional request"
-        return payload
 
     harvest = Harvest(feed)
     requests = feed_requests(feed, tickers, start, end)

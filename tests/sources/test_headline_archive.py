@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tasks.sources.archive_file import ArchiveError
 from tasks.sources.batches import HEADLINES, REJECTS, HeadlineBatch
-from tasks.sources.headline_archive import ArchiveError, HeadlineMapping, read_headlines
+from tasks.sources.headline_archive import HeadlineMapping, read_headlines
 from warehouse.lake import Lake
 from warehouse.landing import Landing
 from warehouse.publish_headlines import publish_headlines

@@ -1,37 +1,25 @@
--- grain: one row per pair of stories found to be one
--- Headlines with the same words within $window of each other tell one story. Compared are the words
--- in their order, without case, punctuation, addresses, wire prefixes and the publisher's name.
-WITH bounds AS (
-    SELECT
-        min(published_at) - $window::INTERVAL AS first,
-        max(published_at) + $window::INTERVAL AS last
-    FROM changed
-),
-
-worded AS (
-    SELECT
-        story_id,
-        headline_id,
-        published_at,
-        trim(regexp_replace(
-            regexp_replace(
-                regexp_replace(lower(title), '\b(https?://\S+|url|at_user|@\w+)', ' ', 'g'),
-                '^\s*(rt|update \d+|refile|brief|wrapup \d+|corrected)\b[\s:-]*', ''
-            ),
-            '[^\w$%.]+', ' ', 'g'
-        )) AS words
-    FROM headlines, bounds
-    WHERE published_at BETWEEN bounds.first AND bounds.last
+-- grain: one row per two stories found to be one
+-- Two headlines tell one story when they stand within $window of each other in the same wording, or
+-- in two wordings that say the same (similar_pairs). Neighbours in time suffice: if the
+-- first and the last of a row are close, so are all between.
+WITH wordings AS (
+    SELECT words AS wording, words AS words FROM (SELECT DISTINCT words FROM worded)
+    UNION ALL
+    SELECT one || chr(31) || other AS wording, unnest([one, other]) AS words FROM similar_pairs
 ),
 
 followed AS (
     SELECT
-        story_id,
-        published_at,
-        lag(story_id) OVER same_words AS previous_story,
-        lag(published_at) OVER same_words AS previous_at
+        worded.story_id,
+        worded.published_at,
+        lag(worded.story_id) OVER in_time AS previous_story,
+        lag(worded.published_at) OVER in_time AS previous_at
     FROM worded
-    WINDOW same_words AS (PARTITION BY words ORDER BY published_at, headline_id)
+    INNER JOIN wordings USING (words)
+    WHERE words <> ''
+    WINDOW in_time AS (
+        PARTITION BY wordings.wording ORDER BY worded.published_at, worded.headline_id
+    )
 )
 
 SELECT DISTINCT

@@ -1,0 +1,35 @@
+"""The answers we already hold, so that a server may say "not modified" and we lose nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from warehouse.lake import Lake
+from warehouse.landing import Landing, LandingError, Payload
+
+Held = Callable[[str], Payload | None]
+"""Answers the payload held for an address, or None when it must be fetched afresh."""
+
+
+def held_answers(lake: Lake, landing: Landing, source: str) -> Held:
+    """The latest published answer of each address of `source`, if it came with a validator.
+
+    Bodies are read from the landing zone when asked for; one that is missing or altered counts as
+    not held.
+    """
+    found = lake.read("staging/feed_answers_held", {"source": source}).to_pylist()
+    by_url = {row["url"]: row for row in found}
+
+    def held(url: str) -> Payload | None:
+        row = by_url.get(url)
+        if row is None:
+            return None
+        try:
+            body = landing.load(row["payload_id"])
+        except LandingError:
+            return None
+        headers = tuple((name, value) for name, value in json.loads(row["headers"]))
+        return Payload(source, url, row["status"], headers, body, row["fetched_at"])
+
+    return held
