@@ -9,48 +9,21 @@ back_adjust, repair, rounding) and keepna is on, so empty bars reach the row rul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from datetime import date
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.sources.batches import ACTIONS, BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
-from tasks.sources.price_rules import CANDIDATES, PriceRules, judge_actions, judge_bars
-from tasks.sources.yahoo_chart import CHART_PATH, read_chart
-from tasks.sources.yahoo_client import ClientAnswer, ask, client_errors, prepare
-from warehouse.in_memory import in_memory
+from tasks.sources.batches import PARTITIONS, Clock, Land, PriceBatch
+from tasks.sources.ticker_prices import PriceSpec, TickerPrices, TickerReader
+from tasks.sources.yahoo_client import prepare
 from warehouse.landing import Payload
 
 if TYPE_CHECKING:
-    from tasks.sources.yahoo_transport import Answer, YahooSession
+    from tasks.sources.yahoo_transport import YahooSession
 
-
-class PriceSpec(BaseModel):
-    """Where daily bars come from and how they are read.
-
-    `basis` says which share basis the vendor quotes: "fetch" (splits restated up to the moment of
-    the fetch, as Yahoo does) or "session" (as traded on the day). `overlap_sessions` are read again
-    before each requested range, to see revisions and to judge the first bar beside its
-    predecessors. `symbols` maps a ticker to what the vendor calls it. `timeout` is in seconds.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str = "yahoo"
-    basis: Literal["fetch", "session"] = "fetch"
-    exchange_zone: str = "America/New_York"
-    overlap_sessions: int = Field(default=10, ge=0)
-    passes: int = Field(default=2, ge=1)
-    timeout: float = Field(default=30.0, gt=0)
-    cache: Path = Path("yfinance")
-    symbols: dict[str, str] = Field(default_factory=dict)
-    rules: PriceRules = PriceRules()
+__all__ = ["PriceSourceError", "PriceSpec", "fetch_prices"]
 
 
 class PriceSourceError(ValueError):
@@ -78,12 +51,12 @@ def fetch_prices(
     _require_request(tickers, start, end, calendar)
     prepare(spec.cache)
     first = _overlapped(start, spec.overlap_sessions, calendar)
-    desk = _Desk(first, end, spec, session, clock, land, calendar)
-    found: dict[str, _TickerPrices] = {}
+    reader = TickerReader(first, end, spec, session, clock, land, calendar)
+    found: dict[str, TickerPrices] = {}
     payloads: list[Payload] = []
     for _ in range(spec.passes):
         for ticker in [ticker for ticker in tickers if ticker not in found or found[ticker].error]:
-            found[ticker] = desk.prices_of(ticker)
+            found[ticker] = reader.prices_of(ticker)
             payloads.extend(found[ticker].payloads)
     answers = [found[ticker] for ticker in tickers]
     return PriceBatch(
@@ -97,121 +70,7 @@ def fetch_prices(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _TickerPrices:
-    ticker: str
-    bars: pa.Table
-    actions: pa.Table
-    rejects: pa.Table
-    payloads: tuple[Payload, ...]
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """Everything one ticker's request shares with the next one's."""
-
-    first: date
-    end: date
-    spec: PriceSpec
-    session: YahooSession
-    clock: Clock
-    land: Land
-    calendar: pa.Table
-
-    def prices_of(self, ticker: str) -> _TickerPrices:
-        payloads: list[Payload] = []
-
-        def land_answer(answer: Answer) -> None:
-            if urlsplit(answer.url).path.startswith(CHART_PATH):
-                payload = _payload(answer, self.spec.source, self.clock())
-                self.land(payload)
-                payloads.append(payload)
-
-        try:
-            with self.session.recording(land_answer):
-                client = self._asked(self._symbol(ticker))
-            bars, actions, rejects = self._judged(ticker, client, payloads)
-        except client_errors() as error:
-            return self._without_bars(ticker, payloads, f"{type(error).__name__}: {error}")
-        if not bars.num_rows:
-            reasons = sorted(set(rejects["reason"].to_pylist())) or ["the answer held no bar"]
-            return self._without_bars(ticker, payloads, "; ".join(reasons), actions, rejects)
-        return _TickerPrices(ticker, bars, actions, rejects, tuple(payloads), None)
-
-    def _without_bars(
-        self,
-        ticker: str,
-        payloads: list[Payload],
-        reason: str,
-        actions: pa.Table | None = None,
-        rejects: pa.Table | None = None,
-    ) -> _TickerPrices:
-        """An empty answer is an error, never "no data"."""
-        error = (
-            f"No usable bar of {self._symbol(ticker)} from {self.first} to {self.end}: {reason}. "
-            "Check the symbol, declare a rename in symbols, or run again later."
-        )
-        return _TickerPrices(
-            ticker,
-            BARS.empty_table(),
-            actions or ACTIONS.empty_table(),
-            rejects or REJECTS.empty_table(),
-            tuple(payloads),
-            error,
-        )
-
-    def _symbol(self, ticker: str) -> str:
-        return self.spec.symbols.get(ticker, ticker)
-
-    def _asked(self, symbol: str) -> ClientAnswer:
-        spec = self.spec
-        return ask(
-            symbol,
-            self.first,
-            self.end,
-            zone=spec.exchange_zone,
-            timeout=spec.timeout,
-            session=self.session,
-        )
-
-    def _judged(
-        self, ticker: str, client: ClientAnswer, payloads: list[Payload]
-    ) -> tuple[pa.Table, pa.Table, pa.Table]:
-        """Good bars, good actions and rejects of the last answer."""
-        spec, now, payload_id = self.spec, self.clock(), payloads[-1].payload_id
-        fetched_on = now.astimezone(ZoneInfo(spec.exchange_zone)).date()
-        params = {
-            "ticker": ticker,
-            "source": spec.source,
-            "payload_id": payload_id,
-            "fetched_on": fetched_on if spec.basis == "fetch" else None,
-        }
-        answered = read_chart(payloads[-1].body, self._symbol(ticker), spec.exchange_zone)
-        with in_memory() as engine:
-            found = engine.run("staging/action_candidates", params, client=client.actions)
-            actions, bad_actions = judge_actions(found, self.calendar, engine)
-            candidates = engine.run(
-                "staging/bar_reconcile", params, answered=answered, client=client.bars
-            )
-            bars, bad_bars = judge_bars(
-                candidates.cast(CANDIDATES),
-                actions.filter(pc.equal(actions["kind"], "split")),
-                self.calendar,
-                spec.rules,
-                engine,
-                source=spec.source,
-                now=now,
-            )
-        return bars, actions, pa.concat_tables([bad_bars, bad_actions])
-
-
-def _payload(answer: Answer, source: str, fetched_at: datetime) -> Payload:
-    headers = tuple(pair for pair in answer.headers if pair[0] != "set-cookie")
-    return Payload(source, answer.url, answer.status, headers, answer.body, fetched_at)
-
-
-def _ledger(answers: list[_TickerPrices], start: date, end: date, source: str) -> pa.Table:
+def _ledger(answers: list[TickerPrices], start: date, end: date, source: str) -> pa.Table:
     rows = [
         {
             "source": source,

@@ -55,16 +55,16 @@ class YahooSession(Session):  # type: ignore[misc]
         super().__init__(response_class=LenientResponse, allow_redirects=False, **browser)
         self.patience = patience
         self._redirect_to = redirect_to
-        self._record: Callable[[Answer], None] = lambda _: None
+        self.record: Callable[[Answer], None] = lambda _: None
 
     @contextmanager
     def recording(self, record: Callable[[Answer], None]) -> Iterator[None]:
         """Hand every answer to `record` before the client sees it."""
-        self._record, former = record, self._record
+        self.record, former = record, self.record
         try:
             yield
         finally:
-            self._record = former
+            self.record = former
 
     def request(self, method: str, url: str, **options: Any) -> Response:
         """Send with retries, following redirects within yahoo.com.
@@ -90,7 +90,7 @@ class YahooSession(Session):  # type: ignore[misc]
         for attempt in range(1, attempts + 1):
             retry_after = None
             try:
-                response = self._once(method, url, options)
+                response = self.send_once(method, url, options)
                 passing = response.status_code == 429 or response.status_code >= 500
                 if attempt == attempts or not passing:
                     return response
@@ -101,7 +101,8 @@ class YahooSession(Session):  # type: ignore[misc]
             self.patience.wait(attempt, retry_after)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
-    def _once(self, method: str, url: str, options: dict[str, Any]) -> Response:
+    def send_once(self, method: str, url: str, options: dict[str, Any]) -> Response:
+        """One request, one answer, recorded; what a session that answers otherwise overrides."""
         target, headers = self._route(url)
         self.patience.spend(_public(url))
         body = _BoundedBody(self.patience.spec.body_limit)
@@ -117,7 +118,7 @@ class YahooSession(Session):  # type: ignore[misc]
             raise
         response.content = body.content
         answered = tuple(sorted((name.lower(), text) for name, text in response.headers.items()))
-        self._record(Answer(_public(url), response.status_code, answered, body.content))
+        self.record(Answer(_public(url), response.status_code, answered, body.content))
         return response
 
     def _route(self, url: str) -> tuple[str, dict[str, str]]:

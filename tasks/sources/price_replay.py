@@ -1,0 +1,118 @@
+"""Prices read again from the landing zone: today's parser and rules over answers of the past.
+
+The same client reads the same bytes, judged as of the moment they were fetched; only the network
+is left out. Of a bar in several answers the latest reading counts, so that publishing a replay
+revises exactly what today's code reads differently.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from tasks.sources.batches import ACTIONS, BARS, PARTITIONS, REJECTS, PriceBatch
+from tasks.sources.patience import Patience, PatienceSpec
+from tasks.sources.ticker_prices import PriceSpec, TickerPrices, TickerReader
+from tasks.sources.yahoo_chart import CHART_PATH
+from tasks.sources.yahoo_client import prepare
+from tasks.sources.yahoo_transport import Answer, LenientResponse, YahooSession
+from warehouse.in_memory import in_memory
+
+
+def replay_prices(
+    landed: pa.Table, load: Callable[[str], bytes], spec: PriceSpec, *, calendar: pa.Table
+) -> PriceBatch:
+    """Read landed chart answers again.
+
+    `landed` has payload_id, url and fetched_at (UTC), oldest first (see `marts/charts_landed`);
+    `load` returns a body by payload_id and raises when it is gone. `calendar` is as for
+    `fetch_prices`. The batch names no new payloads and no ledger rows: nothing was fetched.
+    An answer that cannot be read is listed in `missing` under its ticker.
+    """
+    prepare(spec.cache)
+    readings = [
+        _read(row["url"], load(row["payload_id"]), row["fetched_at"], spec, calendar)
+        for row in landed.to_pylist()
+    ]
+    tickers = tuple(dict.fromkeys(reading.ticker for reading in readings))
+    rejects = [reading.rejects for reading in readings]
+    with in_memory() as engine:
+        return PriceBatch(
+            bars=engine.run(
+                "staging/bars_latest", readings=_numbered([one.bars for one in readings], BARS)
+            ),
+            actions=engine.run(
+                "staging/actions_latest",
+                readings=_numbered([one.actions for one in readings], ACTIONS),
+            ),
+            rejects=pa.concat_tables([REJECTS.empty_table(), *rejects]),
+            payloads=(),
+            requested=tickers,
+            missing=tuple((one.ticker, one.error) for one in readings if one.error),
+            partitions=PARTITIONS.empty_table(),
+        )
+
+
+class _LandedSession(YahooSession):
+    """Answers every chart request with one landed body, and everything else with 404."""
+
+    def __init__(self, url: str, body: bytes) -> None:
+        patience = Patience(
+            PatienceSpec(attempts=1), clock=lambda: datetime.now(UTC), seed=0, sleep=time.sleep
+        )
+        super().__init__(None, patience)
+        self._url = url
+        self._body = body
+
+    def send_once(self, method: str, url: str, options: dict[str, Any]) -> LenientResponse:
+        response = LenientResponse()
+        response.url = url
+        charted = urlsplit(url).path == urlsplit(self._url).path
+        response.status_code = 200 if charted else 404
+        response.content = self._body if charted else b""
+        self.record(Answer(self._url if charted else url, response.status_code, (), self._body))
+        return response
+
+
+def _read(
+    url: str, body: bytes, fetched_at: datetime, spec: PriceSpec, calendar: pa.Table
+) -> TickerPrices:
+    symbol = urlsplit(url).path.removeprefix(CHART_PATH)
+    tickers = {asked: ticker for ticker, asked in spec.symbols.items()}
+    first, end = _asked_range(url, ZoneInfo(spec.exchange_zone))
+    with _LandedSession(url, body) as session:
+        reader = TickerReader(
+            first,
+            end,
+            spec,
+            session,
+            clock=lambda: fetched_at,
+            land=lambda payload: payload.payload_id,
+            calendar=calendar,
+        )
+        return reader.prices_of(tickers.get(symbol, symbol))
+
+
+def _asked_range(url: str, zone: ZoneInfo) -> tuple[date, date]:
+    """The local dates period1..period2 stand for; period2 is the midnight after the last."""
+    query = parse_qs(urlsplit(url).query)
+    first, after = (
+        datetime.fromtimestamp(int(query[name][0]), UTC).astimezone(zone).date()
+        for name in ("period1", "period2")
+    )
+    return first, after - timedelta(days=1)
+
+
+def _numbered(tables: list[pa.Table], schema: pa.Schema) -> pa.Table:
+    return pa.concat_tables(
+        [
+            table.append_column("reading", pa.array([number] * table.num_rows, pa.int64()))
+            for number, table in enumerate([schema.empty_table(), *tables])
+        ]
+    )
