@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import resource
+import sys
 
 import torch
 import yaml
@@ -34,6 +36,14 @@ def environment(base: LoadedBase) -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         **versions,
     }
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory in bytes this process has held: of the GPU, or resident on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kibibytes if sys.platform == "darwin" else kibibytes * 1024
 
 
 def write_artefact(result: FinetuneResult, recipe: Recipe) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from filelock import FileLock
 from transformers import (
     AutoModelForCausalLM,
@@ -50,7 +51,7 @@ def load_base(recipe: Recipe, cache: Path) -> LoadedBase:
     Weights come from safetensors only; pickled ones are refused. `cache` keeps the converted
     form of a packaged base. Raises BaseModelError.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = PartialState(cpu=not torch.cuda.is_available()).device
     dtype = pick_dtype(recipe.compute.dtype, device)
     model, tokenizer = _weights_and_tokenizer(recipe, cache, device, dtype)
     if tokenizer.pad_token_id is None:
@@ -95,7 +96,7 @@ def _from_pretrained(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     options: dict[str, Any] = {"dtype": dtype, "device_map": {"": device}}
     if recipe.compute.quantisation == "nf4":
-        options["quantization_config"] = nf4(dtype)
+        options["quantization_config"] = nf4(dtype, device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
         model = AutoModelForCausalLM.from_pretrained(
@@ -111,9 +112,15 @@ def _from_pretrained(
     return model, tokenizer
 
 
-def nf4(dtype: torch.dtype) -> Any:
-    """The bitsandbytes configuration of QLoRA: 4-bit NormalFloat, double quantisation."""
+def nf4(dtype: torch.dtype, device: torch.device) -> Any:
+    """The bitsandbytes configuration of QLoRA: 4-bit NormalFloat, double quantisation.
+
+    On GPUs the packed weights are stored as if they were of `dtype`: FSDP shards only tensors of
+    one type.
+    """
+    storage = {"bnb_4bit_quant_storage": dtype} if device.type == "cuda" else {}
     return BitsAndBytesConfig(
+        **storage,
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,

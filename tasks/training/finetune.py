@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
+from accelerate import PartialState
+from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from tasks.training.artefact import environment, write_artefact
+from tasks.training.artefact import environment, peak_memory, write_artefact
 from tasks.training.base import LoadedBase, load_base
 from tasks.training.batches import Example, collate, examples, pack
 from tasks.training.encoding import DatasetError, Rows, encode, read_rows
@@ -29,6 +30,7 @@ from tasks.training.job import (
     split_path,
 )
 from tasks.training.likelihood import length_batches, score_labels
+from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe
 from tasks.training.result_files import file_sha256, write_atomically
 from tasks.training.score import score_split
@@ -37,20 +39,26 @@ from tasks.training.trainer import build_trainer, training_arguments
 OnProgress = Callable[[Progress], None]
 
 
-def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult:
-    """Carry out a FinetuneJob in this process; a killed run goes on from its last checkpoint."""
+def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult | None:
+    """Carry out a FinetuneJob in this process; a killed run goes on from its last checkpoint.
+
+    Of several processes that share the job all train, and the first measures and has the result.
+    """
     recipe, folder = job.recipe, job.folder
     train = labelled_sample(job, "train", recipe.schedule.train_rows)
     validation = labelled_sample(job, "validation", recipe.schedule.validation_rows)
+    preflight(recipe, job.dataset)
     on_progress(Progress(stage="load", done=0, total=1))
-    set_seed(job.seed)
     base = load_base(recipe, job.cache)
-    before = validation_ce(base.model, base.tokenizer, validation, recipe)
-    scores = _score(job, base.model, base.tokenizer, None, on_progress)
+    set_seed(job.seed)
+    first = PartialState().is_main_process
+    before = validation_ce(base.model, base.tokenizer, validation, recipe) if first else {}
+    scores = _score(job, base.model, base.tokenizer, None, on_progress) if first else []
     model = add_adapter(base, recipe, job.seed)
     fitted = fit(model, base, train, validation, job, on_progress)
+    if not first:
+        return None
     after = validation_ce(model, base.tokenizer, validation, recipe)
-    model.save_pretrained(folder)
     scores += _score(job, model, base.tokenizer, folder, on_progress)
     result = FinetuneResult(
         model_id=job.model_id,
@@ -67,6 +75,7 @@ def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult:
             "validation_rows": len(validation),
             "validation_before": before,
             "validation_after": after,
+            "peak_memory_bytes": peak_memory(base.device),
             **fitted,
         },
         scores=tuple(scores),
@@ -99,17 +108,13 @@ def labelled_sample(job: FinetuneJob, split: Split, limit: int | None) -> Rows:
 def add_adapter(base: LoadedBase, recipe: Recipe, seed: int) -> PeftModel:
     """The base with a fresh LoRA adapter on it; only the adapter's weights (float32) will learn.
 
-    A fresh adapter changes nothing: its second matrix is zero.
+    A fresh adapter changes nothing: its second matrix is zero. A quantised base keeps its 16-bit
+    norms and head, as scoring will load them; peft's k-bit preparation would turn them to float32.
     """
-    model = base.model
-    if recipe.compute.quantisation != "none":
-        model = prepare_model_for_kbit_training(
-            model, use_gradient_checkpointing=recipe.compute.gradient_checkpointing
-        )
     set_seed(seed)
     lora = recipe.lora
     return get_peft_model(
-        model,
+        base.model,
         LoraConfig(
             task_type="CAUSAL_LM",
             r=lora.rank,
@@ -137,7 +142,7 @@ def fit(
     job: FinetuneJob,
     on_progress: OnProgress,
 ) -> dict[str, Any]:
-    """Train in place. Returns the loss curve, the speed, and how many steps were made."""
+    """Train in place and save the adapter. Returns the loss curve, speed and number of steps."""
     made = training_examples(base.tokenizer, train, job.recipe, job.seed)
     arguments = training_arguments(job.recipe, base, len(made), job.folder, job.seed)
     trainer = build_trainer(
@@ -154,6 +159,8 @@ def fit(
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=last)
     seconds = time.perf_counter() - started
+    trainer.save_model(str(job.folder))
+    (job.folder / "training_args.bin").unlink(missing_ok=True)  # the Trainer's pickle: not ours
     history = trainer.state.log_history
     tokens = sum(len(e["input_ids"]) for e in made) * job.recipe.schedule.epochs
     return {

@@ -61,6 +61,32 @@ class FinetuneResult(_Document):
     scores: tuple[ScoreResult, ...] = ()
 
 
+class GenerateResult(_Document):
+    """Where the generated answers of one split are, and how many named a label.
+
+    `path` is Parquet, one row per example in the split's order: example_id, text, label (null
+    where the text names neither label or both). An unparsed answer counts as wrong in `accuracy`.
+    """
+
+    kind: Literal["generate"] = "generate"
+    model_id: str
+    split: Split
+    path: Path
+    rows: int
+    unparsed: int
+    accuracy: float
+    seconds: float
+
+
+class MergeResult(_Document):
+    """A plain model with the adapter folded in; `sha256` of each weights file by name."""
+
+    kind: Literal["merge"] = "merge"
+    model_id: str
+    path: Path
+    sha256: dict[str, str]
+
+
 class _Order(_Document):
     recipe: Recipe
     dataset: Path
@@ -76,12 +102,17 @@ class FinetuneJob(_Order):
     the base model and by the fine-tuned one, in the same process. Those scores are what ScoreJobs
     with `output=scores` would make (default: `scores` in the model's folder), and such a job finds
     them done.
+
+    `processes` share the work, each with `batch_rows` rows a step: on CPUs over gloo, on GPUs as
+    `accelerate_config` says (see fsdp-qlora.accelerate.yaml beside the recipes).
     """
 
     kind: Literal["finetune"] = "finetune"
     seed: int = 0
     score: tuple[Split, ...] = ()
     scores: Path | None = None
+    processes: int = Field(default=1, ge=1)
+    accelerate_config: Path | None = None
 
     @property
     def model_id(self) -> str:
@@ -90,6 +121,7 @@ class FinetuneJob(_Order):
             self.recipe.model_dump(mode="json"),
             self.seed,
             *(file_sha256(split_path(self.dataset, name)) for name in ("train", "validation")),
+            *([self.processes] if self.processes > 1 else []),
         )
 
     @property
@@ -128,16 +160,51 @@ class ScoreJob(_Order):
     @property
     def folder(self) -> Path:
         """Where this job's scores and result are."""
-        recipe = self.recipe.model_dump(mode="json", include={"base", "prompt", "compute"})
-        weights = file_sha256(self.adapter / "adapter_model.safetensors") if self.adapter else None
         rows = file_sha256(split_path(self.dataset, self.split))
-        return self.output / _digest(recipe, weights, self.split, rows)
+        return self.output / _digest(_scoring(self.recipe, self.adapter), self.split, rows)
 
 
-Job = Annotated[FinetuneJob | ScoreJob, Field(discriminator="kind")]
-Result = Annotated[FinetuneResult | ScoreResult, Field(discriminator="kind")]
-JOB: TypeAdapter[FinetuneJob | ScoreJob] = TypeAdapter(Job)
-RESULT: TypeAdapter[FinetuneResult | ScoreResult] = TypeAdapter(Result)
+class GenerateJob(_Order):
+    """Let the base model or an adapter answer a split in its own words, for comparison."""
+
+    kind: Literal["generate"] = "generate"
+    split: Split = "test"
+    adapter: Path | None = None
+    max_new_tokens: int = Field(default=16, ge=1)
+
+    @property
+    def model_id(self) -> str:
+        """The adapter's folder name, or the base model's name."""
+        return self.adapter.name if self.adapter else self.recipe.base.name
+
+    @property
+    def folder(self) -> Path:
+        """Where this job's answers and result are."""
+        rows = file_sha256(split_path(self.dataset, self.split))
+        scoring = _scoring(self.recipe, self.adapter)
+        return self.output / _digest(scoring, self.split, rows, "generate", self.max_new_tokens)
+
+
+class MergeJob(_Document):
+    """Fold an adapter into its base; the model lands in `output/JOB_ID/merged`."""
+
+    kind: Literal["merge"] = "merge"
+    recipe: Recipe
+    adapter: Path
+    output: Path
+    cache: Path
+    threads: int | None = Field(default=None, ge=1)
+
+    @property
+    def folder(self) -> Path:
+        """Where the merged model and the result are."""
+        return self.output / _digest(_scoring(self.recipe, self.adapter), "merge")
+
+
+AnyJob = FinetuneJob | ScoreJob | GenerateJob | MergeJob
+AnyResult = FinetuneResult | ScoreResult | GenerateResult | MergeResult
+JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])
+RESULT: TypeAdapter[AnyResult] = TypeAdapter(Annotated[AnyResult, Field(discriminator="kind")])
 
 
 class Progress(_Document):
@@ -165,6 +232,12 @@ def dataset_id(dataset: Path) -> str:
     if not manifest.is_file():
         return dataset.name
     return str(json.loads(manifest.read_text(encoding="utf-8")).get("dataset_id", dataset.name))
+
+
+def _scoring(recipe: Recipe, adapter: Path | None) -> list[Any]:
+    """All that decides what a model answers to a prompt."""
+    weights = file_sha256(adapter / "adapter_model.safetensors") if adapter else None
+    return [recipe.model_dump(mode="json", include={"base", "prompt", "compute"}), weights]
 
 
 def _digest(*parts: Any) -> str:

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -95,7 +96,7 @@ def _score_batch(
     """Log probabilities, shape (len(batch), 2): up, down."""
     answers = [[encoded.continuations[i] for i in batch] for encoded in (up, down)]
     longest = max(len(ids) for side in answers for ids in side)
-    ids, mask = _padded([up.prompts[i] for i in batch], model.device)
+    ids, mask = padded([up.prompts[i] for i in batch], model.device)
     ends = mask.sum(1) - 1
     at_end = torch.zeros_like(mask, dtype=torch.bool)
     at_end[torch.arange(len(batch)), ends] = True
@@ -119,7 +120,7 @@ def _rest_of_label(
     prompt_mask: torch.Tensor,
 ) -> torch.Tensor:
     """Log probability of each label's tokens after its first, given the cached prompts."""
-    ids, mask = _padded(answers, prompt_mask.device)
+    ids, mask = padded(answers, prompt_mask.device)
     lengths = prompt_mask.sum(1, keepdim=True)
     output = model(
         input_ids=ids[:, :-1],
@@ -133,14 +134,15 @@ def _rest_of_label(
     return total
 
 
-def _padded(
-    rows: Sequence[Sequence[int]], device: torch.device
+def padded(
+    rows: Sequence[Sequence[int]], device: torch.device, side: Literal["left", "right"] = "right"
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Right-padded ids and their mask. What the padding is never matters: it is masked."""
+    """Padded ids and their mask. What the padding is never matters: it is masked."""
     width = max(map(len, rows))
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     mask = torch.zeros(len(rows), width, dtype=torch.long)
     for row, tokens in enumerate(rows):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
+        place = slice(len(tokens)) if side == "right" else slice(width - len(tokens), None)
+        ids[row, place] = torch.tensor(tokens)
+        mask[row, place] = 1
     return ids.to(device), mask.to(device)

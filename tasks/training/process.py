@@ -14,10 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, overload
 
+from filelock import FileLock
+
 from tasks.training.job import (
     RESULT,
+    AnyJob,
+    AnyResult,
     FinetuneJob,
     FinetuneResult,
+    GenerateJob,
+    GenerateResult,
+    MergeJob,
+    MergeResult,
     Progress,
     ScoreJob,
     ScoreResult,
@@ -26,6 +34,8 @@ from tasks.training.job import (
 from tasks.training.recipe import TrainingError
 
 OnProgress = Callable[[Progress], None]
+
+PICKLED = {".bin", ".pt", ".pth", ".pkl"}
 
 # Threads that spin at each barrier slow a run down thirtyfold when other work shares its cores;
 # threads that sleep there cost next to nothing on a quiet machine.
@@ -40,9 +50,11 @@ class TrainingProcessError(TrainingError):
 def run_job(job: FinetuneJob, on_progress: OnProgress | None = None) -> FinetuneResult: ...
 @overload
 def run_job(job: ScoreJob, on_progress: OnProgress | None = None) -> ScoreResult: ...
-def run_job(
-    job: FinetuneJob | ScoreJob, on_progress: OnProgress | None = None
-) -> FinetuneResult | ScoreResult:
+@overload
+def run_job(job: GenerateJob, on_progress: OnProgress | None = None) -> GenerateResult: ...
+@overload
+def run_job(job: MergeJob, on_progress: OnProgress | None = None) -> MergeResult: ...
+def run_job(job: AnyJob, on_progress: OnProgress | None = None) -> AnyResult:
     """Carry out the job in a new process and return its result.
 
     A job that was finished before is not repeated: its result is read from its folder. One that
@@ -51,17 +63,18 @@ def run_job(
     """
     _require_inputs(job)
     job.folder.mkdir(parents=True, exist_ok=True)
-    finished = finished_result(job)
-    if finished is not None:
-        return finished
+    with FileLock(job.folder.with_suffix(".lock")):
+        return finished_result(job) or _run(job, on_progress or (lambda progress: None))
+
+
+def _run(job: AnyJob, on_progress: OnProgress) -> AnyResult:
     order = job.folder / "job.json"
     order.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
     log = job.folder / "worker.log"
-    command = [sys.executable, "-m", "tasks.training.worker", str(order)]
     with (
         log.open("wb") as errors,
         subprocess.Popen(  # noqa: S603  (our own module, no shell)
-            command,
+            command_of(job, order),
             env={**_WORKER_ENVIRONMENT, **os.environ},
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -70,14 +83,27 @@ def run_job(
         ) as process,
     ):
         try:
-            answer = _follow(process, on_progress or (lambda progress: None))
+            answer = _follow(process, on_progress)
         finally:
             if process.poll() is None:
                 process.terminate()
     return _result_or_error(answer, process.returncode, log)
 
 
-def finished_result(job: FinetuneJob | ScoreJob) -> FinetuneResult | ScoreResult | None:
+def command_of(job: AnyJob, order: Path) -> list[str]:
+    """The command that carries out the job in the file `order`: one process, or a launcher's."""
+    worker = ["-m", "tasks.training.worker", str(order)]
+    if not isinstance(job, FinetuneJob) or job.processes == 1:
+        return [sys.executable, *worker]
+    if job.accelerate_config is None:
+        launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
+    else:
+        config = ["--config_file", str(job.accelerate_config)]
+        launcher = ["accelerate.commands.launch", *config, "--num_processes", str(job.processes)]
+    return [sys.executable, "-m", *launcher, *worker]
+
+
+def finished_result(job: AnyJob) -> AnyResult | None:
     """The result of an equal job that was finished before, if it is still whole."""
     path = job.folder / "result.json"
     if not path.is_file():
@@ -86,7 +112,17 @@ def finished_result(job: FinetuneJob | ScoreJob) -> FinetuneResult | ScoreResult
     return result if result.path.exists() else None
 
 
-def _require_inputs(job: FinetuneJob | ScoreJob) -> None:
+def _require_inputs(job: AnyJob) -> None:
+    adapter = None if isinstance(job, FinetuneJob) else job.adapter
+    if adapter and not (adapter / "adapter_model.safetensors").is_file():
+        pickled = sorted(p.name for p in adapter.glob("*") if p.suffix in PICKLED)
+        raise TrainingError(
+            f"The folder {adapter} holds no adapter: expected adapter_model.safetensors, got "
+            f"{pickled or 'no weights'}. Pickled weights can run code and are never loaded; save "
+            "the adapter as safetensors."
+        )
+    if isinstance(job, MergeJob):
+        return
     names = ("train", "validation") if isinstance(job, FinetuneJob) else (job.split,)
     absent = [name for name in names if not split_path(job.dataset, name).is_file()]
     if absent:
@@ -110,7 +146,7 @@ def _follow(process: subprocess.Popen[str], on_progress: OnProgress) -> dict[str
     return answer
 
 
-def _result_or_error(answer: dict[str, Any], code: int, log: Path) -> FinetuneResult | ScoreResult:
+def _result_or_error(answer: dict[str, Any], code: int, log: Path) -> AnyResult:
     if answer.get("event") == "result" and code == 0:
         return RESULT.validate_python(answer["result"])
     if answer.get("event") == "error":

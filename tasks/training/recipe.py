@@ -160,7 +160,8 @@ class Recipe(_Spec):
 
 def recipe_names() -> tuple[str, ...]:
     """The names of the recipes that ship with the package, in alphabetical order."""
-    return tuple(sorted(path.stem for path in RECIPES.glob("*.yaml")))
+    stems = (path.stem for path in RECIPES.glob("*.yaml"))
+    return tuple(sorted(stem for stem in stems if not stem.endswith(".accelerate")))
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:

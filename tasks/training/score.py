@@ -16,6 +16,7 @@ from tasks.training.base import load_base
 from tasks.training.encoding import Rows, read_rows
 from tasks.training.job import Progress, ScoreJob, ScoreResult, split_path
 from tasks.training.likelihood import LabelScores, score_labels
+from tasks.training.preflight import preflight
 from tasks.training.recipe import TrainingError
 from tasks.training.result_files import write_atomically
 
@@ -29,6 +30,7 @@ class AdapterError(TrainingError):
 def run_score(job: ScoreJob, on_progress: OnProgress) -> ScoreResult:
     """Carry out a ScoreJob in this process."""
     rows = read_rows(split_path(job.dataset, job.split))
+    preflight(job.recipe)
     on_progress(Progress(stage="load", done=0, total=1))
     base = load_base(job.recipe, job.cache)
     model = load_adapter(base.model, job.adapter) if job.adapter else base.model

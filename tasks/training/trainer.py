@@ -49,6 +49,7 @@ def training_arguments(
         fp16=on_gpu and base.dtype == torch.float16,
         use_cpu=not on_gpu,
         activation_checkpointing=compute.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False},
         train_sampling_strategy="group_by_length" if compute.group_by_length else "random",
         logging_strategy="steps",
         logging_steps=schedule.log_steps,

@@ -12,7 +12,16 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from tasks.training.job import JOB, FinetuneJob, FinetuneResult, Progress, ScoreJob, ScoreResult
+from tasks.training.job import (
+    JOB,
+    AnyJob,
+    AnyResult,
+    FinetuneJob,
+    GenerateJob,
+    MergeJob,
+    Progress,
+    ScoreJob,
+)
 from tasks.training.recipe import TrainingError
 
 QUIET = {
@@ -32,28 +41,44 @@ def main(arguments: list[str]) -> int:
     except TrainingError as error:
         _send(lines, {"event": "error", "message": str(error)})
         return 1
-    _send(lines, {"event": "result", "result": result.model_dump(mode="json")})
+    if result is not None:
+        _send(lines, {"event": "result", "result": result.model_dump(mode="json")})
     return 0
 
 
-def carry_out(job: FinetuneJob | ScoreJob, lines: TextIO) -> FinetuneResult | ScoreResult:
-    """Do the job, sending progress to `lines`; its result is then in its folder too."""
+def carry_out(job: AnyJob, lines: TextIO) -> AnyResult | None:
+    """Do the job, sending progress to `lines`; its result is then in its folder too.
+
+    Of several processes of one job only the first has a result and speaks.
+    """
     os.environ.update(QUIET)
     import torch
+    from accelerate import PartialState
 
     from tasks.training.finetune import run_finetune
+    from tasks.training.generate import run_generate
+    from tasks.training.merge import run_merge
     from tasks.training.score import run_score
 
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
 
-    def on_progress(progress: Progress) -> None:
-        _send(lines, progress.model_dump(mode="json"))
+    speaks = PartialState(cpu=not torch.cuda.is_available()).is_main_process
 
-    if isinstance(job, FinetuneJob):
-        return run_finetune(job, on_progress)
-    return run_score(job, on_progress)
+    def on_progress(progress: Progress) -> None:
+        if speaks:
+            _send(lines, progress.model_dump(mode="json"))
+
+    match job:
+        case FinetuneJob():
+            return run_finetune(job, on_progress)
+        case ScoreJob():
+            return run_score(job, on_progress)
+        case GenerateJob():
+            return run_generate(job, on_progress)
+        case MergeJob():
+            return run_merge(job, on_progress)
 
 
 def _claim_stdout() -> TextIO:
