@@ -81,8 +81,15 @@ class TickerReader:
                 payloads.append(payload)
 
         try:
-            with self.session.recording(land_answer):
-                client = self._asked(self._symbol(ticker))
+            client = ask(
+                self._symbol(ticker),
+                self.first,
+                self.end,
+                zone=self.spec.exchange_zone,
+                timeout=self.spec.timeout,
+                session=self.session,
+                record=land_answer,
+            )
             bars, actions, rejects = self._judged(ticker, client, payloads)
         except client_errors() as error:
             return self._without_bars(ticker, payloads, f"{type(error).__name__}: {error}")
@@ -115,17 +122,6 @@ class TickerReader:
 
     def _symbol(self, ticker: str) -> str:
         return self.spec.symbols.get(ticker, ticker)
-
-    def _asked(self, symbol: str) -> ClientAnswer:
-        spec = self.spec
-        return ask(
-            symbol,
-            self.first,
-            self.end,
-            zone=spec.exchange_zone,
-            timeout=spec.timeout,
-            session=self.session,
-        )
 
     def _judged(
         self, ticker: str, client: ClientAnswer, payloads: list[Payload]

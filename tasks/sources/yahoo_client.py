@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
@@ -18,7 +19,7 @@ from tasks.sources.patience import AllowanceError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.sources.yahoo_transport import YahooSession
+    from tasks.sources.yahoo_transport import Answer, YahooSession
 
 # yfinance keeps one client per process; two sessions must not take turns inside one request.
 _ONE_AT_A_TIME = threading.Lock()
@@ -53,18 +54,26 @@ def _prepare_once(folder: str) -> None:
 
 
 def ask(
-    symbol: str, first: date, last: date, *, zone: str, timeout: float, session: YahooSession
+    symbol: str,
+    first: date,
+    last: date,
+    *,
+    zone: str,
+    timeout: float,
+    session: YahooSession,
+    record: Callable[[Answer], None],
 ) -> ClientAnswer:
     """One chart request for the local dates first..last, inclusive; raises `client_errors()`.
 
     `zone` is the time zone the symbol is taken to trade in; the caller checks the answer's.
+    `record` is handed every HTTP answer before yfinance sees it. Safe to call from many threads.
     """
     import yfinance
     from pandas.errors import Pandas4Warning
     from yfinance.cache import get_tz_cache
     from yfinance.data import YfData
 
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
+    with _ONE_AT_A_TIME, session.recording(record), warnings.catch_warnings():
         # yfinance's own calls of pandas; nothing a caller could change.
         warnings.simplefilter("ignore", Pandas4Warning)
         # A symbol whose zone is known costs one request, not two.

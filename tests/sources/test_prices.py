@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -106,6 +107,16 @@ def test_repeated_fetch_asks_the_vendor_again(price_desk: Any) -> None:
     price_desk.fetch(("IBM",), START, END)
     price_desk.ask(("IBM",), START, END)
     assert price_desk.charts_asked("IBM") == 2
+
+
+def test_concurrent_fetches_never_mix_up_their_answers(price_desk: Any) -> None:
+    price_desk.fetch(("IBM",), START, END)
+    with ThreadPoolExecutor(4) as pool:
+        batches = list(pool.map(lambda ticker: price_desk.ask((ticker,), START, END), ALL))
+    for ticker, batch in zip(ALL, batches, strict=True):
+        assert set(batch.bars["ticker"].to_pylist()) == {ticker}
+        assert batch.missing == ()
+        assert [ticker in payload.url for payload in batch.payloads] == [True]
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from warehouse.landing import Landing
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("NEWSVANE_KILLS", "12"))
-KILLS_A_WAREHOUSE = 6
+KILLS = int(os.environ.get("NEWSVANE_KILLS", "8"))
+KILLS_A_WAREHOUSE = 4
 SCRIPT = Path(__file__).with_name("price_ingest_process.py")
 # All of the tables but what the vendor's own clock puts into answers.
 TABLES = {
