@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,7 +15,7 @@ from warehouse.lake import Lake, Transaction, sql_text
 
 CountTokens = Callable[[pa.Array], pa.Array]
 FROM_THE_START = date(1, 1, 1)
-MARTS = (
+_MARTS = (
     "labels_prices",
     "labels",
     "examples_news",
@@ -30,6 +31,14 @@ class LookaheadError(RuntimeError):
 
 class TokenBudgetError(RuntimeError):
     """A prompt does not fit its token budget even without a single headline."""
+
+
+class RunSql(Protocol):
+    """Runs `sql/NAME.sql`: `Lake.read`, or `Transaction.run` inside a commit."""
+
+    def __call__(
+        self, name: str, /, params: Mapping[str, object] | None = None, **tables: pa.Table
+    ) -> pa.Table: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +113,7 @@ def build_examples(
         if scope is None:
             return 0
         scoped = {**parameters, "from_session": scope}
-        for mart in MARTS:
-            tx.run(f"marts/{mart}", scoped)
-        if request.max_tokens is not None:
-            _fit_budget(tx, scoped, request, count_tokens)
-        tx.run("marts/examples_fresh", scoped)
+        _derive(tx.run, scoped, request, count_tokens)
         _refuse_lookahead(tx.run("marts/examples_gate", scoped))
         changes = int(tx.run("marts/examples_changes", scoped)["changes"][0].as_py())
         if changes:
@@ -117,6 +122,31 @@ def build_examples(
         return changes
 
     return lake.transact(refresh)
+
+
+def derive_examples(
+    lake: Lake, request: ExampleRequest, count_tokens: CountTokens | None = None
+) -> None:
+    """Derive every example of the request into the temporary table `fresh_examples`.
+
+    Nothing is stored or checked: this is how an audit asks what another warehouse would give.
+    """
+    parameters = {**request.parameters(), "from_session": FROM_THE_START}
+    lake.read("marts/sessions_clock", parameters)
+    _derive(lake.read, parameters, request, count_tokens)
+
+
+def _derive(
+    run: RunSql,
+    parameters: Mapping[str, object],
+    request: ExampleRequest,
+    count_tokens: CountTokens | None,
+) -> None:
+    for mart in _MARTS:
+        run(f"marts/{mart}", parameters)
+    if request.max_tokens is not None:
+        _fit_budget(run, parameters, request, count_tokens)
+    run("marts/examples_fresh", parameters)
 
 
 def _scope(
@@ -134,7 +164,7 @@ def _scope(
 
 
 def _fit_budget(
-    tx: Transaction,
+    run: RunSql,
     parameters: Mapping[str, object],
     request: ExampleRequest,
     count_tokens: CountTokens | None,
@@ -146,7 +176,7 @@ def _fit_budget(
             "pass count_tokens for the tokenizer the spec names."
         )
     for allowed in range(request.max_headlines - 1, -2, -1):
-        rendered = tx.run("marts/examples_inputs")
+        rendered = run("marts/examples_inputs")
         counts = count_tokens(rendered["input"].combine_chunks())
         over = rendered.filter(pc.greater(counts, request.max_tokens)).drop_columns(["input"])
         if not over.num_rows:
@@ -158,8 +188,8 @@ def _fit_budget(
                 f"headline, the first for {row['ticker']}. Shorten the template or raise the "
                 "budget; the question is never cut."
             )
-        tx.run("marts/examples_allow", {"allowed": allowed}, over_budget=over)
-        tx.run("marts/examples_rendered", parameters)
+        run("marts/examples_allow", {"allowed": allowed}, over_budget=over)
+        run("marts/examples_rendered", parameters)
 
 
 def _refuse_lookahead(violations: pa.Table) -> None:
@@ -176,6 +206,6 @@ def _refuse_lookahead(violations: pa.Table) -> None:
 
 
 def _logic() -> str:
-    names = ("sessions_clock", *MARTS, "examples_fresh")
+    names = ("sessions_clock", *_MARTS, "examples_fresh")
     text = "\n".join(sql_text(f"marts/{name}") for name in names)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pytest
@@ -80,8 +80,9 @@ class Filler:
         story: str | None = None,
         availability: str = "asserted",
         source: str = "wire",
+        seen_after: timedelta = timedelta(0),
     ) -> list[str]:
-        """Rows are (available and published at, title); returns the headline ids."""
+        """Rows are (published at, title), available `seen_after` that; returns the headline ids."""
         instants, titles = zip(*rows, strict=True)
         count = len(instants)
         names = list(ids) if ids else [f"h{self.told + number:06d}" for number in range(count)]
@@ -93,8 +94,8 @@ class Filler:
                 "source": [source] * count,
                 "title": titles,
                 "published_at": pa.array(instants, STAMP),
-                "first_seen_at": pa.array(instants, STAMP),
-                "available_at": pa.array(instants, STAMP),
+                "first_seen_at": pa.array([at + seen_after for at in instants], STAMP),
+                "available_at": pa.array([at + seen_after for at in instants], STAMP),
                 "availability": [availability] * count,
                 "synthetic": [True] * count,
                 "payload_id": ["none"] * count,
@@ -108,6 +109,24 @@ class Filler:
             lambda tx: (tx.append("headlines", headlines), tx.append("headline_tickers", about))
         )
         return names
+
+    def edit(self, headline_id: str, at: datetime, title: str) -> None:
+        """The headline reads otherwise from `at` on; its former wording becomes a revision."""
+        query = "select * from headlines where headline_id = $id"
+        stored = self.lake.sql(query, {"id": headline_id})
+        kept = ["headline_id", "revision", "title", "summary", "published_at", "available_at"]
+        former = stored.select([*kept, "payload_id"]).append_column(
+            "superseded_at", pa.array([at], STAMP)
+        )
+        row = stored.to_pylist()[0]
+        row |= {"title": title, "available_at": at, "revision": row["revision"] + 1}
+        edited = pa.Table.from_pylist([row], schema=stored.schema)
+        self.lake.transact(
+            lambda tx: (
+                tx.append("headline_revisions", former),
+                tx.upsert("headlines", edited, ("headline_id",)),
+            )
+        )
 
     def _insert(self, table: str, row: dict[str, object], stamp: str | None) -> None:
         columns = {name: [value] for name, value in row.items()}
@@ -132,3 +151,9 @@ def ny() -> Callable[..., datetime]:
         return local.astimezone(UTC)
 
     return instant
+
+
+@pytest.fixture(scope="session")
+def filler_of() -> type[Filler]:
+    """The filler itself, for warehouses that outlive one test."""
+    return Filler

@@ -18,7 +18,7 @@ WITH asked AS (
     CROSS JOIN range($return_window + 1) AS back(back)
     LEFT JOIN price_vintages AS v
         ON v.ticker = a.ticker AND v.position = a.known_position - back.back
-        AND a.decision_ts >= v.known_from AND a.decision_ts < v.known_until
+        AND a.decision_ts > v.known_from AND a.decision_ts <= v.known_until
 ), own AS (
     SELECT
         ticker,
@@ -40,10 +40,10 @@ WITH asked AS (
     FROM days AS d
     JOIN price_vintages AS last
         ON last.exchange = d.exchange AND last.position = d.known_position
-        AND d.decision_ts >= last.known_from AND d.decision_ts < last.known_until
+        AND d.decision_ts > last.known_from AND d.decision_ts <= last.known_until
     JOIN price_vintages AS before
         ON before.ticker = last.ticker AND before.position = last.position - 1
-        AND d.decision_ts >= before.known_from AND d.decision_ts < before.known_until
+        AND d.decision_ts > before.known_from AND d.decision_ts <= before.known_until
     GROUP BY ALL
 ), news_days AS (
     SELECT g.ticker, c.session

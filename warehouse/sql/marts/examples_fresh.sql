@@ -34,10 +34,10 @@ LEFT JOIN closes AS e ON e.exchange = r.exchange
 LEFT JOIN labels AS now ON now.ticker = r.ticker AND now.position = r.position
 LEFT JOIN price_vintages AS closed
     ON closed.ticker = r.ticker AND closed.position = c.known_position
-    AND c.decision_ts >= closed.known_from AND c.decision_ts < closed.known_until
+    AND c.decision_ts > closed.known_from AND c.decision_ts <= closed.known_until
 LEFT JOIN price_vintages AS opened
     ON opened.ticker = r.ticker
     AND opened.position
         = c.known_position - $horizon + CASE WHEN $entry = 'open' THEN 1 ELSE 0 END
-    AND c.decision_ts >= opened.known_from AND c.decision_ts < opened.known_until
+    AND c.decision_ts > opened.known_from AND c.decision_ts <= opened.known_until
 WHERE c.label_end_ts IS NOT NULL;

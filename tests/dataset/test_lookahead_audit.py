@@ -1,0 +1,178 @@
+"""The audit is quiet on the real pipeline and catches leaks built into copies of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+import warehouse.lake
+from tasks.assembly import refresh_examples
+from tasks.audit import CHECKS, AuditReport, audit_lookahead
+from tasks.dataset.clock import exchange_sessions
+from tasks.dataset.labels import LabelSpec
+from tasks.dataset.render import RenderSpec
+from tasks.dataset.spec import DatasetSpec
+from tasks.dataset.split import SplitSpec
+from warehouse.lake import Lake, LakeSpec
+
+NOW = datetime(2019, 6, 1, tzinfo=UTC)
+SPEC = DatasetSpec(
+    label=LabelSpec(horizon=2),
+    render=RenderSpec(
+        template="{returns}|{volume_change}|{market_return}|{days_since_news}\n{headlines}",
+        max_headlines=9,
+        return_window=2,
+    ),
+    split=SplitSpec(train_until=date(2019, 4, 1), validation_until=date(2019, 4, 10)),
+)
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lake]:
+    """Three tickers, forty sessions; news at all hours, some seen late, edited or retold."""
+    root = tmp_path_factory.mktemp("audited")
+    spec = LakeSpec(
+        catalog=f"sqlite:{root / 'catalog.sqlite'}",
+        storage=str(root / "lake"),
+        lock=root / "writer.lock",
+    )
+    with Lake.open(spec) as lake:
+        fill = filler_of(lake)
+        calendar = exchange_sessions("XNYS", date(2019, 3, 1), date(2019, 4, 26)).to_pylist()
+        for step, ticker in enumerate(("AAA", "BBB", "CCC")):
+            prices = [(row["session"], 90.0 + (n * 7 + step * 3) % 13, 91.0 + (n * 5 + step) % 11)
+                      for n, row in enumerate(calendar)]  # fmt: skip
+            for n in range(0, len(prices), 4):
+                fill.bars(ticker, prices[n : n + 4], volume=1000 + 100 * n)
+            for hours, word in ((-8, "night"), (2, "noon"), (7, "evening")):
+                rows = [(row["open_ts"] + timedelta(hours=hours), f"{word} {n}")
+                        for n, row in enumerate(calendar) if (n + step + hours) % 3]  # fmt: skip
+                fill.news(ticker, rows)
+            seen_late = [(row["open_ts"] - timedelta(hours=2), "late") for row in calendar[::4]]
+            fill.news(ticker, seen_late, seen_after=timedelta(hours=3), availability="observed")
+            (first,) = fill.news(ticker, [(calendar[9]["open_ts"] - timedelta(hours=5), "told")])
+            again = [(row["open_ts"] - timedelta(hours=4), "again") for row in calendar[10:30:9]]
+            fill.news(ticker, again, story=first)
+            fill.edit(first, calendar[9]["close_ts"], "told otherwise")
+        refresh_examples(lake, SPEC, now=NOW)
+        yield lake
+
+
+def audit(lake: Lake, *checks: str) -> AuditReport:
+    return audit_lookahead(lake, SPEC, seed=3, moments=1, plants=30, checks=checks or CHECKS)
+
+
+def test_audit_passes_on_the_real_pipeline(audited: Lake) -> None:
+    before = audited.snapshot_id()
+    report = audit(audited)
+    assert report.passed, report.words()
+    assert report.words().startswith("Look-ahead audit of spec")
+    assert audited.snapshot_id() == before
+    assert audited.sql("select count(*) as n from examples")["n"][0].as_py() > 80
+
+
+@dataclass(frozen=True)
+class Leak:
+    """An edit of one mart that lets the future in, and the check that must notice."""
+
+    mart: str
+    edits: dict[str, str]
+    caught_by: str
+
+
+BEFORE_DECISION = "t.available_at < c.decision_ts"
+LEAKS = {
+    "same_day_close_as_previous_return": Leak(
+        "examples_fresh",
+        {"closed.position = c.known_position": "closed.position = c.known_position + 1"},
+        "truncated",
+    ),
+    "own_label_as_previous_return": Leak(
+        "examples_fresh",
+        {
+            "CASE WHEN NOT (opened.unfinished OR closed.unfinished)\n         THEN": (
+                "now.window_return + CASE WHEN true THEN 0 *"
+            )
+        },
+        "truncated",
+    ),
+    "clock_shifted_past_the_open": Leak(
+        "sessions_clock", {"- $lead::INTERVAL": "+ INTERVAL 3 HOUR"}, "gate"
+    ),
+    "after_close_news": Leak(
+        "examples_news", {BEFORE_DECISION: "t.available_at < c.close_ts"}, "gate"
+    ),
+    "news_at_the_very_decision": Leak(
+        "examples_news", {BEFORE_DECISION: "t.available_at <= c.decision_ts"}, "planted"
+    ),
+    "published_taken_for_available": Leak(
+        "examples_news", {BEFORE_DECISION: "t.published_at < c.decision_ts"}, "gate"
+    ),
+    "headline_as_edited_later": Leak(
+        "examples_news",
+        {"h.story_id, h.source, r.title,": "h.story_id, h.source, h.title,"},
+        "planted",
+    ),
+    "story_moved_to_its_last_telling": Leak(
+        "examples_news",
+        {"ORDER BY session, published_at": "ORDER BY session DESC, published_at"},
+        "planted",
+    ),
+    "restated_prices_in_the_prompt": Leak(
+        "examples_context",
+        {
+            "a.decision_ts > v.known_from AND a.decision_ts <= v.known_until": (
+                "v.known_until = 'infinity'"
+            )
+        },
+        "restated",
+    ),
+    "volume_of_the_session_itself": Leak(
+        "examples_context",
+        {"a.known_position - back.back": "a.known_position + 1 - back.back"},
+        "truncated",
+    ),
+    "market_of_the_session_itself": Leak(
+        "examples_context",
+        {"last.position = d.known_position": "last.position = d.known_position + 1"},
+        "truncated",
+    ),
+    "label_windows_across_the_cut": Leak(
+        "split_rows",
+        {"b.label_end_ts > f.next_decision_ts AS purged": "false AS purged"},
+        "split",
+    ),
+    "splits_drawn_by_lot": Leak(
+        "split_rows",
+        {
+            "WHEN session <= $train_until THEN 1": "WHEN day % 3 = 0 THEN 3",
+            "b.label_end_ts > f.next_decision_ts AS purged": "false AS purged",
+        },
+        "split",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEAKS)
+def test_audit_catches(
+    name: str, audited: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leak = LEAKS[name]
+    copy = tmp_path / "sql"
+    shutil.copytree(warehouse.lake.SQL_ROOT, copy)
+    mart = copy / "marts" / f"{leak.mart}.sql"
+    honest = mart.read_text()
+    leaky = honest
+    for old, new in leak.edits.items():
+        assert old in leaky, f"the leak no longer fits the pipeline: {old}"
+        leaky = leaky.replace(old, new)
+    mart.write_text(leaky)
+    monkeypatch.setattr(warehouse.lake, "SQL_ROOT", copy)
+    report = audit(audited, leak.caught_by)
+    assert not report.passed, report.words()
+    assert "LEAK" in report.words()

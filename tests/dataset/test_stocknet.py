@@ -1,0 +1,128 @@
+"""The literature's rule and dates on the literature's own data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.assembly import assemble_dataset
+from tasks.audit import audit_lookahead
+from tasks.dataset.manifest import DatasetManifest
+from tasks.dataset.spec import literature_spec
+from warehouse.lake import Lake, LakeSpec
+
+pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
+IMPORTED = datetime(2017, 9, 4, tzinfo=UTC)
+STAMP = pa.timestamp("us", tz="UTC")
+LAG_MINUTES = 15
+
+
+def constant(count: int, **values: object) -> dict[str, pa.Array]:
+    return {name: pa.array([value] * count) for name, value in values.items()}
+
+
+def bars(path: Path) -> pa.Table:
+    rows = pq.read_table(path)
+    rows = rows.filter(pc.is_valid(rows["close"]))
+    count = rows.num_rows
+    kept = {name: rows[name] for name in ("ticker", "open", "high", "low", "close", "volume")}
+    return pa.table(
+        kept
+        | {"session": rows["date"], "vendor_adj_close": rows["adj_close"]}
+        | constant(count, source="stocknet", payload_id="none")
+        | {
+            "basis_date": pa.array([IMPORTED.date()] * count, pa.date32()),
+            "recorded_at": pa.array([IMPORTED] * count, STAMP),
+            "vintage": pa.array([1] * count, pa.int32()),
+        }
+    )
+
+
+def headlines(path: Path) -> pa.Table:
+    rows = pq.read_table(path).group_by(["ticker", "created_at", "text"]).aggregate([])
+    rows = rows.sort_by(
+        [("created_at", "ascending"), ("text", "ascending"), ("ticker", "ascending")]
+    )
+    count = rows.num_rows
+    names = pa.array([f"t{number:06d}" for number in range(count)])
+    # The same words are one story, whoever repeats them; its first telling names it.
+    first = (
+        pa.table({"text": rows["text"], "story_id": names})
+        .group_by("text")
+        .aggregate([("story_id", "min")])
+    )
+    told = pa.table({"text": rows["text"], "headline_id": names, "ticker": rows["ticker"]})
+    told = told.join(first, "text").sort_by("headline_id")
+    published = rows["created_at"].cast(STAMP)
+    return pa.table(
+        {
+            "headline_id": told["headline_id"],
+            "story_id": told["story_id_min"],
+            "ticker": told["ticker"],
+            "title": told["text"],
+            "published_at": published,
+            "available_at": pc.add(
+                published, pa.scalar(LAG_MINUTES * 60_000_000, pa.duration("us"))
+            ),
+            "first_seen_at": pa.array([IMPORTED] * count, STAMP),
+            "revision": pa.array([1] * count, pa.int32()),
+        }
+        | constant(count, source="stocknet", availability="asserted", synthetic=False)
+        | constant(count, payload_id="none", method="declared")
+    )
+
+
+@pytest.fixture(scope="module")
+def stocknet(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    """All 87 tickers, all messages, all bars that have prices."""
+    root, source = tmp_path_factory.mktemp("stocknet"), shared_data / "stocknet"
+    spec = LakeSpec(
+        catalog=f"sqlite:{root / 'catalog.sqlite'}",
+        storage=str(root / "lake"),
+        lock=root / "writer.lock",
+    )
+    told = headlines(source / "tweets_preprocessed.parquet")
+    about = ["headline_id", "ticker", "method"]
+    with Lake.open(spec) as lake:
+        lake.transact(lambda tx: tx.append("bars", bars(source / "prices.parquet")))
+        lake.transact(lambda tx: tx.append("headlines", told.drop_columns(["ticker", "method"])))
+        lake.transact(lambda tx: tx.append("headline_tickers", told.select(about)))
+        yield lake
+
+
+@pytest.fixture(scope="module")
+def manifest(stocknet: Lake, tmp_path_factory: pytest.TempPathFactory) -> DatasetManifest:
+    """The data set by the paper's rule and dates."""
+    root = tmp_path_factory.mktemp("sets")
+    return assemble_dataset(stocknet, literature_spec(), root, now=IMPORTED)
+
+
+def test_price_moves_match_the_published_balance(stocknet: Lake) -> None:
+    spec = literature_spec().model_copy(update={"min_headlines": 0})
+    from tasks.assembly import refresh_examples
+
+    refresh_examples(stocknet, spec, now=IMPORTED)
+    query = """
+        select count(*) filter (label = 'up') as up, count(*) filter (label = 'down') as down
+        from examples where spec_id = $id and session between '2014-01-01' and '2015-12-31'
+    """
+    (row,) = stocknet.sql(query, {"id": spec.spec_id}).to_pylist()
+    assert row["up"] == pytest.approx(13_368, abs=15)
+    assert row["down"] == pytest.approx(13_253, abs=15)
+
+
+def test_sets_with_news_are_balanced_and_of_known_size(manifest: DatasetManifest) -> None:
+    rows = {name: (split.rows, split.up) for name, split in manifest.splits.items()}
+    assert rows == {"train": (9563, 4942), "validation": (1218, 578), "test": (1751, 946)}
+    assert not manifest.tradable
+
+
+def test_lookahead_audit_passes_on_all_of_it(stocknet: Lake, manifest: DatasetManifest) -> None:
+    report = audit_lookahead(stocknet, literature_spec(), seed=1, moments=1)
+    assert report.passed, report.words()
