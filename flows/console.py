@@ -127,7 +127,7 @@ def show_verdict(outcome: Evaluation) -> None:
     rows = verdict_table(outcome)
     table = Table(title="test split, 95% intervals by sessions", title_justify="left")
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="left" if name == "predictor" else "right")
+        table.add_column(name.replace("_", " "), no_wrap=True)
     for row in rows:
         table.add_row(*row.values())
     console.print(table)
