@@ -6,6 +6,7 @@ import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -347,3 +348,8 @@ def test_every_fault_kind_has_an_effect(market: Market) -> None:
     for kind in FAULT_KINDS:
         one = Fault.model_validate({"kind": kind, "value": small.get(kind)})
         assert answers(FaultPlan.of(one)) != plain, kind
+
+
+def test_every_fault_kind_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    assert [kind for kind in FAULT_KINDS if f"`{kind}`" not in page] == []
