@@ -1,0 +1,187 @@
+"""Canaries: does the pipeline claim skill where there is none, find it where there is some?
+
+Each canary takes the real thing as a callable and answers with a `Canary`. Four of them are
+judged by the same `evaluate` as any model, so they also guard the evaluation itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.evaluation.baselines import fit_baselines
+from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.evaluation.verdict import Verdict
+
+Market = Literal["null", "planted"]
+Examples = Callable[[Market], tuple[pa.Table, pa.Table]]
+Learn = Callable[[pa.Table, Sequence[pa.Table]], Sequence[Any]]
+BaseScores = Callable[[], tuple[Any, Any]]
+PlantFuture = Callable[[str], tuple[Sequence[str], Sequence[str]]]
+
+LEARNER = "learner"
+MARKER = "Quokkaberry"  # a word no headline has
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the canaries are tried on; every callable must do the real thing.
+
+    `examples(market)`: training and test examples (columns as for `evaluate`, and `input`) of a
+    market whose news knows nothing (null) or foretells the outcome (planted).
+    `learn(train, tests)`: fit on the first, P(up) for each of the others, aligned to its rows.
+    `base_scores()`: the base model's scores before an adapter is attached and after it is put
+    aside again. `plant_future(marker)`: publish a headline with that word just after a decision;
+    the inputs decided before it was published, and those decided after.
+    """
+
+    examples: Examples
+    learn: Learn
+    base_scores: BaseScores
+    plant_future: PlantFuture
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One canary's fate, in words a reader can act on."""
+
+    name: str
+    passed: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelftestReport:
+    """All canaries."""
+
+    canaries: tuple[Canary, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every canary is alive."""
+        return all(canary.passed for canary in self.canaries)
+
+    def markdown(self) -> str:
+        """The report as a Markdown table."""
+        rows = [
+            f"| {c.name} | {'passed' if c.passed else '**FAILED**'} | {c.words} |"
+            for c in self.canaries
+        ]
+        head = "# Self-test: " + ("passed" if self.passed else "FAILED")
+        return "\n".join(
+            [head, "", "| canary | outcome | what was seen |", "|---|---|---|", *rows, ""]
+        )
+
+
+def selftest(
+    bench: Bench,
+    spec: EvaluationSpec | None = None,
+    progress: Callable[[str], None] = lambda name: None,
+) -> SelftestReport:
+    """Try every canary on `bench`; `progress` is told each one's name before it starts."""
+    spec = (spec or EvaluationSpec()).model_copy(update={"synthetic": True, "by_ticker": False})
+    progress("null market")
+    found = [null_market(*bench.examples("null"), bench.learn, spec)]
+    train, test = bench.examples("planted")
+    progress("planted market, time shift")
+    found += planted_and_shifted(train, test, bench.learn, spec)
+    progress("shuffled labels")
+    found.append(shuffled_labels(train, test, bench.learn, spec))
+    progress("future headline")
+    found.append(future_headline(bench.plant_future))
+    progress("base scores")
+    found.append(base_unchanged(bench.base_scores))
+    return SelftestReport(tuple(found))
+
+
+def null_market(train: pa.Table, test: pa.Table, learn: Learn, spec: EvaluationSpec) -> Canary:
+    """News that knows nothing must yield no claim; a claim means the outcome leaked in."""
+    (p_up,) = learn(train, [test])
+    return _no_skill("null market", _judged(train, test, p_up, spec))
+
+
+def planted_and_shifted(
+    train: pa.Table, test: pa.Table, learn: Learn, spec: EvaluationSpec, *, sessions: int = 5
+) -> list[Canary]:
+    """News that foretells the outcome must be found; the same news at the wrong date must not.
+
+    In the placebo every test example reads what its ticker's example `sessions` places earlier
+    read. Were skill still claimed, it would come from somewhere else than the news.
+    """
+    shifted = with_shifted_inputs(test, sessions)
+    p_up, p_shifted = learn(train, [test, shifted])
+    verdict = _judged(train, test, p_up, spec)
+    planted = Canary("planted market", verdict.skill, verdict.words)
+    return [planted, _no_skill("time shift", _judged(train, shifted, p_shifted, spec))]
+
+
+def shuffled_labels(train: pa.Table, test: pa.Table, learn: Learn, spec: EvaluationSpec) -> Canary:
+    """Trained on labels dealt out at random, nothing can be known about the true ones."""
+    dealt = with_shuffled_labels(train, spec.seed)
+    (p_up,) = learn(dealt, [test])
+    return _no_skill("shuffled labels", _judged(train, test, p_up, spec))
+
+
+def future_headline(plant: PlantFuture) -> Canary:
+    """A headline published after the decision must be in no earlier input, and in a later one."""
+    before, after = plant(MARKER)
+    early = sum(MARKER in text for text in before)
+    late = sum(MARKER in text for text in after)
+    words = f"{early} of {len(before)} inputs decided before its publication hold the headline, "
+    words += f"{late} of {len(after)} decided after it do; expected none and at least one."
+    return Canary("future headline", early == 0 and late > 0, words)
+
+
+def base_unchanged(scores: BaseScores, tolerance: float = 1e-6) -> Canary:
+    """Attaching an adapter and putting it aside must leave the base model as it was."""
+    before, after = (np.asarray(side, dtype=np.float64) for side in scores())
+    if before.shape != after.shape or not before.size:
+        words = f"{before.size} scores before and {after.size} after: not comparable."
+        return Canary("base scores", False, words)
+    largest = float(np.max(np.abs(before - after)))
+    words = f"largest difference {largest:.2e} over {before.size} scores, allowed {tolerance:.0e}."
+    return Canary("base scores", bool(largest <= tolerance), words)
+
+
+def with_shuffled_labels(train: pa.Table, seed: int) -> pa.Table:
+    """The same examples with label_up dealt out anew; the share of ups stays."""
+    label = train["label_up"].to_numpy()
+    dealt = np.random.default_rng(seed).permutation(label)
+    return train.set_column(train.column_names.index("label_up"), "label_up", pa.array(dealt))
+
+
+def with_shifted_inputs(test: pa.Table, sessions: int) -> pa.Table:
+    """Each ticker's inputs moved `sessions` examples later, the last ones round to the front.
+
+    Raises EvaluationError when a ticker has too few examples to move anything.
+    """
+    _, ticker = np.unique(test["ticker"].to_numpy(), return_inverse=True)
+    order = np.lexsort((test["session"].to_numpy(), ticker))
+    counts = np.bincount(ticker)
+    if counts.min() <= sessions:
+        raise EvaluationError(
+            f"A time shift of {sessions} needs more examples of every ticker; the fewest are "
+            f"{counts.min()}. Use a longer test split or fewer tickers."
+        )
+    first = np.cumsum(counts) - counts
+    place = np.arange(len(order)) - np.repeat(first, counts)
+    source = np.repeat(first, counts) + (place - sessions) % np.repeat(counts, counts)
+    moved = np.empty(len(order), dtype=np.int64)
+    moved[order] = order[source]
+    inputs = test["input"].take(pa.array(moved))
+    return test.set_column(test.column_names.index("input"), "input", inputs)
+
+
+def _judged(train: pa.Table, test: pa.Table, p_up: Any, spec: EvaluationSpec) -> Verdict:
+    baselines = fit_baselines(train.drop_columns(["input"])).predict(test)
+    named = spec.model_copy(update={"candidate": LEARNER})
+    return evaluate(test, {**baselines, LEARNER: p_up}, named).verdict
+
+
+def _no_skill(name: str, verdict: Verdict) -> Canary:
+    return Canary(name, not verdict.skill, verdict.words)
