@@ -27,6 +27,9 @@ _NAME = re.compile(
     r"(?P<stamp>\d{8}T\d{6}\.\d{6}Z)__(?P<met>\d+)-of-(?P<all>\d+)__(?P<batch>.+)\.[0-9a-f]{8}"
 )
 
+_HEADINGS = re.compile(r"(</?h)([56])\b")
+"""The stock sections' headings; three levels up they follow the page's own without a gap."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -64,7 +67,7 @@ def add_page(outcome: Any, root: Path, *, suite: str, batch: str, checked_at: da
         statistics=outcome.statistics,
         suite_page="../../index.html",
     )
-    _write(path, text)
+    _write(path, _HEADINGS.sub(lambda tag: f"{tag[1]}{int(tag[2]) - 3}", text))
     _write(root / "index.html", _index(root))
     return path
 

@@ -20,6 +20,7 @@ PREDICTORS = {
     "momentum": "momentum",
     "tfidf_logistic": "TF-IDF + logistic",
     "zero_shot": "base model, untrained",
+    "always_up": "always up",
 }
 """What predictors are called in prose; the others by their own names."""
 
@@ -27,6 +28,7 @@ _FORMS = {
     "whole": lambda value: f"{value:,.0f}",
     "percent": lambda value: f"{100 * value:.1f}%",
     "signed_percent": lambda value: f"{100 * value:+.2f}%",
+    "signed1": lambda value: f"{value:+.1f}",
     "plain2": lambda value: f"{value:.2f}",
     "plain3": lambda value: f"{value:.3f}",
 }
@@ -72,6 +74,7 @@ def _environment() -> Environment:
     )
     environment.filters["numeral"] = numeral
     environment.filters["count"] = _count
+    environment.filters["predictor"] = predictor_label
     environment.filters["pretty"] = _pretty
     return environment
 

@@ -8,22 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from markupsafe import Markup
 
-from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, ZERO_SHOT
+from tasks.evaluation.spec import MAJORITY
 from tasks.evaluation.verdict import Verdict
-from tasks.report import plots
 from tasks.report.collect import ReportData
 from tasks.report.markup import numeral, predictor_label, render, write_page
-from tasks.report.plots import Estimate
-from tasks.report.verdicts import WHOLE
+from tasks.report.page_plots import DRAWN_FROM, report_plots
+from tasks.report.verdicts import WHOLE, Cell, in_order
 
 SHOWN_METRICS = ("accuracy", "mcc", "auroc", "cross_entropy", "predicted_up_share")
-DRAWN_FROM = 5
-"""Rows a tenth of P(up) must hold to be drawn; fewer say nothing."""
-
-Cell = Mapping[str, Any]
-"""One row of `report_evaluations.sql`."""
 
 
 def write_report(data: ReportData, out: Path) -> Path:
@@ -62,7 +55,7 @@ def write_report(data: ReportData, out: Path) -> Path:
             specification=data.dataset.manifest.spec.model_dump_json(indent=2)
             if data.dataset
             else "",
-            plots=_plots(data, metrics, verdict, training),
+            plots=report_plots(data, metrics, verdict, training),
         ),
     )
 
@@ -127,15 +120,6 @@ def _by_predictor(evaluations: pa.Table) -> dict[str, dict[str, Cell]]:
     return found
 
 
-def _order(name: str, verdict: Verdict | None) -> tuple[int, str]:
-    """Candidate first, then other models, the reference learner, and the trivial baselines."""
-    if verdict is not None and name == verdict.predictor:
-        return (0, name)
-    if name in TRIVIAL:
-        return (3 + len(TRIVIAL) - TRIVIAL.index(name), name)
-    return (2 if name in REFERENCE else 1, name)
-
-
 def _predictor_rows(
     metrics: Mapping[str, Mapping[str, Cell]], verdict: Verdict | None
 ) -> list[dict[str, Any]]:
@@ -145,7 +129,7 @@ def _predictor_rows(
             "strong": verdict is not None and name == verdict.predictor,
             **{metric: metrics[name].get(metric) for metric in SHOWN_METRICS},
         }
-        for name in sorted(metrics, key=lambda name: _order(name, verdict))
+        for name in sorted(metrics, key=lambda name: in_order(name, verdict))
     ]
 
 
@@ -204,84 +188,3 @@ def _totals(data: ReportData) -> list[tuple[str, int]]:
         ("headlines", rows("headlines")),
         ("quarantined", sum(data.quarantine["records"].to_pylist())),
     ]
-
-
-def _plots(
-    data: ReportData,
-    metrics: Mapping[str, Mapping[str, Cell]],
-    verdict: Verdict | None,
-    training: Mapping[str, Any],
-) -> dict[str, Markup | None]:
-    curve = [(float(step), float(loss)) for step, loss in training.get("loss_curve", ())]
-    return {
-        "accuracy": _accuracy(metrics, verdict) if metrics else None,
-        "differences": _differences(verdict) if verdict and verdict.comparisons else None,
-        "reliability": _reliability(data.reliability, verdict),
-        "loss": plots.loss_curve("loss", "Training loss by step", curve) if curve else None,
-        "months": plots.months("months", "Records by month", data.months.to_pylist())
-        if data.months.num_rows
-        else None,
-    }
-
-
-def _accuracy(metrics: Mapping[str, Mapping[str, Cell]], verdict: Verdict | None) -> Markup:
-    cells = {name: found["accuracy"] for name, found in metrics.items() if "accuracy" in found}
-    estimates = [
-        Estimate(
-            label=predictor_label(name),
-            value=cells[name]["value"],
-            low=cells[name]["ci_low"],
-            high=cells[name]["ci_high"],
-            strong=verdict is not None and name == verdict.predictor,
-        )
-        for name in sorted(cells, key=lambda name: _order(name, verdict))
-    ]
-    reference = cells[MAJORITY]["value"] if MAJORITY in cells else 0.5
-    return plots.forest(
-        "accuracy",
-        "Accuracy on the test split, with 95% intervals",
-        estimates,
-        reference=reference,
-        unit="accuracy, %",
-        scale=100,
-    )
-
-
-def _differences(verdict: Verdict) -> Markup:
-    estimates = [
-        Estimate(
-            label=predictor_label(item.baseline),
-            value=_known(item.accuracy.value),
-            low=_known(item.accuracy.low),
-            high=_known(item.accuracy.high),
-            strong=item.accuracy.above_zero,
-        )
-        for item in verdict.comparisons
-    ]
-    return plots.forest(
-        "differences",
-        "Difference in accuracy to each baseline, paired by session, with 95% intervals",
-        estimates,
-        reference=0.0,
-        unit="percentage points",
-        scale=100,
-    )
-
-
-def _known(value: float) -> float | None:
-    """None for NaN."""
-    return value if value == value else None
-
-
-def _reliability(rows: pa.Table, verdict: Verdict | None) -> Markup | None:
-    """The candidate's curve beside the reference learner's; without it, the base model's."""
-    curves: dict[str, list[dict[str, Any]]] = {}
-    for row in rows.to_pylist():
-        if row["n"] >= DRAWN_FROM:
-            curves.setdefault(row["predictor"], []).append(row)
-    candidates = [verdict.predictor] if verdict else []
-    wanted = [name for name in (*candidates, *REFERENCE, ZERO_SHOT) if name in curves]
-    if not wanted:
-        return None
-    named = {predictor_label(name): curves[name] for name in list(dict.fromkeys(wanted))[:2]}
-    return plots.reliability("reliability", "Observed share of up by predicted probability", named)

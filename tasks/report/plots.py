@@ -59,7 +59,7 @@ def forest(
             tick.set_color(INK if item.strong else QUIET)
         axes.set_ylim(-0.6, len(shown) - 0.4)
         axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_locator(_few_ticks(width))
+        axes.xaxis.set_major_locator(few_ticks(width))
         axes.grid(axis="x", zorder=0)
         axes.set_axisbelow(True)
         axes.set_xlabel(unit)
@@ -90,7 +90,7 @@ def loss_curve(name: str, title: str, curve: Sequence[tuple[float, float]]) -> M
         axes.set_xlabel("step")
         axes.set_ylabel("loss (nats per answer token)")
         axes.grid(axis="y")
-        axes.xaxis.set_major_locator(_few_ticks(width, integer=True))
+        axes.xaxis.set_major_locator(few_ticks(width, integer=True))
         axes.margins(x=0.02)
         axes.spines["left"].set_visible(False)
 
@@ -154,12 +154,12 @@ def months(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
             axes.fill_between(when, counts, step="mid", color=colour, alpha=0.75, linewidth=0)
             axes.set_ylim(bottom=0)
             axes.set_title(f"{key} per month", loc="left", fontsize=9.5, color=QUIET)
-            axes.yaxis.set_major_locator(_few_ticks(NARROW / 2, integer=True))
+            axes.yaxis.set_major_locator(few_ticks(NARROW / 2, integer=True))
             axes.grid(axis="y")
             axes.set_axisbelow(True)
             axes.spines["left"].set_visible(False)
             axes.margins(x=0)
-        ticks, form = _month_ticks(when, 7 if width > NARROW else 4)
+        ticks, form = month_ticks(when, 7 if width > NARROW else 4)
         panels[-1].set_xticks(ticks, [f"{tick:{form}}" for tick in ticks])
 
     totals = {key: sum(row[key] for row in rows) for key in ("bars", "headlines")}
@@ -170,14 +170,15 @@ def months(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     return plot(name, title, words, draw, height=2.8)
 
 
-def _month_ticks(when: Sequence[date], most: int) -> tuple[list[date], str]:
+def month_ticks(when: Sequence[date], most: int) -> tuple[list[date], str]:
     """At most about `most` of the months, at a stride a calendar knows, and their format."""
     stride = next(n for n in (1, 2, 3, 6, 12, 24, 60, 120, 600) if len(when) <= n * most)
     ticks = [day for day in when if (12 * day.year + day.month - 1) % stride == 0]
     return ticks, "%Y" if stride >= 12 else "%b %Y"
 
 
-def _few_ticks(width: float, *, integer: bool = False) -> Any:
+def few_ticks(width: float, *, integer: bool = False) -> Any:
+    """A tick locator for round numbers, as many as an axis of `width` inches can label."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(nbins=7 if width > NARROW else 4, integer=integer, steps=[1, 2, 5, 10])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import nan
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,6 +15,9 @@ from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec
 from tasks.evaluation.verdict import Verdict, judge
 
 WHOLE = "all"
+
+Cell = Mapping[str, Any]
+"""One row of `report_evaluations.sql`."""
 
 
 def read_verdicts(evaluations: pa.Table, spec: EvaluationSpec) -> tuple[Verdict, ...]:
@@ -70,3 +74,12 @@ def _comparisons(stored: Mapping[str, Interval]) -> list[Comparison]:
         for baseline in (*TRIVIAL, *REFERENCE)
         if f"accuracy_vs_{baseline}" in stored
     ]
+
+
+def in_order(name: str, verdict: Verdict | None) -> tuple[int, str]:
+    """Candidate first, then other models, the reference learner, and the trivial baselines."""
+    if verdict is not None and name == verdict.predictor:
+        return (0, name)
+    if name in TRIVIAL:
+        return (3 + len(TRIVIAL) - TRIVIAL.index(name), name)
+    return (2 if name in REFERENCE else 1, name)

@@ -1,172 +1,99 @@
-"""A warehouse with a small market in it: prices, hostile headlines, a data set, a judged model."""
+"""A real browser to look at pages with."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+import shutil
+from collections.abc import Callable, Iterator
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import pytest
 
-from tasks.assembly import assemble_dataset
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.manifest import DatasetManifest
-from tasks.dataset.spec import DatasetSpec
-from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.spec import EvaluationSpec
-from tasks.sources.batches import BARS
-from validation.gate import check
-from warehouse.dataset_files import load_split
-from warehouse.evaluations import evaluation_frame, store_backtest, store_evaluation, store_model
-from warehouse.lake import Lake, LakeSpec
-
-NOW = datetime(2024, 1, 5, 22, tzinfo=UTC)
-TICKERS = ("AAPL", "IBM", "MSFT")
-ATTACK = "</pre><script>document.title='owned'</script>\"'><img src=x onerror=alert(1)> {{ 7 * 7 }}"
-TITLES = ("Quarterly results beat estimates", "Regulator opens an inquiry", ATTACK, "Plain day")
-
-
-@dataclass(frozen=True)
-class House:
-    """An open warehouse and what was built in it."""
-
-    lake: Lake
-    manifest: DatasetManifest
-    root: Path
+SIZES = {"phone": (390, 844, True), "desktop": (1280, 900, False)}
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One warehouse for all report tests; they only read it."""
-    root = tmp_path_factory.mktemp("house")
-    spec = LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        landing=str(root / "landing"),
-        lock=root / "writer.lock",
-    )
-    with Lake.open(spec) as lake:
-        ingest(lake)
-        manifest = assemble_dataset(lake, DatasetSpec(), root / "datasets", now=NOW)
-        judge_a_model(lake, manifest, root / "datasets")
-        yield House(lake, manifest, root)
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Headless Chromium that logs its console and its requests."""
+    binary = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("no chromium with chromedriver is installed")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
 
 
-def ingest(lake: Lake) -> None:
-    """Two years of random walks, one headline a day for each ticker, some rejects and checks."""
-    calendar = exchange_sessions("XNYS", date(2022, 1, 3), date(2023, 12, 29))
-    days, opens = calendar["session"].to_pylist(), calendar["open_ts"].to_pylist()
-    size = len(days) * len(TICKERS)
-    rng = np.random.default_rng(7)
-    close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, size)))
-    entry = close * np.exp(rng.normal(0, 0.01, size))
-    bars = pa.table(
-        {
-            "ticker": np.repeat(TICKERS, len(days)),
-            "session": days * len(TICKERS),
-            "open": entry,
-            "high": np.maximum(entry, close) * 1.01,
-            "low": np.minimum(entry, close) * 0.99,
-            "close": close,
-            "volume": rng.integers(1, 10**6, size),
-            "vendor_adj_close": close,
-            "basis_date": days * len(TICKERS),
-            "source": ["sandbox-prices"] * size,
-            "payload_id": ["a" * 64] * size,
-        },
-        schema=BARS,
-    )
-    checked = check("bars", bars, batch="sandbox-prices 2022-2023", checked_at=NOW).require()
-    bars = bars.append_column("recorded_at", pa.array([NOW] * size))
-    bars = bars.append_column("vintage", pa.array([1] * size, pa.int32()))
-    published = [moment - timedelta(hours=5) for moment in opens] * len(TICKERS)
-    ids = [f"h{number:05d}" for number in range(size)]
-    headlines = pa.table(
-        {
-            "headline_id": ids,
-            "story_id": ids,
-            "source": ["sandbox-wire"] * size,
-            "title": [TITLES[number % len(TITLES)] for number in range(size)],
-            "published_at": published,
-            "first_seen_at": published,
-            "available_at": published,
-            "availability": ["observed" if n % 5 else "asserted" for n in range(size)],
-            "synthetic": [True] * size,
-            "payload_id": ["b" * 64] * size,
-            "revision": pa.array([1] * size, pa.int32()),
+@pytest.fixture
+def show(browser: Any) -> Callable[..., int]:
+    """Opens a page from disk at a size and colour scheme, with the logs emptied before.
+
+    Returns the width it was given, in CSS pixels.
+    """
+    return lambda path, size, scheme="light": _show(browser, path, size, scheme)
+
+
+@pytest.fixture
+def violations(browser: Any) -> Callable[[], set[str]]:
+    """What axe finds wrong with the page that is open, folded parts included."""
+    axe = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+    def look() -> set[str]:
+        browser.execute_script("document.querySelectorAll('details').forEach(d => d.open = true)")
+        browser.execute_script(axe)
+        found = browser.execute_async_script(
+            "axe.run({resultTypes: ['violations']}).then(r => arguments[0](r.violations))"
+        )
+        return {
+            f"{item['id']}: {item['help']} ({item['nodes'][0]['html'][:120]})" for item in found
         }
-    )
-    about = pa.table(
-        {"headline_id": ids, "ticker": np.repeat(TICKERS, len(days)), "method": ["feed"] * size}
-    )
-    rejected = pa.table(
-        {
-            "quarantine_id": ["q1", "q2", "q3"],
-            "kind": ["bar", "headline", "headline"],
-            "source": ["sandbox-prices", "sandbox-wire", "sandbox-wire"],
-            "key": ["AAPL 2022-01-01", "g1", "g2"],
-            "reason": ["low is above high", "undated", "undated"],
-            "record": ['{"low": 9}', json.dumps({"title": ATTACK}), "{}"],
-            "payload_id": ["a" * 64, "b" * 64, None],
-            "quarantined_at": [NOW] * 3,
-        }
-    )
-    for table, rows in {
-        "bars": bars,
-        "headlines": headlines,
-        "headline_tickers": about,
-        "quarantine": rejected,
-        "checks": checked.results,
-    }.items():
-        lake.transact(lambda tx, table=table, rows=rows: tx.append(table, rows))
+
+    return look
 
 
-def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
-    """Predictions that know a little, judged and stored as an evaluation flow would."""
-    split = load_split(root / manifest.dataset_id / "test.parquet")
-    frame = evaluation_frame(lake, manifest.spec_id, split["example_id"])
-    rng = np.random.default_rng(1)
-    sign = np.where(frame["label_up"].to_numpy(), 1.0, -1.0)
-    rows = frame.num_rows
-    predictions = {
-        "fine_tuned": 1 / (1 + np.exp(-(0.6 * sign + rng.normal(0, 1, rows)))),
-        "zero_shot": 0.5 + rng.normal(0, 0.04, rows).clip(-0.4, 0.4),
-        "majority": np.full(rows, 0.52),
-        "previous_direction": np.where(rng.random(rows) > 0.5, 0.53, 0.47),
-        "tfidf_logistic": 1 / (1 + np.exp(-(0.1 * sign + rng.normal(0, 0.5, rows)))),
-    }
-    judged = evaluate(
-        frame,
-        predictions,
-        EvaluationSpec(resamples=200, candidate="fine_tuned", synthetic=True),
+@pytest.fixture
+def outside_requests(browser: Any) -> Callable[[], list[str]]:
+    """The requests over a network since the page was opened."""
+
+    def look() -> list[str]:
+        messages = [entry["message"] for entry in browser.get_log("performance")]
+        return [
+            message
+            for message in messages
+            if '"Network.requestWillBeSent"' in message and '"url":"http' in message
+        ]
+
+    return look
+
+
+def _show(browser: Any, path: Path, size: str, scheme: str) -> int:
+    width, height, mobile = SIZES[size]
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile},
     )
-    models = {"fine_tuned": "m-0123456789abcdef"}
-    store_model(
-        lake,
-        {
-            "model_id": models["fine_tuned"],
-            "dataset_id": manifest.dataset_id,
-            "recipe_name": "sandbox-tiny",
-            "base_model": "random tiny Llama",
-            "adapter_sha256": "c" * 64,
-            "path": "data/models/m",
-            "seed": 7,
-            "recipe": {"rank": 8, "learning_rate": 0.001},
-            "environment": {"python": "3.11"},
-            "metrics": {
-                "loss_curve": [
-                    [s, 0.72 * 0.995**s + 0.02 * float(rng.random())] for s in range(1, 61)
-                ],
-                "validation_ce_before": 0.7312,
-                "validation_ce_after": 0.6544,
-            },
-        },
-        now=NOW,
-    )
-    shared = {"dataset_id": manifest.dataset_id, "model_ids": models, "now": NOW}
-    store_evaluation(lake, judged.rows, split="test", **shared)
-    store_backtest(lake, frame, predictions, **shared)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    browser.get(path.as_uri())
+    return width

@@ -70,7 +70,7 @@ def test_hostile_values_are_shown_as_text(tmp_path: Path) -> None:
 
 
 def test_the_page_of_the_same_run_has_the_same_bytes(tmp_path: Path) -> None:
-    texts = []
+    texts: list[bytes] = []
     for name in ("one", "two"):
         report = check(
             "headline_tickers", tagged("a b"), batch="b", checked_at=NOW, docs_root=tmp_path / name
@@ -78,3 +78,11 @@ def test_the_page_of_the_same_run_has_the_same_bytes(tmp_path: Path) -> None:
         assert report.page is not None
         texts.append(report.page.read_bytes())
     assert texts[0] == texts[1]
+
+
+def test_headings_go_down_one_level_at_a_time(tmp_path: Path) -> None:
+    check("headline_tickers", tagged("a b"), batch="b", checked_at=NOW, docs_root=tmp_path)
+    for page in tmp_path.rglob("*.html"):
+        levels = [int(level) for level in re.findall(r"<h([1-6])", page.read_text("utf-8"))]
+        assert levels[0] == 1
+        assert all(now - before <= 1 for before, now in zip(levels, levels[1:], strict=False))

@@ -1,0 +1,51 @@
+"""The numbers behind the plots: read from the warehouse, laid out as files beside the pages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from tasks.report.markup import render
+from warehouse.lake import Lake
+
+FOLDER = "files"
+
+Rows = list[dict[str, Any]]
+
+
+def read(lake: Lake, root: Path, name: str, **params: Any) -> Rows:
+    """The rows of `site_NAME.sql`, which are also exported for download."""
+    table = lake.read(f"marts/site_{name}", params)
+    export(root, name, table)
+    rows: Rows = table.to_pylist()
+    return rows
+
+
+def export(root: Path, name: str, table: pa.Table) -> None:
+    """Write `root/files/NAME.csv` and `.json` (a list of objects; times are ISO 8601, UTC)."""
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    arrow_csv.write_csv(table, folder / f"{name}.csv")
+    text = json.dumps(table.to_pylist(), default=_iso, ensure_ascii=False, indent=1)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def page(name: str, **context: Any) -> str:
+    """The text of one page of the site's top level."""
+    here = "index.html" if name == "today" else f"{name}.html"
+    return render(f"{name}.html", here=here, up="", **context)
+
+
+def candidate_of(scores: Rows) -> str | None:
+    """The predictor the pages are about: the fine-tuned model if it predicts, else any model."""
+    models = [row["predictor"] for row in scores if row["is_model"]]
+    return "fine_tuned" if "fine_tuned" in models else next(iter(models), None)
+
+
+def _iso(value: object) -> str:
+    isoformat = getattr(value, "isoformat", None)
+    return str(isoformat()) if isoformat else str(value)

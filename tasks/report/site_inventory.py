@@ -1,0 +1,68 @@
+"""The data page: how fresh, how complete, how balanced, and what was turned away."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from markupsafe import Markup
+
+from tasks.report import site_plots
+from tasks.report.heatmap import heatmap
+from tasks.report.site_files import Rows, export, page, read
+from warehouse.lake import Lake
+
+RECENT = timedelta(days=84)
+"""The span of the day-by-day coverage map: about sixty sessions."""
+
+
+def inventory(lake: Lake, root: Path, now: datetime) -> str:
+    """The page on what the warehouse holds; `now` (UTC) dates the freshness figures."""
+    freshness = read(lake, root, "freshness")
+    labels = _latest_spec(read(lake, root, "labels"))
+    latest = max((r["latest_record"] for r in freshness if r["latest_record"]), default=now.date())
+    months = _coverage(lake, root, "month", date(1900, 1, 1))
+    days = _coverage(lake, root, "day", latest - RECENT)
+    quarantine = lake.read("marts/report_quarantine")
+    export(root, "quarantine", quarantine)
+    return page(
+        "data",
+        freshness=freshness,
+        now=now,
+        quarantine=quarantine.to_pylist(),
+        restated=read(lake, root, "restated"),
+        checks=lake.read("marts/report_checks").to_pylist(),
+        maps={
+            "bars": _map("bars", "Sessions with a bar, by month", months, "bars", "%Y"),
+            "news": _map("news", "Days with a headline, by month", months, "news", "%Y"),
+            "recent": _map("recent", "Days with a headline, lately", days, "news", "%b %d"),
+        },
+        balance=site_plots.shares(
+            "balance",
+            "Share of labelled examples that went up, by month",
+            labels,
+            {"up_share": "went up"},
+            unit="%",
+        )
+        if labels
+        else None,
+    )
+
+
+def _coverage(lake: Lake, root: Path, step: str, since: date) -> Rows:
+    table = lake.read("marts/site_coverage", {"step": step, "since": since})
+    export(root, f"coverage_{step}", table)
+    rows: Rows = table.to_pylist()
+    return rows
+
+
+def _map(name: str, title: str, rows: Rows, value: str, form: str) -> Markup | None:
+    return heatmap(name, title, rows, value, form) if rows else None
+
+
+def _latest_spec(labels: Rows) -> Rows:
+    """The months of the example spec that reaches furthest."""
+    if not labels:
+        return []
+    spec = max(labels, key=lambda row: (row["month"], row["examples"], row["spec_id"]))["spec_id"]
+    return [row for row in labels if row["spec_id"] == spec]

@@ -1,0 +1,153 @@
+"""The site's plots over time: forward accuracy, drift, label balance, and loss curves compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from markupsafe import Markup
+
+from tasks.report.markup import predictor_label
+from tasks.report.plots import few_ticks, month_ticks
+from tasks.report.svg import ACCENT, INK, LINE, NARROW, QUIET, SECOND, THIRD, plot
+
+Rows = Sequence[Mapping[str, Any]]
+COMPARED = 6
+"""How many loss curves one plot can hold and still be read."""
+
+_STYLES = (
+    (ACCENT, "-"),
+    (THIRD, "-"),
+    (SECOND, "-"),
+    (ACCENT, "--"),
+    (THIRD, "--"),
+    (SECOND, "--"),
+)
+
+
+def rolling_accuracy(name: str, title: str, rows: Rows, strong: str) -> Markup:
+    """Accuracy over the last 60 sessions by week; the predictor `strong` with its interval.
+
+    `rows`: see `site_rolling.sql`.
+    """
+    lines = _by(rows, "predictor")
+    others = [predictor for predictor in lines if predictor != strong][:3]
+
+    def draw(figure: Any, width: float) -> None:
+        axes = figure.add_subplot()
+        axes.axhline(50, color=LINE, linewidth=1)
+        styles = ((QUIET, (0, (4, 2))), (THIRD, "-"), (SECOND, "-"))
+        for predictor, (colour, dash) in zip(others, styles, strict=False):
+            axes.plot(
+                [row["session"] for row in lines[predictor]],
+                [100 * row["accuracy"] for row in lines[predictor]],
+                color=colour,
+                linestyle=dash,
+                linewidth=1.1,
+                label=predictor_label(predictor),
+            )
+        own = lines.get(strong, [])
+        when = [row["session"] for row in own]
+        low, high = ([100 * row[key] for row in own] for key in ("ci_low", "ci_high"))
+        axes.fill_between(when, low, high, color=ACCENT, alpha=0.15, linewidth=0)
+        axes.plot(
+            when,
+            [100 * row["accuracy"] for row in own],
+            color=ACCENT,
+            linewidth=2,
+            label=predictor_label(strong),
+        )
+        axes.set_ylabel("accuracy, %")
+        _dates(axes, [row["session"] for row in rows], width)
+        _legend_below(figure, axes, width)
+
+    last = {predictor: own[-1] for predictor, own in lines.items()}
+    words = "Over the last 60 sessions: " + "; ".join(
+        f"{predictor_label(predictor)} {100 * row['accuracy']:.1f}%"
+        f" ({100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f})"
+        for predictor, row in last.items()
+    )
+    return plot(name, title, words, draw, height=3.2)
+
+
+def shares(
+    name: str, title: str, rows: Rows, drawn: Mapping[str, str], *, unit: str, percent: bool = True
+) -> Markup:
+    """One line per column of `drawn` (column to legend) over the rows' `month`."""
+
+    def draw(figure: Any, width: float) -> None:
+        axes = figure.add_subplot()
+        when = [row["month"] for row in rows]
+        for (column, legend), colour in zip(drawn.items(), (ACCENT, THIRD, SECOND), strict=False):
+            scale = 100 if percent else 1
+            values = [None if row[column] is None else scale * row[column] for row in rows]
+            axes.plot(when, values, color=colour, linewidth=1.7, label=legend)
+        axes.set_ylabel(unit)
+        _dates(axes, when, width)
+        if len(drawn) > 1:
+            _legend_below(figure, axes, width)
+
+    words = "; ".join(
+        f"{legend}: {_span([row[column] for row in rows if row[column] is not None], percent)}"
+        for column, legend in drawn.items()
+    )
+    return plot(name, title, words, draw, height=2.5)
+
+
+def loss_curves(
+    name: str, title: str, curves: Mapping[str, Sequence[tuple[float, float]]]
+) -> Markup:
+    """Training loss of up to COMPARED models by step, the first one in front."""
+    drawn = dict(list(curves.items())[:COMPARED])
+
+    def draw(figure: Any, width: float) -> None:
+        axes = figure.add_subplot()
+        for (model, curve), (colour, dash) in zip(drawn.items(), _STYLES, strict=False):
+            steps, losses = zip(*curve, strict=True)
+            axes.plot(steps, losses, color=colour, linestyle=dash, linewidth=1.6, label=model)
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss (nats per answer token)")
+        axes.grid(axis="y")
+        axes.xaxis.set_major_locator(few_ticks(width, integer=True))
+        axes.spines["left"].set_visible(False)
+        axes.margins(x=0.02)
+        _legend_below(figure, axes, width)
+
+    words = "; ".join(
+        f"{model} from {curve[0][1]:.3f} to {curve[-1][1]:.3f}" for model, curve in drawn.items()
+    )
+    return plot(name, title, words, draw, height=3.2)
+
+
+def _by(rows: Rows, key: str) -> dict[str, list[Mapping[str, Any]]]:
+    grouped: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row[key], []).append(row)
+    return grouped
+
+
+def _span(values: Sequence[float], percent: bool) -> str:
+    if not values:
+        return "no values"
+    form = ".1%" if percent else ".2f"
+    return f"{min(values):{form}} to {max(values):{form}}, last {values[-1]:{form}}"
+
+
+def _dates(axes: Any, when: Sequence[date], width: float) -> None:
+    first = {(day.year, day.month): day for day in sorted(when, reverse=True)}
+    ticks, form = month_ticks(sorted(first.values()), 7 if width > NARROW else 4)
+    axes.set_xticks(ticks, [f"{tick:{form}}" for tick in ticks])
+    axes.yaxis.set_major_locator(few_ticks(width))
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    axes.spines["left"].set_visible(False)
+    axes.margins(x=0.01)
+
+
+def _legend_below(figure: Any, axes: Any, width: float) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    columns = min(len(labels), 4 if width > NARROW else 2)
+    figure.legend(
+        handles, labels, loc="outside lower left", ncols=columns, labelcolor=INK, handlelength=1.6
+    )

@@ -1,0 +1,34 @@
+"""The report in a real browser: it fits, asks for nothing, runs nothing, and passes axe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.report.collect import collect
+from tasks.report.page import write_report
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
+def test_report_fits_the_screen_and_passes_the_accessibility_checks_of_axe(
+    browser: Any,
+    show: Any,
+    violations: Any,
+    outside_requests: Any,
+    house: Any,
+    tmp_path: Path,
+    size: str,
+    scheme: str,
+) -> None:
+    page = write_report(collect(house.lake), tmp_path / "report.html")
+    width = show(page, size, scheme)
+    assert browser.title == "Better than every baseline · Newsvane report"
+    assert browser.execute_script("return document.scripts.length") == 0
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.get_log("browser") == []
+    assert outside_requests() == []
+    assert violations() == set()

@@ -1,0 +1,221 @@
+"""The site's numbers are the warehouse's, its pages stay small, and hostile text stays text."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.report.site import SiteError, write_site
+from tasks.report.site_lineage import write_lineage
+from warehouse.lake import Lake
+
+PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
+
+
+def scored(site: Any) -> Any:
+    """Every forward prediction with its outcome, read row by row, without the site's queries."""
+    frame = site.lake.sql(
+        "SELECT p.predictor, p.ticker, p.session, p.p_up, p.predicted_at, e.label, "
+        "e.label_start_ts FROM predictions p JOIN examples e USING (spec_id, example_id)"
+    ).to_pandas()
+    return frame[(frame["predicted_at"] < frame["label_start_ts"]) & frame["label"].notna()]
+
+
+@pytest.mark.slow
+def test_forward_accuracy_equals_an_independent_recomputation(desk_site: Any) -> None:
+    rows = json.loads((desk_site.root / "files" / "scores.json").read_text())
+    frame = scored(desk_site)
+    for row in rows:
+        if row["predictor"] not in {"fine_tuned", "challenger"}:
+            continue
+        own = frame[frame["predictor"] == row["predictor"]]
+        hits = (own["p_up"] >= 0.5) == (own["label"] == "up")
+        assert row["scored"] == len(own)
+        assert row["accuracy"] == pytest.approx(hits.mean(), abs=1e-6)
+        brier = ((own["p_up"] - (own["label"] == "up")) ** 2).mean()
+        assert row["brier"] == pytest.approx(brier, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_session_interval_agrees_with_resampling_whole_sessions(desk_site: Any) -> None:
+    row = json.loads((desk_site.root / "files" / "scores.json").read_text())[1]
+    frame = scored(desk_site)
+    own = frame[frame["predictor"] == row["predictor"]].copy()
+    own["hit"] = (own["p_up"] >= 0.5) == (own["label"] == "up")
+    daily = own.groupby("session")["hit"].agg(["sum", "count"]).to_numpy()
+    rng = np.random.default_rng(0)
+    picks = rng.integers(0, len(daily), (2000, len(daily)))
+    sums = daily[picks].sum(axis=1)
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
+    assert row["ci_low"] == pytest.approx(low, abs=0.002)
+    assert row["ci_high"] == pytest.approx(high, abs=0.002)
+
+
+@pytest.mark.slow
+def test_late_and_open_predictions_are_counted_but_not_scored(desk_site: Any) -> None:
+    rows = {
+        row["predictor"]: row
+        for row in json.loads((desk_site.root / "files" / "scores.json").read_text())
+    }
+    assert rows["challenger"]["late"] == 1
+    assert rows["fine_tuned"]["late"] == 0
+    assert rows["fine_tuned"]["waiting"] > 30
+    total = desk_site.lake.sql(
+        "SELECT count(*) AS n FROM predictions WHERE predictor = 'challenger'"
+    )["n"][0].as_py()
+    row = rows["challenger"]
+    assert row["scored"] + row["waiting"] + row["unlabelled"] + row["late"] == total
+
+
+@pytest.mark.slow
+def test_an_outcome_is_not_shown_before_its_session_is_over(desk_site: Any) -> None:
+    ended = datetime.fromisoformat("2024-01-04T21:00:00+00:00")
+    desk_site.lake.read("marts/site_scored", {"now": ended - timedelta(seconds=1)})
+    before = desk_site.lake.read("marts/site_scores").to_pylist()[0]
+    desk_site.lake.read("marts/site_scored", {"now": ended})
+    after = desk_site.lake.read("marts/site_scores").to_pylist()[0]
+    assert before["last_session"] == date(2024, 1, 3)
+    assert after["last_session"] == date(2024, 1, 4)
+
+
+@pytest.mark.slow
+def test_the_alarm_rings_when_forward_falls_below_the_backtest(desk_site: Any) -> None:
+    text = (desk_site.root / "scoreboard.html").read_text()
+    assert "Its backtest promised 70.0%" in text
+    assert "<strong>Alarm.</strong>" in text
+
+
+@pytest.mark.slow
+def test_today_shows_headlines_and_names_the_silent_tickers(desk_site: Any) -> None:
+    text = (desk_site.root / "index.html").read_text()
+    assert "Friday, 5 January 2024" in text
+    assert (
+        text.count('<li id="T')
+        + len(re.findall(r"\bT\d{3}\b", text.split('id="silent"')[1].split("</p>")[0]))
+        == 100
+    )
+    assert "Quarterly results beat estimates" in text
+    assert "&lt;script&gt;" in text
+    assert "The session opens" in text
+
+
+@pytest.mark.slow
+def test_hostile_headlines_reach_no_page_as_markup(desk_site: Any) -> None:
+    for path in [desk_site.root / name for name in PAGES] + lineage(desk_site)[:3]:
+        text = path.read_text()
+        assert "<script" not in text, path.name
+        assert "<img" not in text, path.name
+        addresses = set(re.findall(r"(?:src|href)=\"(https?:[^\"]*)", text))
+        assert addresses == set(), path.name
+
+
+def lineage(site: Any) -> list[Path]:
+    """The lineage pages, the latest first."""
+    return sorted((site.root / "lineage").glob("*.html"), reverse=True)
+
+
+@pytest.mark.slow
+def test_every_page_weighs_less_than_three_megabytes(desk_site: Any) -> None:
+    weights = {path.name: path.stat().st_size for path in desk_site.root.rglob("*.html")}
+    assert len(weights) > 120
+    assert max(weights.values()) < 3_000_000
+
+
+@pytest.mark.slow
+def test_every_link_leads_to_a_file_or_an_anchor(desk_site: Any) -> None:
+    for path in [desk_site.root / name for name in PAGES] + lineage(desk_site)[:2]:
+        text = path.read_text()
+        ids = re.findall(r'\bid="([^"]+)"', text)
+        assert len(ids) == len(set(ids)), path.name
+        for href in re.findall(r'href="([^"]+)"', text):
+            target, _, anchor = href.partition("#")
+            if target.startswith("data:"):
+                continue
+            assert not target or (path.parent / target).is_file(), href
+            if anchor:
+                page = (path.parent / target).read_text() if target else text
+                assert f'id="{anchor}"' in page, href
+
+
+@pytest.mark.slow
+def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(desk_site: Any) -> None:
+    folder = desk_site.root / "files"
+    names = sorted(path.stem for path in folder.glob("*.csv"))
+    assert {"rolling", "scores", "calibration", "coverage_day", "loss", "today"} <= set(names)
+    for name in names:
+        records = json.loads((folder / f"{name}.json").read_text())
+        with (folder / f"{name}.csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert len(rows) == len(records), name
+        if rows:
+            assert list(rows[0]) == list(records[0]), name
+
+
+@pytest.mark.slow
+def test_a_second_build_touches_only_lineage_pages_whose_story_changed(desk_site: Any) -> None:
+    paths = lineage(desk_site)
+    before = {path: path.stat().st_mtime_ns for path in paths}
+    text = paths[0].read_text()
+    paths[0].write_text(re.sub(r'(newsvane-digest" content=")[0-9a-f]+', r"\g<1>0", text))
+    first = {name: (desk_site.root / name).read_bytes() for name in PAGES}
+    write_site(desk_site.lake, desk_site.root, desk_site.now)
+    assert {name: (desk_site.root / name).read_bytes() for name in PAGES} == first
+    changed = [path for path in paths if path.stat().st_mtime_ns != before[path]]
+    assert changed == [paths[0]]
+    assert paths[0].read_text() == text
+
+
+@pytest.mark.slow
+def test_an_example_rewritten_after_the_prediction_is_pointed_out(desk_site: Any) -> None:
+    path = lineage(desk_site)[5]
+    session, marker = date.fromisoformat(path.stem), "The example has been rewritten since."
+    assert marker not in path.read_text()
+    stored = desk_site.lake.sql(f"SELECT * FROM examples WHERE session = '{session}' LIMIT 1")
+    place = stored.column_names.index("input")
+    changed = stored.set_column(place, "input", [["other news"]])
+
+    def republish(rows: Any) -> None:
+        key = ("spec_id", "example_id")
+        desk_site.lake.transact(lambda tx: tx.upsert("examples", rows, key))
+        desk_site.lake.read("marts/site_scored", {"now": desk_site.now})
+        write_lineage(desk_site.lake, desk_site.root)
+
+    republish(changed)
+    assert path.read_text().count(marker) == 2
+    republish(stored)
+    assert marker not in path.read_text()
+
+
+@pytest.mark.slow
+def test_lineage_leads_from_outcome_to_payload(desk_site: Any) -> None:
+    row = desk_site.lake.sql(
+        "WITH one AS (SELECT *, headline_ids[1] AS headline_id FROM predictions "
+        "WHERE predictor = 'fine_tuned' ORDER BY prediction_id LIMIT 1) "
+        "SELECT one.ticker, one.session, prediction_id, headline_id, h.payload_id, "
+        "b.payload_id AS bar FROM one JOIN headlines h USING (headline_id) "
+        "JOIN bars b ON b.ticker = one.ticker AND b.session = one.session"
+    ).to_pylist()[0]
+    text = (desk_site.root / "lineage" / f"{row['session']}.html").read_text()
+    section = text.split(f'aria-labelledby="{row["ticker"]}"')[1].split("</section>")[0]
+    for key in ("prediction_id", "headline_id", "payload_id", "bar"):
+        assert row[key] in section, key
+    assert "https://wire.example/rss" in section
+
+
+def test_a_site_about_nothing_says_so(lake: Lake, tmp_path: Path) -> None:
+    now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
+    write_site(lake, tmp_path / "site", now)
+    assert "No forward prediction yet" in (tmp_path / "site" / "index.html").read_text()
+    assert "Nothing scored yet" in (tmp_path / "site" / "scoreboard.html").read_text()
+    assert "Nothing has been ingested yet" in (tmp_path / "site" / "data.html").read_text()
+    assert "No model yet" in (tmp_path / "site" / "training.html").read_text()
+    assert "no forward prediction to trace" in (tmp_path / "site" / "lineage.html").read_text()
+    with pytest.raises(SiteError, match="without a time zone"):
+        write_site(lake, tmp_path / "site", datetime(2024, 1, 5))  # noqa: DTZ001
