@@ -192,3 +192,17 @@ def test_one_story_under_two_tickers_is_one_headline(
 def test_placeholders_that_do_not_fit_the_mode_are_refused() -> None:
     with pytest.raises(ValueError, match=r"exactly the placeholders \{ticker\}, got \(none\)"):
         FeedSpec(name="x", url="http://wire.example/rss")
+
+
+def test_general_feed_is_about_the_companies_its_titles_name(
+    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+) -> None:
+    feed = FeedSpec(name="markets", url="http://wire.example/markets", scope="general")
+    told = [item("Ford and Costco climb", guid="1"), item("Fed holds rates", guid="2")]
+    pages[0].bodies["/markets"] = rss(*told)
+    batch = fetched(feed, "F", "AAPL")
+    assert batch.headlines.num_rows == 2
+    assert [(row["ticker"], row["method"]) for row in batch.headline_tickers.to_pylist()] == [
+        ("F", "alias")
+    ]
+    assert sorted(fetched(feed, "*").headline_tickers.column("ticker").to_pylist()) == ["COST", "F"]

@@ -1,0 +1,92 @@
+"""Which companies a headline names, by dated names and symbols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from tasks.sources.batches import HEADLINE_TICKERS
+from warehouse.lake import Transaction
+
+ALIASES = pa.schema(
+    [
+        pa.field("ticker", pa.string(), nullable=False),
+        pa.field("exchange", pa.string(), nullable=False),
+        pa.field("alias", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("valid_from", pa.date32(), nullable=False),
+        pa.field("valid_to", pa.date32()),
+    ]
+)
+"""One row per ticker, alias and first day of validity, as in the table `tickers`.
+
+kind: symbol | word_symbol | former_symbol | name | word_name | former_name | share_class | decoy.
+A decoy has no ticker: it is a phrase that contains a name and means something else.
+"""
+
+EVIDENCE = tuple(
+    "inc corp co ltd plc shares share stock stocks earnings profit profits revenue sales results "
+    "loss losses dividend quarterly ceo cfo chief holders investors beats beat misses miss reports "
+    "posts raises raise cuts cut lowers lifts tops says said sees plans launches announces names "
+    "hires fires buys sells acquires unveils sues warns expects agrees wins loses gets confirms "
+    "rises falls jumps drops surges slips gains climbs tumbles slides soars sinks sheds adds "
+    "closes opens upgraded downgraded rated changes to beats and".split()
+)
+"""Words that, right after a name that is also an English word, show that the company is meant."""
+
+_KINDS = frozenset(
+    "symbol word_symbol former_symbol name word_name former_name share_class decoy".split()
+)
+
+
+class AliasError(ValueError):
+    """An alias file does not have the shape that ALIASES describes."""
+
+
+def load_aliases(path: Path | None = None) -> pa.Table:
+    """The aliases of a CSV file with the columns of ALIASES; without a path, those shipped.
+
+    Raises AliasError for other columns, unreadable dates or an unknown kind.
+    """
+    source = path or Path(str(files("tasks.sources"))) / "presets" / "tickers.csv"
+    options = pa_csv.ConvertOptions(
+        column_types=ALIASES, null_values=[""], strings_can_be_null=False
+    )
+    try:
+        table = pa_csv.read_csv(source, convert_options=options).select(ALIASES.names)
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise AliasError(
+            f"The alias file {source.name} could not be read: {error}. Expected the columns "
+            f"{', '.join(ALIASES.names)}, dates as YYYY-MM-DD."
+        ) from error
+    if unknown := sorted(set(table["kind"].unique().to_pylist()) - _KINDS):
+        raise AliasError(
+            f"The alias file {source.name} has the kind {unknown[0]!r}; expected one of "
+            f"{', '.join(sorted(_KINDS))}."
+        )
+    return table.cast(ALIASES)
+
+
+def resolve_tickers(
+    headlines: pa.Table,
+    aliases: pa.Table,
+    engine: Transaction,
+    tickers: Sequence[str] | None = None,
+) -> pa.Table:
+    """The tickers that each title names on the day it was published, as HEADLINE_TICKERS.
+
+    `headlines` needs headline_id, title and published_at; `aliases` has the columns of ALIASES.
+    With `tickers`, only those are answered, former symbols of a ticker under its present one. A
+    company with several share classes is answered with each of them.
+    """
+    found = engine.run(
+        "staging/headline_aliases",
+        {"evidence": list(EVIDENCE), "tickers": None if tickers is None else list(tickers)},
+        headlines=headlines.select(["headline_id", "title", "published_at"]),
+        aliases=aliases,
+    )
+    return found.cast(HEADLINE_TICKERS)

@@ -1,0 +1,130 @@
+"""Which company a headline names: measured, and one test for each trap."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tasks.sources.ticker_aliases import ALIASES, AliasError, load_aliases, resolve_tickers
+from warehouse.in_memory import in_memory
+from warehouse.lake import Lake
+from warehouse.tickers import publish_tickers
+
+Named = list[set[str]]
+
+
+def resolve(
+    titles: Sequence[str], days: Sequence[str], tickers: Sequence[str] | None = None
+) -> Named:
+    at = [datetime.fromisoformat(day).replace(tzinfo=UTC) for day in days]
+    headlines = pa.table(
+        {
+            "headline_id": [str(number) for number in range(len(titles))],
+            "title": list(titles),
+            "published_at": pa.array(at, pa.timestamp("us", tz="UTC")),
+        }
+    )
+    with in_memory() as engine:
+        found = resolve_tickers(headlines, load_aliases(), engine, tickers)
+    named: defaultdict[int, set[str]] = defaultdict(set)
+    for row in found.to_pylist():
+        named[int(row["headline_id"])].add(row["ticker"])
+    return [named[number] for number in range(len(titles))]
+
+
+def score(wanted: Named, found: Named) -> tuple[float, float]:
+    """Precision and recall over all (headline, ticker) pairs."""
+    hits = sum(len(want & got) for want, got in zip(wanted, found, strict=True))
+    return hits / sum(map(len, found)), hits / sum(map(len, wanted))
+
+
+def test_precision_and_recall_on_labelled_headlines() -> None:
+    path = Path(__file__).with_name("labelled_headlines.csv")
+    with path.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    wanted = [set(row["tickers"].split(";")) - {""} for row in rows]
+    found = resolve([row["title"] for row in rows], [row["published"] for row in rows])
+    precision, recall = score(wanted, found)
+    assert len(rows) >= 300
+    assert precision >= 0.97, precision
+    assert recall >= 0.97, recall
+    hard = [number for number, row in enumerate(rows) if not row["tickers"]]
+    wrong = [rows[number]["title"] for number in hard if found[number]]
+    assert len(wrong) <= 0.07 * len(hard), wrong
+
+
+@pytest.mark.shared_data
+def test_precision_and_recall_on_tagged_feed_items(shared_data: Path) -> None:
+    """Tags name what an article mentions, titles name less: recall is bounded by that."""
+    tagged: defaultdict[str, set[str]] = defaultdict(set)
+    for path in sorted((shared_data / "recorded" / "finnews_jsonc").glob("*.jsonc")):
+        items = json.loads(path.read_text())
+        for item in items if isinstance(items, list) else []:
+            if item.get("tickers"):
+                tagged[item["title"]] |= {tag.strip() for tag in item["tickers"].split(",")}
+    known = set(load_aliases()["ticker"].to_pylist())
+    wanted = [tags & known for tags in tagged.values()]
+    found = resolve(list(tagged), ["2020-08-26"] * len(tagged))
+    precision, recall = score(wanted, found)
+    assert len(tagged) >= 60
+    assert precision >= 0.80, precision
+    assert recall >= 0.55, recall
+
+
+@pytest.mark.parametrize(
+    ("day", "title", "tickers"),
+    [
+        ("2021-01-04", "Facebook fined over data", {"FB"}),
+        ("2022-06-10", "Facebook fined over data", {"META"}),
+        ("2011-01-04", "Facebook fined over data", set()),
+        ("2014-04-02", "Google buys drone maker", {"GOOG"}),
+        ("2014-04-04", "Google buys drone maker", {"GOOG", "GOOGL"}),
+        ("2019-01-04", "Berkshire Hathaway trims bank stake", {"BRK-A", "BRK-B"}),
+        ("2019-01-04", "Funds add BRK.B", {"BRK-B"}),
+        ("2019-01-04", "$F and $T pay well", {"F", "T"}),
+        ("2019-01-04", "F grade for T bone steaks", set()),
+        ("2019-01-04", "COST OF SPY SATELLITES SOARS", set()),
+        ("2019-01-04", "Costco (COST) and SPY rise", {"COST", "SPY"}),
+        ("2019-01-04", "FORD RECALLS TRUCKS", {"F"}),
+        ("2019-01-04", "ford crossing closed by flood", set()),
+        ("2019-01-04", "McDonald’s trials robots", {"MCD"}),
+    ],
+)
+def test_names_symbols_and_dates(day: str, title: str, tickers: set[str]) -> None:
+    assert resolve([title], [day]) == [tickers]
+
+
+def test_renamed_ticker_is_answered_under_the_symbol_that_is_asked_for() -> None:
+    assert resolve(["Facebook beats"], ["2015-01-05"], ["META", "AAPL"]) == [{"META"}]
+    assert resolve(["Facebook beats"], ["2015-01-05"], ["FB"]) == [{"FB"}]
+    assert resolve(["Facebook beats"], ["2015-01-05"], ["AAPL"]) == [set()]
+
+
+def test_alias_file_of_another_shape_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "ticker,exchange,alias,kind,valid_from,valid_to\nA,XNYS,Agilent,nickname,1999-11-18,\n"
+    )
+    with pytest.raises(AliasError, match="kind 'nickname'; expected one of"):
+        load_aliases(path)
+    path.write_text("symbol,name\nA,Agilent\n")
+    with pytest.raises(AliasError, match=r"could not be read.*Expected the columns"):
+        load_aliases(path)
+
+
+def test_publishing_aliases_twice_commits_nothing(lake: Lake) -> None:
+    aliases = load_aliases()
+    assert publish_tickers(lake, aliases) > 300
+    before = lake.snapshot_id()
+    assert publish_tickers(lake, aliases) == 0
+    assert lake.snapshot_id() == before
+    stored = lake.sql("SELECT * FROM tickers")
+    assert "decoy" not in stored["kind"].to_pylist()
+    assert stored.schema.names == ALIASES.names
