@@ -1,0 +1,107 @@
+"""What ran is seen: flows, runs and artifacts in a real browser on a real server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+Newsvane = Callable[..., "subprocess.CompletedProcess[str]"]
+PATIENCE = 90
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    """The address of a `newsvane ui` that serves its deployments."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
+    environment.pop("PREFECT_API_URL", None)
+    with subprocess.Popen(
+        [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)],
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as command:
+        assert command.stdout is not None
+        assert f"http://127.0.0.1:{port}" in command.stdout.readline()
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            command.send_signal(signal.SIGINT)
+            command.wait(timeout=30)
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """Headless Chromium with a profile of its own; skips when it is not installed."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip(
+            "chromium and chromedriver are not installed; on Debian: apt-get install "
+            "chromium chromium-driver"
+        )
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in (
+        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-background-networking", "disable-component-update", "disable-sync",
+        "disable-dev-shm-usage", "window-size=1280,900", f"user-data-dir={tmp_path / 'profile'}",
+    ):  # fmt: skip
+        options.add_argument(f"--{switch}")
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    yield opened
+    opened.quit()
+
+
+def seen(browser: webdriver.Chrome, address: str, *words: str) -> bytes:
+    """Open a page, wait until it shows all the words, and return a picture of it."""
+    browser.get(address)
+
+    def shows_all(page: webdriver.Chrome) -> bool:
+        text = page.find_element(By.TAG_NAME, "body").text
+        return all(word in text for word in words)
+
+    try:
+        WebDriverWait(browser, PATIENCE).until(shows_all)
+    except Exception as error:
+        text = browser.find_element(By.TAG_NAME, "body").text
+        raise AssertionError(f"{address} does not show {words}; it shows: {text[:1500]}") from error
+    return browser.get_screenshot_as_png()
+
+
+def test_flows_runs_and_artifacts_are_shown(
+    served: str,
+    browser: webdriver.Chrome,
+    newsvane: Newsvane,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    done = newsvane("backfill", "2012-06-04", "2012-06-08")
+    assert done.returncode == 0, done.stderr
+    pages = {
+        "deployments": ("daily", "backfill", "dataset", "finetune", "evaluate", "whole-job"),
+        "runs": ("backfill 2012-06-04 to 2012-06-08", "Completed"),
+        "artifacts": ("ingest",),
+    }
+    for page, words in pages.items():
+        picture = seen(browser, f"{served}/{page}", *words)
+        (tmp_path / f"{page}.png").write_bytes(picture)
+        assert len(picture) > 20_000, f"the picture of {page} is nearly empty"
