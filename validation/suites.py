@@ -119,7 +119,7 @@ BARS = (
 
 ACTIONS = (
     _columns("ticker", "ex_date", "kind", "value"),
-    *_filled("ticker", "ex_date", "kind", "value", "source", "payload_id"),
+    *_filled("ticker", "ex_date", "kind", "value", "basis_date", "source", "payload_id"),
     _unique("ticker", "ex_date", "kind"),
     _matches("ticker", TICKER, "a ticker symbol"),
     _one_of("kind", "split", "dividend"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,4 +86,4 @@ def test_headings_go_down_one_level_at_a_time(tmp_path: Path) -> None:
     for page in tmp_path.rglob("*.html"):
         levels = [int(level) for level in re.findall(r"<h([1-6])", page.read_text("utf-8"))]
         assert levels[0] == 1
-        assert all(now - before <= 1 for before, now in zip(levels, levels[1:], strict=False))
+        assert all(now - before <= 1 for before, now in pairwise(levels))

@@ -90,6 +90,7 @@ def test_good_batches_pass_every_suite() -> None:
             "ex_date": [date(2000, 6, 21)],
             "kind": ["split"],
             "value": [2.0],
+            "basis_date": [date(2000, 6, 21)],
             "source": ["bokeh"],
             "payload_id": [PAYLOAD],
         },
