@@ -18,6 +18,7 @@ from tasks.sources.feed_parsing import LONGEST_SUMMARY, LONGEST_TITLE
 from tasks.sources.headline_text import clean_column
 from tasks.sources.headlines import EARLIEST
 from tasks.sources.identity import SIGHTINGS, identify_headlines
+from tasks.sources.ticker_aliases import load_aliases, resolve_tickers
 from warehouse.in_memory import in_memory
 from warehouse.lake import Transaction
 from warehouse.landing import Payload
@@ -69,19 +70,28 @@ def read_headlines(
     clock: Clock,
     land: Land,
     batch_rows: int = 100_000,
+    aliases: pa.Table | None = None,
 ) -> Iterator[HeadlineBatch]:
     """Stream the headlines of a file, `batch_rows` archive rows a batch.
 
     The file stays where it is; what lands as payload is its manifest (name, size, sha256,
     mapping). Rows that cannot be believed become rejects with their reason. Every headline is
-    `asserted`: available `mapping.lag` after its stated time. The last batch carries the ledger
+    `asserted`: available `mapping.lag` after its stated time. Without a ticker column, titles name
+    their tickers by `aliases`, by default the shipped ones. The last batch carries the ledger
     row. Raises ArchiveError when the file cannot be read or lacks a mapped column.
     """
     # Declared as texts, so that dates are read by our rules and not guessed at.
     columns = dict.fromkeys(mapping.columns().values(), pa.string())
     source = open_archive(path, columns)
     payload = manifest(path, mapping.source, mapping, clock())
-    reader = _Reader(mapping, payload, land(payload), payload.fetched_at)
+    known = load_aliases() if mapping.ticker is None and aliases is None else aliases
+    reader = _Reader(
+        mapping,
+        payload,
+        land(payload),
+        payload.fetched_at,
+        aliases=known if mapping.ticker is None else None,
+    )
     with in_memory() as engine:
         try:
             for rows in source.to_batches(
@@ -108,6 +118,7 @@ class _Reader:
     payload: Payload
     payload_id: str
     now: datetime
+    aliases: pa.Table | None
     position: int = 0
     accepted: int = 0
     first: date | None = None
@@ -130,9 +141,12 @@ class _Reader:
         sightings = engine.run("staging/headline_archive_sightings", params, judged=judged)
         identified = identify_headlines(sightings.cast(SIGHTINGS), engine)
         self._count(identified.headlines, rows.num_rows)
+        tickers = identified.headline_tickers
+        if self.aliases is not None:
+            tickers = resolve_tickers(identified.headlines, self.aliases, engine)
         return HeadlineBatch(
             headlines=identified.headlines,
-            headline_tickers=identified.headline_tickers,
+            headline_tickers=tickers,
             rejects=rejects.cast(REJECTS),
             payloads=(self.payload,),
             partitions=PARTITIONS.empty_table(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from tasks.sources.feed_requests import GENERAL, FeedRequest, FeedSpec, feed_req
 from tasks.sources.feed_transport import FeedClient
 from tasks.sources.guarded_http import FeedFetchError
 from tasks.sources.identity import SIGHTINGS, identify_headlines
+from tasks.sources.ticker_aliases import named_tickers
 from warehouse.held_answers import Held
 from warehouse.in_memory import in_memory
 from warehouse.landing import Payload
@@ -37,6 +38,7 @@ def fetch_headlines(
     clock: Clock,
     land: Land,
     held: Held | None = None,
+    aliases: pa.Table | None = None,
 ) -> HeadlineBatch:
     """Everything `feed` says about `tickers` over the inclusive dates `start` to `end`.
 
@@ -44,8 +46,9 @@ def fetch_headlines(
     failed row in the batch's `partitions` (and, if it answered, a rejected payload); the others
     go on. Items that cannot be believed become rejects with their reason. A poll keeps all items
     it sees, whatever the range. With `held`, addresses are asked conditionally, and one that has
-    not changed counts as having answered the same again. Raises ValueError when `start` is after
-    `end`.
+    not changed counts as having answered the same again. What a general feed says is about those
+    of `tickers` (all, if it is GENERAL) that its titles name by `aliases`, by default the shipped
+    ones. Raises ValueError when `start` is after `end`.
     """
 
     def fetch(request: FeedRequest) -> Payload | FeedFetchError:
@@ -68,7 +71,11 @@ def fetch_headlines(
                     harvest.take(request, answer, land(answer))
                 else:
                     harvest.fail(request, str(answer))
-    return harvest.batch()
+    batch = harvest.batch()
+    if feed.scope == "ticker":
+        return batch
+    universe = [ticker for ticker in tickers if ticker != GENERAL] or None
+    return replace(batch, headline_tickers=named_tickers(batch.headlines, aliases, universe))
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from tasks.sources.batches import HEADLINE_TICKERS
+from warehouse.in_memory import in_memory
 from warehouse.lake import Transaction
 
 ALIASES = pa.schema(
@@ -28,19 +29,22 @@ kind: symbol | word_symbol | former_symbol | name | word_name | former_name | sh
 A decoy has no ticker: it is a phrase that contains a name and means something else.
 """
 
-EVIDENCE = tuple(
-    "inc corp co ltd plc shares share stock stocks earnings profit profits revenue sales results "
-    "loss losses dividend quarterly ceo cfo chief holders investors beats beat misses miss reports "
-    "posts raises raise cuts cut lowers lifts tops says said sees plans launches announces names "
-    "hires fires buys sells acquires unveils sues warns expects agrees wins loses gets confirms "
-    "rises falls jumps drops surges slips gains climbs tumbles slides soars sinks sheds adds "
-    "closes opens upgraded downgraded rated changes to beats and".split()
-)
+EVIDENCE = (
+    "inc", "corp", "co", "ltd", "plc", "shares", "share", "stock",
+    "stocks", "earnings", "profit", "profits", "revenue", "sales", "results", "loss",
+    "losses", "dividend", "quarterly", "ceo", "cfo", "chief", "holders", "investors",
+    "beats", "beat", "misses", "miss", "reports", "posts", "raises", "raise",
+    "cuts", "cut", "lowers", "lifts", "tops", "says", "said", "sees",
+    "plans", "launches", "announces", "names", "hires", "fires", "buys", "sells",
+    "acquires", "unveils", "sues", "warns", "expects", "agrees", "wins", "loses",
+    "gets", "confirms", "rises", "falls", "jumps", "drops", "surges", "slips",
+    "gains", "climbs", "tumbles", "slides", "soars", "sinks", "sheds", "adds",
+    "closes", "opens", "upgraded", "downgraded", "rated", "changes", "to", "and",
+)  # fmt: skip
 """Words that, right after a name that is also an English word, show that the company is meant."""
 
-_KINDS = frozenset(
-    "symbol word_symbol former_symbol name word_name former_name share_class decoy".split()
-)
+_SYMBOLS = ("symbol", "word_symbol", "former_symbol")
+_NAMES = ("name", "word_name", "former_name", "share_class", "decoy")
 
 
 class AliasError(ValueError):
@@ -63,12 +67,21 @@ def load_aliases(path: Path | None = None) -> pa.Table:
             f"The alias file {source.name} could not be read: {error}. Expected the columns "
             f"{', '.join(ALIASES.names)}, dates as YYYY-MM-DD."
         ) from error
-    if unknown := sorted(set(table["kind"].unique().to_pylist()) - _KINDS):
+    if unknown := sorted(set(table["kind"].unique().to_pylist()) - {*_SYMBOLS, *_NAMES}):
         raise AliasError(
             f"The alias file {source.name} has the kind {unknown[0]!r}; expected one of "
-            f"{', '.join(sorted(_KINDS))}."
+            f"{', '.join((*_SYMBOLS, *_NAMES))}."
         )
     return table.cast(ALIASES)
+
+
+def named_tickers(
+    headlines: pa.Table, aliases: pa.Table | None = None, tickers: Sequence[str] | None = None
+) -> pa.Table:
+    """`resolve_tickers` in memory, by default with the aliases shipped."""
+    with in_memory() as engine:
+        known = load_aliases() if aliases is None else aliases
+        return resolve_tickers(headlines, known, engine, tickers)
 
 
 def resolve_tickers(
