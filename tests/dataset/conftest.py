@@ -27,7 +27,7 @@ class Filler:
         ticker: str,
         rows: Iterable[tuple[date, float, float]],
         *,
-        volume: int = 1000,
+        volume: int | list[int] = 1000,
         adjusted: float | None = None,
         basis: date | None = None,
         recorded: datetime = LONG_AFTER,
@@ -43,7 +43,9 @@ class Filler:
                 "high": pa.array(map(max, opens, closes), pa.float64()),
                 "low": pa.array(map(min, opens, closes), pa.float64()),
                 "close": pa.array(closes, pa.float64()),
-                "volume": pa.array([volume] * count, pa.int64()),
+                "volume": pa.array(
+                    volume if isinstance(volume, list) else [volume] * count, pa.int64()
+                ),
                 "vendor_adj_close": pa.array(
                     [None if adjusted is None else close * adjusted for close in closes],
                     pa.float64(),
@@ -77,7 +79,7 @@ class Filler:
         rows: Iterable[tuple[datetime, str]],
         *,
         ids: Iterable[str] | None = None,
-        story: str | None = None,
+        story: str | list[str] | None = None,
         availability: str = "asserted",
         source: str = "wire",
         seen_after: timedelta = timedelta(0),
@@ -90,7 +92,7 @@ class Filler:
         headlines = pa.table(
             {
                 "headline_id": names,
-                "story_id": [story or name for name in names],
+                "story_id": story if isinstance(story, list) else [story or n for n in names],
                 "source": [source] * count,
                 "title": titles,
                 "published_at": pa.array(instants, STAMP),
