@@ -18,6 +18,7 @@ from tasks.verify import seal, verify
 from warehouse.evaluations import store_model
 from warehouse.lake import Lake, LakeSpec, Transaction
 from warehouse.landing import Landing, Payload
+from warehouse.seals import seal_of
 
 MONDAY = datetime(2024, 1, 8, 12, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)
@@ -87,6 +88,7 @@ def _add_first_day(tx: Transaction, lake: Lake, landing: Landing, folder: Path) 
     (dataset / "test.jsonl").write_text("{}\n", encoding="utf-8")
     digest = hashlib.sha256(b"{}\n").hexdigest()
     manifest = {"splits": {"test": {"files": [{"name": "test.jsonl", "sha256": digest}]}}}
+    (dataset / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     tx.append(
         "predictions",
         _rows(lake, "predictions", [_prediction("p1", MONDAY), _prediction("p2", MONDAY)]),
@@ -147,7 +149,7 @@ def _altered(lake: Lake, table: str, key: str, value: str, **changes: object) ->
 def test_untouched_record_is_sound(sealed: Lake, landing: Landing) -> None:
     report = verify(sealed, landing)
     assert report.sound, report.words
-    assert (report.seals, report.records, report.payloads, report.files) == (3, 6, 1, 2)
+    assert (report.seals, report.records, report.payloads, report.files) == (3, 6, 1, 3)
     assert report.head in report.words
 
 
@@ -194,12 +196,17 @@ def test_record_taken_away_is_named(
 def test_hash_adjusted_to_the_tampering_breaks_its_seal(sealed: Lake, landing: Landing) -> None:
     """Who changes a prediction and its row hash leaves the seal over both behind."""
     with _altered(sealed, "predictions", "prediction_id", "p2", p_up=0.9):
-        sealed.read("marts/seal_records")
-        query = "SELECT row_hash FROM temp.seal_records WHERE record_id = 'p2'"
-        forged = sealed.sql(query)["row_hash"][0].as_py()
+        forged = seal_of(sealed, "prediction", "p2")["present_hash"][0].as_py()
         with _altered(sealed, "sealed_rows", "record_id", "p2", row_hash=forged):
             (found,) = verify(sealed, landing).findings
     assert (found.subject, found.record_id) == ("seal", "1")
+
+
+def test_seal_of_a_record_can_be_looked_up(sealed: Lake) -> None:
+    (found,) = seal_of(sealed, "prediction", "p3").to_pylist()
+    assert found["present_hash"] == found["sealed_hash"]
+    assert (found["seal_no"], found["sealed_at"]) == (3, WEDNESDAY)
+    assert seal_of(sealed, "prediction", "p0").num_rows == 0
 
 
 def test_rewritten_seal_breaks_the_next_link(sealed: Lake, landing: Landing) -> None:
@@ -231,6 +238,7 @@ def test_prediction_slipped_in_with_an_old_date_is_named(lake: Lake, tmp_path: P
     [
         ("landing/*/*.gz", "payload"),
         ("datasets/d1/test.jsonl", "dataset"),
+        ("datasets/d1/manifest.json", "dataset"),
         (f"models/m1/{ADAPTER_FILE}", "model"),
     ],
 )

@@ -33,3 +33,12 @@ def findings(lake: Lake) -> pa.Table:
 def chain(lake: Lake) -> pa.Table:
     """All seals, oldest first; the last one's `hash` is the head."""
     return lake.read("marts/seal_chain")
+
+
+def seal_of(lake: Lake, subject: str, record_id: str) -> pa.Table:
+    """The seal of one record: present_hash, sealed_hash, seal_no, sealed_at; no row if unknown.
+
+    `subject`: prediction, payload, dataset or model. A record not sealed yet has nulls.
+    """
+    lake.read("marts/seal_records")
+    return lake.read("marts/seal_of_record", {"subject": subject, "record_id": record_id})
