@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.settings import Settings
@@ -65,7 +65,7 @@ def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
         market = synthetic_market(
             tickers=len(settings.universe.tickers),
             start=settings.history.prices_start,
-            end=clock().date(),
+            end=clock().date() + timedelta(days=7),  # the evening poll has news of tomorrow
             seed=chosen.seed,
         )
     news = NewsSpec(

@@ -45,6 +45,6 @@ def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
         asked = f"data set {dataset_id!r}" if dataset_id else "any data set"
         raise NoDatasetError(
             f"The warehouse does not know {asked}. Build one with `newsvane dataset build`; "
-            "`newsvane sql \"from datasets\"` lists those there are."
+            '`newsvane sql "from datasets"` lists those there are.'
         )
     return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))

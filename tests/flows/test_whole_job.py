@@ -1,0 +1,92 @@
+"""The whole job on real parts: what goes in is what is stored, and a second run changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from flows.settings import load_settings
+from sandbox.market import bokeh_market
+from warehouse.lake import Lake
+
+Newsvane = Callable[..., "subprocess.CompletedProcess[str]"]
+TINY = ("--set", "training.recipe=sandbox-tiny")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+
+@pytest.fixture(autouse=True)
+def _server(prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
+
+
+def rows(tmp_path: Path, query: str) -> pa.Table:
+    settings = load_settings(overrides=[f"data_root={tmp_path / 'data'}"])
+    with Lake.open(settings.warehouse) as lake:
+        return lake.sql(query)
+
+
+def test_first_run_concludes_and_second_run_does_only_new_work(
+    newsvane: Newsvane, tmp_path: Path
+) -> None:
+    first = newsvane(*TINY, "run")
+    assert first.returncode == 0, first.stderr
+    assert "fine_tuned" in first.stdout
+    assert Path(re.findall(r"report: (\S+)", first.stdout)[0]).is_file()
+    stored = "ticker, session, open, high, low, close, volume"
+    served = bokeh_market().bars.select([name.strip() for name in stored.split(",")])
+    kept = rows(tmp_path, f"SELECT {stored} FROM bars")
+    order = [("ticker", "ascending"), ("session", "ascending")]
+    assert kept.sort_by(order).to_pylist() == served.sort_by(order).to_pylist()
+    assert rows(tmp_path, "SELECT count(*) AS n FROM examples")["n"][0].as_py() > 1000
+    assert rows(tmp_path, "SELECT count(*) AS n FROM models")["n"][0].as_py() == 1
+
+    before = digests(tmp_path / "data" / "datasets")
+    tables = ("bars", "headlines", "examples", "datasets", "models", "predictions", "partitions")
+    counts = {name: rows(tmp_path, f"SELECT count(*) AS n FROM {name}") for name in tables}
+    second = newsvane(*TINY, "run")
+    assert second.returncode == 0, second.stderr
+    assert "0 requests, 0 bars, 0 actions, 0 headlines" in re.sub(r"\s+", " ", second.stdout)
+    assert digests(tmp_path / "data" / "datasets") == before
+    assert counts == {name: rows(tmp_path, f"SELECT count(*) AS n FROM {name}") for name in tables}
+
+
+def test_archives_import_by_declared_columns_and_repeats_count_once(
+    newsvane: Newsvane, tmp_path: Path
+) -> None:
+    prices = tmp_path / "prices.csv"
+    prices.write_text(
+        "ticker,date,open,high,low,close,volume\n"
+        "ZZZ,2015-06-01,10,11,9,10.5,1000\nZZZ,2015-06-02,,,,,\nZZZ,2015-06-03,10,12,10,11,900\n"
+    )
+    told = {"ticker": "ZZZ", "created_at": "2015-06-02T12:00:00Z", "text": "ZZZ lifts its outlook"}
+    news = tmp_path / "news.jsonl"
+    news.write_text("".join(json.dumps(told) + "\n" for _ in range(3)))
+
+    words = ("--profile", "stocknet")
+    moved = {"NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
+    bars = newsvane(*words, "import", "prices", str(prices), **moved)
+    assert bars.returncode == 2, "the file declares vendor_adj_close, which this one lacks"
+    assert "adj_close" in bars.stderr
+    mapped = ("--map", "source=own", "--map", "basis=session")
+    bars = newsvane("import", "prices", str(prices), *mapped)
+    assert bars.returncode == 0, bars.stderr
+    assert newsvane(*words, "import", "headlines", str(news)).returncode == 0
+    assert rows(tmp_path, "FROM bars").num_rows == 2
+    assert rows(tmp_path, "SELECT reason FROM quarantine").num_rows == 1
+    assert rows(tmp_path, "SELECT DISTINCT story_id FROM headlines").num_rows == 1
