@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from tasks.dataset.manifest import DatasetManifest
 from tasks.evaluation.spec import EvaluationSpec
@@ -65,7 +68,7 @@ def collect(
     """Read what a report shows about `dataset_id` (default: the newest data set).
 
     `spec` is the evaluation's, for the verdict's wording. Raises ReportError for an unknown
-    data set.
+    data set, and for a manifest that this version cannot read.
     """
     dataset = _dataset(lake, dataset_id)
     sources = lake.read("marts/report_sources")
@@ -113,5 +116,17 @@ def _dataset(lake: Lake, dataset_id: str | None) -> DatasetRecord | None:
             )
     if not rows:
         return None
-    manifest = DatasetManifest.model_validate_json(rows[0]["manifest"])
-    return DatasetRecord(**{**rows[0], "manifest": manifest})
+    return DatasetRecord(**{**rows[0], "manifest": _manifest(rows[0])})
+
+
+def _manifest(row: Mapping[str, Any]) -> DatasetManifest:
+    try:
+        return DatasetManifest.model_validate_json(row["manifest"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the document"
+        raise ReportError(
+            f"The manifest of data set {row['dataset_id']} cannot be read: {place}: "
+            f"{first['msg']}. It was probably written by another version of newsvane; build the "
+            "data set again, or report with the version named in its manifest.json."
+        ) from error

@@ -18,7 +18,7 @@ PREDICTORS = {
     "majority": "majority class",
     "previous_direction": "previous direction",
     "momentum": "momentum",
-    "tfidf_logistic": "TF-IDF + logistic",
+    "tfidf_logistic": "TF-IDF regression",
     "zero_shot": "base model, untrained",
     "always_up": "always up",
 }
@@ -41,7 +41,12 @@ def predictor_label(name: str) -> str:
 
 def numeral(value: float | None, form: str) -> str:
     """`value` in the named form, with a true minus sign; nothing for None."""
-    return "" if value is None else str(_FORMS[form](value)).replace("-", "\N{MINUS SIGN}")
+    if value is None:
+        return ""
+    text = str(_FORMS[form](value))
+    if not text.strip("-+0.%"):
+        text = text.removeprefix("-")
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def render(template: str, **context: Any) -> str:

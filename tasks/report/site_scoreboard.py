@@ -36,10 +36,22 @@ def scoreboard(lake: Lake, root: Path, scores: Rows, models: Rows) -> str:
         promised=promised,
         shift=_shift(own, promised),
         candidate=predictor_label(candidate) if candidate else "",
-        differences=[row for row in differences if row["predictor"] == candidate],
+        unbeaten=_unbeaten(scores, differences, candidate),
         tickers=tickers,
         plots=_score_plots(candidate, rolling, differences, calibration, drift),
     )
+
+
+def _unbeaten(scores: Rows, differences: Rows, candidate: str | None) -> list[str]:
+    """The rules, models aside, over which the candidate's lead is not shown to be one."""
+    models = {row["predictor"] for row in scores if row["is_model"]}
+    return [
+        predictor_label(row["other"])
+        for row in differences
+        if row["predictor"] == candidate
+        and row["other"] not in models
+        and (row["ci_low"] is None or row["ci_low"] <= 0)
+    ]
 
 
 def _shift(

@@ -150,6 +150,20 @@ def test_unknown_data_set_is_named_with_what_to_do(house: Any) -> None:
         collect(house.lake, dataset_id="nope")
 
 
+def test_a_manifest_of_another_version_is_named_with_what_to_do(lake: Lake) -> None:
+    row = {
+        "dataset_id": ["old"],
+        "spec_id": ["s"],
+        "snapshot_id": [1],
+        "created_at": [datetime(2024, 1, 1, tzinfo=UTC)],
+        "path": ["datasets/old"],
+        "manifest": ['{"dataset_id": "old"}'],
+    }
+    lake.transact(lambda tx: tx.append("datasets", pa.table(row)))
+    with pytest.raises(ReportError, match=r"manifest of data set old cannot be read: spec_id: .*"):
+        collect(lake)
+
+
 def test_a_retrained_model_replaces_its_predecessor_on_the_page(lake: Lake) -> None:
     def stored(model: str, accuracy: float, day: int) -> None:
         rows = {

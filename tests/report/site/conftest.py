@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -45,6 +46,20 @@ def desk_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         fill(lake, start=date(2019, 1, 7), forward_from=date(2023, 7, 3), tickers=100)
         write_site(lake, root / "site", NOW)
         yield Site(lake, root / "site", NOW)
+
+
+@pytest.fixture
+def desk() -> Callable[[Path, float], AbstractContextManager[Lake]]:
+    """Opens a small desk in a folder: five tickers, eight months, a model with the given edge."""
+
+    @contextmanager
+    def opened(root: Path, edge: float) -> Iterator[Lake]:
+        with Lake.open(_spec(root)) as lake:
+            start = date(2023, 5, 1)
+            fill(lake, start=start, forward_from=start, tickers=5, edge=edge)
+            yield lake
+
+    return opened
 
 
 def _spec(root: Path) -> LakeSpec:

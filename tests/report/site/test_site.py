@@ -209,6 +209,20 @@ def test_lineage_leads_from_outcome_to_payload(desk_site: Any) -> None:
     assert "https://wire.example/rss" in section
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("edge", "heading"), [(0.0, "No skill shown in advance"), (0.6, "right, called in advance")]
+)
+def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
+    desk: Any, tmp_path: Path, edge: float, heading: str
+) -> None:
+    with desk(tmp_path, edge) as lake:
+        write_site(lake, tmp_path / "site", datetime.fromisoformat("2024-01-05T12:00:00+00:00"))
+    text = (tmp_path / "site" / "scoreboard.html").read_text()
+    assert f"{heading}</h1>" in text
+    assert ("is not shown to be better than: always up" in text) == (edge == 0.0)
+
+
 def test_a_site_about_nothing_says_so(lake: Lake, tmp_path: Path) -> None:
     now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
     write_site(lake, tmp_path / "site", now)
