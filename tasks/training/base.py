@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from transformers import (
 )
 
 from tasks.training.recipe import (
+    Base,
     FolderBase,
     HubBase,
     PackagedBase,
@@ -58,6 +61,8 @@ def load_base(recipe: Recipe, cache: Path) -> LoadedBase:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.use_cache = False
     model.eval()
+    if recipe.compute.quantisation == "nf4" and device.type == "cpu":
+        keep_differentiable(model)
     return LoadedBase(model=model, tokenizer=tokenizer, device=device, dtype=dtype)
 
 
@@ -80,20 +85,7 @@ def pick_dtype(wanted: str, device: torch.device) -> torch.dtype:
 def _weights_and_tokenizer(
     recipe: Recipe, cache: Path, device: torch.device, dtype: torch.dtype
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    match recipe.base:
-        case RandomBase() as base:
-            return tiny_model(base).to(device, dtype), tiny_tokenizer(base.shape.vocabulary)
-        case PackagedBase() as base:
-            return _from_pretrained(recipe, str(converted(base, cache)), device, dtype)
-        case FolderBase() as base:
-            return _from_pretrained(recipe, str(base.path), device, dtype)
-        case HubBase() as base:
-            return _from_pretrained(recipe, base.name, device, dtype, revision=base.revision)
-
-
-def _from_pretrained(
-    recipe: Recipe, source: str, device: torch.device, dtype: torch.dtype, **where: Any
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    source, where = _source(recipe.base, cache)
     options: dict[str, Any] = {"dtype": dtype, "device_map": {"": device}}
     if recipe.compute.quantisation == "nf4":
         options["quantization_config"] = nf4(dtype, device)
@@ -110,6 +102,33 @@ def _from_pretrained(
             "its licence was accepted and HF_TOKEN is set."
         ) from error
     return model, tokenizer
+
+
+def _source(base: Base, cache: Path) -> tuple[str, dict[str, str]]:
+    """What to hand to `from_pretrained`: a folder or a repository, and its revision if any."""
+    match base:
+        case RandomBase():
+            digest = hashlib.sha256(base.model_dump_json().encode()).hexdigest()[:12]
+            return str(_made(cache, f"{base.name}-{digest}", lambda p: _invent(base, p))), {}
+        case PackagedBase():
+            gguf = packaged_file(base)
+            name = f"{base.distribution}-{base.version}"
+            return str(_made(cache, name, lambda p: _convert(gguf, p))), {}
+        case FolderBase():
+            return str(base.path), {}
+        case HubBase():
+            return base.name, {"revision": base.revision}
+
+
+def keep_differentiable(model: PreTrainedModel) -> None:
+    """Stop bitsandbytes from repacking 4-bit weights for AVX-512 at the first evaluation.
+
+    The repacked form has no gradient and rounds its scales: a model that was once evaluated would
+    then train on nothing below its top layers, without an error.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def nf4(dtype: torch.dtype, device: torch.device) -> Any:
@@ -151,24 +170,28 @@ def _not_installed(base: PackagedBase, got: str) -> str:
     )
 
 
-def converted(base: PackagedBase, cache: Path) -> Path:
-    """The base's weights as float16 safetensors below `cache`, converted on first use.
+def _made(cache: Path, name: str, make: Callable[[Path], None]) -> Path:
+    """The folder `cache/name`, made on first use.
 
-    The 4-bit weights are unpacked once (about 15 s); later loads take about a second. The folder
-    appears by a rename, so a killed conversion leaves nothing that looks finished.
+    It appears by a rename, so that a killed `make` leaves nothing that looks finished.
     """
-    source = packaged_file(base)
-    target = cache / f"{base.distribution}-{base.version}"
+    target = cache / name
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{target.name}.lock"):
+    with FileLock(cache / f"{name}.lock"):
         if not target.is_dir():
-            partial = cache / f"{target.name}.partial-{os.getpid()}"
-            _convert(source, partial)
+            partial = cache / f"{name}.partial-{os.getpid()}"
+            make(partial)
             partial.rename(target)
     return target
 
 
+def _invent(base: RandomBase, target: Path) -> None:
+    tiny_model(base).save_pretrained(target)
+    tiny_tokenizer(base.shape.vocabulary).save_pretrained(target)
+
+
 def _convert(source: Path, target: Path) -> None:
+    """Unpack 4-bit GGUF weights to float16 safetensors: about 15 s, once; a load then takes 1 s."""
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     model = AutoModelForCausalLM.from_pretrained(
         source.parent,

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from torch.utils.data import Sampler
 
 from tasks.training.encoding import Encoded
 
 IGNORED = -100
 """The target of a position that is not part of a completion: it adds nothing to the loss."""
+
+POOL_BATCHES = 16
+"""Rows are sorted by length within pools of this many batches: enough to pad little."""
 
 Example = Mapping[str, list[int]]
 """One row of a batch: input_ids, targets (the next token, or IGNORED), position_ids."""
@@ -58,6 +62,40 @@ def pack(rows: Sequence[Example], tokens: int, seed: int) -> list[Example]:
         space[fit] -= length
     names = ("input_ids", "targets", "position_ids")
     return [{name: [t for i in b for t in rows[i][name]] for name in names} for b in bins]
+
+
+class EpochOrder(Sampler[int]):
+    """The order of rows in each epoch: a function of seed and epoch, which a resumed run repeats.
+
+    With `by_length`, rows of about equal length share a batch, which saves padding; batches come
+    in random order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, by_length: bool) -> None:
+        self._lengths, self._batch, self._seed, self._by_length = lengths, batch, seed, by_length
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        draw = random.Random(f"{self._seed}/{self._epoch}")  # noqa: S311  (a draw, not a secret)
+        order = list(range(len(self._lengths)))
+        draw.shuffle(order)
+        if not self._by_length:
+            return iter(order)
+        pool = self._batch * POOL_BATCHES
+        batches = []
+        for start in range(0, len(order), pool):
+            near = sorted(order[start : start + pool], key=lambda row: self._lengths[row])
+            batches += [near[i : i + self._batch] for i in range(0, len(near), self._batch)]
+        short = [batches.pop()] if len(batches[-1]) < self._batch else []
+        draw.shuffle(batches)
+        return iter([row for batch in batches + short for row in batch])
 
 
 def collate(rows: Sequence[Example]) -> dict[str, Any]:

@@ -152,6 +152,7 @@ def fit(
         collate,
         measure=lambda: validation_ce(model, base.tokenizer, validation, job.recipe),
         patience=job.recipe.schedule.patience,
+        by_length=job.recipe.compute.group_by_length,
         on_progress=on_progress,
     )
     checkpoints = Path(arguments.output_dir)

@@ -106,7 +106,7 @@ def _score_batch(
     for side in answers:
         heads = torch.tensor([answer[0] for answer in side], device=first.device)
         total = first.gather(1, heads[:, None])[:, 0]
-        if longest > 1:
+        if max(map(len, side)) > 1:
             cache = copy.deepcopy(output.past_key_values)
             total = total + _rest_of_label(model, side, cache, mask)
         columns.append(total)

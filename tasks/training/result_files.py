@@ -21,3 +21,8 @@ def write_atomically(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.rename(path)
+
+
+def bytes_sha256(content: bytes) -> str:
+    """The SHA-256 of bytes at hand, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()

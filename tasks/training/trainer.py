@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from tasks.training.base import LoadedBase
-from tasks.training.batches import Example
+from tasks.training.batches import EpochOrder, Example
 from tasks.training.job import Progress
 from tasks.training.recipe import Recipe
 
@@ -50,7 +50,6 @@ def training_arguments(
         use_cpu=not on_gpu,
         activation_checkpointing=compute.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},
-        train_sampling_strategy="group_by_length" if compute.group_by_length else "random",
         logging_strategy="steps",
         logging_steps=schedule.log_steps,
         eval_strategy="steps" if schedule.evaluate_steps else "no",
@@ -79,11 +78,21 @@ def optimiser_steps(recipe: Recipe, examples: int) -> int:
 
 
 class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
-    """A Trainer whose evaluation is the given measure of validation cross-entropy."""
+    """A Trainer that takes rows in the given order and evaluates with the given measure.
 
-    def __init__(self, *, measure: Callable[[], dict[str, float]], **options: Any) -> None:
+    Its own length grouping draws from the global generator, whose state at the start of a later
+    epoch a resumed run cannot know.
+    """
+
+    def __init__(
+        self, *, order: EpochOrder, measure: Callable[[], dict[str, float]], **options: Any
+    ) -> None:
         super().__init__(**options)
+        self._order = order
         self._measure = measure
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
+        return self._order
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Measure, log and tell the callbacks: names are prefixed with `eval_`."""
@@ -142,10 +151,12 @@ def build_trainer(
     collate: Callable[[Sequence[Example]], dict[str, Any]],
     measure: Callable[[], dict[str, float]],
     patience: int | None,
+    by_length: bool,
     on_progress: OnProgress,
 ) -> CompletionTrainer:
     """A Trainer ready to `train()`."""
-    tokens = sum(len(example["input_ids"]) for example in examples)
+    lengths = [len(example["input_ids"]) for example in examples]
+    tokens = sum(lengths)
     rows_per_step = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
     callbacks: list[TrainerCallback] = [
         ProgressReporter(on_progress, tokens / len(examples) * rows_per_step)
@@ -159,5 +170,11 @@ def build_trainer(
         eval_dataset=examples[:1],
         data_collator=collate,
         callbacks=callbacks,
+        order=EpochOrder(
+            lengths,
+            arguments.per_device_train_batch_size * arguments.world_size,
+            arguments.seed,
+            by_length,
+        ),
         measure=measure,
     )

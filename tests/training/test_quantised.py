@@ -1,0 +1,133 @@
+"""NF4 QLoRA on the CPU: it trains, reloads, and merges to the same scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from tasks.training.base import load_base
+from tasks.training.batches import collate
+from tasks.training.encoding import read_rows
+from tasks.training.finetune import add_adapter, run_finetune, training_examples
+from tasks.training.job import FinetuneJob, MergeJob
+from tasks.training.likelihood import score_labels
+from tasks.training.merge import run_merge
+from tasks.training.plan import plan
+from tasks.training.process import finished_result
+from tasks.training.recipe import FolderBase, Recipe, load_recipe
+from tasks.training.score import load_adapter
+
+
+def quiet(progress: object) -> None:
+    """Progress nobody watches."""
+
+
+def check_round_trip(recipe: Recipe, dataset: Path, cache: Path, root: Path) -> FinetuneJob:
+    """Train, then score the adapter as trained, reloaded, and merged: all within 1e-4."""
+    job = FinetuneJob(recipe=recipe, dataset=dataset, output=root, cache=cache, score=("test",))
+    result = run_finetune(job, quiet)
+    trained = pq.read_table(result.scores[1].path)["p_up"].to_numpy()
+    rows = read_rows(dataset / "test.parquet")
+    base = load_base(recipe, cache)
+    reloaded = score_labels(
+        load_adapter(base.model, result.path), base.tokenizer, rows, recipe
+    ).p_up
+    np.testing.assert_allclose(reloaded, trained, atol=1e-4)
+    merge = MergeJob(recipe=recipe, adapter=result.path, output=root / "m", cache=cache)
+    merge.folder.mkdir(parents=True)
+    merged = run_merge(merge, quiet)
+    plain = FolderBase(name="merged", path=merged.path, shape=recipe.base.shape)
+    compute = recipe.compute.model_copy(update={"quantisation": "none"})
+    loaded = load_base(recipe.model_copy(update={"base": plain, "compute": compute}), cache)
+    merged_p = score_labels(loaded.model, loaded.tokenizer, rows, recipe).p_up
+    np.testing.assert_allclose(merged_p, trained, atol=1e-4)
+    assert np.abs(trained - pq.read_table(result.scores[0].path)["p_up"].to_numpy()).max() > 0.01
+    return job
+
+
+def test_nf4_qlora_learns_reloads_and_merges(
+    tiny: Recipe,
+    changed: Callable[..., Recipe],
+    dataset: Path,
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    torch.set_num_threads(1)
+    recipe = changed(
+        tiny,
+        schedule={"batch_rows": 4},
+        compute={
+            "quantisation": "nf4",
+            "gradient_checkpointing": True,
+            "packing": True,
+            "pack_tokens": 128,
+        },
+    )
+    base = load_base(recipe, cache)
+    packed = [m for m in base.model.modules() if type(m).__name__ == "Linear4bit"]
+    assert len(packed) == 14
+    job = check_round_trip(recipe, dataset, cache, tmp_path)
+    before, after = (run.pair_ce for run in finished_result(job).scores)
+    assert after < 0.8 * before
+
+
+def test_evaluating_a_4bit_model_leaves_it_trainable(
+    tiny: Recipe, changed: Callable[..., Recipe], dataset: Path, cache: Path
+) -> None:
+    """bitsandbytes repacks 4-bit weights at an evaluation on some CPUs: gradients would stop."""
+    recipe = changed(tiny, compute={"quantisation": "nf4"})
+    rows = read_rows(dataset / "train.parquet").take(range(8))
+
+    def gradients(evaluated: bool) -> list[torch.Tensor]:
+        base = load_base(recipe, cache)
+        if evaluated:
+            score_labels(base.model, base.tokenizer, rows, recipe)
+        model = add_adapter(base, recipe, seed=1).train()
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.constant_(parameter, 0.02)
+        batch = collate(training_examples(base.tokenizer, rows, recipe, seed=0))
+        model(**batch).loss.backward()
+        return [p.grad for p in model.parameters() if p.requires_grad]
+
+    for fresh, after in zip(gradients(False), gradients(True), strict=True):
+        assert fresh.abs().max() > 0
+        torch.testing.assert_close(after, fresh)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantisation", ["none", "nf4"])
+def test_a_real_language_model_trains_reloads_and_merges(
+    quantisation: str,
+    changed: Callable[..., Recipe],
+    dataset: Path,
+    training_root: Path,
+    cache: Path,
+    tmp_path: Path,
+) -> None:
+    torch.set_num_threads(2)
+    small = small_dataset(dataset, training_root / "few")
+    recipe = changed(
+        load_recipe("smollm2-135m"),
+        schedule={"train_rows": 24, "validation_rows": 8, "batch_rows": 8},
+        compute={"quantisation": quantisation, "dtype": "float32"},
+    )
+    job = check_round_trip(recipe, small, cache, tmp_path)
+    metrics = finished_result(job).metrics
+    assert metrics["validation_after"]["label_ce"] < metrics["validation_before"]["label_ce"]
+    assert metrics["steps"] == 3
+    estimate = plan(recipe, small)
+    assert estimate.peak_bytes < 2.5 * metrics["peak_memory_bytes"]
+
+
+def small_dataset(dataset: Path, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for split in ("train", "validation", "test"):
+        rows = pq.read_table(dataset / f"{split}.parquet").slice(0, 24)
+        pq.write_table(rows, folder / f"{split}.parquet")
+    return folder
