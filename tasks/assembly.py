@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+import os
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,10 +18,12 @@ from tasks.dataset.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
 from tasks.dataset.spec import DatasetSpec
 from tasks.dataset.split import SPLITS
 from warehouse.dataset_files import (
+    Part,
     SplitRequest,
     assign_splits,
+    changed_from,
     publish_folder,
-    write_split,
+    write_part,
     write_text,
 )
 from warehouse.examples import (
@@ -48,44 +52,98 @@ def assemble_dataset(
     knows the future, CalendarError for an exchange without a calendar.
     """
     refresh_examples(lake, spec, now=now, count_tokens=count_tokens)
-    request = split_request(spec)
-    counts, dropped = assign_splits(lake, request)
     snapshot_id = lake.snapshot_id()
+    manifest, folder = write_dataset(lake, spec, root, snapshot_id, former=_former(lake, spec))
+    _register(lake, manifest, folder, now)
+    return manifest
+
+
+def write_dataset(
+    lake: Lake,
+    spec: DatasetSpec,
+    root: Path,
+    snapshot_id: int,
+    *,
+    former: Former | None = None,
+) -> tuple[DatasetManifest, Path]:
+    """Sort the examples the lake shows into splits and write them below `root`.
+
+    Files of `former` whose rows have not changed since are taken over without being read.
+    Returns the manifest on disk and the data set's folder.
+    """
+    request = split_request(spec)
+    counts, dropped, parts = assign_splits(lake, request)
 
     def fill(folder: Path) -> str:
-        files = {split: write_split(lake, request, split, folder) for split in SPLITS}
-        content = {split: [entry.sha256 for entry in files[split][:1]] for split in SPLITS}
-        dataset_id = _identity(spec, content)
-        found = {row["split"]: row for row in counts.to_pylist()}
-        splits = {
-            split: SplitEntry(
-                **{key: value for key, value in found.get(split, {}).items() if key != "split"},
-                files=tuple(
-                    FileEntry(name=file.name, sha256=file.sha256, bytes=file.bytes)
-                    for file in files[split]
-                ),
-            )
-            for split in SPLITS
-        }
+        files: dict[str, list[FileEntry]] = {split: [] for split in SPLITS}
+        for part in _with_empty(parts):
+            files[part.split] += (former and former.take_over(part, folder)) or [
+                FileEntry(**asdict(file), rows=part.rows, membership=part.membership)
+                for file in write_part(lake, request, part, folder)
+            ]
+        found = {row.pop("split"): row for row in counts.to_pylist()}
         manifest = DatasetManifest(
-            dataset_id=dataset_id,
+            dataset_id=_identity(spec, files),
             spec_id=spec.spec_id,
             spec=spec,
             snapshot_id=snapshot_id,
             code_version=version("newsvane"),
             tradable=spec.tradable,
-            splits=splits,
+            splits={
+                split: SplitEntry(**found.get(split, {}), files=tuple(files[split]))
+                for split in SPLITS
+            },
             dropped={row["reason"]: row["rows"] for row in dropped.to_pylist()},
         )
         write_text(folder / "card.md", card(manifest))
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
-        return dataset_id
+        return manifest.dataset_id
 
     dataset_id, _ = publish_folder(root, fill)
     text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
-    manifest = DatasetManifest.model_validate_json(text)
-    _register(lake, manifest, root / dataset_id, text, now)
-    return manifest
+    return DatasetManifest.model_validate_json(text), root / dataset_id
+
+
+@dataclass(frozen=True)
+class Former:
+    """An earlier data set of the same spec, and the first session changed since it was read."""
+
+    folder: Path
+    manifest: DatasetManifest
+    changed_from: date | None
+
+    def take_over(self, part: Part, folder: Path) -> list[FileEntry]:
+        """Link the part's files into `folder` if they would be the same; else an empty list."""
+        if self.changed_from is not None and part.last_session >= self.changed_from:
+            return []
+        entries = [
+            entry
+            for entry in self.manifest.splits[part.split].files
+            if entry.name.rpartition(".")[0] == f"{part.split}{part.suffix}"
+            and (entry.rows, entry.membership) == (part.rows, part.membership)
+        ]
+        sources = [self.folder / entry.name for entry in entries]
+        if not all(source.is_file() for source in sources):
+            return []
+        for source in sources:
+            os.link(source, folder / source.name)
+        return entries
+
+
+def _former(lake: Lake, spec: DatasetSpec) -> Former | None:
+    rows = lake.read("marts/dataset_last", {"spec_digest": spec.digest}).to_pylist()
+    if not rows or not rows[0]["is_followable"]:
+        return None
+    manifest = DatasetManifest.model_validate_json(rows[0]["manifest"])
+    since = changed_from(lake, spec.spec_id, rows[0]["snapshot_id"])
+    return Former(Path(rows[0]["path"]), manifest, since)
+
+
+def _with_empty(parts: list[Part]) -> list[Part]:
+    """The parts, and one whole empty one for each split that has none."""
+    present = {part.split for part in parts}
+    absent = [split for split in SPLITS if split not in present]
+    return [*parts, *(Part(split, "", date.min, date.min, 0, "") for split in absent)]
 
 
 def refresh_examples(
@@ -162,29 +220,34 @@ def split_request(spec: DatasetSpec) -> SplitRequest:
         train_share=split.fractions[0],
         validation_share=split.fractions[1],
         embargo=split.embargo,
+        straddling=split.straddling,
+        balance=split.balance,
+        balance_seed=split.balance_seed,
+        monthly=spec.files == "monthly",
         up=spec.render.answers[0],
         down=spec.render.answers[1],
     )
 
 
-def _identity(spec: DatasetSpec, content: dict[str, list[str]]) -> str:
+def _identity(spec: DatasetSpec, files: dict[str, list[FileEntry]]) -> str:
+    lines = [entry for entries in files.values() for entry in entries if ".jsonl" in entry.name]
+    content = {entry.name: entry.sha256 for entry in lines}
     text = json.dumps({"spec": spec.digest, "content": content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _register(
-    lake: Lake, manifest: DatasetManifest, folder: Path, text: str, now: datetime
-) -> None:
-    if lake.read("marts/dataset_last", {"dataset_id": manifest.dataset_id}).num_rows:
+def _register(lake: Lake, manifest: DatasetManifest, folder: Path, now: datetime) -> None:
+    if lake.read("marts/dataset_registered", {"dataset_id": manifest.dataset_id}).num_rows:
         return
     row = pa.table(
         {
             "dataset_id": [manifest.dataset_id],
             "spec_id": [manifest.spec_id],
+            "spec_digest": [manifest.spec.digest],
             "snapshot_id": pa.array([manifest.snapshot_id], pa.int64()),
             "created_at": pa.array([now], pa.timestamp("us", tz="UTC")),
             "path": [str(folder)],
-            "manifest": [text],
+            "manifest": [(folder / "manifest.json").read_text(encoding="utf-8")],
         }
     )
     lake.transact(lambda tx: tx.append("datasets", row))

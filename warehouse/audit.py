@@ -70,7 +70,7 @@ class ExampleAudit:
 
     def splits(self, request: SplitRequest) -> Rows:
         """Rules (is_rule) and facts about the splits, with the number of rows each concerns."""
-        parameters = {name: getattr(request, name) for name in SplitRequest.__slots__}
+        parameters = request.parameters()
         self._lake.read("marts/split_rows", parameters)
         rows: Rows = self._lake.read("marts/audit_split", parameters).to_pylist()
         return rows

@@ -6,18 +6,33 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.json
 import pyarrow.parquet
 
 from warehouse.lake import Lake
 
 FORMATS = ("jsonl", "parquet")
+LINES_SCHEMA = pa.schema(
+    [
+        ("input", pa.string()),
+        ("output", pa.string()),
+        ("example_id", pa.string()),
+        ("ticker", pa.string()),
+        ("session", pa.date32()),
+        ("decision_ts", pa.timestamp("us", tz="UTC")),
+        ("label_start_ts", pa.timestamp("us", tz="UTC")),
+        ("label_end_ts", pa.timestamp("us", tz="UTC")),
+        ("label_return", pa.float64()),
+        ("headline_ids", pa.list_(pa.string())),
+    ]
+)
 
 
 class DatasetFilesError(RuntimeError):
@@ -36,8 +51,28 @@ class SplitRequest:
     train_share: float
     validation_share: float
     embargo: int
+    straddling: str
+    balance: str
+    balance_seed: int
+    monthly: bool
     up: str
     down: str
+
+    def parameters(self) -> dict[str, object]:
+        """The values by the names the SQL knows them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one file of a split holds: sessions from first to last, and a hash of which rows."""
+
+    split: str
+    suffix: str
+    first_session: date
+    last_session: date
+    rows: int
+    membership: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +84,42 @@ class WrittenFile:
     bytes: int
 
 
-def assign_splits(lake: Lake, request: SplitRequest) -> tuple[pa.Table, pa.Table]:
-    """Sort the examples of a spec into splits; keeps the result for `write_split`.
+def assign_splits(lake: Lake, request: SplitRequest) -> tuple[pa.Table, pa.Table, list[Part]]:
+    """Sort the examples of a spec into splits; keeps the result for `write_part`.
 
-    Returns one row per split (rows, up, down, sessions, tickers, first_session, last_session)
-    and one row per reason for which examples are in no split (reason, rows).
+    Returns one row per split (rows, up, down, sessions, tickers, first_session, last_session), one
+    row per reason for which examples are in no split (reason, rows), and the files to be written.
     """
-    parameters = _parameters(request)
+    parameters = request.parameters()
     lake.read("marts/split_rows", parameters)
     counts = lake.read("marts/split_counts", parameters)
-    return counts, lake.read("marts/split_dropped", parameters)
+    dropped = lake.read("marts/split_dropped", parameters)
+    parts = lake.read("marts/split_parts", parameters).to_pylist()
+    return counts, dropped, [Part(**row) for row in parts]
 
 
-def write_split(
-    lake: Lake, request: SplitRequest, split: str, folder: Path
+def write_part(
+    lake: Lake, request: SplitRequest, part: Part, folder: Path
 ) -> tuple[WrittenFile, ...]:
-    """Write `split` into `folder` as JSON lines and Parquet, ordered by session and ticker."""
+    """Write one part into `folder` as JSON lines and Parquet, ordered by session and ticker."""
+    bounds = {"first_session": part.first_session, "last_session": part.last_session}
     written = []
     for form in FORMATS:
-        path = folder / f"{split}.{form}"
-        target = {**_parameters(request), "split": split, "path": str(path)}
+        path = folder / f"{part.split}{part.suffix}.{form}"
+        target = {**request.parameters(), **bounds, "split": part.split, "path": str(path)}
         lake.read(f"marts/dataset_{form}", target)
         written.append(describe_file(path))
     return tuple(written)
+
+
+def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:
+    """The first session of which an example of the spec has changed since a snapshot, if any."""
+    last = lake.snapshot_id()
+    if since_snapshot >= last:
+        return None
+    span = {"spec_id": spec_id, "first_snapshot": since_snapshot + 1, "last_snapshot": last}
+    found: date | None = lake.read("marts/dataset_changed", span)["changed_from"][0].as_py()
+    return found
 
 
 def describe_file(path: Path) -> WrittenFile:
@@ -117,14 +165,22 @@ def write_text(path: Path, text: str) -> None:
 def load_split(path: Path) -> pa.Table:
     """The examples of one split, from its `.jsonl` or `.parquet` file, in stored order.
 
-    Columns: input, output, example_id, ticker, session (date), decision_ts, label_start_ts,
-    label_end_ts (UTC), label_return, headline_ids. Raises DatasetFilesError if absent.
+    A split kept in monthly files is read whole under the name it would have as one file. Columns:
+    input, output, example_id, ticker, session (date), decision_ts, label_start_ts, label_end_ts
+    (UTC), label_return, headline_ids. Raises DatasetFilesError if absent.
     """
-    if not path.is_file():
+    if path.is_file():
+        return _load_file(path)
+    monthly = sorted(path.parent.glob(f"{path.stem}-????-??{path.suffix}"))
+    if not monthly:
         raise DatasetFilesError(
             f"No split at {path}; expected a train, validation or test file of a built data set. "
             "Build it with `newsvane dataset build`, or list the folder to see what is there."
         )
+    return pa.concat_tables(map(_load_file, monthly))
+
+
+def _load_file(path: Path) -> pa.Table:
     if path.suffix == ".parquet":
         return pa.parquet.read_table(path)
     if path.stat().st_size == 0:
@@ -134,26 +190,6 @@ def load_split(path: Path) -> pa.Table:
     for field in lines.schema.field("meta").type:
         flat = flat.append_column(field.name, pa.compute.struct_field(lines["meta"], field.name))
     return flat.cast(LINES_SCHEMA)
-
-
-LINES_SCHEMA = pa.schema(
-    [
-        ("input", pa.string()),
-        ("output", pa.string()),
-        ("example_id", pa.string()),
-        ("ticker", pa.string()),
-        ("session", pa.date32()),
-        ("decision_ts", pa.timestamp("us", tz="UTC")),
-        ("label_start_ts", pa.timestamp("us", tz="UTC")),
-        ("label_end_ts", pa.timestamp("us", tz="UTC")),
-        ("label_return", pa.float64()),
-        ("headline_ids", pa.list_(pa.string())),
-    ]
-)
-
-
-def _parameters(request: SplitRequest) -> Mapping[str, object]:
-    return {name: getattr(request, name) for name in SplitRequest.__slots__}
 
 
 def _sync_folder(folder: Path) -> None:

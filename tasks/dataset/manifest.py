@@ -10,17 +10,22 @@ from tasks.dataset.spec import DatasetSpec
 
 
 class FileEntry(BaseModel):
-    """One file of the data set: name in its folder, sha256 in hex, size in bytes."""
+    """One file of the data set: name in its folder, sha256 in hex, size in bytes.
+
+    `rows` and `membership` say how many rows, and a hash of which ones, it holds.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: str
     bytes: int
+    rows: int
+    membership: str
 
 
 class SplitEntry(BaseModel):
-    """One split: its size, its balance, its span, and its files (JSON lines, then Parquet)."""
+    """One split: size, balance, span, and files (each as JSON lines and as Parquet)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

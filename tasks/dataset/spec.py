@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,7 +19,8 @@ class DatasetSpec(BaseModel):
     """Everything that decides a data set's content, given the warehouse.
 
     `tickers=None` takes every ticker. A session enters with at least `min_headlines` stories;
-    with 0, every session of every ticker that has bars does.
+    with 0, every session of every ticker that has bars does. `files="monthly"` writes one file
+    per split and month, of which a later build takes over what has not changed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,11 +31,12 @@ class DatasetSpec(BaseModel):
     label: LabelSpec = LabelSpec()
     render: RenderSpec = RenderSpec()
     split: SplitSpec = SplitSpec()
+    files: Literal["whole", "monthly"] = "whole"
 
     @property
     def spec_id(self) -> str:
-        """Identity of the examples: of all but the split, which only sorts them."""
-        return _digest(self.model_dump_json(exclude={"split"}))
+        """Identity of the examples: of all but the split and the files, which only sort them."""
+        return _digest(self.model_dump_json(exclude={"split", "files"}))
 
     @property
     def digest(self) -> str:

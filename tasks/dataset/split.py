@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
+from itertools import pairwise
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,7 +18,11 @@ class SplitSpec(BaseModel):
     Either both `train_until` and `validation_until` (inclusive session dates) are given, or the
     labelled sessions are cut by `fractions`. `start` and `end` (inclusive) bound the whole set.
     Rows of an earlier split whose label window reaches past the first decision of the next
-    split are purged; `embargo` more sessions are left out before each cut.
+    split are purged; `embargo` more sessions are left out before each cut. `straddling="drop"`
+    leaves out of the earlier split what shows a story that a later one shows again.
+
+    `balance="downsample"` evens the answers out in the training split, and there alone, by
+    leaving out rows of the commoner one drawn by a hash of `balance_seed` and their name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -26,6 +33,9 @@ class SplitSpec(BaseModel):
     validation_until: date | None = None
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     embargo: int = Field(default=0, ge=0)
+    straddling: Literal["drop", "keep"] = "drop"
+    balance: Literal["as_is", "downsample"] = "as_is"
+    balance_seed: int = 0
 
     @model_validator(mode="after")
     def _chronological(self) -> SplitSpec:
@@ -44,3 +54,47 @@ class SplitSpec(BaseModel):
         if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-9:
             raise ValueError(f"fractions are {self.fractions}; expected three that add up to 1.")
         return self
+
+
+class WalkForwardSpec(BaseModel):
+    """Folds that move forward: numbers of sessions in training, validation and test.
+
+    Each fold's test begins where the last one's ended, so that every session is tested once. With
+    `expanding`, training reaches back to the first session; else it moves along.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    train: int = Field(ge=1)
+    validation: int = Field(ge=1)
+    test: int = Field(ge=1)
+    expanding: bool = True
+
+
+def walk_forward(
+    sessions: Sequence[date], folds: WalkForwardSpec, base: SplitSpec | None = None
+) -> tuple[SplitSpec, ...]:
+    """The split of each fold over `sessions` (distinct, ascending), oldest first.
+
+    Everything but the dates is taken from `base`. A last fold with an incomplete test is left out.
+    Raises ValueError if the sessions are not ascending or not enough for one fold.
+    """
+    if any(earlier >= later for earlier, later in pairwise(sessions)):
+        raise ValueError("The sessions must be distinct and ascending; sort them first.")
+    learnt = folds.train + folds.validation
+    if len(sessions) < learnt + folds.test:
+        raise ValueError(
+            f"{len(sessions)} sessions are not enough for a fold of {folds.train} + "
+            f"{folds.validation} + {folds.test}; shorten the folds or widen the window."
+        )
+    return tuple(
+        (base or SplitSpec()).model_copy(
+            update={
+                "start": sessions[0 if folds.expanding else cut - learnt],
+                "train_until": sessions[cut - folds.validation - 1],
+                "validation_until": sessions[cut - 1],
+                "end": sessions[cut + folds.test - 1],
+            }
+        )
+        for cut in range(learnt, len(sessions) - folds.test + 1, folds.test)
+    )

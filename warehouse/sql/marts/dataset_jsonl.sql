@@ -15,6 +15,7 @@ COPY (
         } AS meta
     FROM split_rows AS r
     JOIN examples AS e ON e.spec_id = $spec_id AND e.ticker = r.ticker AND e.session = r.session
-    WHERE r.fate = $split
+    WHERE r.fate = $split AND r.session BETWEEN $first_session AND $last_session
+        AND e.session BETWEEN $first_session AND $last_session
     ORDER BY e.session, e.ticker
 ) TO $path (FORMAT json);

@@ -7,6 +7,8 @@ WITH bounded AS (
         session,
         decision_ts,
         label_end_ts,
+        label,
+        story_ids,
         CASE
             WHEN session < coalesce($start, session) OR session > coalesce($end, session)
                 THEN 'outside_window'
@@ -55,16 +57,57 @@ WITH bounded AS (
     FROM following AS f
     LEFT JOIN overlapping AS o USING (part)
     GROUP BY f.part, f.next_day
+), sorted AS (
+    SELECT
+        b.* EXCLUDE (reason),
+        CASE
+            WHEN b.reason IS NOT NULL THEN b.reason
+            WHEN o.purged THEN 'purged'
+            WHEN o.day >= q.from_day THEN 'embargoed'
+        END AS reason,
+        o.part
+    FROM bounded AS b
+    LEFT JOIN overlapping AS o USING (ticker, session)
+    LEFT JOIN quiet AS q USING (part)
+), told AS (
+    SELECT ticker, session, part, unnest(story_ids) AS story_id
+    FROM sorted
+    WHERE reason IS NULL AND $straddling = 'drop'
+), straddling AS (
+    -- A story that a later split tells again must not have been learnt before.
+    SELECT DISTINCT t.ticker, t.session
+    FROM told AS t
+    JOIN (
+        SELECT story_id, max(part) AS last_part
+        FROM told
+        GROUP BY story_id
+        HAVING min(part) < max(part)
+    ) AS again ON again.story_id = t.story_id AND t.part < again.last_part
+), fated AS (
+    SELECT
+        s.ticker,
+        s.session,
+        s.label,
+        CASE
+            WHEN s.reason IS NOT NULL THEN s.reason
+            WHEN x.ticker IS NOT NULL THEN 'straddling_story'
+            ELSE ['train', 'validation', 'test'][s.part]
+        END AS fate
+    FROM sorted AS s
+    LEFT JOIN straddling AS x USING (ticker, session)
+), learnt AS (
+    SELECT * FROM fated WHERE fate = 'train' AND $balance = 'downsample'
+), surplus AS (
+    -- Drawn by a hash of the name, so that a row's lot does not depend on the others.
+    SELECT ticker, session
+    FROM learnt
+    QUALIFY row_number() OVER (
+        PARTITION BY label ORDER BY md5(concat_ws('|', $balance_seed, ticker, session))
+    ) > (SELECT min(n) FROM (SELECT count(*) AS n FROM learnt GROUP BY label))
 )
 SELECT
-    b.ticker,
-    b.session,
-    CASE
-        WHEN b.reason IS NOT NULL THEN b.reason
-        WHEN o.purged THEN 'purged'
-        WHEN o.day >= q.from_day THEN 'embargoed'
-        ELSE ['train', 'validation', 'test'][o.part]
-    END AS fate
-FROM bounded AS b
-LEFT JOIN overlapping AS o USING (ticker, session)
-LEFT JOIN quiet AS q USING (part);
+    f.ticker,
+    f.session,
+    CASE WHEN s.ticker IS NULL THEN f.fate ELSE 'balanced_away' END AS fate
+FROM fated AS f
+LEFT JOIN surplus AS s USING (ticker, session);
