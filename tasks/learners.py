@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,10 @@ import pyarrow.parquet as pq
 
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.metrics import Floats
-from tasks.evaluation.spec import TFIDF_LOGISTIC
-from tasks.training.job import FinetuneJob, split_path
+from tasks.evaluation.spec import TFIDF_LOGISTIC, EvaluationError
+from tasks.training.job import FinetuneJob, FinetuneResult, ScoreResult, split_path
 from tasks.training.process import OnProgress, run_job
 from tasks.training.recipe import Recipe
-
-Learner = Callable[[pa.Table, Sequence[pa.Table]], list[Floats]]
 
 
 def tfidf_learner(train: pa.Table, tests: Sequence[pa.Table]) -> list[Floats]:
@@ -27,57 +26,82 @@ def tfidf_learner(train: pa.Table, tests: Sequence[pa.Table]) -> list[Floats]:
     return [fitted(test) for test in tests]
 
 
-def finetuned_learner(
-    recipe: Recipe,
-    *,
-    folder: Path,
-    cache: Path,
-    seed: int = 0,
-    on_progress: OnProgress | None = None,
-) -> Learner:
+@dataclass
+class FinetunedLearner:
     """A language model fine-tuned by `recipe`, in its own process.
 
     The last tenth of the training sessions is its validation split. `folder` takes the splits
     (one sub-folder per content) and the adapters; `cache` is where base weights are kept.
     """
 
-    def learn(train: pa.Table, tests: Sequence[pa.Table]) -> list[Floats]:
+    recipe: Recipe
+    folder: Path
+    cache: Path
+    seed: int = 0
+    on_progress: OnProgress | None = None
+    _last: tuple[FinetuneJob, FinetuneResult] | None = field(default=None, init=False)
+
+    def __call__(self, train: pa.Table, tests: Sequence[pa.Table]) -> list[Floats]:
+        """Fine-tune on `train` (example_id, session, input, label_up) and score each test."""
+        job = FinetuneJob(
+            recipe=self.recipe,
+            dataset=self._written(train, tests),
+            output=self.folder / "models",
+            cache=self.cache,
+            seed=self.seed,
+            score=("test",),
+        )
+        result = run_job(job, self.on_progress)
+        self._last = (job, result)
+        (scored,) = [score for score in result.scores if score.model_id == result.model_id]
+        ends = np.cumsum([test.num_rows for test in tests])[:-1]
+        return np.split(_column(scored, "p_up"), ends)
+
+    def base_scores(self) -> tuple[Floats, Floats]:
+        """The base model's log-likelihoods of "up" before the last training, and scored afresh.
+
+        The second scoring is a process of its own that reads the base weights from the cache
+        again. Raises EvaluationError when nothing was learned yet.
+        """
+        if self._last is None:
+            raise EvaluationError("Base scores are compared around a fine-tune; run one first.")
+        job, result = self._last
+        (before,) = [score for score in result.scores if score.model_id != result.model_id]
+        afresh = job.score_job("test", None).model_copy(update={"output": self.folder / "afresh"})
+        after = run_job(afresh, self.on_progress)
+        return _column(before, "logp_up"), _column(after, "logp_up")
+
+    def _written(self, train: pa.Table, tests: Sequence[pa.Table]) -> Path:
         session = train["session"].to_numpy()
         days = np.unique(session)
         held = pa.array(session >= days[-max(1, len(days) // 10)])
-        everything = pa.concat_tables(
-            [_rows(test, recipe, f"{k}/") for k, test in enumerate(tests)]
-        )
+        prefixed = [self._rows(test, f"{number}/") for number, test in enumerate(tests)]
         splits = {
-            "train": _rows(train.filter(pc.invert(held)), recipe),
-            "validation": _rows(train.filter(held), recipe),
-            "test": everything,
+            "train": self._rows(train.filter(pc.invert(held))),
+            "validation": self._rows(train.filter(held)),
+            "test": pa.concat_tables(prefixed),
         }
-        place = folder / "splits" / _fingerprint(splits)
+        place = self.folder / "splits" / _fingerprint(splits)
         place.mkdir(parents=True, exist_ok=True)
         for name, rows in splits.items():
             pq.write_table(rows, split_path(place, name))
-        job = FinetuneJob(
-            recipe=recipe,
-            dataset=place,
-            output=place / "models",
-            cache=cache,
-            seed=seed,
-            score=("test",),
+        return place
+
+    def _rows(self, examples: pa.Table, prefix: str = "") -> pa.Table:
+        """The three columns training reads; the prefix keeps repeated examples apart."""
+        words = self.recipe.prompt
+        return pa.table(
+            {
+                "example_id": pc.binary_join_element_wise(prefix, examples["example_id"], ""),
+                "input": examples["input"],
+                "output": pc.if_else(examples["label_up"], words.up, words.down),
+            }
         )
-        result = run_job(job, on_progress)
-        (scored,) = [score for score in result.scores if score.model_id == result.model_id]
-        p_up = pq.read_table(scored.path, columns=["p_up"])["p_up"].to_numpy()
-        return np.split(p_up, np.cumsum([test.num_rows for test in tests])[:-1])
-
-    return learn
 
 
-def _rows(examples: pa.Table, recipe: Recipe, prefix: str = "") -> pa.Table:
-    """The three columns training reads; the prefix keeps repeated examples apart."""
-    ids = pc.binary_join_element_wise(prefix, examples["example_id"].cast(pa.string()), "")
-    words = pc.if_else(examples["label_up"], recipe.prompt.up, recipe.prompt.down)
-    return pa.table({"example_id": ids, "input": examples["input"], "output": words})
+def _column(scored: ScoreResult, name: str) -> Floats:
+    values: Floats = pq.read_table(scored.path, columns=[name])[name].to_numpy()
+    return values
 
 
 def _fingerprint(splits: dict[str, pa.Table]) -> str:

@@ -15,7 +15,7 @@ import pytest
 from sandbox.market import synthetic_market
 from sandbox.newswire import NewsSpec, ticker_headlines
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
-from tasks.learners import finetuned_learner, tfidf_learner
+from tasks.learners import FinetunedLearner, tfidf_learner
 from tasks.selftest import (
     Bench,
     Market,
@@ -194,10 +194,11 @@ def test_a_real_language_model_reads_the_news_and_nothing_else(tmp_path: Path) -
     Two words, because a random model of this size cannot learn the newswire's vocabulary.
     """
     train, test = (_plain(table, 0.9) for table in examples("planted"))
-    recipe = load_recipe("sandbox-tiny")
-    learn = finetuned_learner(recipe, folder=tmp_path, cache=tmp_path / "cache")
+    learn = FinetunedLearner(load_recipe("sandbox-tiny"), tmp_path, tmp_path / "cache")
     found = planted_and_shifted(train, test.slice(0, 300), learn, SPEC)
     assert [canary.name for canary in found if canary.passed] == ["planted market", "time shift"]
+    unchanged = base_unchanged(learn.base_scores)
+    assert unchanged.passed, unchanged.words
 
 
 def _plain(table: pa.Table, right: float) -> pa.Table:
