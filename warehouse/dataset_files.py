@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -128,6 +128,23 @@ def describe_file(path: Path) -> WrittenFile:
         os.fsync(stream.fileno())
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return WrittenFile(path.name, digest, path.stat().st_size)
+
+
+def export_lines(
+    lake: Lake, rows: pa.Table, shape: str, words: Mapping[str, str], path: Path
+) -> None:
+    """Write the rows of a split, in their order, as JSON lines of another shape."""
+    numbered = rows.append_column("line", pa.array(range(rows.num_rows), pa.int64()))
+    target = {**words, "path": str(path)}
+    lake.read(f"marts/dataset_export_{shape}", target, split_lines=numbered)
+
+
+def compare_splits(lake: Lake, one: pa.Table, other: pa.Table) -> pa.Table:
+    """One row per example that differs: example_id, split_a, split_b, differs (a list).
+
+    Both tables are rows of `load_split` with a column `split`.
+    """
+    return lake.read("marts/dataset_differences", rows_a=one, rows_b=other)
 
 
 def publish_folder(root: Path, fill: Callable[[Path], str]) -> tuple[str, bool]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Protocol
@@ -122,6 +123,19 @@ def build_examples(
         return changes
 
     return lake.transact(refresh)
+
+
+@contextmanager
+def derived_examples(
+    lake: Lake, request: ExampleRequest, count_tokens: CountTokens | None = None
+) -> Iterator[None]:
+    """While open, `examples` reads as what the lake gives now; it may be open read-only."""
+    derive_examples(lake, request, count_tokens)
+    try:
+        lake.read("marts/examples_stand_in")
+        yield
+    finally:
+        lake.read("marts/examples_stand_down")
 
 
 def derive_examples(
