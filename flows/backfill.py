@@ -1,14 +1,89 @@
-"""Backfill: ingest what the ledger lacks between two dates."""
+"""Backfill: plan what is missing between two dates, ask for it, render what depends on it."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Literal, cast, get_args
 
 from prefect import flow
+from pydantic import BaseModel, ConfigDict
 
-from flows.ingest import Kind, ingest
-from flows.settings import ConfigSelection
+from flows.connections import clock_of
+from flows.headline_ingest import search_keys
+from flows.ingest import ingest
+from flows.ledger import done_ranges
+from flows.predict import backtest
+from flows.settings import ConfigSelection, Settings, load_settings
 from flows.summary import IngestSummary
+from tasks.assembly import refresh_examples
+from tasks.planning import Request, check_range, plan_requests
+from tasks.sources.feed_requests import feed_requests
+from warehouse.lake import Lake
+
+What = Literal["prices", "headlines", "examples", "predictions"]
+DEFAULT: tuple[What, ...] = ("prices", "headlines", "examples")
+SECONDS_PER_REQUEST = 0.5
+"""A round number for a polite client; the plan's time is an estimate, not a promise."""
+
+
+class BackfillError(ValueError):
+    """A backfill was asked for something that cannot be filled."""
+
+
+class PlannedRange(BaseModel):
+    """One range of one source that the ledger lacks, for `keys` tickers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: What
+    source: str
+    start: date
+    end: date
+    keys: int
+    requests: int
+
+
+def wanted_kinds(names: Sequence[str] | None) -> tuple[What, ...]:
+    """The kinds named on a command line, commas allowed. Raises BackfillError."""
+    words = [word for name in names or () for word in name.split(",") if word]
+    unknown = [word for word in words if word not in get_args(What)]
+    if unknown:
+        raise BackfillError(
+            f"--what got {', '.join(unknown)}; expected any of {', '.join(get_args(What))}."
+        )
+    return tuple(cast(What, word) for word in words) or DEFAULT
+
+
+def plan_backfill(
+    settings: Settings,
+    start: date,
+    end: date,
+    tickers: tuple[str, ...] | None,
+    what: tuple[What, ...],
+    *,
+    force: bool,
+) -> tuple[PlannedRange, ...]:
+    """What would be asked, by source and range; nothing is fetched."""
+    check_range(start, end)
+    last = min(end, clock_of(settings)().date() - timedelta(days=1))
+    if last < start:
+        return ()
+    chosen = tickers or settings.universe.tickers
+    planned: list[PlannedRange] = []
+    with Lake.open(settings.warehouse) as lake:
+        if "prices" in what:
+            done = {} if force else done_ranges(lake, settings.prices.source)
+            for gap in plan_requests(chosen, (start, last), done, len(chosen)):
+                count = len(gap.keys)
+                planned.append(_planned("prices", settings.prices.source, gap, count, count))
+        for feed in settings.feeds if "headlines" in what else ():
+            if feed.mode == "search":
+                done = {} if force else done_ranges(lake, feed.name)
+                for gap in plan_requests(search_keys(feed, chosen), (start, last), done, 10_000):
+                    asked = len(feed_requests(feed, gap.keys, gap.start, gap.end))
+                    planned.append(_planned("headlines", feed.name, gap, len(gap.keys), asked))
+    return tuple(planned)
 
 
 @flow(name="backfill", flow_run_name="backfill {start} to {end}")
@@ -17,7 +92,30 @@ def backfill(
     start: date,
     end: date,
     tickers: tuple[str, ...] | None = None,
-    what: tuple[Kind, ...] = ("prices", "headlines"),
+    what: tuple[What, ...] = DEFAULT,
+    force: bool = False,
 ) -> IngestSummary:
-    """Ask every source for the missing ranges between two dates, both inclusive."""
-    return ingest(selection, start, end, tickers, what)
+    """Ask every source for the missing ranges between two dates, both inclusive.
+
+    Each group of tickers is published in one commit and noted in the ledger, so a killed backfill
+    goes on where it stopped. `force` asks again for what is done; equal answers change nothing.
+    Afterwards examples that the new data touch are rendered again, and with `predictions` the
+    newest model scores the examples of the range as a back-test.
+    """
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    kinds = tuple(kind for kind in ("prices", "headlines") if kind in what)
+    summary = IngestSummary(start=start, end=end)
+    if kinds:
+        summary = ingest(selection, start, end, tickers, kinds, force)
+    if "examples" in what or "predictions" in what:
+        with Lake.open(settings.warehouse) as lake:
+            refresh_examples(lake, settings.dataset, now=clock_of(settings)())
+    if "predictions" in what:
+        backtest(settings, (start, end))
+    return summary
+
+
+def _planned(what: What, source: str, gap: Request, keys: int, requests: int) -> PlannedRange:
+    return PlannedRange(
+        what=what, source=source, start=gap.start, end=gap.end, keys=keys, requests=requests
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -24,6 +26,7 @@ from flows.verdict_table import verdict_table
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from flows.backfill import PlannedRange
     from flows.run import Outcome
     from flows.summary import IngestSummary
     from tasks.dataset.manifest import DatasetManifest
@@ -116,9 +119,17 @@ def show_dataset(manifest: DatasetManifest) -> None:
 def show_model(result: FinetuneResult) -> None:
     """Print a fine-tuned model's identity and its cross-entropy before and after."""
     console.print(f"model {result.model_id} ({result.recipe_name}, seed {result.seed})")
-    before, after = (result.metrics.get(f"validation_ce_{when}") for when in ("before", "after"))
-    if before is not None and after is not None:
-        console.print(f"validation cross-entropy {before:.4f} → {after:.4f} nats")
+    told = {
+        "completion_ce": "whole completion",
+        "label_ce": "label tokens",
+        "pair_ce": "up or down",
+    }
+    before, after = (result.metrics.get(f"validation_{when}", {}) for when in ("before", "after"))
+    for key, name in told.items():
+        if before.get(key) is not None and after.get(key) is not None:
+            console.print(
+                f"validation cross-entropy, {name}: {before[key]:.4f} → {after[key]:.4f} nats"
+            )
     console.print(str(result.path), soft_wrap=True)
 
 
@@ -129,7 +140,7 @@ def show_verdict(outcome: Evaluation) -> None:
     for name in rows[0]:
         table.add_column(name.replace("_", " "), no_wrap=True)
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(cell.replace(" [", "\n[", 1) for cell in row.values()))
     console.print(table)
     console.print(outcome.verdict.words)
 
@@ -141,3 +152,30 @@ def show_outcome(outcome: Outcome) -> None:
     show_model(outcome.model)
     show_verdict(outcome.evaluation)
     console.print(f"report: {outcome.report}", soft_wrap=True)
+
+
+def show_plan(plan: Sequence[PlannedRange]) -> None:
+    """Print what a backfill would ask, and an estimate of how long that takes."""
+    from flows.backfill import SECONDS_PER_REQUEST
+
+    if not plan:
+        console.print("Nothing is missing.")
+        return
+    table = Table(title="backfill plan", title_justify="left")
+    for name in ("what", "source", "from", "to", "tickers", "requests"):
+        table.add_column(name, justify="right" if name in {"tickers", "requests"} else "left")
+    for item in plan:
+        span = (str(item.start), str(item.end))
+        table.add_row(item.what, item.source, *span, f"{item.keys:,}", f"{item.requests:,}")
+    console.print(table)
+    requests = sum(item.requests for item in plan)
+    console.print(f"{requests:,} requests, about {requests * SECONDS_PER_REQUEST:,.0f} s.")
+
+
+def show_record(record: Any) -> None:
+    """Print a dataclass, one field a line; mappings as indented JSON."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        text = json.dumps(value, indent=2, default=str) if isinstance(value, dict) else str(value)
+        console.print(f"[bold]{field.name}[/]: ", end="")
+        console.print(text, markup=False, highlight=False)

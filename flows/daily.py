@@ -1,4 +1,4 @@
-"""The daily job: read what is new, bring examples up to date."""
+"""The daily job: read what is new, judge what is mature, predict what comes next, show it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from prefect import flow
 
 from flows.connections import outside_world
 from flows.dataset import build_dataset
+from flows.desk import Desk
 from flows.headline_ingest import poll_headlines
 from flows.ingest import ingest
+from flows.predict import predict, score
+from flows.report import write_site
 from flows.settings import ConfigSelection, load_settings
 from flows.summary import IngestSummary
 from warehouse.lake import Lake
@@ -19,15 +22,18 @@ LOOK_BACK = timedelta(days=14)
 
 @flow(name="daily")
 def daily(selection: ConfigSelection) -> IngestSummary:
-    """Fill the gaps of the last two weeks, poll every feed, rebuild the data set.
+    """Fill the gaps of the last two weeks, poll every feed, score, predict, write the site.
 
-    On a day without a session it still ingests: news of weekends and holidays counts for the
-    next session.
+    It also runs on days without a session: news of weekends and holidays counts for the next one,
+    and the prediction for it may be made as soon as there is some.
     """
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
         today = outside.clock().date()
-        polled = poll_headlines(settings, outside, lake, settings.universe.tickers)
+        polled = poll_headlines(Desk(settings, outside, lake), settings.universe.tickers)
     summary = ingest(selection, today - LOOK_BACK, today).plus(polled)
     build_dataset(selection)
+    score(selection)
+    predict(selection)
+    write_site(selection)
     return summary

@@ -10,7 +10,8 @@ from prefect.artifacts import create_markdown_artifact
 from flows.connections import clock_of
 from flows.progress import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
-from tasks.assembly import DatasetManifest, assemble_dataset
+from tasks.assembly import assemble_dataset
+from tasks.dataset.manifest import DatasetManifest
 from warehouse.lake import Lake
 
 

@@ -21,7 +21,7 @@ from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.evaluate import evaluate as judge
 from tasks.evaluation.spec import ZERO_SHOT
-from tasks.training.job import ScoreJob, ScoreResult
+from tasks.training.job import ScoreJob
 from tasks.training.process import run_job
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.dataset_files import load_split
@@ -65,10 +65,11 @@ def evaluate(
         if model_ids:
             spec = spec.model_copy(update={"candidate": FINE_TUNED})
         outcome = judge(test, predictions, spec)
-        kept = {"dataset_id": manifest.dataset_id, "model_ids": model_ids}
-        now = clock_of(settings)()
-        store_evaluation(lake, outcome.rows, split="test", now=now, **kept)
-        store_backtest(lake, test, predictions, now=now, **kept)
+        now, name = clock_of(settings)(), manifest.dataset_id
+        store_evaluation(
+            lake, outcome.rows, dataset_id=name, split="test", model_ids=model_ids, now=now
+        )
+        store_backtest(lake, test, predictions, dataset_id=name, model_ids=model_ids, now=now)
     _show(outcome)
     return outcome
 
@@ -84,7 +85,7 @@ def _frame(lake: Lake, manifest: DatasetManifest, folder: Path, split: str) -> p
 
 
 def _model(lake: Lake, dataset_id: str, model_id: str | None) -> dict[str, Any] | None:
-    models = read_models(lake).to_pylist()
+    models: list[dict[str, Any]] = read_models(lake).to_pylist()
     if model_id is None:
         return next((model for model in models if model["dataset_id"] == dataset_id), None)
     named = next((model for model in models if model["model_id"] == model_id), None)
@@ -122,7 +123,6 @@ def _score(
         adapter=adapter,
     )
     result = run_job(job, report_progress)
-    assert isinstance(result, ScoreResult)
     scores = pq.read_table(result.path, columns=["example_id", "p_up"])
     if scores["example_id"].to_pylist() != test["example_id"].to_pylist():
         raise EvaluationInputError(

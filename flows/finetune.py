@@ -12,6 +12,7 @@ from flows.dataset import find_dataset
 from flows.progress import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
+from tasks.training.plan import Plan, plan
 from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
 from warehouse.evaluations import store_model
@@ -24,18 +25,16 @@ FINE_TUNED = "fine_tuned"
 def finetune(selection: ConfigSelection, dataset_id: str | None = None) -> FinetuneResult:
     """Fine-tune the configured recipe; an adapter that already exists is found, not made again."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
-    manifest = find_dataset(settings, dataset_id)
-    result = train(settings, manifest.dataset_id)
-    model = result.model_dump(exclude={"kind", "scores"})
-    with Lake.open(settings.warehouse) as lake:
-        store_model(lake, {**model, "path": str(result.path)}, now=clock_of(settings)())
+    job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
+    result = run_job(job, report_progress)
+    register(settings, result)
     create_markdown_artifact(_card(result), key="model-card", description=result.model_id)
     return result
 
 
-def train(settings: Settings, dataset_id: str) -> FinetuneResult:
-    """The adapter of the configured recipe on one data set, with its scores of the test split."""
-    job = FinetuneJob(
+def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
+    """The configured recipe on one data set; the test split is scored in the same process."""
+    return FinetuneJob(
         recipe=load_recipe(settings.training.recipe),
         dataset=settings.data_root / "datasets" / dataset_id,
         output=settings.data_root / "models",
@@ -43,9 +42,20 @@ def train(settings: Settings, dataset_id: str) -> FinetuneResult:
         seed=settings.training.seed,
         score=("test",),
     )
-    result = run_job(job, report_progress)
-    assert isinstance(result, FinetuneResult)
-    return result
+
+
+def plan_of(settings: Settings, dataset_id: str | None) -> Plan:
+    """What the configured fine-tune would take here: memory and time, before anything is loaded."""
+    manifest = find_dataset(settings, dataset_id)
+    folder = settings.data_root / "datasets" / manifest.dataset_id
+    return plan(load_recipe(settings.training.recipe), folder)
+
+
+def register(settings: Settings, result: FinetuneResult) -> None:
+    """Write one row to `models`; a model that is already there stays as it is."""
+    model = result.model_dump(exclude={"kind", "scores"})
+    with Lake.open(settings.warehouse) as lake:
+        store_model(lake, {**model, "path": str(result.path)}, now=clock_of(settings)())
 
 
 def report_progress(event: Progress) -> None:

@@ -4,73 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.connections import Outside
+from flows.desk import Desk
 from flows.gate import passed
-from flows.ledger import done_ranges
 from flows.progress import current_sink
-from flows.settings import Settings
 from flows.summary import IngestSummary
-from tasks.planning import DateRange, Request, plan_requests
+from tasks.planning import DateRange, Request
 from tasks.sources.feed_requests import GENERAL, FeedSpec
 from tasks.sources.headlines import fetch_headlines
-from warehouse.lake import Lake
-from warehouse.landing import Landing
+from warehouse.held_answers import held_answers
 from warehouse.publish_headlines import publish_headlines
 
 TICKERS_PER_TASK = 10
 
 
-def search_headlines(
-    settings: Settings, outside: Outside, lake: Lake, tickers: Sequence[str], wanted: DateRange
-) -> IngestSummary:
+def search_headlines(desk: Desk, tickers: tuple[str, ...], wanted: DateRange) -> IngestSummary:
     """Ask every search feed for the days that the ledger lacks, up to the last day that is over."""
-    yesterday = outside.clock().date() - timedelta(days=1)
+    yesterday = desk.outside.clock().date() - timedelta(days=1)
     first, last = wanted[0], min(wanted[1], yesterday)
-    summary = IngestSummary(start=first, end=wanted[1])
+    summary = IngestSummary(start=wanted[0], end=wanted[1])
     if first > last:
         return summary
     plans = [
-        (feed, request)
-        for feed in settings.feeds
+        (feed, group)
+        for feed in desk.settings.feeds
         if feed.mode == "search"
-        for request in plan_requests(
-            _keys(feed, tickers), (first, last), done_ranges(lake, feed.name), TICKERS_PER_TASK
+        for group in desk.plan(
+            feed.name, search_keys(feed, tickers), (first, last), TICKERS_PER_TASK
         )
     ]
-    return _ingest_all(settings, outside, lake, plans, summary)
-
-
-def poll_headlines(
-    settings: Settings, outside: Outside, lake: Lake, tickers: Sequence[str]
-) -> IngestSummary:
-    """Read every poll feed as it is now; what is new counts as observed at this moment."""
-    today = outside.clock().date()
-    plans = [
-        (feed, Request(_keys(feed, tickers), today, today))
-        for feed in settings.feeds
-        if feed.mode == "poll"
-    ]
-    return _ingest_all(settings, outside, lake, plans, IngestSummary(start=today, end=today))
-
-
-def _ingest_all(
-    settings: Settings,
-    outside: Outside,
-    lake: Lake,
-    plans: Sequence[tuple[FeedSpec, Request]],
-    summary: IngestSummary,
-) -> IngestSummary:
     sink = current_sink()
-    for at, (feed, request) in enumerate(plans):
+    for at, (feed, group) in enumerate(plans):
         sink.advance("headlines", at, len(plans), feed.name)
-        summary = summary.plus(_ingest_group(settings, outside, lake, feed, request))
+        with desk.turn(feed.name, group) as missing:
+            for request in missing:
+                summary = summary.plus(_ingest_group(desk, feed, request))
     sink.advance("headlines", len(plans), len(plans))
     return summary
+
+
+def poll_headlines(desk: Desk, tickers: Sequence[str]) -> IngestSummary:
+    """Read every poll feed as it is now; what is new counts as observed at this moment."""
+    today = desk.outside.clock().date()
+    summary = IngestSummary(start=today, end=today)
+    feeds = [feed for feed in desk.settings.feeds if feed.mode == "poll"]
+    sink = current_sink()
+    for at, feed in enumerate(feeds):
+        sink.advance("polls", at, len(feeds), feed.name)
+        request = Request(search_keys(feed, tickers), today, today)
+        summary = summary.plus(_ingest_group(desk, feed, request))
+    sink.advance("polls", len(feeds), len(feeds))
+    return summary
+
+
+def search_keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:
+    """The ledger keys of a feed: the tickers, or one key for a feed about everything."""
+    return tuple(tickers) if feed.scope == "ticker" else (GENERAL,)
 
 
 @task(
@@ -78,30 +70,30 @@ def _ingest_all(
     cache_policy=NO_CACHE,
     task_run_name="headlines {feed.name} {request.start} to {request.end}",
 )
-def _ingest_group(
-    settings: Settings, outside: Outside, lake: Lake, feed: FeedSpec, request: Request
-) -> IngestSummary:
+def _ingest_group(desk: Desk, feed: FeedSpec, request: Request) -> IngestSummary:
     """Fetch one feed for one group of tickers and publish what passes, in one commit."""
+    clock = desk.outside.clock
     batch = fetch_headlines(
         feed,
         request.keys,
         request.start,
         request.end,
-        client=outside.feeds,
-        clock=outside.clock,
-        land=Landing(Path(settings.warehouse.landing)).store,
+        client=desk.outside.feeds,
+        clock=clock,
+        land=desk.land,
+        held=held_answers(desk.lake, desk.landing, feed.name) if feed.mode == "poll" else None,
     )
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"
     tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
-    passed(settings, lake, tables, name, outside.clock())
+    passed(desk.settings, desk.lake, tables, name, clock())
     published = publish_headlines(
-        lake,
+        desk.lake,
         headlines=batch.headlines,
         headline_tickers=batch.headline_tickers,
         rejects=batch.rejects,
         payloads=batch.payloads,
         partitions=batch.partitions,
-        now=outside.clock(),
+        now=clock(),
     )
     failed = [row for row in batch.partitions.to_pylist() if row["state"] == "failed"]
     return IngestSummary(
@@ -112,7 +104,3 @@ def _ingest_group(
         quarantined=published.quarantined,
         missing=tuple((f"{feed.name} {row['key']}", row["error"]) for row in failed),
     )
-
-
-def _keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:
-    return tuple(tickers) if feed.scope == "ticker" else (GENERAL,)

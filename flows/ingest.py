@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.connections import outside_world
+from flows.desk import Desk
 from flows.headline_ingest import search_headlines
 from flows.ledger import record_sessions
 from flows.price_ingest import ingest_prices
@@ -27,12 +28,13 @@ def ingest(
     end: date,
     tickers: tuple[str, ...] | None = None,
     what: tuple[Kind, ...] = ("prices", "headlines"),
+    force: bool = False,
 ) -> IngestSummary:
     """Bring the warehouse up to date for `tickers` between two dates, inclusive.
 
-    Only ranges the ledger lacks are asked for. What one ticker or feed cannot deliver is recorded
-    in the ledger and told in the summary; the others go on. Raises PlanningError for a range that
-    is back to front.
+    Only ranges the ledger lacks are asked for, or all with `force`. What one ticker or feed cannot
+    deliver is recorded in the ledger and told in the summary; the others go on. Raises
+    PlanningError for a range that is back to front.
     """
     check_range(start, end)
     settings = load_settings(selection.config, selection.profile, selection.overrides)
@@ -40,10 +42,11 @@ def ingest(
     summary = IngestSummary(start=start, end=end)
     with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
         wanted = (start, min(end, outside.clock().date()))
+        desk = Desk(settings, outside, lake, force)
         record_sessions(lake, settings.universe, chosen, wanted)
         if "prices" in what:
-            summary = summary.plus(ingest_prices(settings, outside, lake, chosen, wanted))
+            summary = summary.plus(ingest_prices(desk, chosen, wanted))
         if "headlines" in what:
-            summary = summary.plus(search_headlines(settings, outside, lake, chosen, wanted))
+            summary = summary.plus(search_headlines(desk, chosen, wanted))
     create_table_artifact(summary.table(), key="ingest", description=f"Ingest {start} to {end}")
     return summary

@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
-import pyarrow as pa
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.connections import Outside
+from flows.desk import Desk
 from flows.gate import passed
-from flows.ledger import done_ranges, last_finished_session
+from flows.ledger import last_finished_session
 from flows.progress import current_sink
-from flows.settings import Settings
 from flows.summary import IngestSummary
-from tasks.planning import DateRange, Request, plan_requests
+from tasks.planning import DateRange, Request
 from tasks.sources.prices import fetch_prices
-from warehouse.lake import Lake
-from warehouse.landing import Landing
 from warehouse.publish import publish_prices
 
 TICKERS_PER_TASK = 10
 
 
-def ingest_prices(
-    settings: Settings, outside: Outside, lake: Lake, tickers: Sequence[str], wanted: DateRange
-) -> IngestSummary:
+def ingest_prices(desk: Desk, tickers: tuple[str, ...], wanted: DateRange) -> IngestSummary:
     """Ingest the bars and actions that the ledger lacks, up to the last finished session."""
-    exchange = settings.universe.exchange
+    exchange, source = desk.settings.universe.exchange, desk.settings.prices.source
     summary = IngestSummary(start=wanted[0], end=wanted[1])
-    finished = last_finished_session(lake, exchange, wanted, outside.clock())
+    finished = last_finished_session(desk.lake, exchange, wanted, desk.outside.clock())
     if finished is None:
         return summary
-    done = done_ranges(lake, settings.prices.source)
-    plan = plan_requests(tickers, (wanted[0], finished), done, TICKERS_PER_TASK)
-    sessions = lake.sql("SELECT * FROM sessions WHERE exchange = $exchange", {"exchange": exchange})
+    plan = desk.plan(source, tickers, (wanted[0], finished), TICKERS_PER_TASK)
     sink = current_sink()
-    for at, request in enumerate(plan):
-        sink.advance("prices", at, len(plan), f"{request.keys[0]} to {request.keys[-1]}")
-        summary = summary.plus(_ingest_group(settings, outside, lake, sessions, request))
+    for at, group in enumerate(plan):
+        sink.advance("prices", at, len(plan), f"{group.keys[0]} to {group.keys[-1]}")
+        with desk.turn(source, group) as missing:
+            for request in missing:
+                summary = summary.plus(_ingest_group(desk, request))
     sink.advance("prices", len(plan), len(plan))
     return summary
 
@@ -49,30 +40,30 @@ def ingest_prices(
     cache_policy=NO_CACHE,
     task_run_name="prices {request.keys} {request.start} to {request.end}",
 )
-def _ingest_group(
-    settings: Settings, outside: Outside, lake: Lake, sessions: pa.Table, request: Request
-) -> IngestSummary:
+def _ingest_group(desk: Desk, request: Request) -> IngestSummary:
     """Fetch one group of tickers over one range and publish what passes, in one commit."""
+    settings, clock = desk.settings, desk.outside.clock
+    calendar = {"exchange": settings.universe.exchange}
     batch = fetch_prices(
         request.keys,
         request.start,
         request.end,
         settings.prices,
-        session=outside.yahoo,
-        clock=outside.clock,
-        land=Landing(Path(settings.warehouse.landing)).store,
-        calendar=sessions,
+        session=desk.outside.yahoo,
+        clock=clock,
+        land=desk.land,
+        calendar=desk.lake.read("marts/sessions_of_exchange", calendar),
     )
     name = f"{settings.prices.source} {request.keys[0]}-{request.keys[-1]} {request.start}"
-    passed(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, outside.clock())
+    passed(settings, desk.lake, {"bars": batch.bars, "actions": batch.actions}, name, clock())
     published = publish_prices(
-        lake,
+        desk.lake,
         bars=batch.bars,
         actions=batch.actions,
         rejects=batch.rejects,
         payloads=batch.payloads,
         partitions=batch.partitions,
-        now=outside.clock(),
+        now=clock(),
     )
     return IngestSummary(
         start=request.start,

@@ -7,9 +7,11 @@ from pathlib import Path
 from prefect import flow
 from prefect.artifacts import create_link_artifact
 
+from flows.connections import clock_of
 from flows.settings import ConfigSelection, load_settings
 from tasks.report.collect import collect
 from tasks.report.page import write_report as write_page
+from tasks.report.site import write_site as write_pages
 from warehouse.lake import Lake
 
 
@@ -22,3 +24,13 @@ def write_report(selection: ConfigSelection) -> Path:
     path = write_page(data, settings.data_root / "report.html").resolve()
     create_link_artifact(path.as_uri(), key="report", link_text="Open the report")
     return path
+
+
+@flow(name="site")
+def write_site(selection: ConfigSelection) -> Path:
+    """Write the pages Today, Scoreboard, Data, Training and Lineage; return the first one."""
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    with Lake.open(settings.warehouse) as lake:
+        first = write_pages(lake, settings.data_root / "site", clock_of(settings)()).resolve()
+    create_link_artifact(first.as_uri(), key="site", link_text="Open the site")
+    return first

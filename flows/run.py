@@ -12,7 +12,7 @@ from flows.dataset import build_dataset
 from flows.evaluate import evaluate
 from flows.finetune import finetune
 from flows.ingest import ingest
-from flows.report import write_report
+from flows.report import write_report, write_site
 from flows.settings import ConfigSelection, load_settings
 from flows.summary import IngestSummary
 from tasks.dataset.manifest import DatasetManifest
@@ -44,4 +44,5 @@ def run_everything(selection: ConfigSelection) -> Outcome:
     model = finetune(selection, dataset.dataset_id)
     evaluation = evaluate(selection, dataset.dataset_id, model.model_id)
     report = write_report(selection)
+    write_site(selection)
     return Outcome(ingested, dataset, model, evaluation, report)

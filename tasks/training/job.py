@@ -145,23 +145,28 @@ class FinetuneJob(_Order):
 class ScoreJob(_Order):
     """Score one split with the base model (`adapter=None`) or an adapter's folder.
 
+    With `set_aside` the adapter is attached and put aside again before scoring: the base model's
+    scores, unless attaching changed the base.
+
     The scores land in `output/JOB_ID`.
     """
 
     kind: Literal["score"] = "score"
     split: Split = "test"
     adapter: Path | None = None
+    set_aside: bool = False
 
     @property
     def model_id(self) -> str:
         """The adapter's folder name, or the base model's name."""
-        return self.adapter.name if self.adapter else self.recipe.base.name
+        return self.adapter.name if self.adapter and not self.set_aside else self.recipe.base.name
 
     @property
     def folder(self) -> Path:
         """Where this job's scores and result are."""
         rows = file_sha256(split_path(self.dataset, self.split))
-        return self.output / _digest(_scoring(self.recipe, self.adapter), self.split, rows)
+        aside = ("set aside",) if self.set_aside else ()
+        return self.output / _digest(_scoring(self.recipe, self.adapter), self.split, rows, *aside)
 
 
 class GenerateJob(_Order):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,9 @@ def run_score(job: ScoreJob, on_progress: OnProgress) -> ScoreResult:
     on_progress(Progress(stage="load", done=0, total=1))
     base = load_base(job.recipe, job.cache)
     model = load_adapter(base.model, job.adapter) if job.adapter else base.model
-    return score_split(model, base.tokenizer, rows, job, on_progress)
+    aside = model.disable_adapter() if job.adapter and job.set_aside else nullcontext()
+    with aside:
+        return score_split(model, base.tokenizer, rows, job, on_progress)
 
 
 def load_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:

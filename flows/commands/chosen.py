@@ -1,0 +1,34 @@
+"""Which configuration the command line chose, and the settings it leads to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+
+def choose(
+    context: typer.Context, config: Path | None, profile: str | None, overrides: tuple[str, ...]
+) -> None:
+    """Remember the choice for the command that follows; it is read when the command runs."""
+    context.obj = (config, profile, overrides)
+
+
+def settings_of(context: typer.Context) -> Settings:
+    """The settings of the chosen configuration. Raises ConfigurationError."""
+    from flows.settings import load_settings
+
+    return load_settings(*context.obj)
+
+
+def prepared(context: typer.Context) -> Settings:
+    """Settings for a command that runs flows: Prefect's environment is set before its import."""
+    from flows.orchestration import prepare_prefect
+
+    settings = settings_of(context)
+    prepare_prefect(settings.data_root)
+    return settings

@@ -1,0 +1,55 @@
+"""Commands about sources: archives in, landed payloads read again, feeds and tickers checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.chosen import prepared
+
+app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
+import_app = typer.Typer(help="Bring in archives you already have.", no_args_is_help=True)
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds which field."),
+]
+
+
+@import_app.command()
+def prices(context: typer.Context, file: Path, map_: MapOption = None) -> None:
+    """Import daily bars from a CSV, JSONL or Parquet file."""
+    settings = prepared(context)
+    from flows.archive import import_prices
+    from flows.console import progress_bars, show_ingest
+
+    with progress_bars():
+        outcome = import_prices(settings.selection, file, _pairs(map_))
+    show_ingest(outcome)
+    outcome.require_complete()
+
+
+@import_app.command()
+def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> None:
+    """Import dated headlines from a CSV, JSONL or Parquet file."""
+    settings = prepared(context)
+    from flows.archive import import_headlines
+    from flows.console import progress_bars, show_ingest
+
+    with progress_bars():
+        outcome = import_headlines(settings.selection, file, _pairs(map_))
+    show_ingest(outcome)
+    outcome.require_complete()
+
+
+def _pairs(texts: list[str] | None) -> dict[str, str]:
+    from flows.settings import ConfigurationError
+
+    pairs = {}
+    for text in texts or ():
+        field, separator, column = text.partition("=")
+        if not separator or not field or not column:
+            raise ConfigurationError(f"--map got {text!r}; expected FIELD=COLUMN, e.g. title=text.")
+        pairs[field] = column
+    return pairs
