@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +37,9 @@ _FORMS = {
 
 
 def predictor_label(name: str) -> str:
-    """A predictor's name in prose."""
+    """A predictor's name in prose; a model that goes by its own id is cut to the id's beginning."""
+    if name not in PREDICTORS and re.fullmatch(r"[0-9a-f]{16,}", name):
+        return f"model {name[:8]}"
     return PREDICTORS.get(name, name.replace("_", " "))
 
 
@@ -78,10 +82,15 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["numeral"] = numeral
+    environment.filters["long_day"] = _long_day
     environment.filters["count"] = _count
     environment.filters["predictor"] = predictor_label
     environment.filters["pretty"] = _pretty
     return environment
+
+
+def _long_day(day: date) -> str:
+    return f"{day:%A}, {day.day} {day:%B %Y}"
 
 
 def _count(number: int, noun: str) -> str:

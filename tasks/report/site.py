@@ -17,6 +17,7 @@ from tasks.report.site_inventory import inventory
 from tasks.report.site_lineage import write_lineage
 from tasks.report.site_scoreboard import scoreboard
 from warehouse.lake import Lake
+from warehouse.seals import chain
 
 
 class SiteError(ValueError):
@@ -40,7 +41,8 @@ def write_site(lake: Lake, root: Path, now: datetime) -> Path:
     write_page(root / "data.html", inventory(lake, root, now))
     write_page(root / "training.html", _training(root, models))
     sessions = write_lineage(lake, root)
-    write_page(root / "lineage.html", page("lineage", sessions=sessions))
+    seals = chain(lake).to_pylist()
+    write_page(root / "lineage.html", page("lineage", sessions=sessions, seals=seals))
     return first
 
 
@@ -52,7 +54,7 @@ def _today(lake: Lake, root: Path, scores: Rows, now: datetime) -> str:
     calls = [row for row in rows if row["predictor"] == candidate] if candidate else []
     others: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if row["predictor"] != candidate:
+        if row["predictor"] != candidate and row["model_id"] is not None:
             others.setdefault(row["ticker"], []).append(row)
     return page(
         "today",

@@ -16,6 +16,9 @@ Rows = Sequence[Mapping[str, Any]]
 COMPARED = 6
 """How many loss curves one plot can hold and still be read."""
 
+BESIDE = ("majority", "always_up", "tfidf_logistic", "previous_direction")
+"""Whom the candidate is drawn beside first; three lines are all that can be told apart."""
+
 _STYLES = (
     (ACCENT, "-"),
     (THIRD, "-"),
@@ -32,7 +35,8 @@ def rolling_accuracy(name: str, title: str, rows: Rows, strong: str) -> Markup:
     `rows`: see `site_rolling.sql`.
     """
     lines = _by(rows, "predictor")
-    others = [predictor for predictor in lines if predictor != strong][:3]
+    others = [name for name in (*BESIDE, *lines) if name in lines and name != strong]
+    others = list(dict.fromkeys(others))[:3]
 
     def draw(figure: Any, width: float) -> None:
         axes = figure.add_subplot()
@@ -62,7 +66,7 @@ def rolling_accuracy(name: str, title: str, rows: Rows, strong: str) -> Markup:
         _dates(axes, [row["session"] for row in rows], width)
         _legend_below(figure, axes, width)
 
-    last = {predictor: own[-1] for predictor, own in lines.items()}
+    last = {name: lines[name][-1] for name in (strong, *others) if name in lines}
     words = "Over the last 60 sessions: " + "; ".join(
         f"{predictor_label(predictor)} {100 * row['accuracy']:.1f}%"
         f" ({100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f})"

@@ -9,11 +9,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tasks.evaluation.spec import TRIVIAL
 from tasks.report import plots, site_plots
 from tasks.report.markup import predictor_label
 from tasks.report.plots import Estimate
 from tasks.report.site_files import Rows, candidate_of, page, read
 from warehouse.lake import Lake
+
+ALWAYS_UP = "always_up"
+"""The rule that `site_scored.sql` adds to whatever predicted."""
 
 
 def scoreboard(lake: Lake, root: Path, scores: Rows, models: Rows) -> str:
@@ -36,20 +40,19 @@ def scoreboard(lake: Lake, root: Path, scores: Rows, models: Rows) -> str:
         promised=promised,
         shift=_shift(own, promised),
         candidate=predictor_label(candidate) if candidate else "",
-        unbeaten=_unbeaten(scores, differences, candidate),
+        unbeaten=_unbeaten(differences, candidate),
         tickers=tickers,
         plots=_score_plots(candidate, rolling, differences, calibration, drift),
     )
 
 
-def _unbeaten(scores: Rows, differences: Rows, candidate: str | None) -> list[str]:
-    """The rules, models aside, over which the candidate's lead is not shown to be one."""
-    models = {row["predictor"] for row in scores if row["is_model"]}
+def _unbeaten(differences: Rows, candidate: str | None) -> list[str]:
+    """The simple rules over which the candidate's lead is not shown to be one."""
     return [
         predictor_label(row["other"])
         for row in differences
         if row["predictor"] == candidate
-        and row["other"] not in models
+        and row["other"] in (ALWAYS_UP, *TRIVIAL)
         and (row["ci_low"] is None or row["ci_low"] <= 0)
     ]
 

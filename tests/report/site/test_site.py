@@ -15,6 +15,7 @@ import pytest
 from tasks.report.site import SiteError, write_site
 from tasks.report.site_lineage import write_lineage
 from warehouse.lake import Lake
+from warehouse.seals import seal
 
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
 
@@ -216,8 +217,12 @@ def test_lineage_leads_from_outcome_to_payload(desk_site: Any) -> None:
 def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
     desk: Any, tmp_path: Path, edge: float, heading: str
 ) -> None:
+    now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
     with desk(tmp_path, edge) as lake:
-        write_site(lake, tmp_path / "site", datetime.fromisoformat("2024-01-05T12:00:00+00:00"))
+        head = seal(lake, now=now)
+        write_site(lake, tmp_path / "site", now)
+    assert head is not None
+    assert head in (tmp_path / "site" / "lineage.html").read_text()
     text = (tmp_path / "site" / "scoreboard.html").read_text()
     assert f"{heading}</h1>" in text
     assert ("is not shown to be better than: always up" in text) == (edge == 0.0)
