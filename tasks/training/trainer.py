@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import PartialState
 from transformers import (
     EarlyStoppingCallback,
     Trainer,
@@ -31,7 +32,7 @@ def training_arguments(
 ) -> TrainingArguments:
     """The recipe in the Trainer's own words, for `examples` training examples (or packed bins)."""
     schedule, compute = recipe.schedule, recipe.compute
-    steps = optimiser_steps(recipe, examples)
+    steps = optimiser_steps(recipe, examples, PartialState().num_processes)
     on_gpu = base.device.type == "cuda"
     save_steps = schedule.evaluate_steps if schedule.patience else schedule.checkpoint_steps
     return TrainingArguments(
@@ -70,9 +71,9 @@ def training_arguments(
     )
 
 
-def optimiser_steps(recipe: Recipe, examples: int) -> int:
+def optimiser_steps(recipe: Recipe, examples: int, processes: int) -> int:
     """How many optimiser steps a run over `examples` examples (or packed bins) takes."""
-    batches = math.ceil(examples / recipe.schedule.batch_rows)
+    batches = math.ceil(examples / (recipe.schedule.batch_rows * processes))
     per_epoch = max(1, math.ceil(batches / recipe.schedule.accumulate))
     return math.ceil(recipe.schedule.epochs * per_epoch)
 
