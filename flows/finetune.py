@@ -33,7 +33,10 @@ def finetune(selection: ConfigSelection, dataset_id: str | None = None) -> Finet
 
 
 def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
-    """The configured recipe on one data set; the test split is scored in the same process."""
+    """The configured recipe on one data set; the test split is scored in the same process.
+
+    The scores go where an evaluation looks for them, so that nothing is scored twice.
+    """
     return FinetuneJob(
         recipe=load_recipe(settings.training.recipe),
         dataset=settings.data_root / "datasets" / dataset_id,
@@ -41,6 +44,7 @@ def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
         cache=settings.training.cache,
         seed=settings.training.seed,
         score=("test",),
+        scores=settings.data_root / "scores",
     )
 
 
