@@ -11,37 +11,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
-import duckdb_extensions
 import pyarrow as pa
-from filelock import FileLock
-from pydantic import BaseModel, ConfigDict, Field
+
+from warehouse.attachment import attach, first_line
+from warehouse.migrations import bring_up_to_date
+from warehouse.spec import LakeError, LakeSpec
+from warehouse.writers import WriterLock
+
+__all__ = ["Lake", "LakeError", "LakeSpec", "Transaction", "sql_text"]
 
 SQL_ROOT = Path(__file__).parent / "sql"
 T = TypeVar("T")
 
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
-
-
-class LakeSpec(BaseModel):
-    """Where the warehouse lives and how much of the machine it may use.
-
-    `catalog` is what DuckLake attaches: `sqlite:PATH` or `postgres:CONNECTION`. `storage` is a
-    folder or an `s3://` prefix for the Parquet files. `lock` serialises writers on one machine.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    catalog: str = "sqlite:catalog.sqlite"
-    storage: str = "lake"
-    landing: str = "landing"
-    lock: Path = Path("writer.lock")
-    threads: int = Field(default=2, ge=1)
-    memory_limit: str = "1GB"
-    commit_attempts: int = Field(default=8, ge=1)
-
-
-class LakeError(RuntimeError):
-    """The warehouse could not be opened, read or written; the message says what to do next."""
 
 
 def sql_text(name: str) -> str:
@@ -106,10 +88,12 @@ class Lake:
         self,
         spec: LakeSpec,
         connection: duckdb.DuckDBPyConnection,
+        lock: WriterLock,
         snapshot: int | None = None,
     ) -> None:
         self.spec = spec
         self._connection = connection
+        self._lock = lock
         self._snapshot = snapshot
         self._reader: duckdb.DuckDBPyConnection | None = None
 
@@ -120,12 +104,16 @@ class Lake:
         With `snapshot`, attach it read-only as it was at that snapshot id.
         Raises LakeError when the catalog or the storage cannot be reached.
         """
-        spec.lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(spec.lock):
-            connection = _attach(spec, snapshot)
+        lock = WriterLock(spec)
+        with lock:
+            connection = attach(spec, snapshot)
             if snapshot is None:
-                _create_tables(connection)
-        return cls(spec, connection, snapshot)
+                try:
+                    bring_up_to_date(connection)
+                except BaseException:
+                    connection.close()
+                    raise
+        return cls(spec, connection, lock, snapshot)
 
     def __enter__(self) -> Lake:
         return self
@@ -136,6 +124,7 @@ class Lake:
     def close(self) -> None:
         """Release the connections; safe to call twice."""
         self._connection.close()
+        self._lock.close()
         if self._reader is not None:
             self._reader.close()
 
@@ -150,18 +139,18 @@ class Lake:
         try:
             statements = duckdb.extract_statements(query)
         except duckdb.Error as error:
-            raise LakeError(f"The query could not be parsed: {_first_line(error)}") from error
+            raise LakeError(f"The query could not be parsed: {first_line(error)}") from error
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise LakeError("Expected exactly one reading query (SELECT …); nothing was run.")
         try:
             return self._reading().execute(statements[0], dict(params or {})).to_arrow_table()
         except duckdb.Error as error:
-            raise LakeError(f"The query failed: {_first_line(error)}") from error
+            raise LakeError(f"The query failed: {first_line(error)}") from error
 
     def _reading(self) -> duckdb.DuckDBPyConnection:
         """A read-only attachment: some of DuckLake's functions delete data even from a SELECT."""
         if self._reader is None:
-            self._reader = _attach(self.spec, self._snapshot, read_only=True)
+            self._reader = attach(self.spec, self._snapshot, read_only=True)
         return self._reader
 
     def snapshot_id(self) -> int:
@@ -174,13 +163,13 @@ class Lake:
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one transaction under the writer lock and commit it.
 
-        A conflict with a writer on another machine rolls back and runs `work` again with
+        A conflict with a writer that does not heed the lock rolls back and runs `work` again with
         jittered waits, `commit_attempts` times in all. Any other error rolls back and is raised.
         """
         jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing else
         for attempt in range(1, self.spec.commit_attempts + 1):
             try:
-                with FileLock(self.spec.lock):
+                with self._lock:
                     return self._attempt(work)
             except duckdb.Error as error:
                 if attempt == self.spec.commit_attempts or not _CONFLICT.search(str(error)):
@@ -199,62 +188,6 @@ class Lake:
                 self._connection.execute("ROLLBACK")
             raise
         return result
-
-
-def _attach(
-    spec: LakeSpec, snapshot: int | None, *, read_only: bool = False
-) -> duckdb.DuckDBPyConnection:
-    kind, _, location = spec.catalog.partition(":")
-    if kind not in {"sqlite", "postgres"} or not location:
-        raise LakeError(
-            f"Warehouse catalog {spec.catalog!r} is not usable; expected sqlite:PATH or "
-            "postgres:CONNECTION. Correct [warehouse] catalog in newsvane.toml."
-        )
-    scanner = f"{kind}_scanner"
-    options = [f"DATA_PATH '{_quoted(spec.storage)}'"]
-    if read_only:
-        options.append("READ_ONLY")
-    elif kind == "sqlite":
-        Path(location).parent.mkdir(parents=True, exist_ok=True)
-        options.append("META_JOURNAL_MODE 'WAL'")
-    if snapshot is not None:
-        options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
-    connection = duckdb.connect(config={"threads": spec.threads, "memory_limit": spec.memory_limit})
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        for extension in ("ducklake", scanner, *(("httpfs",) if "://" in spec.storage else ())):
-            _load(connection, extension)
-        attach = f"ATTACH 'ducklake:{kind}:{_quoted(location)}' AS lake ({', '.join(options)})"
-        connection.execute(attach)
-        connection.execute("USE lake")
-    except duckdb.Error as error:
-        connection.close()
-        raise LakeError(
-            f"The warehouse at {kind}:{location} could not be opened: {_first_line(error)}. "
-            "Check that the path or server exists and may be written to."
-        ) from error
-    return connection
-
-
-def _load(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
-    try:
-        connection.execute(f"LOAD {extension}")
-    except duckdb.Error:
-        duckdb_extensions.import_extension(extension)
-        connection.execute(f"LOAD {extension}")
-
-
-def _create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    query = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'"
-    present = {row[0] for row in connection.execute(query).fetchall()}
-    absent = [
-        path for path in sorted((SQL_ROOT / "schema").glob("*.sql")) if path.stem not in present
-    ]
-    if absent:
-        connection.execute("BEGIN TRANSACTION")
-        for path in absent:
-            connection.execute(path.read_text(encoding="utf-8"))
-        connection.execute("COMMIT")
 
 
 def _run(
@@ -290,11 +223,3 @@ def _identifier(name: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
         raise LakeError(f"{name!r} is not a table or column name of the warehouse.")
     return f'"{name}"'
-
-
-def _quoted(text: str) -> str:
-    return text.replace("'", "''")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -1,0 +1,98 @@
+"""Connections to the warehouse: which extensions, which catalog, which keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import duckdb
+import duckdb_extensions
+
+from warehouse.spec import LakeError, LakeSpec, is_bucket
+
+
+def attach(
+    spec: LakeSpec, snapshot: int | None = None, *, read_only: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """A connection of its own on which the warehouse is `lake`, in UTC.
+
+    Raises LakeError when the catalog or the storage cannot be reached.
+    """
+    kind, location = spec.catalog_kind, spec.catalog_location
+    options = [f"DATA_PATH '{quoted(spec.storage)}'"]
+    if read_only:
+        options.append("READ_ONLY")
+    elif kind == "sqlite":
+        Path(location).parent.mkdir(parents=True, exist_ok=True)
+        options.append("META_JOURNAL_MODE 'WAL'")
+    if snapshot is not None:
+        options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
+    connection = duckdb.connect(config={"threads": spec.threads, "memory_limit": spec.memory_limit})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        load_extension(connection, "ducklake")
+        load_extension(connection, f"{kind}_scanner")
+        if is_bucket(spec.storage):
+            _open_bucket(connection, spec)
+        connection.execute(
+            f"ATTACH 'ducklake:{kind}:{quoted(location)}' AS lake ({', '.join(options)})"
+        )
+        connection.execute("USE lake")
+    except duckdb.Error as error:
+        connection.close()
+        raise LakeError(
+            f"The warehouse at {kind}:{location} could not be opened: {first_line(error)}. "
+            "Check that the path or server exists and may be written to."
+        ) from error
+    return connection
+
+
+def load_extension(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
+    """Load an extension, installing it first from its wheel: no network is needed."""
+    try:
+        connection.execute(f"LOAD {extension}")
+    except duckdb.Error:
+        duckdb_extensions.import_extension(extension)
+        connection.execute(f"LOAD {extension}")
+
+
+def quoted(text: str) -> str:
+    """The text as the inside of an SQL string literal."""
+    return text.replace("'", "''")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says."""
+    return str(error).strip().splitlines()[0]
+
+
+def _open_bucket(connection: duckdb.DuckDBPyConnection, spec: LakeSpec) -> None:
+    """Keep the environment's keys as a secret of the connection.
+
+    httpfs reads the AWS_… variables into plain settings, which any query could show; a secret
+    shows itself redacted, so the settings are cleared once it is made.
+    """
+    load_extension(connection, "httpfs")
+    options = ["TYPE s3", f"SCOPE '{quoted(spec.storage)}'"]
+    for option, setting in _KEYS.items():
+        (value,) = connection.execute(f"SELECT current_setting('{setting}')").fetchone() or (None,)
+        if value:
+            options.append(f"{option} '{quoted(str(value))}'")
+            connection.execute(f"RESET {setting}")
+    if spec.endpoint is not None:
+        address = urlsplit(spec.endpoint)
+        options += [
+            f"ENDPOINT '{quoted(address.netloc)}'",
+            f"USE_SSL {str(address.scheme == 'https').lower()}",
+            # Stores of one's own rarely answer to bucket names as host names.
+            "URL_STYLE 'path'",
+        ]
+    connection.execute(f"CREATE SECRET lake_storage ({', '.join(options)})")
+
+
+_KEYS = {
+    "KEY_ID": "s3_access_key_id",
+    "SECRET": "s3_secret_access_key",
+    "SESSION_TOKEN": "s3_session_token",
+    "REGION": "s3_region",
+}

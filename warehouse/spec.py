@@ -1,0 +1,72 @@
+"""Where the warehouse lives, by configuration alone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+_PASSWORD = re.compile(r"password\s*=|//[^/@]*:[^/@]*@", re.IGNORECASE)
+
+
+class LakeError(RuntimeError):
+    """The warehouse could not be opened, read or written; the message says what to do next."""
+
+
+class LakeSpec(BaseModel):
+    """Where the warehouse lives and how much of the machine it may use.
+
+    `catalog` is what DuckLake attaches: `sqlite:PATH` or `postgres:CONNECTION` (a libpq connection
+    string without a password: that is PGPASSWORD's or a passfile's). `storage` and `landing` are
+    folders or `s3://BUCKET/PREFIX`; the keys to a bucket are AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment. `endpoint` is the URL of an
+    S3-compatible store, None for AWS itself. `lock` serialises writers on one machine; on a
+    PostgreSQL catalog they are serialised across machines too.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    catalog: str = "sqlite:catalog.sqlite"
+    storage: str = "lake"
+    landing: str = "landing"
+    endpoint: str | None = None
+    lock: Path = Path("writer.lock")
+    threads: int = Field(default=2, ge=1)
+    memory_limit: str = "1GB"
+    commit_attempts: int = Field(default=8, ge=1)
+
+    @field_validator("catalog")
+    @classmethod
+    def _without_password(cls, catalog: str) -> str:
+        if _PASSWORD.search(catalog):
+            # Not repeated here: the message ends up in logs.
+            raise ValueError(
+                "the warehouse catalog holds a password; expected none in the configuration. "
+                "Remove it there and set PGPASSWORD (or a passfile) in the environment"
+            )
+        return catalog
+
+    @property
+    def catalog_kind(self) -> str:
+        """`sqlite` or `postgres`. Raises LakeError for anything else."""
+        return self._catalog_parts()[0]
+
+    @property
+    def catalog_location(self) -> str:
+        """The path or the connection string of the catalog. Raises LakeError if there is none."""
+        return self._catalog_parts()[1]
+
+    def _catalog_parts(self) -> tuple[str, str]:
+        kind, _, location = self.catalog.partition(":")
+        if kind not in {"sqlite", "postgres"} or not location:
+            raise LakeError(
+                f"Warehouse catalog {self.catalog!r} is not usable; expected sqlite:PATH or "
+                "postgres:CONNECTION. Correct [warehouse] catalog in newsvane.toml."
+            )
+        return kind, location
+
+
+def is_bucket(location: str) -> bool:
+    """Whether a location is an object store's and not a folder."""
+    return location.startswith("s3://")
