@@ -36,7 +36,7 @@ def import_prices(
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     clock = clock_of(settings)
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
-    land = Landing(Path(settings.warehouse.landing)).store
+    land = Landing.of(settings.warehouse).store
     sink = current_sink()
     total = None
     with Lake.open(settings.warehouse) as lake:
@@ -55,7 +55,7 @@ def import_headlines(
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     clock = clock_of(settings)
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
-    land = Landing(Path(settings.warehouse.landing)).store
+    land = Landing.of(settings.warehouse).store
     sink = current_sink()
     total = None
     with Lake.open(settings.warehouse) as lake:

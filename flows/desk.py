@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -31,7 +30,7 @@ class Desk:
     @property
     def landing(self) -> Landing:
         """Where payloads are kept as received."""
-        return Landing(Path(self.settings.warehouse.landing))
+        return Landing.of(self.settings.warehouse)
 
     @property
     def land(self) -> Land:

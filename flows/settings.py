@@ -6,6 +6,7 @@ profile's table, the file's base tables. Secrets come through the environment on
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
@@ -151,7 +152,8 @@ class Settings(BaseSettings):
         moved = {
             "catalog": f"sqlite:{root / location}" if kind == "sqlite" else lake.catalog,
             "storage": lake.storage if "://" in lake.storage else str(root / lake.storage),
-            "landing": str(root / lake.landing),
+            "landing": lake.landing if "://" in lake.landing else str(root / lake.landing),
+            "endpoint": lake.endpoint or os.environ.get("AWS_ENDPOINT_URL") or None,
             "lock": root / lake.lock,
         }
         return self.model_copy(

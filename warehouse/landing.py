@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+from warehouse.spec import LakeSpec
+from warehouse.stores import ByteStore, FolderStore, open_store
 
 
 class LandingError(RuntimeError):
@@ -33,35 +36,35 @@ class Payload:
 
 
 class Landing:
-    """A content-addressed folder of payload bodies. Writing the same body twice is a no-op."""
+    """Payload bodies under their hashes. Writing the same body twice is a no-op."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path | ByteStore) -> None:
+        self._store = FolderStore(root) if isinstance(root, Path) else root
+
+    @classmethod
+    def of(cls, spec: LakeSpec) -> Landing:
+        """The landing zone of a warehouse: a folder or a bucket, as its spec says."""
+        return cls(open_store(spec.landing, spec.endpoint))
 
     def store(self, payload: Payload) -> str:
         """Keep the body durably and return its payload_id; nothing half-written is ever visible."""
         payload_id = payload.payload_id
-        path = self._path(payload_id)
-        if path.exists():
-            return payload_id
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # mtime=0 keeps the compressed bytes a function of the body alone.
-        packed = gzip.compress(payload.body, compresslevel=6, mtime=0)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        with partial.open("wb") as stream:
-            stream.write(packed)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        if not self._store.exists(_name(payload_id)):
+            # mtime=0 keeps the compressed bytes a function of the body alone.
+            packed = gzip.compress(payload.body, compresslevel=6, mtime=0)
+            self._store.write(_name(payload_id), packed)
         return payload_id
 
     def load(self, payload_id: str) -> bytes:
         """The body stored under `payload_id`. Raises LandingError if absent or altered."""
-        path = self._path(payload_id)
-        if not path.is_file():
-            raise LandingError(f"Payload {payload_id} is not in the landing zone {self.root}.")
         try:
-            body = gzip.decompress(path.read_bytes())
+            with self._store.open(_name(payload_id)) as stream:
+                body = gzip.decompress(stream.read())
+        except FileNotFoundError as error:
+            raise LandingError(
+                f"Payload {payload_id} is not in the landing zone {self._store.location}. "
+                "Restore it from a backup, or check the configured landing zone."
+            ) from error
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise LandingError(
                 f"Payload {payload_id} is damaged on disk ({error}). Restore it from a backup."
@@ -74,5 +77,19 @@ class Landing:
             )
         return body
 
-    def _path(self, payload_id: str) -> Path:
-        return self.root / payload_id[:2] / f"{payload_id}.gz"
+    def landed(self) -> Iterator[tuple[str, datetime]]:
+        """Every payload_id in the zone and when it was written (UTC)."""
+        for stored in self._store.listed():
+            if stored.name.endswith(_SUFFIX):
+                yield stored.name.rpartition("/")[2].removesuffix(_SUFFIX), stored.written_at
+
+    def discard(self, payload_id: str) -> None:
+        """Forget a payload for good; for retention alone, never for one that a row refers to."""
+        self._store.delete(_name(payload_id))
+
+
+_SUFFIX = ".gz"
+
+
+def _name(payload_id: str) -> str:
+    return f"{payload_id[:2]}/{payload_id}{_SUFFIX}"

@@ -61,7 +61,6 @@ def verify(
 ) -> None:
     """Recompute every stored hash and name what was altered."""
     settings = settings_of(context)
-    from pathlib import Path
 
     from flows.console import progress_bars
     from flows.progress import current_sink
@@ -73,7 +72,7 @@ def verify(
         sink = current_sink()
         report = verify_all(
             lake,
-            Landing(Path(settings.warehouse.landing)),
+            Landing.of(settings.warehouse),
             anchor=anchor,
             progress=lambda done, total: sink.advance("payloads", done, total),
         )
