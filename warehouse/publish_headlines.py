@@ -63,7 +63,7 @@ def publish_headlines(
         )
 
     def work(tx: Transaction) -> HeadlinePublication:
-        changes = tx.run("staging/headline_changes", incoming_headlines=headlines)
+        changes = tx.run("staging/headline_changes", _span(headlines), incoming_headlines=headlines)
         added, revised = _changed(changes, "new"), _changed(changes, "revised")
         tx.append("headlines", added.drop_columns(_BOOKKEEPING))
         if revised.num_rows:
@@ -89,8 +89,13 @@ def publish_headlines(
 def _join_stories(tx: Transaction, changed: pa.Table) -> int:
     if not changed.num_rows:
         return 0
-    span = pc.min_max(changed["published_at"]).as_py()
-    return group_stories(tx, span["min"], span["max"])
+    span = _span(changed)
+    return group_stories(tx, span["first"], span["last"])
+
+
+def _span(headlines: pa.Table) -> dict[str, datetime]:
+    span = pc.min_max(headlines["published_at"]).as_py()
+    return {"first": span["min"], "last": span["max"]}
 
 
 def _changed(changes: pa.Table, change: str) -> pa.Table:

@@ -7,7 +7,7 @@ pairs of headlines alone, so neither the order of arrival nor the cut of batches
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -20,7 +20,12 @@ from warehouse.similar_wordings import similar_wordings
 WINDOW = timedelta(hours=72)
 """How far apart in time two tellings of one story may be."""
 
-_SLICE = timedelta(days=31)
+_SLICE_ROWS = 200_000
+
+
+def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
+    """Group what was published with `join=False`; see `group_stories`. One commit."""
+    return lake.transact(lambda tx: group_stories(tx, first, last))
 
 
 def group_stories(tx: Transaction, first: datetime, last: datetime) -> int:
@@ -29,10 +34,8 @@ def group_stories(tx: Transaction, first: datetime, last: datetime) -> int:
     Neighbours up to WINDOW outside the span are taken into account. Returns how many stories were
     absorbed by an earlier one.
     """
-    span = {"first": first, "last": last, "window": WINDOW}
-    worded = tx.run("staging/story_words", span)
-    pairs = similar_wordings(pc.unique(worded["words"]))
-    links = tx.run("staging/story_links", span, worded=worded, similar_pairs=pairs)
+    parts = [_links(tx, begin, end) for begin, end in _slices(tx, first, last)]
+    links = pa.concat_tables(parts)
     if not links.num_rows:
         return 0
     heads = tx.run("staging/story_heads", links=links)
@@ -41,18 +44,22 @@ def group_stories(tx: Transaction, first: datetime, last: datetime) -> int:
     return int(merged.num_rows)
 
 
-def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
-    """Group what was published with `join=False`: all headlines from `first` to `last`.
+def _slices(
+    tx: Transaction, first: datetime, last: datetime
+) -> Iterator[tuple[datetime, datetime]]:
+    """The span in equal parts of some _SLICE_ROWS headlines, so that memory stays bounded."""
+    found = tx.run("staging/story_span", {"first": first, "last": last})
+    count = 1 + int(found["headlines"][0].as_py()) // _SLICE_ROWS
+    length = (last - first) / count
+    for number in range(count):
+        yield first + number * length, first + (number + 1) * length
 
-    Works month by month, one commit each, so that memory stays bounded whatever the span. Returns
-    how many stories were absorbed by an earlier one.
-    """
-    joined, begin = 0, first
-    while begin <= last:
-        end = min(last, begin + _SLICE)
-        joined += lake.transact(functools.partial(group_stories, first=begin, last=end))
-        begin = end + timedelta(microseconds=1)
-    return joined
+
+def _links(tx: Transaction, first: datetime, last: datetime) -> pa.Table:
+    span = {"first": first, "last": last, "window": WINDOW}
+    worded = tx.run("staging/story_words", span)
+    pairs = similar_wordings(pc.unique(worded["words"]))
+    return tx.run("staging/story_links", span, worded=worded, similar_pairs=pairs)
 
 
 def _absorbed(stories: pa.Array, links: pa.Table) -> pa.Table:

@@ -84,7 +84,8 @@ class Harvest:
 
     feed: FeedSpec
     payloads: list[Payload] = field(default_factory=list)
-    _sightings: list[dict[str, Any]] = field(default_factory=list)
+    _sightings: list[pa.Table] = field(default_factory=lambda: [SIGHTINGS.empty_table()])
+    _seen: int = 0
     _rejects: list[dict[str, Any]] = field(default_factory=list)
     _partitions: list[dict[str, Any]] = field(default_factory=list)
 
@@ -97,17 +98,16 @@ class Harvest:
             self._reject("payload", request.key, str(error), {"url": request.url}, payload_id)
             self.fail(request, f"{request.url}: {error}", payload_id)
             return
-        rows = 0
+        believed = []
         for item in parsed.items:
-            doubt = self._doubt(item, payload.fetched_at)
-            if doubt is None:
-                self._see(item, request.key, payload.fetched_at, payload_id)
-                rows += 1
-            else:
+            if doubt := self._doubt(item, payload.fetched_at):
                 self._refuse(RefusedItem(doubt, _record(item)), request.key, payload_id)
+            else:
+                believed.append(item)
         for refused in parsed.refused:
             self._refuse(refused, request.key, payload_id)
-        self._note(request, "done", rows, payload_id, None)
+        self._see(believed, request.key, payload.fetched_at, payload_id)
+        self._note(request, "done", len(believed), payload_id, None)
 
     def fail(self, request: FeedRequest, error: str, payload_id: str | None = None) -> None:
         """Note that one address gave nothing, and why."""
@@ -116,8 +116,7 @@ class Harvest:
     def batch(self) -> HeadlineBatch:
         """All that was taken, with one row per headline."""
         with in_memory() as engine:
-            sightings = pa.Table.from_pylist(self._sightings, schema=SIGHTINGS)
-            identified = identify_headlines(sightings, engine)
+            identified = identify_headlines(pa.concat_tables(self._sightings), engine)
         return HeadlineBatch(
             headlines=identified.headlines,
             headline_tickers=identified.headline_tickers,
@@ -133,26 +132,37 @@ class Harvest:
             return f"published before {EARLIEST:%Y}"
         return None
 
-    def _see(self, item: FeedItem, key: str, fetched_at: datetime, payload_id: str) -> None:
-        about_one = key != GENERAL
-        self._sightings.append(
-            {
-                "source": self.feed.name,
-                "title": item.title,
-                "summary": item.summary,
-                "url": item.url,
-                "guid": item.guid,
-                "published_at": item.published_at,
-                "first_seen_at": fetched_at,
-                "availability": "observed" if self.feed.mode == "poll" else "asserted",
-                "lag_us": round(self.feed.lag.total_seconds() * 1_000_000),
-                "synthetic": self.feed.synthetic,
-                "payload_id": payload_id,
-                "position": len(self._sightings),
-                "ticker": key if about_one else None,
-                "method": "feed" if about_one else None,
-            }
-        )
+    def _see(
+        self, items: Sequence[FeedItem], key: str, fetched_at: datetime, payload_id: str
+    ) -> None:
+        count, feed = len(items), self.feed
+        ticker, method = (None, None) if key == GENERAL else (key, "feed")
+        columns = {
+            "title": [item.title for item in items],
+            "summary": [item.summary for item in items],
+            "url": [item.url for item in items],
+            "guid": [item.guid for item in items],
+            "published_at": [item.published_at for item in items],
+            "position": range(self._seen, self._seen + count),
+        }
+        constants = {
+            "source": feed.name,
+            "first_seen_at": fetched_at,
+            "availability": "observed" if feed.mode == "poll" else "asserted",
+            "lag_us": round(feed.lag.total_seconds() * 1_000_000),
+            "synthetic": feed.synthetic,
+            "payload_id": payload_id,
+            "ticker": ticker,
+            "method": method,
+        }
+        arrays = [
+            pa.array(columns[column.name], column.type)
+            if column.name in columns
+            else pa.repeat(pa.scalar(constants[column.name], column.type), count)
+            for column in SIGHTINGS
+        ]
+        self._sightings.append(pa.table(arrays, schema=SIGHTINGS))
+        self._seen += count
 
     def _refuse(self, refused: RefusedItem, key: str, payload_id: str) -> None:
         self._reject("headline", key, refused.reason, refused.record, payload_id)

@@ -2,10 +2,21 @@
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
 -- within the same source and a week, and known there for one headline only. Words that a stored
 -- headline has now or had in an earlier revision are no change: caches repeat stale items.
-WITH unknown AS (
+-- $first and $last span the incoming publication times, so that only their neighbours are read.
+WITH nearby AS MATERIALIZED (
+    SELECT
+        headline_id, story_id, source, title, summary, published_at, first_seen_at, edited_at,
+        available_at, availability, revision, coalesce(guid, url) AS address
+    FROM headlines
+    WHERE
+        published_at BETWEEN $first::TIMESTAMPTZ - INTERVAL 7 DAYS
+        AND $last::TIMESTAMPTZ + INTERVAL 7 DAYS
+),
+
+unknown AS (
     SELECT incoming.*
     FROM incoming_headlines AS incoming
-    ANTI JOIN headlines USING (headline_id)
+    ANTI JOIN nearby USING (headline_id)
 ),
 
 edits AS (
@@ -13,10 +24,10 @@ edits AS (
         unknown.headline_id AS incoming_id,
         any_value(stored.headline_id) AS headline_id
     FROM unknown
-    INNER JOIN headlines AS stored
+    INNER JOIN nearby AS stored
         ON
             unknown.source = stored.source
-            AND coalesce(unknown.guid, unknown.url) = coalesce(stored.guid, stored.url)
+            AND coalesce(unknown.guid, unknown.url) = stored.address
             AND abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
     GROUP BY unknown.headline_id
     HAVING count(*) = 1
@@ -52,7 +63,7 @@ compared AS (
         AND stored.edited_at IS NULL AND stored.available_at <> pairs.available_at
         AND stored.published_at = pairs.published_at AS other_lag
     FROM pairs
-    LEFT JOIN headlines AS stored USING (headline_id)
+    LEFT JOIN nearby AS stored USING (headline_id)
 )
 
 SELECT

@@ -13,7 +13,5 @@ SELECT
     synthetic,
     payload_id
 FROM identified
-QUALIFY row_number() OVER (
-    PARTITION BY headline_id ORDER BY first_seen_at, position, title, summary, url, guid
-) = 1
+QUALIFY row_number() OVER (PARTITION BY headline_id ORDER BY first_seen_at, position) = 1
 ORDER BY published_at, headline_id;

@@ -1,13 +1,10 @@
 -- grain: one row per sighting of a headline (an item in one payload, under one ticker or none)
--- A headline is its source, its instant and its words, however they are cased or spaced: guids and
--- links change between fetches, these three do not. An edit is recognised when it is published.
+-- A headline is its source, its instant and its (cleaned) title in whatever case: guids and links
+-- change between fetches, these three do not. An edit is recognised when it is published.
 SELECT
     substr(
         sha256(
-            concat_ws(
-                chr(31), source, epoch_us(published_at)::VARCHAR,
-                lower(trim(regexp_replace(title, '\s+', ' ', 'g')))
-            )
+            concat_ws(chr(31), source, epoch_us(published_at)::VARCHAR, lower(title))
         ), 1, 32
     ) AS headline_id,
     sightings.*,
