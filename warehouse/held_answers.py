@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC
+from typing import Any
 
 from warehouse.lake import Lake
 from warehouse.landing import Landing, LandingError, Payload
 
 Held = Callable[[str], Payload | None]
 """Answers the payload held for an address, or None when it must be fetched afresh."""
+
+
+def landed_answers(lake: Lake, landing: Landing, source: str) -> Iterator[Payload]:
+    """Every answer of `source` that was published, in the order of fetching, with its body.
+
+    Raises LandingError when a body is missing or altered.
+    """
+    for row in lake.read("staging/feed_answers", {"source": source}).to_pylist():
+        yield _payload(row, landing.load(row["payload_id"]))
 
 
 def held_answers(lake: Lake, landing: Landing, source: str) -> Held:
@@ -29,7 +40,13 @@ def held_answers(lake: Lake, landing: Landing, source: str) -> Held:
             body = landing.load(row["payload_id"])
         except LandingError:
             return None
-        headers = tuple((name, value) for name, value in json.loads(row["headers"]))
-        return Payload(source, url, row["status"], headers, body, row["fetched_at"])
+        return _payload(row, body)
 
     return held
+
+
+def _payload(row: dict[str, Any], body: bytes) -> Payload:
+    headers = tuple((name, value) for name, value in json.loads(row["headers"]))
+    return Payload(
+        row["source"], row["url"], row["status"], headers, body, row["fetched_at"].astimezone(UTC)
+    )

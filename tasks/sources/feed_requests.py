@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -81,6 +81,29 @@ def feed_requests(
         for key in keys
         for first, last in chunks
     )
+
+
+def request_of(feed: FeedSpec, url: str, fetched_on: date) -> FeedRequest | None:
+    """The request that `url` must have come from; None when it does not fit the feed's address.
+
+    A poll's range is the day of the fetch, which its address does not hold.
+    """
+    pattern = "".join(
+        f"(?P<{part}>[^&/]+?)" if place % 2 else re.escape(part)
+        for place, part in enumerate(_PLACEHOLDER.split(feed.url))
+    )
+    match = re.fullmatch(pattern, url)
+    if match is None:
+        return None
+    found = match.groupdict()
+    key = unquote(found.get("ticker", GENERAL))
+    if feed.mode == "poll":
+        return FeedRequest(key, url, fetched_on, fetched_on)
+    try:
+        first, after = (date.fromisoformat(found[name]) for name in ("start", "end"))
+    except ValueError:
+        return None
+    return FeedRequest(key, url, first, after - _ONE_DAY)
 
 
 def _chunks(feed: FeedSpec, start: date, end: date) -> Iterator[tuple[date, date]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tasks.sources.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 from tasks.sources.feed_parsing import FeedItem, FeedParseError, RefusedItem, parse_feed
-from tasks.sources.feed_requests import GENERAL, FeedRequest, FeedSpec, feed_requests
+from tasks.sources.feed_requests import GENERAL, FeedRequest, FeedSpec, feed_requests, request_of
 from tasks.sources.feed_transport import FeedClient
 from tasks.sources.guarded_http import FeedFetchError
 from tasks.sources.identity import SIGHTINGS, identify_headlines
@@ -71,7 +71,40 @@ def fetch_headlines(
                     harvest.take(request, answer, land(answer))
                 else:
                     harvest.fail(request, str(answer))
-    batch = harvest.batch()
+    return _about(harvest.batch(), feed, tickers, aliases)
+
+
+def replay_headlines(
+    feed: FeedSpec, answers: Iterable[Payload], *, aliases: pa.Table | None = None
+) -> Iterator[HeadlineBatch]:
+    """Read landed answers of `feed` again with today's parser, as if they arrived now as then.
+
+    `answers` come in the order in which they were fetched. No address occurs twice in a batch, so
+    that an edit meets its original when the batches are published in turn. Answers from addresses
+    that the feed no longer has are passed over. The batches hold no ledger rows: nothing was
+    fetched.
+    """
+    harvest = Harvest(feed)
+    for answer in answers:
+        request = request_of(feed, answer.url, answer.fetched_at.date())
+        if request is None:
+            continue
+        if any(answer.url == taken.url for taken in harvest.payloads):
+            yield _replayed(harvest, aliases)
+            harvest = Harvest(feed)
+        harvest.take(request, answer, answer.payload_id)
+    if harvest.payloads:
+        yield _replayed(harvest, aliases)
+
+
+def _replayed(harvest: Harvest, aliases: pa.Table | None) -> HeadlineBatch:
+    batch = _about(harvest.batch(), harvest.feed, (), aliases)
+    return replace(batch, partitions=PARTITIONS.empty_table())
+
+
+def _about(
+    batch: HeadlineBatch, feed: FeedSpec, tickers: Sequence[str], aliases: pa.Table | None
+) -> HeadlineBatch:
     if feed.scope == "ticker":
         return batch
     universe = [ticker for ticker in tickers if ticker != GENERAL] or None
@@ -87,7 +120,7 @@ class Harvest:
     _sightings: list[pa.Table] = field(default_factory=lambda: [SIGHTINGS.empty_table()])
     _seen: int = 0
     _rejects: list[dict[str, Any]] = field(default_factory=list)
-    _partitions: list[dict[str, Any]] = field(default_factory=list)
+    _partitions: dict[tuple[str, date, date], dict[str, Any]] = field(default_factory=dict)
 
     def take(self, request: FeedRequest, payload: Payload, payload_id: str) -> None:
         """Parse one landed answer; what it holds, or why it holds nothing, is noted."""
@@ -122,7 +155,7 @@ class Harvest:
             headline_tickers=identified.headline_tickers,
             rejects=pa.Table.from_pylist(self._rejects, schema=REJECTS),
             payloads=tuple(self.payloads),
-            partitions=pa.Table.from_pylist(self._partitions, schema=PARTITIONS),
+            partitions=pa.Table.from_pylist([*self._partitions.values()], schema=PARTITIONS),
         )
 
     def _doubt(self, item: FeedItem, fetched_at: datetime) -> str | None:
@@ -184,18 +217,16 @@ class Harvest:
     def _note(
         self, request: FeedRequest, state: str, rows: int, payload_id: str | None, error: str | None
     ) -> None:
-        self._partitions.append(
-            {
-                "source": self.feed.name,
-                "key": request.key,
-                "range_start": request.range_start,
-                "range_end": request.range_end,
-                "state": state,
-                "rows": rows,
-                "payload_id": payload_id,
-                "error": error,
-            }
-        )
+        self._partitions[request.key, request.range_start, request.range_end] = {
+            "source": self.feed.name,
+            "key": request.key,
+            "range_start": request.range_start,
+            "range_end": request.range_end,
+            "state": state,
+            "rows": rows,
+            "payload_id": payload_id,
+            "error": error,
+        }
 
 
 def _record(item: FeedItem) -> dict[str, str]:

@@ -20,8 +20,8 @@ from sandbox.vendor import SandboxVendor
 from tasks.sources.batches import HeadlineBatch
 from tasks.sources.feed_requests import FeedSpec
 from tasks.sources.feed_transport import FeedLimits, feed_client
-from tasks.sources.headlines import fetch_headlines
-from warehouse.held_answers import held_answers
+from tasks.sources.headlines import fetch_headlines, replay_headlines
+from warehouse.held_answers import held_answers, landed_answers
 from warehouse.lake import Lake
 from warehouse.landing import Landing
 from warehouse.publish_headlines import HeadlinePublication, publish_headlines
@@ -322,3 +322,47 @@ def test_spent_request_budget_is_recorded_and_the_next_run_goes_on(wire: Wire) -
     assert sorted(row["state"] for row in outcome.values()) == ["done", "failed"]
     assert any("budget of 1 requests is spent" in (row["error"] or "") for row in outcome.values())
     assert counts(wire.ask()) == {"AAPL": 20, "MSFT": 20}
+
+
+def test_replay_of_landed_answers_rebuilds_the_same_tables(
+    wire: Wire, lake: Lake, tmp_path: Path
+) -> None:
+    batch = wire.fetch(Fault(kind="edited_title", first=2), Fault(kind="missing_date", first=2))
+    publish(lake, batch)
+    later = NOW + timedelta(minutes=10)
+    publish(lake, wire.ask(now=later), later)
+    before, tables = lake.snapshot_id(), stored(lake)
+    for again in replay_headlines(FEED, landed_answers(lake, wire.landing, FEED.name)):
+        assert publish(lake, again, later) == HeadlinePublication(0, 0, 0, 0, 0)
+    assert lake.snapshot_id() == before, "the same parser finds nothing new"
+    spec = lake.spec.model_copy(
+        update={"catalog": f"sqlite:{tmp_path / 'other.sqlite'}", "storage": str(tmp_path / "o")}
+    )
+    with Lake.open(spec) as fresh:
+        for again in replay_headlines(FEED, landed_answers(lake, wire.landing, FEED.name)):
+            publish(fresh, again, again.payloads[-1].fetched_at)
+        assert stored(fresh) == tables, "landed answers are enough to rebuild everything"
+
+
+def stored(lake: Lake) -> list[Any]:
+    return [
+        lake.sql(f"SELECT * FROM {table} ORDER BY ALL").to_pylist()
+        for table in ("headlines", "headline_tickers", "headline_revisions")
+    ] + lake.sql("SELECT kind, key, reason, record FROM quarantine ORDER BY ALL").to_pylist()
+
+
+def test_sources_check_tells_freshness_and_the_last_error(wire: Wire, lake: Lake) -> None:
+    publish(lake, wire.fetch(Fault(kind="server_error"), attempts=1))
+    params = {"now": NOW + timedelta(hours=3), "stale_after": timedelta(hours=2)}
+    found = {row["key"]: row for row in lake.read("marts/sources_check", params).to_pylist()}
+    assert "HTTP 500" in found["AAPL"]["last_error"]
+    assert found["AAPL"]["stale"], "never asked with success"
+    assert found["AAPL"]["newest_item"] is None
+    assert found["MSFT"]["stale"], "the success is three hours old"
+    assert found["MSFT"]["last_success_at"] == NOW
+    assert found["MSFT"]["last_error"] is None
+    publish(lake, wire.fetch(), NOW + timedelta(hours=2))
+    found = {row["key"]: row for row in lake.read("marts/sources_check", params).to_pylist()}
+    assert not found["AAPL"]["stale"]
+    assert found["AAPL"]["last_error"] is None, "a later success made it good"
+    assert found["AAPL"]["newest_item"] is not None

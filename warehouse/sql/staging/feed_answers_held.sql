@@ -1,5 +1,6 @@
 -- grain: one row per address of a source whose latest answer can be asked for conditionally
 SELECT
+    source,
     url,
     payload_id,
     status,
