@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote, unquote
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -26,6 +26,7 @@ class FeedSpec(BaseModel):
     as available once we have seen it. `mode` search: the address answers for past days, which
     nobody saw happen; items count as available `lag` after the time they claim. `scope` ticker:
     everything the address answers is about that ticker. A search asks once per ticker and `chunk`.
+    In configuration, `preset` stands for all fields of a shipped feed; others given override it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,15 @@ class FeedSpec(BaseModel):
     concurrency: int = Field(default=4, ge=1, le=32)
     synthetic: bool = False
     verified_live: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "preset" not in given:
+            return given
+        from tasks.sources.feed_presets import preset_fields
+
+        return preset_fields(given["preset"]) | {k: v for k, v in given.items() if k != "preset"}
 
     @model_validator(mode="after")
     def _placeholders_fit(self) -> FeedSpec:
