@@ -25,7 +25,8 @@ class LakeSpec(BaseModel):
     PostgreSQL catalog they are serialised across machines too.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A refused value may hold a password, so errors do not repeat it.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     catalog: str = "sqlite:catalog.sqlite"
     storage: str = "lake"

@@ -1,0 +1,180 @@
+"""A warehouse on PostgreSQL and an object store, seen from several machines at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Thread
+
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from warehouse.attachment import attach
+from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
+from warehouse.landing import Landing, LandingError, Payload
+from warehouse.stores import StoreError
+from warehouse.writers import WriterLock
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
+
+REPOSITORY = Path(__file__).parents[2]
+Machine = Callable[[str], LakeSpec]
+KEY = ("payload_id",)
+VISITS = 6
+
+
+def payloads(*payload_ids: str, size: int = 1) -> pa.Table:
+    count = len(payload_ids)
+    fetched_at = [datetime(2020, 1, 1, tzinfo=UTC)] * count
+    return pa.table(
+        {
+            "payload_id": list(payload_ids),
+            "source": ["scale"] * count,
+            "url": ["https://vendor/x"] * count,
+            "status": pa.array([200] * count, pa.int32()),
+            "headers": ["[]"] * count,
+            "bytes": pa.array([size] * count, pa.int64()),
+            "fetched_at": pa.array(fetched_at, pa.timestamp("us", tz="UTC")),
+        }
+    )
+
+
+def test_machines_that_merge_the_same_rows_keep_each_once(machine: Machine) -> None:
+    """Two inserts of one row are no conflict to DuckLake; the writers' lock must prevent them."""
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, __file__, machine(name).model_dump_json(), name],
+            env=environment,
+        )
+        for name in ("a", "b")
+    ]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    with Lake.open(machine("reader")) as lake:
+        found = lake.sql("select payload_id, count(*) n from payloads group by all order by all")
+    names = sorted(f"{who}-{number}" for who in ("a", "b", "shared") for number in range(VISITS))
+    assert found.to_pylist() == [{"payload_id": name, "n": 1} for name in names]
+
+
+def test_conflicting_commit_is_tried_again(machine: Machine) -> None:
+    with Lake.open(machine("a")) as lake:
+        lake.transact(lambda tx: tx.upsert("payloads", payloads("contested"), KEY))
+        attempts: list[int] = []
+
+        def enlarge(tx: Transaction) -> None:
+            attempts.append(tx.upsert("payloads", payloads("contested", size=11), KEY))
+            if len(attempts) == 1:
+                write_without_the_lock(machine("b"))
+
+        lake.transact(enlarge)
+        assert attempts == [1, 1]
+        assert lake.sql("select bytes from payloads").to_pylist() == [{"bytes": 11}]
+
+
+def write_without_the_lock(spec: LakeSpec) -> None:
+    connection = attach(spec)
+    connection.execute("UPDATE payloads SET bytes = 10")
+    connection.close()
+
+
+def test_machines_open_a_new_warehouse_at_once(machine: Machine) -> None:
+    failures: list[BaseException] = []
+
+    def opened(name: str) -> None:
+        try:
+            Lake.open(machine(name)).close()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [Thread(target=opened, args=(name,)) for name in ("a", "b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_keys_to_the_store_are_never_shown(machine: Machine) -> None:
+    with Lake.open(machine("a")) as lake:
+        shown = str(lake.sql("select * from duckdb_secrets()").to_pylist())
+        shown += str(lake.sql("select name, value from duckdb_settings()").to_pylist())
+    assert "newsvane-very-secret" not in shown
+
+
+def test_payloads_land_in_a_bucket(machine: Machine) -> None:
+    landing = Landing.of(machine("a"))
+    payload = Payload("s", "u", 200, (), b"body" * 9, datetime(2020, 1, 1, tzinfo=UTC))
+    payload_id = landing.store(payload)
+    assert landing.store(payload) == payload_id
+    assert Landing.of(machine("b")).load(payload_id) == payload.body
+    assert [name for name, _ in landing.landed()] == [payload_id]
+    landing.discard(payload_id)
+    with pytest.raises(LandingError, match="not in the landing zone"):
+        landing.load(payload_id)
+
+
+def test_bucket_that_does_not_exist_is_explained(machine: Machine) -> None:
+    spec = machine("a").model_copy(update={"landing": "s3://no-such-bucket/landing"})
+    payload = Payload("s", "u", 200, (), b"body", datetime(2020, 1, 1, tzinfo=UTC))
+    with pytest.raises(StoreError, match="Check that the bucket exists"):
+        Landing.of(spec).store(payload)
+
+
+def test_server_that_is_away_is_explained(machine: Machine) -> None:
+    spec = machine("a").model_copy(update={"catalog": "postgres:dbname=x host=127.0.0.1 port=1"})
+    with pytest.raises(LakeError, match="check that PostgreSQL is up"):
+        Lake.open(spec)
+
+
+@pytest.mark.parametrize(
+    "connection",
+    ["postgres:dbname=x password=hunter2", "postgres:postgresql://user:hunter2@host/newsvane"],
+)
+def test_password_in_the_configuration_is_refused_and_not_repeated(connection: str) -> None:
+    with pytest.raises(ValidationError, match="PGPASSWORD") as refused:
+        LakeSpec(catalog=connection)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_writer_that_is_killed_frees_the_lock(machine: Machine) -> None:
+    Lake.open(machine("a")).close()
+    holder = subprocess.Popen(
+        [sys.executable, __file__, machine("a").model_dump_json(), "hold"],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == b"held\n"
+    writer = Thread(target=lambda: Lake.open(machine("b")).close())
+    writer.start()
+    writer.join(timeout=1)
+    assert writer.is_alive()
+    holder.kill()
+    holder.wait(timeout=30)
+    writer.join(timeout=60)
+    assert not writer.is_alive()
+
+
+def merge_payloads(spec: LakeSpec, name: str) -> None:
+    """What one machine does: merge rows of its own and rows that the other one merges too."""
+    with Lake.open(spec) as lake:
+        for number in range(VISITS):
+            rows = payloads(f"shared-{number}", f"{name}-{number}")
+            lake.transact(lambda tx, rows=rows: tx.upsert("payloads", rows, KEY))
+
+
+def hold_the_lock(spec: LakeSpec) -> None:
+    with WriterLock(spec):
+        print("held", flush=True)
+        time.sleep(600)
+
+
+if __name__ == "__main__":
+    chosen = LakeSpec.model_validate_json(sys.argv[1])
+    hold_the_lock(chosen) if sys.argv[2] == "hold" else merge_payloads(chosen, sys.argv[2])
