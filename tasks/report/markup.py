@@ -83,6 +83,7 @@ def _environment() -> Environment:
     )
     environment.filters["numeral"] = numeral
     environment.filters["long_day"] = _long_day
+    environment.filters["spaced"] = _spaced
     environment.filters["count"] = _count
     environment.filters["predictor"] = predictor_label
     environment.filters["pretty"] = _pretty
@@ -91,6 +92,11 @@ def _environment() -> Environment:
 
 def _long_day(day: date) -> str:
     return f"{day:%A}, {day.day} {day:%B %Y}"
+
+
+def _spaced(code: str) -> str:
+    """A reason or kind as stored, in words."""
+    return code.replace("_", " ")
 
 
 def _count(number: int, noun: str) -> str:

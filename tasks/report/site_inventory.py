@@ -15,14 +15,18 @@ from warehouse.lake import Lake
 RECENT = timedelta(days=84)
 """The span of the day-by-day coverage map: about sixty sessions."""
 
+DRAWN_FROM = 20
+"""Labelled examples a month must hold for its share of ups to be drawn."""
+
 
 def inventory(lake: Lake, root: Path, now: datetime) -> str:
     """The page on what the warehouse holds; `now` (UTC) dates the freshness figures."""
     freshness = read(lake, root, "freshness")
     labels = _latest_spec(read(lake, root, "labels"))
-    latest = max((r["latest_record"] for r in freshness if r["latest_record"]), default=now.date())
-    months = _coverage(lake, root, "month", date(1900, 1, 1))
-    days = _coverage(lake, root, "day", latest - RECENT)
+    told = [row["latest_record"] for row in freshness if row["kind"] == "headlines"]
+    latest = max(told, default=now.date())
+    months = _coverage(lake, root, "month", date.min, date.max)
+    days = _coverage(lake, root, "day", latest - RECENT, latest)
     quarantine = lake.read("marts/report_quarantine")
     export(root, "quarantine", quarantine)
     return page(
@@ -49,8 +53,8 @@ def inventory(lake: Lake, root: Path, now: datetime) -> str:
     )
 
 
-def _coverage(lake: Lake, root: Path, step: str, since: date) -> Rows:
-    table = lake.read("marts/site_coverage", {"step": step, "since": since})
+def _coverage(lake: Lake, root: Path, step: str, since: date, until: date) -> Rows:
+    table = lake.read("marts/site_coverage", {"step": step, "since": since, "until": until})
     export(root, f"coverage_{step}", table)
     rows: Rows = table.to_pylist()
     return rows
@@ -61,8 +65,8 @@ def _map(name: str, title: str, rows: Rows, value: str, form: str) -> Markup | N
 
 
 def _latest_spec(labels: Rows) -> Rows:
-    """The months of the example spec that reaches furthest."""
+    """The months, large enough to draw, of the example spec that reaches furthest."""
     if not labels:
         return []
     spec = max(labels, key=lambda row: (row["month"], row["examples"], row["spec_id"]))["spec_id"]
-    return [row for row in labels if row["spec_id"] == spec]
+    return [row for row in labels if row["spec_id"] == spec and row["labelled"] >= DRAWN_FROM]

@@ -1,10 +1,11 @@
--- grain: one row per ticker and calendar step ($step: 'month' or 'day') from $since on with a session
+-- grain: one row per ticker and calendar step with a session, from $since to $until (inclusive)
+-- $step: 'month' or 'day'.
 -- bars and news: share of the step's sessions with a bar, and with a headline published on a day of
 -- the step; a session is any date on which some ticker has a bar.
 WITH calendar AS (
     SELECT DISTINCT session, CAST(date_trunc($step, session) AS DATE) AS step
     FROM bars
-    WHERE session >= $since
+    WHERE session BETWEEN $since AND $until
 ),
 sized AS (
     SELECT step, count(*) AS sessions
@@ -14,7 +15,7 @@ sized AS (
 priced AS (
     SELECT ticker, CAST(date_trunc($step, session) AS DATE) AS step, count(*) AS bars
     FROM bars
-    WHERE session >= $since
+    WHERE session BETWEEN $since AND $until
     GROUP BY ALL
 ),
 told AS (
@@ -24,7 +25,7 @@ told AS (
         count(DISTINCT CAST(published_at AT TIME ZONE 'UTC' AS DATE)) AS days
     FROM headlines
     JOIN headline_tickers USING (headline_id)
-    WHERE published_at >= $since
+    WHERE CAST(published_at AT TIME ZONE 'UTC' AS DATE) BETWEEN $since AND $until
     GROUP BY ALL
 ),
 tickers AS (
