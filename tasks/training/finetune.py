@@ -73,6 +73,8 @@ def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult | 
         metrics={
             "train_rows": len(train),
             "validation_rows": len(validation),
+            "validation_ce_before": before["label_ce"],
+            "validation_ce_after": after["label_ce"],
             "validation_before": before,
             "validation_after": after,
             "peak_memory_bytes": peak_memory(base.device),
@@ -169,15 +171,9 @@ def fit(
         "resumed_from": last and Path(last).name,
         "train_seconds": seconds,
         "tokens_per_second": tokens / seconds,
-        "train_loss": [
-            {"step": h["step"], "loss": h["loss"], "learning_rate": h["learning_rate"]}
-            for h in history
-            if "loss" in h
-        ],
+        "loss_curve": [[h["step"], h["loss"]] for h in history if "loss" in h],
         "validation_curve": [
-            {"step": h["step"], "label_ce": h["eval_label_ce"]}
-            for h in history
-            if "eval_label_ce" in h
+            [h["step"], h["eval_label_ce"]] for h in history if "eval_label_ce" in h
         ],
     }
 

@@ -43,7 +43,10 @@ class ScoreResult(_Document):
 class FinetuneResult(_Document):
     """One fine-tuned adapter: `path` is its folder (adapter, card, manifest.json).
 
-    `metrics` holds the loss curve, validation cross-entropies before and after, and speeds.
+    `metrics` holds `loss_curve` ([step, nats per completion token] pairs), `validation_curve`
+    ([step, label_ce]), `validation_ce_before` and `_after` (of the label's tokens), the same for
+    all measures (`validation_before`, `validation_after`), rows, steps, seconds,
+    `tokens_per_second` and `peak_memory_bytes`.
     `scores` has the splits asked for, scored by the base model and by the fine-tuned one.
     """
 

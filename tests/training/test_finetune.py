@@ -41,7 +41,7 @@ def test_planted_tone_is_learned_and_cross_entropy_falls(finetuned, dataset: Pat
     metrics = finetuned.result.metrics
     for name in ("label_ce", "completion_ce", "pair_ce"):
         assert metrics["validation_after"][name] < 0.8 * metrics["validation_before"][name]
-    curve = [point["loss"] for point in metrics["train_loss"]]
+    curve = [loss for _, loss in metrics["loss_curve"]]
     assert len(curve) == metrics["steps"] == 60
     assert np.mean(curve[-10:]) < 0.5 * curve[0]
 
@@ -99,7 +99,7 @@ def test_the_manifest_vouches_for_every_file_and_holds_no_pickle(finetuned) -> N
     assert not [p for p in folder.rglob("*") if p.suffix in {".bin", ".pt", ".pth", ".pkl"}]
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nbase_model: sandbox-tiny\n")
-    assert f"{finetuned.result.metrics['validation_after']['label_ce']:.4f}" in card
+    assert f"{finetuned.result.metrics['validation_ce_after']:.4f}" in card
 
 
 def test_a_finished_job_is_not_done_again(finetuned, dataset: Path, cache: Path) -> None:
