@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.backfill import PlannedRange
+    from flows.doctor import Diagnosis
     from flows.run import Outcome
     from flows.summary import IngestSummary
     from tasks.dataset.manifest import DatasetManifest
@@ -179,3 +180,16 @@ def show_record(record: Any) -> None:
         text = json.dumps(value, indent=2, default=str) if isinstance(value, dict) else str(value)
         console.print(f"[bold]{field.name}[/]: ", end="")
         console.print(text, markup=False, highlight=False)
+
+
+def show_diagnoses(found: Sequence[Diagnosis]) -> None:
+    """Print what `doctor` found; a remedy stands beside each thing that is missing."""
+    table = Table()
+    for name in ("", "what", "found", "needed for", "what to do"):
+        table.add_column(name)
+    for item in found:
+        mark = "[green]ok[/]" if item.healthy else "[red]missing[/]"
+        table.add_row(
+            mark, item.what, item.found, item.needed_for, "" if item.healthy else item.remedy
+        )
+    console.print(table)

@@ -29,23 +29,28 @@ def serve_ui(settings: Settings, port: int) -> None:
     """Serve UI and deployments until interrupted. Raises ServerError when the port is taken."""
     with prefect_server(settings.data_root, port) as api_url:
         os.environ["PREFECT_API_URL"] = api_url
-        prepare_prefect(settings.data_root)
-        from prefect import serve
-
-        from flows.deployments import deployments
-
         print(f"Prefect UI: http://{HOST}:{port}  (Ctrl-C stops it)", flush=True)
-        serve(*deployments(settings), print_starting_message=False)
+        serve_deployments(settings)
+
+
+def serve_deployments(settings: Settings) -> None:
+    """Register the deployments with the server in PREFECT_API_URL and run what is started."""
+    prepare_prefect(settings.data_root)
+    from prefect import serve
+
+    from flows.deployments import deployments
+
+    serve(*deployments(settings), print_starting_message=False)
 
 
 @contextmanager
-def prefect_server(data_root: Path, port: int) -> Iterator[str]:
-    """A Prefect server of our own on loopback; yields its API address and stops it at the end.
+def prefect_server(data_root: Path, port: int, host: str = HOST) -> Iterator[str]:
+    """A Prefect server of our own; yields its API address and stops it at the end.
 
     The port is bound once by us before the server starts and the server process must be alive
     when it first answers, so that a stranger on the same port is never taken for ours.
     """
-    _require_free(port)
+    require_free(host, port)
     prepare_prefect(data_root)
     api_url = f"http://{HOST}:{port}/api"
     log_path = (data_root / "prefect").resolve() / "server.log"
@@ -53,7 +58,7 @@ def prefect_server(data_root: Path, port: int) -> Iterator[str]:
     command = [sys.executable, "-m", "prefect", "server", "start"]
     with log_path.open("wb") as log:
         server = subprocess.Popen(  # noqa: S603 - fixed words and a checked number
-            [*command, "--host", HOST, "--port", str(port)],
+            [*command, "--host", host, "--port", str(port)],
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
@@ -74,15 +79,16 @@ def prefect_server(data_root: Path, port: int) -> Iterator[str]:
             server.wait()
 
 
-def _require_free(port: int) -> None:
+def require_free(host: str, port: int) -> None:
+    """Raises ServerError when something already listens on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise ServerError(
-                f"Port {port} on {HOST} is taken ({error.strerror}); expected a free port for the "
-                "Prefect server. Stop whatever listens there, or choose another: newsvane ui "
+                f"Port {port} on {host} is taken ({error.strerror}); expected a free port for the "
+                "server. Stop whatever listens there, or choose another: newsvane ui "
                 f"--port {port + 1 if port < 65535 else port - 1}. Nothing was started."
             ) from error
 

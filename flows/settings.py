@@ -110,6 +110,16 @@ class TrainingSpec(BaseModel):
     )
 
 
+class ShardSpec(BaseModel):
+    """What runs the shards of `ingest-in-shards`: processes of this machine, or a Dask cluster."""
+
+    model_config = _FROZEN
+
+    runner: Literal["processes", "dask"] = "processes"
+    workers: int = Field(default=2, ge=1, description="processes; ignored with a scheduler")
+    scheduler: str | None = Field(default=None, description="Dask's, e.g. tcp://HOST:8786")
+
+
 class ArchiveSpec(BaseModel):
     """How the columns of imported files are read, unless a command says otherwise."""
 
@@ -136,6 +146,7 @@ class Settings(BaseSettings):
     feed_limits: FeedLimits = FeedLimits()
     feeds: tuple[FeedSpec, ...] = ()
     archive: ArchiveSpec = ArchiveSpec()
+    shards: ShardSpec = ShardSpec()
     dataset: DatasetSpec = DatasetSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()

@@ -32,3 +32,12 @@ def prepared(context: typer.Context) -> Settings:
     settings = settings_of(context)
     prepare_prefect(settings.data_root)
     return settings
+
+
+def command_line_of(context: typer.Context) -> tuple[str, ...]:
+    """The words that choose the same configuration in a process of its own."""
+    config, profile, overrides = context.obj
+    words = [f"--config={config}"] if config else []
+    words += [f"--profile={profile}"] if profile else []
+    words += [f"--set={override}" for override in overrides]
+    return tuple(words)
