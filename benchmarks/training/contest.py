@@ -4,9 +4,11 @@
 
 Training: packed rows with the loss (and the logits) on the completion alone, against rows padded
 to the longest of their batch with the loss on every token, as the published projects do it.
-Scoring: the likelihood of the two labels, against free generation, parsed. Useful tokens are those
-of prompts and answers; padding is not useful. Every contestant is timed in the same process, and
-its quality is measured on the same unseen rows.
+Scoring: the likelihood of the two labels, against free generation, parsed: in batches of 8 rows and
+up to 128 new tokens for the base model, which does not know when to stop; in the scorer's own
+batches for the tuned one, which was taught to. Useful tokens are those of prompts and answers;
+padding is not useful. Every contestant is timed in the same process, and its quality is measured on
+the same unseen rows.
 """
 
 from __future__ import annotations
@@ -108,19 +110,25 @@ def training_contest(
         results["packed, completion only"]["useful_tokens_per_second"]
         / results["padded, full sequence"]["useful_tokens_per_second"]
     )
-    results["scoring, tuned"] = scoring_contest(tuned, base, test_rows, recipe, new_tokens=16)
+    own_batches = recipe.compute.score_batch_tokens
+    results["scoring, tuned"] = scoring_contest(tuned, base, test_rows, recipe, 16, own_batches)
     return results
 
 
 def scoring_contest(
-    model: Any, base: LoadedBase, rows: Rows, recipe: Recipe, new_tokens: int
+    model: Any, base: LoadedBase, rows: Rows, recipe: Recipe, new_tokens: int, batch_tokens: int
 ) -> dict[str, float]:
-    """Rows a second and accuracy of both ways; an unparsed answer counts as wrong."""
+    """Rows a second and accuracy of both ways; an unparsed answer counts as wrong.
+
+    Generation works in batches of `batch_tokens`.
+    """
+    compute = recipe.compute.model_copy(update={"score_batch_tokens": batch_tokens})
+    generating = recipe.model_copy(update={"compute": compute})
     started = time.perf_counter()
     scores = score_labels(model, base.tokenizer, rows, recipe)
     likelihood = time.perf_counter() - started
     started = time.perf_counter()
-    texts = generate(model, base.tokenizer, rows, recipe, max_new_tokens=new_tokens)
+    texts = generate(model, base.tokenizer, rows, generating, max_new_tokens=new_tokens)
     generation = time.perf_counter() - started
     said = [parse(text, recipe.prompt) for text in texts]
     is_up = np.array([output == recipe.prompt.up for output in rows.outputs])
@@ -144,7 +152,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=320)
     parser.add_argument("--test-rows", type=int, default=100)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--new-tokens", type=int, default=64)
+    parser.add_argument("--new-tokens", type=int, default=128)
     parser.add_argument("--cache", type=Path, default=Path("data/models"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -154,12 +162,15 @@ def main() -> None:
         folder = write_dataset(Path(scratch), sizes)
         rows = {split: read_rows(folder / f"{split}.parquet") for split in sizes}
     base = load_base(recipe, given.cache)
-    few = rows["test"].take(range(min(40, given.test_rows)))
+    few = rows["test"].take(range(min(24, given.test_rows)))
+    eight_rows = 8 * max(map(len, base.tokenizer(list(few.inputs))["input_ids"]))
     report = {
         "recipe": recipe.name,
         "rows": given.rows,
         "threads": given.threads,
-        "scoring, base": scoring_contest(base.model, base, few, recipe, given.new_tokens),
+        "scoring, base": scoring_contest(
+            base.model, base, few, recipe, given.new_tokens, eight_rows
+        ),
         **training_contest(recipe, rows["train"], rows["test"], given.cache),
     }
     print(json.dumps(report, indent=2))

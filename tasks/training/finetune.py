@@ -33,7 +33,7 @@ from tasks.training.likelihood import length_batches, score_labels
 from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe
 from tasks.training.result_files import file_sha256, write_atomically
-from tasks.training.score import score_split
+from tasks.training.score import load_adapter, score_split
 from tasks.training.trainer import build_trainer, training_arguments
 
 OnProgress = Callable[[Progress], None]
@@ -58,6 +58,8 @@ def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult | 
     fitted = fit(model, base, train, validation, job, on_progress)
     if not first:
         return None
+    if job.accelerate_config:  # its weights may be spread over the GPUs: measure a whole copy
+        model = load_adapter(load_base(recipe, job.cache).model, folder)
     after = validation_ce(model, base.tokenizer, validation, recipe)
     scores += _score(job, model, base.tokenizer, folder, on_progress)
     result = FinetuneResult(
@@ -152,7 +154,7 @@ def fit(
         arguments,
         made,
         collate,
-        measure=lambda: validation_ce(model, base.tokenizer, validation, job.recipe),
+        measure=lambda m: validation_ce(m, base.tokenizer, validation, job.recipe),
         patience=job.recipe.schedule.patience,
         by_length=job.recipe.compute.group_by_length,
         on_progress=on_progress,
@@ -194,12 +196,13 @@ def validation_ce(
     is_up = np.array([output == recipe.prompt.up for output in rows.outputs])
     encoded = encode(tokenizer, rows.inputs, rows.outputs, recipe.prompt)
     made = examples(encoded, tokenizer.eos_token_id)
+    device = next(model.parameters()).device
     total = 0.0
     for batch in length_batches(encoded.prompts, recipe.compute.score_batch_tokens):
         inputs = collate([made[i] for i in batch])
-        targets = inputs.pop("labels").to(model.device)
+        targets = inputs.pop("labels").to(device)
         del inputs["shift_labels"]
-        logits = model(**{k: v.to(model.device) for k, v in inputs.items()}).logits
+        logits = model(**{k: v.to(device) for k, v in inputs.items()}).logits
         total += torch.nn.functional.cross_entropy(logits.float(), targets, reduction="sum").item()
     return {
         "label_ce": scores.label_ce(is_up),

@@ -96,7 +96,7 @@ def _score_batch(
     """Log probabilities, shape (len(batch), 2): up, down."""
     answers = [[encoded.continuations[i] for i in batch] for encoded in (up, down)]
     longest = max(len(ids) for side in answers for ids in side)
-    ids, mask = padded([up.prompts[i] for i in batch], model.device)
+    ids, mask = padded([up.prompts[i] for i in batch], next(model.parameters()).device)
     ends = mask.sum(1) - 1
     at_end = torch.zeros_like(mask, dtype=torch.bool)
     at_end[torch.arange(len(batch)), ends] = True

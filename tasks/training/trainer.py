@@ -86,7 +86,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
     """
 
     def __init__(
-        self, *, order: EpochOrder, measure: Callable[[], dict[str, float]], **options: Any
+        self, *, order: EpochOrder, measure: Callable[[Any], dict[str, float]], **options: Any
     ) -> None:
         super().__init__(**options)
         self._order = order
@@ -96,9 +96,14 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         return self._order
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Measure, log and tell the callbacks: names are prefixed with `eval_`."""
-        self.model.eval()
-        metrics = {f"eval_{name}": value for name, value in self._measure().items()}
+        """Measure, log and tell the callbacks: names are prefixed with `eval_`.
+
+        Every process measures the same rows, through the wrapped model: a sharded one can only be
+        called by all, and whole.
+        """
+        self.model_wrapped.eval()
+        measured = self._measure(self.model_wrapped)
+        metrics = {f"eval_{name}": value for name, value in measured.items()}
         self.log(dict(metrics))
         self.control: TrainerControl = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, metrics
@@ -150,7 +155,7 @@ def build_trainer(
     arguments: TrainingArguments,
     examples: Sequence[Example],
     collate: Callable[[Sequence[Example]], dict[str, Any]],
-    measure: Callable[[], dict[str, float]],
+    measure: Callable[[Any], dict[str, float]],
     patience: int | None,
     by_length: bool,
     on_progress: OnProgress,

@@ -27,7 +27,13 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(
     rows = 32
     one = changed(
         tiny,
-        schedule={"train_rows": rows, "batch_rows": rows, "epochs": 6, "learning_rate": 1e-3},
+        schedule={
+            "train_rows": rows,
+            "batch_rows": rows,
+            "epochs": 6,
+            "learning_rate": 1e-3,
+            "evaluate_steps": 3,
+        },
         compute={"group_by_length": False},
     )
     two = changed(one, schedule={"batch_rows": rows // 2})
@@ -38,9 +44,12 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(
     steps: list[int] = []
     shared = run_job(job, lambda p: steps.append(p.done) if p.stage == "train" else None)
     assert shared.metrics["steps"] == alone.metrics["steps"] == 6
-    assert steps == sorted(set(steps)), "only one process may report"
+    assert steps == [1, 2, 3, 3, 4, 5, 6, 6], "only one process may report"
     losses = [[loss for _, loss in r.metrics["loss_curve"]] for r in (shared, alone)]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)
+    curves = [run.metrics["validation_curve"] for run in (shared, alone)]
+    assert [step for step, _ in curves[0]] == [3, 6]
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-3)
     ours, theirs = (load_file(r.path / "adapter_model.safetensors") for r in (shared, alone))
     for name, weights in theirs.items():
         torch.testing.assert_close(ours[name], weights, rtol=1e-2, atol=1e-3)
