@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 _PLAIN = re.compile(r"[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*", re.ASCII)
 _HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<(?:!--.*?(?:-->|\Z)|[a-z/!?][^<>]*(?:>|\Z))", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<(?:!--.*?(?:-->|\Z)|[a-z/!?][^<>]*>?)", re.IGNORECASE | re.DOTALL)
 _DROPPED = frozenset({"Cf", "Cs"})
 _SPACING = frozenset({"Cc", "Cn", "Co", "Zl", "Zp", "Zs"})
 _LAYERS = 6

@@ -1,0 +1,138 @@
+"""Nothing a feed can say crashes the parser or gets an unclean or undated headline past it."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from xml.sax.saxutils import escape
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.sources.feed_parsing import FeedItem, FeedParseError, parse_feed
+from tasks.sources.feed_requests import FeedRequest, FeedSpec
+from tasks.sources.headline_text import clean_column, clean_text
+from tasks.sources.headlines import Harvest
+from tasks.sources.published import DateRefusedError, parse_published
+from warehouse.landing import Payload
+
+NOW = datetime(2024, 1, 2, tzinfo=UTC)
+MARKUP = re.compile(r"<(?:[a-zA-Z/!?])")
+HOSTILE = st.sampled_from(
+    [
+        *("<b>", "</b>", "<script>", "</script>", "<!--", "-->", "<![CDATA[", "]]>", "&", "<", ">"),
+        *("&amp;", "&lt;", "&#60;", "&#x3c;", "&#0;", "&#55296;", "&nbsp;", "\x00", "\x07", "\r\n"),
+        *("\t", "\u202e", "\u200b", "\ufeff", "\u0338", "e\u0301", "\U000e0041", "up", "down", "'"),
+    ]
+)
+TEXTS = st.lists(HOSTILE | st.text(max_size=8), max_size=12).map("".join)
+DATES = st.one_of(
+    st.datetimes(datetime(1970, 1, 1), datetime(2040, 1, 1)).map(  # noqa: DTZ001 - a wall clock
+        lambda at: at.strftime("%a, %d %b %Y %H:%M:%S GMT")
+    ),
+    st.datetimes(datetime(1970, 1, 1), datetime(2040, 1, 1)).map(datetime.isoformat),  # noqa: DTZ001
+    st.text(max_size=30),
+    st.sampled_from(["", "2016/6/29", "now", "0", "Tue, 31 Feb 2020 10:00:00 GMT", "9" * 40]),
+)
+ITEMS = st.lists(st.tuples(TEXTS, DATES, TEXTS), max_size=4)
+
+
+def is_clean(text: str) -> bool:
+    return (
+        text.isprintable()
+        and text == text.strip()
+        and not MARKUP.search(text)
+        and html.unescape(text) == text
+        and unicodedata.is_normalized("NFC", text)
+    )
+
+
+def believable(item: FeedItem) -> bool:
+    dated = item.published_at.utcoffset() == timedelta(0)
+    return bool(item.title) and is_clean(item.title) and is_clean(item.summary or "") and dated
+
+
+def feed(items: list[tuple[str, str, str]], *, escaped: bool) -> bytes:
+    told = escape if escaped else str
+    body = "".join(
+        f"<item><title>{told(title)}</title><pubDate>{told(date)}</pubDate>"
+        f"<description>{told(summary)}</description><guid>{told(title)}</guid></item>"
+        for title, date, summary in items
+    )
+    return f"<rss version='2.0'><channel>{body}</channel></rss>".encode("utf-8", "surrogatepass")
+
+
+@given(TEXTS)
+def test_cleaned_text_is_clean_and_stays_as_it_is(text: str) -> None:
+    cleaned = clean_text(text)
+    assert is_clean(cleaned), (text, cleaned)
+    assert clean_text(cleaned) == cleaned
+
+
+@given(st.lists(st.none() | TEXTS.filter(lambda text: text.isprintable()), max_size=8))
+def test_a_column_is_cleaned_as_its_values_are(texts: list[str | None]) -> None:
+    import pyarrow as pa
+
+    expected = [None if text is None else clean_text(text) for text in texts]
+    assert clean_column(pa.array(texts, pa.string())).to_pylist() == expected
+
+
+@given(DATES)
+def test_a_date_is_an_instant_in_utc_or_refused(text: str) -> None:
+    try:
+        instant = parse_published(text)
+    except DateRefusedError:
+        return
+    assert instant.utcoffset() == timedelta(0)
+
+
+@settings(deadline=None)
+@given(ITEMS, st.booleans())
+def test_no_item_gets_through_unclean_or_undated(
+    items: list[tuple[str, str, str]], escaped: bool
+) -> None:
+    try:
+        parsed = parse_feed(feed(items, escaped=escaped))
+    except FeedParseError:
+        return
+    assert all(believable(item) for item in parsed.items)
+    assert all(refused.reason for refused in parsed.refused)
+
+
+@settings(deadline=None)
+@given(ITEMS, st.data())
+def test_damaged_bytes_never_crash_the_parser(
+    items: list[tuple[str, str, str]], data: st.DataObject
+) -> None:
+    body = bytearray(feed(items, escaped=True))
+    for _ in range(data.draw(st.integers(0, 4))):
+        place = data.draw(st.integers(0, len(body) - 1))
+        body[place : place + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+        body = body or bytearray(b"<")
+    content_type = data.draw(st.sampled_from(["", "text/xml; charset=utf-16", "text/html", "\x00"]))
+    try:
+        parsed = parse_feed(bytes(body), content_type)
+    except FeedParseError:
+        return
+    assert all(believable(item) for item in parsed.items)
+
+
+@settings(deadline=None, max_examples=25)
+@given(ITEMS)
+def test_every_item_of_a_feed_is_a_headline_or_a_reject(items: list[tuple[str, str, str]]) -> None:
+    body = feed(items, escaped=True)
+    harvest = Harvest(FeedSpec(name="fuzz", url="http://fuzz.example/{ticker}"))
+    request = FeedRequest("AAPL", "http://fuzz.example/AAPL", NOW.date(), NOW.date())
+    harvest.take(request, Payload("fuzz", request.url, 200, (), body, NOW), "p")
+    batch = harvest.batch()
+    assert all(is_clean(title) for title in batch.headlines["title"].to_pylist())
+    assert all(
+        at <= NOW + timedelta(minutes=5) for at in batch.headlines["published_at"].to_pylist()
+    )
+    kept = batch.partitions["rows"].to_pylist()[0]
+    refused = batch.rejects["kind"].to_pylist().count("headline")
+    whole = "\x00" not in str(items) and batch.rejects["kind"].to_pylist().count("payload") == 0
+    if whole and all(text.isprintable() for item in items for text in item):
+        assert kept + refused == len(items)
