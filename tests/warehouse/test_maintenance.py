@@ -1,0 +1,181 @@
+"""Upkeep removes what nothing needs, and never what a row, a data set or a snapshot needs."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from warehouse.lake import Lake, LakeError, LakeSpec, sql_text
+from warehouse.landing import Landing, Payload
+from warehouse.maintenance import MaintenanceSpec, Upkeep, compact, expire_snapshots, maintain
+
+SCHEMA = Path(__file__).parents[2] / "warehouse" / "sql" / "schema"
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(days=365)
+OPENED = datetime(2020, 1, 2, 14, 30, tzinfo=UTC)
+INSTANT = pa.timestamp("us", tz="UTC")
+
+
+def put_session(lake: Lake, exchange: str) -> int:
+    """One row, committed on its own; returns the snapshot."""
+    row = pa.table(
+        {
+            "exchange": [exchange],
+            "session": [date(2020, 1, 2)],
+            "open_ts": pa.array([OPENED], INSTANT),
+            "close_ts": pa.array([OPENED.replace(hour=21)], INSTANT),
+        }
+    )
+    lake.transact(lambda tx: tx.append("sessions", row))
+    return lake.snapshot_id()
+
+
+def put_many_sessions(lake: Lake, prefix: str) -> int:
+    """Enough rows for a data file of their own."""
+    size = 2000
+    rows = pa.table(
+        {
+            "exchange": [f"{prefix}{number}" for number in range(size)],
+            "session": [date(2020, 1, 2)] * size,
+            "open_ts": pa.array([OPENED] * size, INSTANT),
+            "close_ts": pa.array([OPENED.replace(hour=21)] * size, INSTANT),
+        }
+    )
+    lake.transact(lambda tx: tx.append("sessions", rows))
+    return lake.snapshot_id()
+
+
+def refer_to(lake: Lake, snapshot_id: int) -> None:
+    """A data set that was built from that snapshot."""
+    row = pa.table(
+        {
+            "dataset_id": ["d"],
+            "spec_id": ["s"],
+            "snapshot_id": pa.array([snapshot_id], pa.int64()),
+            "created_at": pa.array([NOW], INSTANT),
+            "path": ["datasets/d"],
+            "manifest": ["{}"],
+        }
+    )
+    lake.transact(lambda tx: tx.append("datasets", row))
+
+
+def exchanges(lake: Lake) -> list[str]:
+    return lake.sql("select exchange from sessions order by all")["exchange"].to_pylist()
+
+
+def data_files(spec: LakeSpec) -> set[Path]:
+    return set(Path(spec.storage).rglob("*.parquet"))
+
+
+def land(folder: str | Path, body: bytes, age: timedelta = timedelta(days=90)) -> str:
+    payload_id = Landing(Path(folder)).store(Payload("s", "u", 200, (), body, NOW))
+    [path] = Path(folder).rglob(f"{payload_id}.gz")
+    os.utime(path, ((NOW - age).timestamp(),) * 2)
+    return payload_id
+
+
+def test_compaction_leaves_rows_snapshots_and_changes_as_they_were(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    first = put_many_sessions(lake, "A")
+    second = put_many_sessions(lake, "B")
+    third = put_many_sessions(lake, "C")
+    changes = f"select * from lake.table_changes('sessions', {second}, {third}) order by all"
+    then, now = exchanges_at(lake_spec, first), exchanges(lake)
+    changed = lake.sql(changes)
+    assert compact(lake) == 3
+    assert exchanges(lake) == now
+    assert exchanges_at(lake_spec, first) == then
+    assert lake.sql(changes).equals(changed)
+    assert compact(lake) == 0
+
+
+def exchanges_at(spec: LakeSpec, snapshot: int) -> list[str]:
+    with Lake.open(spec, snapshot=snapshot) as past:
+        return exchanges(past)
+
+
+def test_expiry_keeps_the_snapshot_of_every_data_set(lake: Lake, lake_spec: LakeSpec) -> None:
+    forgotten = put_many_sessions(lake, "A")
+    kept = put_many_sessions(lake, "B")
+    put_many_sessions(lake, "C")
+    refer_to(lake, kept)
+    before, then = exchanges(lake), exchanges_at(lake_spec, kept)
+    done = maintain(lake, Landing(Path(lake_spec.landing)), MaintenanceSpec(), now=LATER)
+    assert done.snapshots_expired >= 3
+    assert exchanges(lake) == before
+    assert exchanges_at(lake_spec, kept) == then
+    with pytest.raises(LakeError):
+        exchanges_at(lake_spec, forgotten)
+
+
+def test_expiry_leaves_young_snapshots_alone(lake: Lake, lake_spec: LakeSpec) -> None:
+    first = put_session(lake, "XNYS")
+    put_session(lake, "XLON")
+    assert expire_snapshots(lake, NOW - timedelta(days=1)) == ()
+    assert exchanges_at(lake_spec, first) == ["XNYS"]
+
+
+def test_replaced_files_are_deleted_once_no_snapshot_needs_them(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    for prefix in "ABCD":
+        put_many_sessions(lake, prefix)
+    before = exchanges(lake)
+    landing = Landing(Path(lake_spec.landing))
+    # Right after merging, a reader may still be at work on the small files.
+    maintain(lake, landing, MaintenanceSpec(), now=datetime.now(UTC))
+    assert len(data_files(lake_spec)) == 5
+    done = maintain(lake, landing, MaintenanceSpec(), now=LATER)
+    assert done.files_deleted == 4
+    assert len(data_files(lake_spec)) == 1
+    assert exchanges(lake) == before
+    assert maintain(lake, landing, MaintenanceSpec(), now=LATER) == Upkeep()
+
+
+def test_orphans_go_and_files_being_written_stay(lake: Lake, lake_spec: LakeSpec) -> None:
+    put_many_sessions(lake, "A")
+    [committed] = data_files(lake_spec)
+    orphan = committed.with_name("ducklake-orphan.parquet")
+    orphan.write_bytes(committed.read_bytes())
+    landing = Landing(Path(lake_spec.landing))
+    young = maintain(lake, landing, MaintenanceSpec(), now=datetime.now(UTC))
+    assert young.orphans_deleted == 0
+    assert data_files(lake_spec) == {committed, orphan}
+    old = maintain(lake, landing, MaintenanceSpec(), now=LATER)
+    assert old.orphans_deleted == 1
+    assert data_files(lake_spec) == {committed}
+
+
+def test_payloads_that_rows_refer_to_are_never_discarded(lake: Lake, lake_spec: LakeSpec) -> None:
+    referred = land(lake_spec.landing, b"referred")
+    refused = land(lake_spec.landing, b"refused long ago")
+    young = land(lake_spec.landing, b"about to be published", age=timedelta(hours=1))
+    row = {
+        "quarantine_id": "q",
+        "kind": "bar",
+        "source": "s",
+        "key": "k",
+        "reason": "r",
+        "record": "{}",
+        "payload_id": referred,
+        "quarantined_at": NOW,
+    }
+    lake.transact(lambda tx: tx.append("quarantine", pa.Table.from_pylist([row])))
+    landing = Landing(Path(lake_spec.landing))
+    done = maintain(lake, landing, MaintenanceSpec(), now=NOW)
+    assert done.payloads_discarded == 1
+    assert {payload_id for payload_id, _ in landing.landed()} == {referred, young}
+    assert refused not in {referred, young}
+
+
+def test_retention_asks_every_table_that_can_refer_to_a_payload() -> None:
+    asked = sql_text("maintenance/payloads_referred")
+    for table in SCHEMA.glob("*.sql"):
+        if "payload_id" in table.read_text(encoding="utf-8"):
+            assert f"FROM {table.stem}\n" in asked, table.stem

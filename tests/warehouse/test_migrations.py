@@ -1,0 +1,104 @@
+"""Older warehouses are brought up to date once, whole, and only by the release that may."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from warehouse.attachment import attach
+from warehouse.lake import Lake, LakeError, LakeSpec
+from warehouse.migrations import Migration, bring_up_to_date, known_migrations
+
+NEXT = len(known_migrations()) + 1
+ADD = Migration(NEXT, "note", "-- grain: none\nALTER TABLE sessions ADD COLUMN note VARCHAR;")
+
+
+def versions(lake: Lake) -> list[int]:
+    return lake.sql("select version from schema_versions order by all")["version"].to_pylist()
+
+
+def columns(lake: Lake, table: str) -> list[str]:
+    return lake.sql(f"select * from {table} limit 0").column_names
+
+
+def migrate(spec: LakeSpec, *extra: Migration) -> tuple[int, ...]:
+    connection = attach(spec)
+    try:
+        return bring_up_to_date(connection, (*known_migrations(), *extra))
+    finally:
+        connection.close()
+
+
+def test_new_warehouse_is_made_from_the_schema_at_the_newest_version(lake: Lake) -> None:
+    assert versions(lake) == [step.version for step in known_migrations()]
+
+
+def test_opening_an_up_to_date_warehouse_commits_nothing(lake: Lake, lake_spec: LakeSpec) -> None:
+    before = lake.snapshot_id()
+    Lake.open(lake_spec).close()
+    assert lake.snapshot_id() == before
+
+
+def test_warehouse_from_before_there_were_versions_gets_all_columns(lake_spec: LakeSpec) -> None:
+    connection = attach(lake_spec)
+    for statement in (
+        "CREATE TABLE sessions (exchange VARCHAR NOT NULL, session DATE NOT NULL,"
+        " open_ts TIMESTAMPTZ NOT NULL, close_ts TIMESTAMPTZ NOT NULL)",
+        "CREATE TABLE datasets (dataset_id VARCHAR NOT NULL, spec_id VARCHAR NOT NULL,"
+        " snapshot_id BIGINT NOT NULL, created_at TIMESTAMPTZ NOT NULL, path VARCHAR NOT NULL,"
+        " manifest VARCHAR NOT NULL)",
+        "CREATE TABLE predictions (prediction_id VARCHAR NOT NULL)",
+        "INSERT INTO predictions VALUES ('p')",
+    ):
+        connection.execute(statement)
+    connection.close()
+    with Lake.open(lake_spec) as lake:
+        assert "calendar_version" in columns(lake, "sessions")
+        assert "spec_digest" in columns(lake, "datasets")
+        assert lake.sql("select * from predictions").to_pylist() == [
+            {"prediction_id": "p", "headline_ids": None, "input_sha256": None}
+        ]
+        assert versions(lake) == [step.version for step in known_migrations()]
+
+
+def test_pending_migration_is_applied_once_and_keeps_old_snapshots(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    before = lake.snapshot_id()
+    lake.close()
+    assert migrate(lake_spec, ADD) == (NEXT,)
+    assert migrate(lake_spec, ADD) == ()
+    with Lake.open(lake_spec, snapshot=before) as past:
+        assert "note" not in columns(past, "sessions")
+
+
+def test_failing_migration_leaves_the_warehouse_as_it_was(lake: Lake, lake_spec: LakeSpec) -> None:
+    before = lake.snapshot_id()
+    broken = Migration(NEXT + 1, "broken", "-- grain: none\nALTER TABLE nothing DROP COLUMN x;")
+    with pytest.raises(LakeError, match=r"_broken failed.*is as it was"):
+        migrate(lake_spec, ADD, broken)
+    assert lake.snapshot_id() == before
+    assert "note" not in columns(lake, "sessions")
+
+
+def test_older_release_does_not_touch_a_newer_warehouse(lake: Lake, lake_spec: LakeSpec) -> None:
+    lake.close()
+    migrate(lake_spec, ADD)
+    with pytest.raises(LakeError, match=rf"at schema version {NEXT}.*at least as new"):
+        Lake.open(lake_spec)
+
+
+def test_migration_edited_after_the_fact_is_noticed(lake: Lake, lake_spec: LakeSpec) -> None:
+    lake.close()
+    migrate(lake_spec, ADD)
+    edited = Migration(NEXT, "note", ADD.text + "-- edited")
+    with pytest.raises(LakeError, match="not the one this warehouse went through"):
+        migrate(lake_spec, edited)
+
+
+def test_gap_in_the_numbers_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "0001_one.sql").write_text("-- grain: none\n")
+    (tmp_path / "0003_three.sql").write_text("-- grain: none\n")
+    with pytest.raises(LakeError, match="expected 0002_words"):
+        known_migrations(tmp_path)

@@ -1,0 +1,109 @@
+"""Upkeep: merge small files, forget old snapshots, delete what nothing refers to any more."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict
+
+from warehouse.lake import Lake
+from warehouse.landing import Landing
+
+
+class MaintenanceSpec(BaseModel):
+    """How long things are kept that nothing refers to.
+
+    `keep_files` must outlast the longest reader and writer: a file may be in use, or about to be
+    committed, without the catalog saying so.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    keep_snapshots: timedelta = timedelta(days=30)
+    keep_files: timedelta = timedelta(days=2)
+    keep_payloads: timedelta = timedelta(days=30)
+
+
+class Upkeep(BaseModel):
+    """What one round of maintenance did, in numbers of things merged or removed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files_merged: int = 0
+    snapshots_expired: int = 0
+    files_deleted: int = 0
+    orphans_deleted: int = 0
+    payloads_discarded: int = 0
+
+    def table(self) -> list[dict[str, str]]:
+        """The numbers as rows for a Prefect table artifact."""
+        return [
+            {"what": name.replace("_", " "), "count": f"{count:,}"}
+            for name, count in self.model_dump().items()
+        ]
+
+
+def maintain(lake: Lake, landing: Landing, spec: MaintenanceSpec, *, now: datetime) -> Upkeep:
+    """One round of everything. `now` is the real time (UTC): it is compared with times of writing.
+
+    Rows, data sets and models are as before; a second round finds nothing to do.
+    """
+    merged = compact(lake)
+    expired = expire_snapshots(lake, now - spec.keep_snapshots)
+    deleted, orphans = delete_files(lake, now - spec.keep_files)
+    discarded = sweep_landing(lake, landing, now - spec.keep_payloads)
+    return Upkeep(
+        files_merged=merged,
+        snapshots_expired=len(expired),
+        files_deleted=deleted,
+        orphans_deleted=orphans,
+        payloads_discarded=discarded,
+    )
+
+
+def compact(lake: Lake) -> int:
+    """Merge small adjacent data files; returns how many went into larger ones.
+
+    What snapshots show stays the same. The old files stay until `delete_files`.
+    """
+    merged = lake.transact(lambda tx: tx.run("maintenance/compact"))
+    return sum(merged["files_processed"].to_pylist()) if merged.num_rows else 0
+
+
+def expire_snapshots(lake: Lake, older_than: datetime) -> tuple[int, ...]:
+    """Forget snapshots from before `older_than` (UTC) that no data set or example build refers to.
+
+    Returns their ids. Rows as they are now are never touched, only the way back in time.
+    """
+    found = lake.read("maintenance/snapshots_unneeded", {"older_than": older_than})
+    unneeded = tuple(found["snapshot_id"].to_pylist())
+    if unneeded:
+        lake.transact(
+            lambda tx: tx.run("maintenance/snapshots_expire", {"snapshot_ids": list(unneeded)})
+        )
+    return unneeded
+
+
+def delete_files(lake: Lake, older_than: datetime) -> tuple[int, int]:
+    """Delete data files out of use since before `older_than` (UTC), then those never committed.
+
+    Returns both counts. Files that any remaining snapshot needs stay.
+    """
+    moment = {"older_than": older_than}
+    unneeded = lake.transact(lambda tx: tx.run("maintenance/files_unneeded", moment))
+    orphaned = lake.transact(lambda tx: tx.run("maintenance/files_orphaned", moment))
+    return unneeded.num_rows, orphaned.num_rows
+
+
+def sweep_landing(lake: Lake, landing: Landing, older_than: datetime) -> int:
+    """Discard payloads landed before `older_than` (UTC) that no row refers to; returns how many.
+
+    Such payloads are of batches that were refused or interrupted and have been fetched anew since.
+    """
+    landed = [payload_id for payload_id, at in landing.landed() if at < older_than]
+    # Read after listing: a payload published in between is then known as referred to.
+    referred = set(lake.read("maintenance/payloads_referred")["payload_id"].to_pylist())
+    unneeded = [payload_id for payload_id in landed if payload_id not in referred]
+    for payload_id in unneeded:
+        landing.discard(payload_id)
+    return len(unneeded)
