@@ -16,6 +16,13 @@ from tasks.report.markup import numeral, predictor_label, render, write_page
 from tasks.report.page_plots import DRAWN_FROM, report_plots
 from tasks.report.verdicts import WHOLE, Cell, in_order
 
+ENTROPIES = {
+    "label_ce": "the label's own tokens",
+    "completion_ce": "the whole completion",
+    "pair_ce": "the label, if only the two may be said",
+}
+"""The measures of a model's `validation_before` and `validation_after`, in words."""
+
 SHOWN_METRICS = ("accuracy", "mcc", "auroc", "cross_entropy", "predicted_up_share")
 
 
@@ -44,6 +51,7 @@ def write_report(data: ReportData, out: Path) -> Path:
             drawn_from=DRAWN_FROM,
             slices=_slice_rows(data.evaluations, verdict),
             model=model,
+            training=training,
             entropies=_entropies(training),
             rendered=data.examples.to_pylist(),
             totals=_totals(data),
@@ -170,11 +178,18 @@ def _newest(models: pa.Table) -> dict[str, Any] | None:
     return rows[0] if rows else None
 
 
-def _entropies(training: Mapping[str, Any]) -> dict[str, float] | None:
-    before, after = training.get("validation_ce_before"), training.get("validation_ce_after")
-    if before is None or after is None:
-        return None
-    return {"before": float(before), "after": float(after)}
+def _entropies(training: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Cross-entropies of the true answers on the validation split, before and after training."""
+    before, after = (training.get(f"validation_{when}") or {} for when in ("before", "after"))
+    rows = [
+        {"label": label, "before": before.get(key), "after": after.get(key)}
+        for key, label in ENTROPIES.items()
+    ]
+    plain = {"label": ENTROPIES["label_ce"]} | {
+        when: training.get(f"validation_ce_{when}") for when in ("before", "after")
+    }
+    rows = rows if before and after else [plain]
+    return [row for row in rows if row["before"] is not None and row["after"] is not None]
 
 
 def _totals(data: ReportData) -> list[tuple[str, int]]:

@@ -31,16 +31,21 @@ def report_plots(
     `metrics`: predictor to metric to cell on the whole test split; `training`: the model's
     metrics document.
     """
-    curve = [(float(step), float(loss)) for step, loss in training.get("loss_curve", ())]
+    curve, validation = (_curve(training, key) for key in ("loss_curve", "validation_curve"))
+    loss = plots.loss_curve("loss", "Loss by step", curve, validation) if curve else None
     return {
         "accuracy": _accuracy(metrics, verdict) if metrics else None,
         "differences": _differences(verdict) if verdict and verdict.comparisons else None,
         "reliability": _reliability(data.reliability, verdict),
-        "loss": plots.loss_curve("loss", "Training loss by step", curve) if curve else None,
+        "loss": loss,
         "months": plots.months("months", "Records by month", data.months.to_pylist())
         if data.months.num_rows
         else None,
     }
+
+
+def _curve(training: Mapping[str, Any], key: str) -> list[tuple[float, float]]:
+    return [(float(step), float(loss)) for step, loss in training.get(key) or ()]
 
 
 def _accuracy(metrics: Mapping[str, Mapping[str, Cell]], verdict: Verdict | None) -> Markup:

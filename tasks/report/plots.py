@@ -11,6 +11,9 @@ from markupsafe import Markup
 
 from tasks.report.svg import ACCENT, INK, LINE, NARROW, QUIET, SECOND, THIRD, plot
 
+Curve = Sequence[tuple[float, float]]
+"""(step, loss) pairs in the order of training."""
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -78,25 +81,30 @@ def _in_words(item: Estimate, scale: float) -> str:
     return f"{text}, interval {item.low * scale:.1f} to {item.high * scale:.1f}"
 
 
-def loss_curve(name: str, title: str, curve: Sequence[tuple[float, float]]) -> Markup:
-    """Training loss in nats by step; points are few, so each is drawn."""
+def loss_curve(name: str, title: str, curve: Curve, validation: Curve = ()) -> Markup:
+    """Training loss by step in nats, and beside it the validation split's cross-entropy."""
+    lines = {"training": curve, "validation": validation}
+    drawn = {label: points for label, points in lines.items() if points}
 
     def draw(figure: Any, width: float) -> None:
         axes = figure.add_subplot()
-        steps, losses = zip(*curve, strict=True)
-        axes.plot(steps, losses, color=ACCENT, linewidth=1.8, solid_joinstyle="round")
-        if len(curve) <= 40:
-            axes.plot(steps, losses, "o", color=ACCENT, markersize=3)
+        for (label, points), colour in zip(drawn.items(), (ACCENT, THIRD), strict=False):
+            steps, losses = zip(*points, strict=True)
+            mark = "o" if len(points) <= 40 else ""
+            axes.plot(steps, losses, color=colour, marker=mark, markersize=3, label=label)
         axes.set_xlabel("step")
-        axes.set_ylabel("loss (nats per answer token)")
+        axes.set_ylabel("loss (nats)")
         axes.grid(axis="y")
         axes.xaxis.set_major_locator(few_ticks(width, integer=True))
         axes.margins(x=0.02)
         axes.spines["left"].set_visible(False)
+        if len(drawn) > 1:
+            axes.legend(loc="upper right", labelcolor=INK)
 
-    words = (
-        f"{len(curve)} points from step {curve[0][0]:g}, loss {curve[0][1]:.3f}, "
-        f"to step {curve[-1][0]:g}, loss {curve[-1][1]:.3f}."
+    words = " ".join(
+        f"{label.capitalize()}: {len(points)} points from step {points[0][0]:g}, loss "
+        f"{points[0][1]:.3f}, to step {points[-1][0]:g}, loss {points[-1][1]:.3f}."
+        for label, points in drawn.items()
     )
     return plot(name, title, words, draw, height=2.6)
 
