@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 SHORTEST = 5
 """Words in the shorter of two similar wordings, at least."""
 
-SAME_FORM = 80.0
+SAME_FORM = 72.0
 """Least rapidfuzz ratio (0 to 100) of two forms of a word; they also share three first letters."""
 
 NEGATIONS = ("not", "no", "never", "without", "denies", "deny", "denied", "fails", "against")

@@ -1,0 +1,147 @@
+"""Stories: what is one, what is not, and that neither order nor batches decide it."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.lake import Lake, LakeSpec
+from warehouse.publish_headlines import publish_headlines
+from warehouse.similar_wordings import similar_wordings
+from warehouse.stories import join_stories
+
+NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
+
+Told = tuple[str, str, datetime]
+
+
+def publish(lake: Lake, told: list[Told], *, join: bool = True) -> None:
+    rows = [
+        {
+            "headline_id": headline_id,
+            "source": "wire",
+            "title": title,
+            "published_at": at,
+            "first_seen_at": at,
+            "available_at": at,
+            "availability": "observed",
+            "synthetic": False,
+            "payload_id": "p",
+        }
+        for headline_id, title, at in told
+    ]
+    publish_headlines(
+        lake,
+        headlines=pa.Table.from_pylist(rows, schema=HEADLINES),
+        headline_tickers=HEADLINE_TICKERS.empty_table(),
+        rejects=REJECTS.empty_table(),
+        payloads=(),
+        partitions=PARTITIONS.empty_table(),
+        now=NOW,
+        join=join,
+    )
+
+
+def stories(lake: Lake) -> dict[str, str]:
+    rows = lake.sql("SELECT headline_id, story_id FROM headlines").to_pylist()
+    return {row["headline_id"]: row["story_id"] for row in rows}
+
+
+RETOLD = {
+    "in capitals": "APPLE LIFTS OUTLOOK ON STRONG DEMAND!",
+    "with its publisher": "Apple lifts outlook on strong demand - Reuters",
+    "with a wire's prefix": "UPDATE 2-Apple lifts outlook on strong demand",
+    "passed on": "RT @wire: Apple lifts outlook on strong demand",
+    "with a word more": "Apple lifts outlook on very strong demand",
+    "in another form of a word": "Apple lifted outlook on strong demand",
+    "with a source": "Apple lifts outlook on strong demand, sources say",
+}
+OTHER_NEWS = [
+    ("Apple lifts outlook on strong demand", "Apple cuts outlook on strong demand"),
+    ("Apple lifts outlook by 5% this quarter", "Apple lifts outlook by 7% this quarter"),
+    ("Broker moves Apple to buy from hold", "Broker moves Apple to hold from buy"),
+    ("Orvane wins patent case against Apple", "Apple wins patent case against Orvane"),
+    ("Apple to sign the supply pact", "Apple not to sign the supply pact"),
+    ("Broker upgrades Apple to strong buy", "Broker downgrades Apple to strong buy"),
+    ("Apple rises", "Apple rises sharply"),
+]
+
+
+def pairs(told: Sequence[tuple[str, str, str]]) -> list[Told]:
+    """Pairs of headlines five hours apart, each pair ten days after the one before."""
+    rows = []
+    for number, (name, one, other) in enumerate(told):
+        at = NOW + timedelta(days=10 * number)
+        rows += [(f"{name} 1", one, at), (f"{name} 2", other, at + timedelta(hours=5))]
+    return rows
+
+
+def test_retold_headline_is_the_same_story(lake: Lake) -> None:
+    first = "Apple lifts outlook on strong demand"
+    publish(lake, pairs([(name, first, other) for name, other in RETOLD.items()]))
+    expected = {f"{name} {which}": f"{name} 1" for name in RETOLD for which in (1, 2)}
+    assert stories(lake) == expected
+
+
+def test_other_news_is_another_story(lake: Lake) -> None:
+    publish(lake, pairs([(other, one, other) for one, other in OTHER_NEWS]))
+    found = stories(lake)
+    assert found == {headline: headline for headline in found}
+
+
+def wire_of(seed: int) -> list[Told]:
+    """Forty headlines of a few stories, retold over two weeks in changed words."""
+    chance = random.Random(seed)
+    stems = [f"Company {letter} lifts outlook on strong {letter} demand" for letter in "ABCDEF"]
+    forms = ["{}", "{}, sources say", "UPDATE 1-{}", "In brief: {}", "{} - The Times"]
+    told = []
+    for number in range(40):
+        title = chance.choice(forms).format(chance.choice(stems))
+        if chance.random() < 0.3:
+            title = title.replace("lifts", "lifted")
+        told.append((f"h{number:02}", title, NOW + timedelta(hours=chance.randrange(14 * 24))))
+    return told
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_stories_do_not_depend_on_order_or_batches(tmp_path: Path, seed: int) -> None:
+    told, chance = wire_of(seed), random.Random(seed)
+    found = []
+    for way in range(3):
+        spec = LakeSpec(
+            catalog=f"sqlite:{tmp_path / f'{way}.sqlite'}",
+            storage=str(tmp_path / f"lake{way}"),
+            lock=tmp_path / f"{way}.lock",
+        )
+        with Lake.open(spec) as lake:
+            if way == 0:
+                publish(lake, told)
+            else:
+                chance.shuffle(told)
+                for begin in range(0, len(told), 12 * way):
+                    publish(lake, told[begin : begin + 12 * way], join=way == 1)
+                join_stories(lake, NOW, NOW + timedelta(days=14))
+            found.append(stories(lake))
+    assert found[0] == found[1] == found[2]
+    assert 6 < len(set(found[0].values())) < 35
+
+
+def test_templates_and_repeats_are_compared_without_a_quadratic_blow_up() -> None:
+    """Twenty times the wordings may take some forty times as long, not four hundred times."""
+
+    def seconds(count: int) -> float:
+        wordings = [f"company {n} declares regular quarterly cash dividend" for n in range(count)]
+        wordings += [f"fund aaa{chr(97 + n % 26)}{n} sells all its shares" for n in range(count)]
+        begun = time.process_time()
+        similar_wordings(pa.array(wordings))
+        return time.process_time() - begun
+
+    seconds(100)
+    assert seconds(40_000) < 60 * max(seconds(2_000), 0.02)
