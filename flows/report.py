@@ -20,7 +20,7 @@ def write_report(selection: ConfigSelection) -> Path:
     """Write `report.html` below the data root and return its path."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     with Lake.open(settings.warehouse) as lake:
-        data = collect(lake)
+        data = collect(lake, spec=settings.evaluation)
     path = write_page(data, settings.data_root / "report.html").resolve()
     create_link_artifact(path.as_uri(), key="report", link_text="Open the report")
     return path
