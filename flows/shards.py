@@ -15,7 +15,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from pydantic import Field
 
-from flows.ingest import Kind, ingest
+from flows.ingest import Kind
 from flows.settings import ConfigSelection, ConfigurationError, ShardSpec, load_settings
 from flows.summary import IngestSummary
 from tasks.planning import check_range
@@ -63,6 +63,9 @@ def _shard(
     tickers: tuple[str, ...],
     what: tuple[Kind, ...],
 ) -> IngestSummary:
+    # Imported where it runs: Prefect sends this function by value; a flow does not survive that.
+    from flows.ingest import ingest
+
     return ingest(selection, *days, tickers, what)
 
 
@@ -77,13 +80,10 @@ def task_runner(spec: ShardSpec) -> TaskRunner[Any]:
             "shards.runner is 'dask', but prefect-dask is not installed. Install newsvane[dask], "
             "or set shards.runner to 'processes'."
         ) from error
-    if spec.scheduler is not None:
-        return DaskTaskRunner(address=spec.scheduler)
-    return DaskTaskRunner(
-        cluster_kwargs={
-            "n_workers": spec.workers,
-            "threads_per_worker": 1,
-            "dashboard_address": None,
-            "host": "127.0.0.1",
-        }
+    local = {"n_workers": spec.workers, "threads_per_worker": 1, "host": "127.0.0.1"}
+    runner: TaskRunner[Any] = (
+        DaskTaskRunner(cluster_kwargs={**local, "dashboard_address": None})
+        if spec.scheduler is None
+        else DaskTaskRunner(address=spec.scheduler)
     )
+    return runner
