@@ -57,28 +57,13 @@ def parse_feed(body: bytes, content_type: str = "") -> ParsedFeed:
     that declares entities (the way into entity bombs and external files), and never reads
     anything but `body`.
     """
-    import feedparser
-    from feedparser.encodings import convert_to_utf8
-
     if not body.strip():
         raise FeedParseError("The answer is empty; expected an RSS or Atom document.")
-    headers = {"content-type": content_type or "application/xml"}
-    text = convert_to_utf8(headers, body, {"bozo": False})
-    if _DECLARED_ENTITY.search(text):
-        raise FeedParseError(
-            "The document declares entities, which feeds have no need of and which can expand "
-            "without bound or read local files; it was not parsed."
-        )
     try:
-        # Bytes only: feedparser opens a string as an address or a file. Sanitising is left out
-        # because all markup is removed below.
-        feed = feedparser.parse(
-            text,
-            response_headers={"content-type": "application/xml; charset=utf-8"},
-            sanitize_html=False,
-            resolve_relative_uris=False,
-        )
-    except Exception as error:  # feedparser's lenient parser lets several kinds of error escape
+        text, feed = _parsed(body, content_type)
+    except FeedParseError:
+        raise
+    except Exception as error:  # feedparser lets many kinds of error escape from hostile bytes
         raise FeedParseError(
             f"The document broke the feed parser ({type(error).__name__}: {error})."
         ) from error
@@ -87,6 +72,28 @@ def parse_feed(body: bytes, content_type: str = "") -> ParsedFeed:
             f"The document is not a feed: it begins {_beginning(text)!r}; expected RSS or Atom."
         )
     return _sort_items(str(feed.version or "unknown"), feed.entries)
+
+
+def _parsed(body: bytes, content_type: str) -> tuple[bytes, Any]:
+    """The document as UTF-8 and what feedparser makes of it."""
+    import feedparser
+    from feedparser.encodings import convert_to_utf8
+
+    headers = {"content-type": content_type or "application/xml"}
+    text = convert_to_utf8(headers, body, {"bozo": False})
+    if _DECLARED_ENTITY.search(text):
+        raise FeedParseError(
+            "The document declares entities, which feeds have no need of and which can expand "
+            "without bound or read local files; it was not parsed."
+        )
+    # Bytes only: feedparser opens a string as an address or a file. Sanitising is left out because
+    # all markup is removed below.
+    return text, feedparser.parse(
+        text,
+        response_headers={"content-type": "application/xml; charset=utf-8"},
+        sanitize_html=False,
+        resolve_relative_uris=False,
+    )
 
 
 def _sort_items(version: str, entries: list[dict[str, Any]]) -> ParsedFeed:

@@ -8,6 +8,7 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,3 +137,8 @@ def test_every_item_of_a_feed_is_a_headline_or_a_reject(items: list[tuple[str, s
     whole = "\x00" not in str(items) and batch.rejects["kind"].to_pylist().count("payload") == 0
     if whole and all(text.isprintable() for item in items for text in item):
         assert kept + refused == len(items)
+
+
+def test_null_in_the_name_of_an_encoding_is_refused() -> None:
+    with pytest.raises(FeedParseError, match="broke the feed parser"):
+        parse_feed(b"<?xml version='1.0' encoding='utf\x00-8'?><rss version='2.0'></rss>")
