@@ -68,9 +68,12 @@ def cpu(cores: int, memory: int, bfloat16: bool) -> Device:
     return Device("cpu", f"{cores} CPU cores", memory, cores * _CORE_FLOPS[bfloat16], 1.0, bfloat16)
 
 
-def detect() -> Device:
-    """The first GPU that `nvidia-smi` lists, else the CPU with the memory now available."""
-    return _first_gpu() or cpu(
+def detect(*, use_gpu: bool = True) -> Device:
+    """The first GPU that `nvidia-smi` lists, else the CPU with the memory now available.
+
+    `use_gpu=False` leaves GPUs out: torch may be built without support for the one there is.
+    """
+    return (_first_gpu() if use_gpu else None) or cpu(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1,
         memory=_available_memory(),
         bfloat16=bool(re.search(r"avx512_bf16|amx_bf16", _read("/proc/cpuinfo"))),

@@ -8,6 +8,7 @@ import huggingface_hub
 import torch
 
 from tasks.training.base import BaseModelError
+from tasks.training.devices import detect
 from tasks.training.plan import model_parameters, plan, require_fit
 from tasks.training.recipe import HubBase, Recipe, TrainingError
 
@@ -32,7 +33,7 @@ def preflight(recipe: Recipe, dataset: Path | None = None) -> None:
             "`newsvane bundle export`), install a CUDA build of torch, or take smollm2-135m."
         )
     if dataset is not None:
-        require_fit(plan(recipe, dataset))
+        require_fit(plan(recipe, dataset, detect(use_gpu=torch.cuda.is_available())))
     require_quantisation(recipe)
     require_access(recipe)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,6 +61,21 @@ def test_a_plan_counts_rows_and_steps_as_training_will(dataset: Path, tiny: Reci
     estimate = plan(tiny, dataset, devices.cpu(2, 8 * GIB, bfloat16=False))
     assert (estimate.train_rows, estimate.steps) == (320, 60)
     assert any("fits" in line for line in estimate.lines())
+
+
+def test_a_gpu_is_taken_from_what_nvidia_smi_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'NVIDIA A100-SXM4-40GB, 40960'\necho 'Tesla T4, 15360'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = devices.detect()
+    assert (found.kind, found.memory, found.flops) == ("cuda", 40 * GIB, 312e12)
+    assert devices.detect(use_gpu=False).kind == "cpu"
+    tool.write_text("#!/bin/sh\necho 'No devices were found' >&2\nexit 6\n")
+    assert devices.detect().kind == "cpu"
+    assert not T4.bfloat16
 
 
 def test_planning_and_ordering_load_no_deep_learning_library() -> None:
