@@ -35,8 +35,8 @@ class FeedLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    wire_bytes: int = Field(default=8 << 20, gt=0)
-    body_bytes: int = Field(default=16 << 20, gt=0)
+    wire_bytes: int = Field(default=4 << 20, gt=0)
+    body_bytes: int = Field(default=8 << 20, gt=0)
     deadline: timedelta = timedelta(seconds=30)
     redirects: int = Field(default=5, ge=0)
     attempts: int = Field(default=4, ge=1)
