@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,12 +11,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 from warehouse.attachment import attach
+from warehouse.backup import back_up, restore
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
 from warehouse.landing import Landing, LandingError, Payload
 from warehouse.stores import StoreError
@@ -159,6 +162,34 @@ def test_writer_that_is_killed_frees_the_lock(machine: Machine) -> None:
     holder.wait(timeout=30)
     writer.join(timeout=60)
     assert not writer.is_alive()
+
+
+def test_backup_of_a_server_warehouse_comes_back_elsewhere(
+    machine: Machine, postgres: Any, bucket: str, tmp_path: Path
+) -> None:
+    if shutil.which("pg_dump") is None:
+        pytest.skip("pg_dump is not installed (Debian: postgresql-client)")
+    spec = machine("a")
+    landed = Landing.of(spec).store(
+        Payload("s", "u", 200, (), b"body", datetime(2020, 1, 1, tzinfo=UTC))
+    )
+    with Lake.open(spec) as lake:
+        many = payloads(*(f"p{number}" for number in range(500)))
+        lake.transact(lambda tx: tx.append("payloads", many))
+        before = lake.sql("select * from payloads order by all")
+    made = back_up(spec, tmp_path / "backup")
+    there = spec.model_copy(
+        update={
+            "catalog": f"postgres:{postgres.database()}",
+            "storage": f"{bucket}/elsewhere/lake",
+            "landing": f"{bucket}/elsewhere/landing",
+        }
+    )
+    assert restore(tmp_path / "backup", there) == made
+    with Lake.open(there) as lake:
+        assert lake.sql("select * from payloads order by all").equals(before)
+        assert lake.transact(lambda tx: tx.upsert("payloads", payloads("new"), KEY)) == 1
+    assert Landing.of(there).load(landed) == b"body"
 
 
 def merge_payloads(spec: LakeSpec, name: str) -> None:
