@@ -135,7 +135,7 @@ def test_the_verdict_is_the_evaluations_and_flips_with_it(house: Any, tmp_path: 
     unskilled = Outline(write_report(replace(data, verdicts=(beaten,)), tmp_path / "no.html")).text
     assert "No skill shown" in unskilled
     assert "not shown to be better than: majority class, previous direction," in unskilled
-    assert "Alarm.  collapse: 99.9%" in unskilled
+    assert "Alarm.  Collapse: 99.9%" in unskilled
 
 
 def test_empty_warehouse_still_gives_a_page(lake: Lake, tmp_path: Path) -> None:
