@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from warehouse.lake import Lake
 from warehouse.landing import Landing
 from warehouse.publish import publish_prices
 from warehouse.publish_headlines import publish_headlines
+from warehouse.stories import join_stories
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -99,6 +101,10 @@ def _publish_headlines(
     now = clock_of(settings)()
     tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
     passed(settings, lake, tables, name, now)
+    for span in batch.partitions.to_pylist():
+        # The ledger row closes the file: all its headlines are stored, and stories join once.
+        first = datetime.combine(span["range_start"], time.min, UTC)
+        join_stories(lake, first, datetime.combine(span["range_end"], time.max, UTC))
     published = publish_headlines(
         lake,
         headlines=batch.headlines,
@@ -107,6 +113,7 @@ def _publish_headlines(
         payloads=batch.payloads,
         partitions=batch.partitions,
         now=now,
+        join=False,
     )
     span = pc.min_max(batch.headlines["published_at"]).as_py()
     return IngestSummary(
