@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import chosen, datasets, models, pipeline, sources, stack, trust
+from flows.commands import chosen, datasets, models, pipeline, sources, stack, trust, upkeep
 
 app = typer.Typer(
     name="newsvane",
@@ -17,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (pipeline, trust, stack):
+for part in (pipeline, trust, upkeep, stack):
     app.registered_commands += part.app.registered_commands
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="models")

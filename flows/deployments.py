@@ -13,9 +13,11 @@ from flows.daily import daily
 from flows.dataset import build_dataset
 from flows.evaluate import evaluate
 from flows.finetune import finetune
+from flows.maintenance import back_up_warehouse, maintenance
 from flows.predict import predict, score
 from flows.run import run_everything
 from flows.settings import Settings
+from flows.shards import ingest_in_shards
 
 BEFORE_THE_OPEN = CronSchedule(cron="15 9 * * 1-5", timezone="America/New_York")
 """A quarter of an hour before New York opens: time to read the news and still predict in time."""
@@ -32,6 +34,9 @@ def deployments(settings: Settings) -> tuple[RunnerDeployment, ...]:
         "predict": predict,
         "score": score,
         "whole-job": run_everything,
+        "ingest-in-shards": ingest_in_shards,
+        "maintenance": maintenance,
+        "backup": back_up_warehouse,
     }
     return tuple(_deployment(settings, name, flow) for name, flow in served.items())
 

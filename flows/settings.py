@@ -31,6 +31,7 @@ from tasks.sources.patience import PatienceSpec
 from tasks.sources.price_archive import PriceMapping
 from tasks.sources.prices import PriceSpec
 from warehouse.lake import LakeSpec
+from warehouse.maintenance import MaintenanceSpec
 
 DEFAULT_FILE = Path("newsvane.toml")
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -147,6 +148,7 @@ class Settings(BaseSettings):
     feeds: tuple[FeedSpec, ...] = ()
     archive: ArchiveSpec = ArchiveSpec()
     shards: ShardSpec = ShardSpec()
+    maintenance: MaintenanceSpec = MaintenanceSpec()
     dataset: DatasetSpec = DatasetSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
