@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from prefect import flow
 
-from flows.connections import outside_world
+from flows.connections import clock_of, outside_world
 from flows.dataset import build_dataset
 from flows.desk import Desk
 from flows.headline_ingest import poll_headlines
@@ -28,10 +28,12 @@ def daily(selection: ConfigSelection) -> IngestSummary:
     and the prediction for it may be made as soon as there is some.
     """
     settings = load_settings(selection.config, selection.profile, selection.overrides)
+    today = clock_of(settings)().date()
+    # The past first: an old story that a poll still shows is then known by its earlier telling.
+    summary = ingest(selection, today - LOOK_BACK, today)
     with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
-        today = outside.clock().date()
-        polled = poll_headlines(Desk(settings, outside, lake), settings.universe.tickers)
-    summary = ingest(selection, today - LOOK_BACK, today).plus(polled)
+        desk = Desk(settings, outside, lake)
+        summary = summary.plus(poll_headlines(desk, settings.universe.tickers))
     build_dataset(selection)
     score(selection)
     predict(selection)
