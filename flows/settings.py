@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -24,6 +24,7 @@ from pydantic_settings import (
 from sandbox.faults import FaultPlan
 from tasks.dataset.spec import DatasetSpec
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.sources.feed_presets import preset_fields
 from tasks.sources.feed_requests import FeedSpec
 from tasks.sources.feed_transport import FeedLimits
 from tasks.sources.headline_archive import HeadlineMapping
@@ -130,6 +131,11 @@ class ArchiveSpec(BaseModel):
     headlines: HeadlineMapping | None = None
 
 
+def _preset(feed: object) -> object:
+    """A feed given by name is a shipped preset."""
+    return preset_fields(feed) if isinstance(feed, str) else feed
+
+
 class Settings(BaseSettings):
     """Everything a run depends on besides the clock and the outside world."""
 
@@ -145,7 +151,8 @@ class Settings(BaseSettings):
     prices: PriceSpec = PriceSpec()
     patience: PatienceSpec = PatienceSpec()
     feed_limits: FeedLimits = FeedLimits()
-    feeds: tuple[FeedSpec, ...] = ()
+    feeds: tuple[Annotated[FeedSpec, BeforeValidator(_preset)], ...] = ()
+    stale_after: timedelta = timedelta(days=4)
     archive: ArchiveSpec = ArchiveSpec()
     shards: ShardSpec = ShardSpec()
     maintenance: MaintenanceSpec = MaintenanceSpec()

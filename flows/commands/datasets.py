@@ -8,6 +8,8 @@ import typer
 
 from flows.commands.chosen import prepared, settings_of
 
+FAILED = 1
+
 app = typer.Typer(help="Build, compare and rebuild training sets.", no_args_is_help=True)
 
 
@@ -34,3 +36,66 @@ def show(
     from flows.dataset import find_dataset
 
     show_dataset(find_dataset(settings, dataset_id))
+
+
+@app.command()
+def diff(context: typer.Context, one: str, other: str) -> None:
+    """Say which settings and which examples differ between two data sets, and in what."""
+    settings = settings_of(context)
+    from flows.console import show_table
+    from flows.dataset import find_dataset
+    from tasks.provenance import diff_datasets
+    from warehouse.lake import Lake
+
+    root = settings.data_root / "datasets"
+    folders = [root / find_dataset(settings, name).dataset_id for name in (one, other)]
+    with Lake.open(settings.warehouse) as lake:
+        found = diff_datasets(lake, *folders)
+    typer.echo(found.words())
+    if found.examples.num_rows:
+        show_table(found.examples)
+
+
+@app.command()
+def rebuild(
+    context: typer.Context,
+    manifest: Annotated[Path, typer.Argument(help="A manifest.json, or its folder.")],
+    keep: Annotated[
+        Path | None, typer.Option(help="Keep the rebuilt files in a folder below this one.")
+    ] = None,
+) -> None:
+    """Build a data set again from its manifest; fail unless every file is the same to the byte."""
+    settings = settings_of(context)
+    from tasks.provenance import read_manifest, rebuild_dataset
+
+    recorded = read_manifest(manifest)
+    again = rebuild_dataset(settings.warehouse, recorded, root=keep)
+    if again.identical:
+        typer.echo(f"{recorded.dataset_id}: every file is the same to the byte.")
+        return
+    typer.echo("\n".join((f"{recorded.dataset_id} was rebuilt otherwise:", *again.differences)))
+    raise typer.Exit(FAILED)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    shape: Annotated[
+        str,
+        typer.Argument(help="messages, completion, llama_factory, axolotl, fingpt or pixiu."),
+    ],
+    out: Annotated[Path, typer.Argument(help="The folder to write to.")],
+    dataset_id: Annotated[
+        str | None, typer.Option("--dataset", help="Default: the newest.")
+    ] = None,
+) -> None:
+    """Write a data set in the shape that another training tool reads."""
+    settings = settings_of(context)
+    from flows.dataset import find_dataset
+    from tasks.exports import export_dataset
+    from warehouse.lake import Lake
+
+    folder = settings.data_root / "datasets" / find_dataset(settings, dataset_id).dataset_id
+    with Lake.open(settings.warehouse) as lake:
+        for path in export_dataset(lake, folder, shape, out):
+            typer.echo(path)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.chosen import prepared
+from flows.commands.chosen import prepared, settings_of
 
 app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring in archives you already have.", no_args_is_help=True)
@@ -39,6 +39,33 @@ def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> Non
 
     with progress_bars():
         outcome = import_headlines(settings.selection, file, _pairs(map_))
+    show_ingest(outcome)
+    outcome.require_complete()
+
+
+@app.command()
+def check(context: typer.Context) -> None:
+    """Show every feed and ticker with its freshness and last error; fail when one is stale."""
+    settings = settings_of(context)
+    from flows.console import show_table
+    from flows.sources import check_sources
+
+    table, alarms = check_sources(settings)
+    show_table(table)
+    for alarm in alarms:
+        typer.echo(alarm)
+    raise typer.Exit(1 if alarms else 0)
+
+
+@app.command()
+def replay(context: typer.Context) -> None:
+    """Read every landed payload again with today's parser and publish what differs."""
+    settings = prepared(context)
+    from flows.console import progress_bars, show_ingest
+    from flows.sources import replay as replay_flow
+
+    with progress_bars():
+        outcome = replay_flow(settings.selection)
     show_ingest(outcome)
     outcome.require_complete()
 

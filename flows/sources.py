@@ -1,0 +1,120 @@
+"""Sources looked at from outside: landed payloads read again, freshness of feeds and tickers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pyarrow as pa
+from prefect import flow
+
+from flows.connections import clock_of
+from flows.gate import passed
+from flows.progress import current_sink
+from flows.settings import ConfigSelection, Settings, load_settings
+from flows.summary import IngestSummary
+from tasks.sources.feed_requests import FeedSpec
+from tasks.sources.headlines import replay_headlines
+from tasks.sources.price_replay import replay_prices
+from warehouse.lake import Lake
+from warehouse.landing import Landing, Payload
+from warehouse.publish import publish_prices
+from warehouse.publish_headlines import publish_headlines
+
+
+@flow(name="replay")
+def replay(selection: ConfigSelection) -> IngestSummary:
+    """Read every landed payload again with today's parser; nothing is fetched.
+
+    What reads as before changes nothing; what reads otherwise becomes a revision.
+    """
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    landing = Landing.of(settings.warehouse)
+    today = clock_of(settings)().date()
+    summary = IngestSummary(start=today, end=today)
+    sink = current_sink()
+    with Lake.open(settings.warehouse) as lake:
+        summary = summary.plus(_replay_prices(settings, lake, landing, summary))
+        for at, feed in enumerate(settings.feeds):
+            sink.advance("replay", at, len(settings.feeds), feed.name)
+            summary = summary.plus(_replay_feed(settings, lake, landing, feed, summary))
+        sink.advance("replay", len(settings.feeds), len(settings.feeds))
+    return summary
+
+
+def check_sources(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
+    """Every source and key with its freshness and last error, and what is stale in words."""
+    now = clock_of(settings)()
+    limit = settings.stale_after
+    with Lake.open(settings.warehouse) as lake:
+        table = lake.read("marts/sources_check", {"now": now, "stale_after": limit})
+    alarms = tuple(
+        f"{row['source']} {row['key']}: last answered {row['last_success_at'] or 'never'}; "
+        f"expected an answer within {limit}. Last error: {row['last_error'] or 'none'}."
+        for row in table.to_pylist()
+        if row["stale"]
+    )
+    return table, alarms
+
+
+def _replay_prices(
+    settings: Settings, lake: Lake, landing: Landing, nothing: IngestSummary
+) -> IngestSummary:
+    landed = lake.read("marts/charts_landed", {"source": settings.prices.source})
+    if not landed.num_rows:
+        return nothing
+    calendar = lake.read("marts/sessions_of_exchange", {"exchange": settings.universe.exchange})
+    batch = replay_prices(landed, landing.load, settings.prices, calendar=calendar)
+    now = clock_of(settings)()
+    passed(settings, lake, {"bars": batch.bars, "actions": batch.actions}, "replay", now)
+    done = publish_prices(
+        lake,
+        bars=batch.bars,
+        actions=batch.actions,
+        rejects=batch.rejects,
+        payloads=batch.payloads,
+        partitions=batch.partitions,
+        now=now,
+    )
+    return nothing.model_copy(
+        update={
+            "bars": done.bars_added + done.bars_revised,
+            "actions": done.actions_added + done.actions_revised,
+            "quarantined": done.quarantined,
+            "missing": batch.missing,
+        }
+    )
+
+
+def _replay_feed(
+    settings: Settings, lake: Lake, landing: Landing, feed: FeedSpec, nothing: IngestSummary
+) -> IngestSummary:
+    summary = nothing
+    for batch in replay_headlines(feed, _answers(lake, landing, feed)):
+        now = clock_of(settings)()
+        tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
+        passed(settings, lake, tables, f"replay {feed.name}", now)
+        done = publish_headlines(
+            lake,
+            headlines=batch.headlines,
+            headline_tickers=batch.headline_tickers,
+            rejects=batch.rejects,
+            payloads=batch.payloads,
+            partitions=batch.partitions,
+            now=now,
+        )
+        changed = {"headlines": done.added + done.revised, "quarantined": done.quarantined}
+        summary = summary.plus(nothing.model_copy(update=changed))
+    return summary
+
+
+def _answers(lake: Lake, landing: Landing, feed: FeedSpec) -> Iterator[Payload]:
+    for row in lake.read("staging/feed_answers", {"source": feed.name}).to_pylist():
+        yield Payload(
+            source=row["source"],
+            url=row["url"],
+            status=row["status"],
+            headers=tuple((name, value) for name, value in json.loads(row["headers"])),
+            body=landing.load(row["payload_id"]),
+            fetched_at=row["fetched_at"],
+        )
