@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from warehouse.attachment import attach
 from warehouse.backup import back_up, restore
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
 from warehouse.landing import Landing, LandingError, Payload
-from warehouse.stores import StoreError
+from warehouse.stores import StoreError, open_store
 from warehouse.writers import WriterLock
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
@@ -127,6 +128,15 @@ def test_bucket_that_does_not_exist_is_explained(machine: Machine) -> None:
     payload = Payload("s", "u", 200, (), b"body", datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(StoreError, match="Check that the bucket exists"):
         Landing.of(spec).store(payload)
+
+
+def test_script_of_the_containers_makes_the_bucket_once(object_store: str) -> None:
+    script = runpy.run_path(str(REPOSITORY / "docker" / "make_bucket.py"))
+    for _ in range(2):
+        script["main"]("made-by-script", object_store)
+    store = open_store("s3://made-by-script/landing", object_store)
+    store.write("name", b"body")
+    assert [stored.name for stored in store.listed()] == ["name"]
 
 
 def test_server_that_is_away_is_explained(machine: Machine) -> None:
