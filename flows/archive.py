@@ -12,11 +12,12 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ValidationError
 
+from flows.configuration_file import ConfigurationError
 from flows.connections import clock_of
 from flows.gate import passed
 from flows.ledger import record_sessions
 from flows.progress import current_sink
-from flows.settings import ConfigSelection, ConfigurationError, Settings, load_settings
+from flows.settings import ConfigSelection, Settings, load_settings
 from flows.summary import IngestSummary
 from tasks.sources.batches import HeadlineBatch, PriceBatch
 from tasks.sources.headline_archive import HeadlineMapping, read_headlines

@@ -7,11 +7,10 @@ profile's table, the file's base tables. Secrets come through the environment on
 from __future__ import annotations
 
 import os
-import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -21,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from flows.configuration_file import ConfigurationError, parsed, profiled, read
 from sandbox.faults import FaultPlan
 from tasks.dataset.spec import DatasetSpec
 from tasks.evaluation.spec import EvaluationSpec
@@ -36,10 +36,6 @@ from warehouse.maintenance import MaintenanceSpec
 
 DEFAULT_FILE = Path("newsvane.toml")
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
-
-
-class ConfigurationError(ValueError):
-    """The configuration cannot be used; the message names the key, the value and the remedy."""
 
 
 class ConfigSelection(BaseModel):
@@ -196,7 +192,7 @@ def load_settings(
     """
     chosen = ConfigSelection(config=config, profile=profile, overrides=tuple(overrides))
     path = config or DEFAULT_FILE
-    tables = _profiled(_read(path, required=config is not None), profile, path)
+    tables = profiled(read(path, required=config is not None), profile, path)
     tables["selection"] = chosen.model_dump()
 
     class FromFile(Settings):
@@ -212,79 +208,9 @@ def load_settings(
             return init_settings, env_settings, InitSettingsSource(settings_cls, tables)
 
     try:
-        return FromFile(**_parsed(chosen.overrides)).placed_below(path.parent)
+        return FromFile(**parsed(chosen.overrides)).placed_below(path.parent)
     except ValidationError as error:
         raise ConfigurationError(_in_words(error, path)) from error
-
-
-def _read(path: Path, *, required: bool) -> dict[str, Any]:
-    if not path.is_file():
-        if required:
-            raise ConfigurationError(
-                f"Configuration file {path} does not exist; expected a TOML file. "
-                "Correct --config, or leave it out to use ./newsvane.toml."
-            )
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"{path} is not valid TOML: {error}. Correct that line and run the command again."
-        ) from error
-
-
-def _profiled(tables: dict[str, Any], profile: str | None, path: Path) -> dict[str, Any]:
-    profiles = tables.pop("profiles", {})
-    configured = tables.pop("profile", None)
-    name = profile or configured
-    seen: list[str] = []
-    chain = []
-    while name is not None:
-        if name not in profiles:
-            known = ", ".join(sorted(profiles)) or "none"
-            raise ConfigurationError(
-                f"Profile {name!r} is not defined in {path}; it defines: {known}. "
-                f"Choose one of these or add a [profiles.{name}] table."
-            )
-        if name in seen:
-            raise ConfigurationError(
-                f"Profile {name!r} in {path} inherits from itself by way of {' and '.join(seen)}; "
-                "remove one `inherits`."
-            )
-        seen.append(name)
-        chain.append({key: value for key, value in profiles[name].items() if key != "inherits"})
-        name = profiles[name].get("inherits")
-    for table in reversed(chain):
-        tables = _merged(tables, table)
-    return tables
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
-        result[key] = _merged(result[key], value) if both else value
-    return result
-
-
-def _parsed(overrides: Iterable[str]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for text in overrides:
-        key, separator, value = text.partition("=")
-        if not separator or not key.strip():
-            raise ConfigurationError(
-                f"--set got {text!r}; expected KEY=VALUE, e.g. training.seed=7."
-            )
-        try:
-            parsed = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed = value.strip()
-        *parents, leaf = key.strip().split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[leaf] = parsed
-    return tree
 
 
 def _in_words(error: ValidationError, path: Path) -> str:

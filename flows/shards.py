@@ -15,8 +15,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from pydantic import Field
 
+from flows.configuration_file import ConfigurationError
 from flows.ingest import Kind
-from flows.settings import ConfigSelection, ConfigurationError, ShardSpec, load_settings
+from flows.settings import ConfigSelection, ShardSpec, load_settings
 from flows.summary import IngestSummary
 from tasks.planning import check_range
 

@@ -10,7 +10,9 @@ import typer
 from flows.commands.chosen import prepared, settings_of
 
 app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
+replay_app = typer.Typer()
 import_app = typer.Typer(help="Bring in archives you already have.", no_args_is_help=True)
+SHOWN = ["source", "key", "stale", "last_success_at", "newest_item", "rows", "last_error"]
 MapOption = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds which field."),
@@ -51,13 +53,13 @@ def check(context: typer.Context) -> None:
     from flows.sources import check_sources
 
     table, alarms = check_sources(settings)
-    show_table(table)
+    show_table(table.select(SHOWN))
     for alarm in alarms:
         typer.echo(alarm)
     raise typer.Exit(1 if alarms else 0)
 
 
-@app.command()
+@replay_app.command()
 def replay(context: typer.Context) -> None:
     """Read every landed payload again with today's parser and publish what differs."""
     settings = prepared(context)
@@ -71,7 +73,7 @@ def replay(context: typer.Context) -> None:
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:
-    from flows.settings import ConfigurationError
+    from flows.configuration_file import ConfigurationError
 
     pairs = {}
     for text in texts or ():

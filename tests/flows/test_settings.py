@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import ConfigurationError, load_settings
+from flows.configuration_file import ConfigurationError
+from flows.settings import load_settings
 
 
 def write(folder: Path, text: str) -> Path:
