@@ -17,8 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (pipeline, trust, upkeep, stack):
-    app.registered_commands += part.app.registered_commands
+for part in (pipeline.app, sources.replay_app, trust.app, upkeep.app, stack.app):
+    app.registered_commands += part.registered_commands
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="models")
 app.add_typer(models.bundle_app, name="bundle")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -75,29 +74,3 @@ def doctor(context: typer.Context) -> None:
     found = examine(settings)
     show_diagnoses(found)
     raise typer.Exit(0 if all(item.healthy for item in found) else 1)
-
-
-@app.command()
-def maintenance(
-    context: typer.Context,
-    backup: Annotated[
-        Path | None, typer.Option(help="Afterwards copy the warehouse into this folder.")
-    ] = None,
-) -> None:
-    """Merge small files, forget old snapshots that nothing refers to, delete orphans."""
-    settings = prepared(context)
-    from flows.console import console
-    from flows.maintenance import maintenance as maintenance_flow
-
-    for row in maintenance_flow(settings.selection, backup).table():
-        console.print(f"{row['what']}: {row['count']}")
-
-
-@app.command()
-def restore(context: typer.Context, folder: Path) -> None:
-    """Make a backup the warehouse of this configuration, in an empty place."""
-    settings = settings_of(context)
-    from warehouse.backup import restore as restore_backup
-
-    made = restore_backup(folder, settings.warehouse)
-    typer.echo(f"Restored snapshot {made.snapshot_id}: {len(made.files):,} files, all verified.")
