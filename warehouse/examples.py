@@ -18,9 +18,9 @@ CountTokens = Callable[[pa.Array], pa.Array]
 FROM_THE_START = date(1, 1, 1)
 _MARTS = (
     "labels_prices",
-    "labels",
     "examples_news",
     "examples_gathered",
+    "labels",
     "examples_context",
     "examples_rendered",
 )
@@ -158,6 +158,8 @@ def _derive(
 ) -> None:
     for mart in _MARTS:
         run(f"marts/{mart}", parameters)
+        if mart == "examples_news" and parameters["from_session"] != FROM_THE_START:
+            run("marts/examples_retold", parameters)
     if request.max_tokens is not None:
         _fit_budget(run, parameters, request, count_tokens)
     run("marts/examples_fresh", parameters)
@@ -220,6 +222,6 @@ def _refuse_lookahead(violations: pa.Table) -> None:
 
 
 def _logic() -> str:
-    names = ("sessions_clock", *_MARTS, "examples_fresh")
+    names = ("sessions_clock", *_MARTS, "examples_retold", "examples_fresh")
     text = "\n".join(sql_text(f"marts/{name}") for name in names)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

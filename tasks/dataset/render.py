@@ -27,7 +27,7 @@ class RenderSpec(BaseModel):
     finished sessions, close to close, oldest first; `{volume_change}` is the last one's volume
     against the mean of the `return_window` before it; `{market_return}` the mean return of all
     tickers of the exchange in it; `{days_since_news}` the days since the session before that had
-    news; a headline's `{age}` is in hours. What is not known reads `?`.
+    news; a headline's `{age}` is in full hours. What is not known reads `?`.
 
     With `mask`, the ticker, its cashtag and its known names are replaced by that word, so that a
     model cannot answer by what it remembers of a company. With `max_tokens`, the oldest headlines

@@ -29,7 +29,7 @@ MARGIN = timedelta(days=40)
 
 @pytest.fixture(scope="module")
 def markets(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lake]:
-    """One ticker on each exchange, with news every 97 minutes, day and night."""
+    """One ticker on each exchange, with news every 149 minutes, day and night."""
     root = tmp_path_factory.mktemp("markets")
     spec = LakeSpec(
         catalog=f"sqlite:{root / 'catalog.sqlite'}",
@@ -37,7 +37,7 @@ def markets(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lak
         lock=root / "writer.lock",
     )
     start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
-    instants = [start + timedelta(minutes=97 * step) for step in range(3000)]
+    instants = [start + timedelta(minutes=149 * step) for step in range(2000)]
     with Lake.open(spec) as lake:
         fill = filler_of(lake)
         for exchange in EXCHANGES:
@@ -61,7 +61,7 @@ rules = st.builds(
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(clock=clocks, rule=rules)
 def test_every_headline_and_row_keeps_the_clock(

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.assembly import refresh_examples
+from tasks.assembly import example_request, lay_out_sessions
 from tasks.dataset.clock import ClockSpec
 from tasks.dataset.labels import LabelSpec
 from tasks.dataset.spec import DatasetSpec
+from warehouse.audit import ExampleAudit
 from warehouse.lake import Lake
 
 NOW = datetime(2019, 3, 20, tzinfo=UTC)
@@ -20,10 +21,10 @@ MON, TUE, WED, THU, FRI = (date(2019, 3, day) for day in (4, 5, 6, 7, 8))
 
 
 def labels(lake: Lake, rule: LabelSpec, clock: ClockSpec = AT_OPEN) -> dict[date, Any]:
-    spec = DatasetSpec(label=rule, clock=clock, min_headlines=0)
-    refresh_examples(lake, spec, now=NOW)
-    rows = lake.sql("select * from examples where spec_id = $id", {"id": spec.spec_id}).to_pylist()
-    return {row["session"]: row for row in rows}
+    request = example_request(DatasetSpec(label=rule, clock=clock, min_headlines=0))
+    lay_out_sessions(lake, request, NOW)
+    ExampleAudit(lake, request, seed=0)
+    return {row["session"]: row for row in lake.read("marts/audit_examples").to_pylist()}
 
 
 def said(rows: dict[date, Any]) -> dict[date, str]:

@@ -85,7 +85,7 @@ class Leak:
     caught_by: str
 
 
-BEFORE_DECISION = "t.available_at < c.decision_ts"
+BEFORE_DECISION = "t.available_at < d.decision_ts"
 LEAKS = {
     "same_day_close_as_previous_return": Leak(
         "examples_fresh",
@@ -105,13 +105,20 @@ LEAKS = {
         "sessions_clock", {"- $lead::INTERVAL": "+ INTERVAL 3 HOUR"}, "gate"
     ),
     "after_close_news": Leak(
-        "examples_news", {BEFORE_DECISION: "t.available_at < c.close_ts"}, "gate"
+        "examples_news",
+        {BEFORE_DECISION: "t.available_at < d.decision_ts + INTERVAL 8 HOUR"},
+        "gate",
     ),
     "news_at_the_very_decision": Leak(
-        "examples_news", {BEFORE_DECISION: "t.available_at <= c.decision_ts"}, "planted"
+        "examples_news", {BEFORE_DECISION: "t.available_at <= d.decision_ts"}, "planted"
     ),
     "published_taken_for_available": Leak(
-        "examples_news", {BEFORE_DECISION: "t.published_at < c.decision_ts"}, "gate"
+        "examples_news",
+        {
+            BEFORE_DECISION: "t.published_at < d.decision_ts",
+            "epoch_us(t.available_at)": "epoch_us(t.published_at)",
+        },
+        "gate",
     ),
     "headline_as_edited_later": Leak(
         "examples_news",
@@ -120,7 +127,7 @@ LEAKS = {
     ),
     "story_moved_to_its_last_telling": Leak(
         "examples_news",
-        {"ORDER BY session, published_at": "ORDER BY session DESC, published_at"},
+        {"ORDER BY position, published_at": "ORDER BY position DESC, published_at"},
         "planted",
     ),
     "restated_prices_in_the_prompt": Leak(

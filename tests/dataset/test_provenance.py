@@ -168,4 +168,4 @@ def test_context_mask_and_budget_shape_the_prompt(lake, told, tmp_path) -> None:
     query = "select input from examples where spec_id = $id and session = $day"
     day = {"id": spec.spec_id, "day": CALENDAR[9]["session"]}
     text = lake.sql(query, day)["input"][0].as_py()
-    assert text == "COMPANY +2.0% -2.0%|+0%|-2.0%|1|1h Why COMPANY and COMPANY's COMPANY fell"
+    assert text == "COMPANY +2.0% -2.0%|+0%|-2.0%|1|0h Why COMPANY and COMPANY's COMPANY fell"

@@ -1,8 +1,5 @@
 -- grain: one row per example: ticker and session
 CREATE OR REPLACE TEMP TABLE fresh_examples AS
-WITH closes AS (
-    SELECT exchange, max(last_position) AS last_position FROM ends GROUP BY exchange
-)
 SELECT
     $spec_id                                                       AS spec_id,
     concat(r.ticker, '@', c.session)                               AS example_id,
@@ -13,9 +10,7 @@ SELECT
     c.label_start_ts,
     c.label_end_ts,
     now.label,
-    CASE WHEN now.reason IS NOT NULL THEN now.reason
-         WHEN c.end_position <= e.last_position THEN 'missing_bar'
-         ELSE 'pending' END                                        AS label_reason,
+    now.reason                                                     AS label_reason,
     now.window_return                                              AS label_return,
     -- The same rule, one window that had ended by the decision, in the prices known then.
     CASE WHEN NOT (opened.unfinished OR closed.unfinished)
@@ -30,8 +25,7 @@ SELECT
 FROM rendered AS r
 JOIN clock AS c ON c.exchange = r.exchange AND c.position = r.position
 LEFT JOIN gathered AS g ON g.ticker = r.ticker AND g.position = r.position
-LEFT JOIN closes AS e ON e.exchange = r.exchange
-LEFT JOIN labels AS now ON now.ticker = r.ticker AND now.position = r.position
+JOIN labels AS now ON now.ticker = r.ticker AND now.position = r.position
 LEFT JOIN price_vintages AS closed
     ON closed.ticker = r.ticker AND closed.position = c.known_position
     AND c.decision_ts > closed.known_from AND c.decision_ts <= closed.known_until

@@ -20,16 +20,24 @@ SELECT
         $max_headlines
     )                                   AS latest
 FROM news
+ANTI JOIN retellings USING (ticker, headline_id, wording)
 GROUP BY ALL;
 
--- Every example there will be, with or without news.
+-- Every example there will be: with enough news, or, if none is asked for, every session from a
+-- ticker's first bar to one past the exchange's last.
 CREATE OR REPLACE TEMP TABLE subjects AS
 SELECT ticker, exchange, position FROM gathered WHERE headline_count >= $min_headlines
 UNION
-SELECT l.ticker, l.exchange, l.position
-FROM labels AS l
-JOIN listings USING (ticker)
-WHERE $min_headlines = 0 AND is_subject;
+SELECT e.ticker, e.exchange, c.position
+FROM ends AS e
+JOIN listings AS l ON l.ticker = e.ticker AND l.is_subject
+JOIN clock AS c
+    ON c.exchange = e.exchange
+    AND c.session >= e.first_session AND c.position <= e.last_position + 1
+WHERE $min_headlines = 0;
+
+DELETE FROM subjects
+WHERE (exchange, position) IN (SELECT (exchange, position) FROM clock WHERE session < $from_session);
 
 -- How many headlines an example may show where the token budget has cut it down.
 CREATE OR REPLACE TEMP TABLE allowances (ticker VARCHAR, position BIGINT, allowed BIGINT);

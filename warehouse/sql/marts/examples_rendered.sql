@@ -52,7 +52,7 @@ WITH told AS (
                     CASE WHEN pattern IS NULL THEN h.summary
                          ELSE regexp_replace(h.summary, pattern, $mask, 'g') END
                 ),
-                date_diff('hour', h.published_at, decision_ts)::VARCHAR || 'h'
+                ((epoch_us(decision_ts) - epoch_us(h.published_at)) // 3600000000)::VARCHAR || 'h'
             )),
             $separator
         )                                              AS headlines

@@ -1,2 +1,2 @@
--- grain: one temporary table dropped; the stored examples are seen again
-DROP TABLE IF EXISTS temp.main.examples;
+-- grain: one temporary view dropped; the stored examples are seen again
+DROP VIEW IF EXISTS temp.main.examples;

@@ -1,2 +1,2 @@
 -- grain: one row per freshly derived example, in front of the stored ones
-CREATE OR REPLACE TEMP TABLE examples AS SELECT * FROM fresh_examples;
+CREATE OR REPLACE TEMP VIEW examples AS SELECT * FROM fresh_examples;

@@ -1,50 +1,49 @@
--- grain: one row per ticker and session of its exchange, from its first bar to one past the last
+-- grain: one row per example
 -- window_return is NULL where no return may be formed; reason says what became of the label.
-CREATE OR REPLACE TEMP TABLE ends AS
-WITH told AS (
-    SELECT l.exchange, b.ticker, min(b.session) AS first_session, max(b.session) AS last_session
-    FROM bars AS b
-    JOIN listings AS l USING (ticker)
-    GROUP BY ALL
-)
-SELECT
-    t.exchange,
-    t.ticker,
-    t.first_session,
-    max(c.position) AS last_position
-FROM (SELECT *, max(last_session) OVER (PARTITION BY exchange) AS latest FROM told) AS t
-JOIN clock AS c ON c.exchange = t.exchange AND c.session <= t.latest
-GROUP BY ALL;
-
 CREATE OR REPLACE TEMP TABLE labels AS
-WITH windows AS (
+WITH asked AS (
+    SELECT ticker, exchange, position FROM subjects
+    UNION
+    SELECT l.ticker, l.exchange, s.position
+    FROM listings AS l
+    JOIN subjects AS s ON s.exchange = l.exchange
+    WHERE l.ticker = $benchmark
+), closes AS (
+    SELECT exchange, max(last_position) AS last_position FROM ends GROUP BY exchange
+), odd AS (
+    SELECT DISTINCT a.ticker, a.position
+    FROM asked AS a
+    JOIN odd_steps AS o
+        ON o.ticker = a.ticker
+        AND o.position > a.position - CASE WHEN $entry = 'open' THEN 0 ELSE 1 END
+        AND o.position <= a.position + $horizon - 1
+), windows AS (
     SELECT
-        e.ticker,
-        e.exchange,
-        c.session,
-        c.position,
+        a.ticker,
+        a.exchange,
+        a.position,
         CASE WHEN $entry = 'open' THEN first.open ELSE first.close END AS entry_price,
         final.close                                                    AS exit_price,
         CASE
-            WHEN c.end_position > e.last_position THEN 'pending'
+            WHEN e.last_position IS NULL OR a.position + $horizon - 1 > e.last_position
+                THEN 'pending'
             WHEN entry_price IS NULL OR exit_price IS NULL THEN 'missing_bar'
             WHEN first.unfinished OR final.unfinished THEN 'unfinished'
-            WHEN first.halted OR final.halted THEN 'halted'
+            WHEN first.shares = 0 OR final.shares = 0 THEN 'halted'
             WHEN $across_split = 'drop' AND first.split_state <> final.split_state
                 THEN 'split_in_window'
-            WHEN first.odd_steps <> final.odd_steps THEN 'unexplained_split'
+            WHEN odd.ticker IS NOT NULL THEN 'unexplained_split'
         END                                                            AS obstacle,
         CASE WHEN obstacle IS NULL THEN exit_price / entry_price - 1 END AS own_return
-    FROM ends AS e
-    JOIN clock AS c
-        ON c.exchange = e.exchange
-        AND c.session >= e.first_session AND c.position <= e.last_position + 1
-        AND c.session >= $from_session
-    LEFT JOIN prices AS first
-        ON first.ticker = e.ticker
-        AND first.position = c.position - CASE WHEN $entry = 'open' THEN 0 ELSE 1 END
-    LEFT JOIN prices AS final
-        ON final.ticker = e.ticker AND final.position = c.end_position
+    FROM asked AS a
+    LEFT JOIN closes AS e ON e.exchange = a.exchange
+    LEFT JOIN odd ON odd.ticker = a.ticker AND odd.position = a.position
+    LEFT JOIN price_vintages AS first
+        ON first.ticker = a.ticker AND first.known_until = 'infinity'
+        AND first.position = a.position - CASE WHEN $entry = 'open' THEN 0 ELSE 1 END
+    LEFT JOIN price_vintages AS final
+        ON final.ticker = a.ticker AND final.known_until = 'infinity'
+        AND final.position = a.position + $horizon - 1
 ), measured AS (
     SELECT
         w.* EXCLUDE (obstacle),
@@ -59,8 +58,6 @@ WITH windows AS (
 )
 SELECT
     ticker,
-    exchange,
-    session,
     position,
     window_return,
     CASE

@@ -2,6 +2,11 @@
 -- Prices of one ticker on one common share basis, so that `exit / entry - 1` may be formed of any
 -- two of them: quoted price times the product of the splits its basis_date already holds.
 -- A vintage is the one known from known_from until known_until; the first is taken as known all along.
+CREATE OR REPLACE TEMP TABLE scope AS
+SELECT min(position) AS from_position, min(previous_decision_ts) AS from_ts
+FROM clock
+WHERE session >= $from_session;
+
 CREATE OR REPLACE TEMP TABLE price_vintages AS
 WITH splits AS (
     SELECT
@@ -17,15 +22,10 @@ WITH splits AS (
     UNION ALL BY NAME
     SELECT * EXCLUDE (source, payload_id, superseded_at), superseded_at AS known_until
     FROM bar_revisions
-), scope AS (
-    SELECT exchange, min(position) - $horizon - $lookback - 2 AS from_position
-    FROM clock
-    WHERE session >= $from_session
-    GROUP BY exchange
 ), reach AS (
     SELECT min(c.session) AS from_session
     FROM clock AS c
-    JOIN scope AS s ON s.exchange = c.exchange AND c.position >= s.from_position
+    JOIN scope AS s ON c.position >= s.from_position - $horizon - $lookback - 2
 )
 SELECT
     b.ticker,
@@ -51,27 +51,31 @@ LEFT JOIN splits AS passed
     AND b.session >= passed.from_date AND b.session < passed.until_date
 WHERE b.session >= (SELECT from_session FROM reach);
 
--- The vintage in force of each bar. odd_steps counts, up to it, the overnight steps by a usual split
--- ratio (within 3%) that no recorded split explains.
-CREATE OR REPLACE TEMP TABLE prices AS
-SELECT
-    now.ticker,
-    now.exchange,
-    now.position,
-    now.open,
-    now.close,
-    now.unfinished,
-    now.shares = 0                                                          AS halted,
-    now.split_state,
-    sum(CASE WHEN now.open / before.close BETWEEN 0.7 AND 1.43 THEN 0
-             WHEN list_bool_or(list_transform(
-                 [1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100],
-                 lambda ratio: abs(
-                     greatest(now.open / before.close, before.close / now.open) / ratio - 1
-                 ) < 0.03)) THEN 1
-             ELSE 0 END) OVER (PARTITION BY now.ticker ORDER BY now.position) AS odd_steps
+-- Overnight steps by a usual split ratio (within 3%) that no recorded split explains.
+CREATE OR REPLACE TEMP TABLE odd_steps AS
+SELECT now.ticker, now.position
 FROM price_vintages AS now
-LEFT JOIN price_vintages AS before
+JOIN price_vintages AS before
     ON before.ticker = now.ticker AND before.position = now.position - 1
-    AND before.known_until = 'infinity'
-WHERE now.known_until = 'infinity';
+WHERE now.known_until = 'infinity' AND before.known_until = 'infinity'
+    AND ($entry = 'previous_close' OR $horizon > 1)
+    AND now.open / before.close NOT BETWEEN 0.7 AND 1.43
+    AND list_bool_or(list_transform(
+        [1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100],
+        lambda ratio: abs(
+            greatest(now.open / before.close, before.close / now.open) / ratio - 1
+        ) < 0.03
+    ));
+
+-- Where each ticker's bars begin, and where those of its exchange end.
+CREATE OR REPLACE TEMP TABLE ends AS
+WITH told AS (
+    SELECT l.exchange, b.ticker, min(b.session) AS first_session, max(b.session) AS last_session
+    FROM bars AS b
+    JOIN listings AS l USING (ticker)
+    GROUP BY ALL
+)
+SELECT t.exchange, t.ticker, t.first_session, max(c.position) AS last_position
+FROM (SELECT *, max(last_session) OVER (PARTITION BY exchange) AS latest FROM told) AS t
+JOIN clock AS c ON c.exchange = t.exchange AND c.session <= t.latest
+GROUP BY ALL;

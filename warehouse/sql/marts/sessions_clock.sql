@@ -37,6 +37,24 @@ ASOF LEFT JOIN numbered AS known
     ON d.exchange = known.exchange AND d.decision_ts > known.close_ts + $bar_lag::INTERVAL
 WHERE d.decision_ts IS NOT NULL AND d.label_start_ts IS NOT NULL;
 
+-- One row per exchange and UTC day (as a number): the first session decided after it began. Days from
+-- before the calendar are not there: their news belongs to a session we do not have.
+CREATE OR REPLACE TEMP TABLE clock_days AS
+WITH days AS (
+    SELECT
+        exchange,
+        unnest(generate_series(
+            min(epoch_us(decision_ts)) // 86400000000 + 1,
+            max(epoch_us(decision_ts)) // 86400000000
+        )) AS day
+    FROM clock
+    GROUP BY exchange
+)
+SELECT d.exchange, d.day, c.position, c.decision_ts
+FROM days AS d
+ASOF JOIN clock AS c
+    ON c.exchange = d.exchange AND make_timestamptz(d.day * 86400000000) < c.decision_ts;
+
 -- The exchange of every ticker that is needed; the benchmark need not be a subject itself.
 CREATE OR REPLACE TEMP TABLE listings AS
 WITH named AS (
