@@ -20,7 +20,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
 
 REPOSITORY = Path(__file__).parents[2]
 DAYS = (date(2012, 9, 3), date(2012, 11, 2))
-TABLES = ("bars", "actions", "headlines", "headline_tickers", "examples", "sessions", "tickers")
+TABLES = (
+    "bars",
+    "actions",
+    "headlines",
+    "headline_tickers",
+    "examples",
+    "sessions",
+    "tickers",
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,23 +107,23 @@ def alone(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     return Alone(summary, hashes(root, built.dataset_id), content(selection(root)))
 
 
-@pytest.mark.parametrize("runner", ["processes", "dask"])
-def test_two_workers_equal_one_machine_to_the_byte(
-    runner: str, alone: Alone, machine: Callable[[str], LakeSpec], tmp_path: Path
-) -> None:
-    from flows.dataset import build_dataset
-    from flows.shards import ingest_in_shards
-
-    if runner == "dask":
-        pytest.importorskip("prefect_dask", reason="prefect-dask is not installed")
-    shared = machine("shared")
-    together = selection(
-        tmp_path,
+def on_a_server(shared: LakeSpec, root: Path, runner: str) -> ConfigSelection:
+    return selection(
+        root,
         f"shards.runner={runner}",
         f"warehouse.catalog={shared.catalog}",
         f"warehouse.storage={shared.storage}",
         f"warehouse.landing={shared.landing}",
     )
+
+
+def test_two_processes_equal_one_machine_to_the_byte(
+    alone: Alone, machine: Callable[[str], LakeSpec], tmp_path: Path
+) -> None:
+    from flows.dataset import build_dataset
+    from flows.shards import ingest_in_shards
+
+    together = on_a_server(machine("shared"), tmp_path, "processes")
     sharded = ingest_in_shards(together, *DAYS)
     assert (sharded.bars, sharded.headlines) == (alone.summary.bars, alone.summary.headlines)
     assert sharded.bars > 200
@@ -124,3 +132,17 @@ def test_two_workers_equal_one_machine_to_the_byte(
     assert content(together) == alone.content
     assert not (tmp_path / "lake").exists()
     assert not (tmp_path / "landing").exists()
+
+
+def test_two_workers_of_a_dask_cluster_equal_one_machine(
+    alone: Alone, machine: Callable[[str], LakeSpec], tmp_path: Path
+) -> None:
+    from flows.shards import ingest_in_shards
+
+    pytest.importorskip("prefect_dask", reason="prefect-dask is not installed")
+    together = on_a_server(machine("shared"), tmp_path, "dask")
+    sharded = ingest_in_shards(together, *DAYS, what=("prices",))
+    assert sharded.bars == alone.summary.bars
+    found = content(together)
+    assert found["bars"] == alone.content["bars"]
+    assert found["actions"] == alone.content["actions"]
