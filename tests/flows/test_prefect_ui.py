@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
+import httpx
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -70,7 +73,7 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     opened.quit()
 
 
-def seen(browser: webdriver.Chrome, address: str, *words: str) -> bytes:
+def seen(browser: webdriver.Chrome, address: str, *words: str, seconds: float = PATIENCE) -> bytes:
     """Open a page, wait until it shows all the words, and return a picture of it."""
     browser.get(address)
 
@@ -79,11 +82,50 @@ def seen(browser: webdriver.Chrome, address: str, *words: str) -> bytes:
         return all(word in text for word in words)
 
     try:
-        WebDriverWait(browser, PATIENCE).until(shows_all)
+        WebDriverWait(browser, seconds).until(shows_all)
     except Exception as error:
         text = browser.find_element(By.TAG_NAME, "body").text
         raise AssertionError(f"{address} does not show {words}; it shows: {text[:1500]}") from error
     return browser.get_screenshot_as_png()
+
+
+def start_from_the_form(
+    browser: webdriver.Chrome, served: str, name: str, **parameters: str
+) -> str:
+    """Fill in and submit a deployment's form; the address of the run it started."""
+
+    def registered(_: object) -> list[str]:
+        listed = httpx.post(f"{served}/api/deployments/filter", json={}, timeout=30).json()
+        return [found["id"] for found in listed if found["name"] == name]
+
+    (deployment,) = WebDriverWait(browser, PATIENCE).until(registered)
+    filled = urlencode({"parameters": json.dumps(parameters)}) if parameters else ""
+    browser.get(f"{served}/deployments/deployment/{deployment}/run?{filled}")
+    submit = WebDriverWait(browser, PATIENCE).until(
+        lambda page: page.find_element(By.XPATH, "//button[contains(., 'Submit')]")
+    )
+    submit.click()
+    asked = {"deployments": {"id": {"any_": [deployment]}}}
+
+    def started(_: object) -> list[str]:
+        runs = httpx.post(f"{served}/api/flow_runs/filter", json=asked, timeout=30).json()
+        return [run["id"] for run in runs]
+
+    (run,) = WebDriverWait(browser, PATIENCE).until(started)
+    return f"{served}/runs/flow-run/{run}"
+
+
+def test_daily_and_backfill_start_from_the_form_and_succeed(
+    served: str, browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    backfill = {"start": "2012-06-04", "end": "2012-06-08"}
+    for name, parameters in (("daily", {}), ("backfill", backfill)):
+        run = start_from_the_form(browser, served, name, **parameters)
+        picture = seen(browser, run, "Completed", seconds=300)
+        (tmp_path / f"{name}.png").write_bytes(picture)
+    for artifact in ("ingest", "dataset-card", "predictions", "site"):
+        picture = seen(browser, f"{served}/artifacts/key/{artifact}", artifact)
+        (tmp_path / f"artifact-{artifact}.png").write_bytes(picture)
 
 
 def test_flows_runs_and_artifacts_are_shown(
