@@ -123,3 +123,15 @@ def test_previous_return_is_the_last_window_finished_before_the_decision(lake, f
 def test_impossible_rule_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         LabelSpec(**wrong)
+
+
+def test_benchmark_is_subtracted_over_the_same_window(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 103), (TUE, 100, 103), (WED, 100, 103)])
+    fill.bars("SPY", [(MON, 100, 101), (TUE, 100, 105)])
+    spec = DatasetSpec(tickers=("AAA",), label=LabelSpec(benchmark="SPY"), min_headlines=0)
+    lay_out_sessions(lake, example_request(spec), NOW)
+    ExampleAudit(lake, example_request(spec), seed=0)
+    rows = {row["session"]: row for row in lake.read("marts/audit_examples").to_pylist()}
+    assert said(rows) == {MON: "up", TUE: "down", WED: "missing_benchmark", THU: "pending"}
+    assert rows[TUE]["label_return"] == pytest.approx(-0.02)
+    assert {row["ticker"] for row in rows.values()} == {"AAA"}

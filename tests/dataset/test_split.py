@@ -13,7 +13,7 @@ from tasks.assembly import assemble_dataset
 from tasks.dataset.clock import exchange_sessions
 from tasks.dataset.labels import LabelSpec
 from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SplitSpec
+from tasks.dataset.split import SplitSpec, WalkForwardSpec, walk_forward
 from warehouse.dataset_files import load_split
 
 NOW = datetime(2020, 1, 2, tzinfo=UTC)
@@ -84,3 +84,49 @@ def test_fractions_count_sessions(lake, fill, tmp_path) -> None:
 def test_impossible_split_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         SplitSpec(**wrong)
+
+
+def test_a_story_told_again_later_is_not_learnt_before(lake, fill, tmp_path) -> None:
+    hours = [datetime(day.year, day.month, day.day, 11, tzinfo=UTC) for day in DAYS]
+    for ticker in ("AAA", "BBB"):
+        fill.bars(ticker, [(day, 100.0, 101.0 + n) for n, day in enumerate(DAYS)])
+    (first,) = fill.news("AAA", [(hours[4], "told of one")])
+    fill.news("BBB", [(hours[12], "told of the other")], story=first)
+    fill.news("AAA", [(hours[5], "something else")])
+    cut = {"train_until": DAYS[9], "validation_until": DAYS[14]}
+    kept = SplitSpec(straddling="keep", **cut)
+    both = assemble_dataset(lake, DatasetSpec(split=kept), tmp_path, now=NOW)
+    assert (both.splits["train"].rows, both.splits["validation"].rows) == (2, 1)
+    dropped = assemble_dataset(lake, DatasetSpec(split=SplitSpec(**cut)), tmp_path, now=NOW)
+    assert (dropped.splits["train"].rows, dropped.splits["validation"].rows) == (1, 1)
+    assert dropped.dropped == {"straddling_story": 1}
+
+
+def test_balance_touches_the_training_split_alone(lake, fill, tmp_path) -> None:
+    closes = [99.0 if n % 3 == 0 else 101.0 for n in range(len(DAYS))]
+    fill.bars("AAA", [(day, 100.0, close) for day, close in zip(DAYS, closes, strict=True)])
+    cut = {"train_until": DAYS[11], "validation_until": DAYS[14]}
+
+    def counts(balance: str) -> dict[str, tuple[int, int]]:
+        spec = DatasetSpec(min_headlines=0, split=SplitSpec(balance=balance, **cut))
+        manifest = assemble_dataset(lake, spec, tmp_path, now=NOW)
+        return {name: (split.up, split.down) for name, split in manifest.splits.items()}
+
+    plain, even = counts("as_is"), counts("downsample")
+    assert plain["train"] == (8, 4)
+    assert even["train"] == (4, 4)
+    assert (even["validation"], even["test"]) == (plain["validation"], plain["test"])
+
+
+def test_walk_forward_tests_every_session_once_and_only_later_ones() -> None:
+    folds = walk_forward(DAYS, WalkForwardSpec(train=8, validation=2, test=3, expanding=False))
+    assert [fold.start for fold in folds] == [DAYS[0], DAYS[3], DAYS[6]]
+    tested = []
+    for fold in folds:
+        assert fold.start < fold.train_until < fold.validation_until < fold.end
+        tested += [day for day in DAYS if fold.validation_until < day <= fold.end]
+    assert tested == DAYS[10:19]
+    with pytest.raises(ValueError, match="not enough"):
+        walk_forward(DAYS[:5], WalkForwardSpec(train=8, validation=2, test=3))
+    with pytest.raises(ValueError, match="ascending"):
+        walk_forward(DAYS[::-1], WalkForwardSpec(train=1, validation=1, test=1))

@@ -1,0 +1,155 @@
+"""One contestant's turn, in a process of its own: build once, tell seconds, memory and the bytes.
+
+`python contest.py NAME FOLDER` prints a line of JSON. FOLDER holds the sources, as `prepare` left
+them: Parquet files for the rivals, a warehouse with the same rows for Newsvane.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import resource
+import shutil
+import sys
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import market
+import rivals
+
+from tasks.assembly import assemble_dataset, example_request, split_request
+from tasks.dataset.spec import DatasetSpec
+from tasks.dataset.split import SplitSpec
+from warehouse.dataset_files import assign_splits
+from warehouse.examples import derived_examples
+from warehouse.lake import Lake, LakeSpec
+
+NOW = datetime(2020, 2, 1, tzinfo=UTC)
+
+
+class Start(NamedTuple):
+    """When a turn began: wall and CPU seconds, imports left out."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Start:
+        """This instant."""
+        return cls(time.perf_counter(), time.process_time())
+
+
+def lake_spec(folder: Path, threads: int = 2) -> LakeSpec:
+    """The contest's warehouse."""
+    return LakeSpec(
+        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
+        storage=str(folder / "lake"),
+        lock=folder / "writer.lock",
+        threads=threads,
+        memory_limit="1GB",
+    )
+
+
+def contest_spec() -> DatasetSpec:
+    """The default data set, cut late."""
+    cut = SplitSpec(
+        train_until=date(2017, 12, 29), validation_until=date(2018, 12, 31), straddling="keep"
+    )
+    return DatasetSpec(split=cut)
+
+
+def newsvane_text(folder: Path, out: Path) -> None:
+    """What the rivals do: derive the examples from the stored rows and write the lines."""
+    spec = contest_spec()
+    with Lake.open(lake_spec(folder)) as lake, derived_examples(lake, example_request(spec)):
+        request = split_request(spec)
+        _, _, parts = assign_splits(lake, request)
+        with out.open("wb") as whole:
+            for part in sorted(parts, key=lambda part: part.first_session):
+                path = out.with_suffix(f".{part.split}")
+                target = {
+                    **request.parameters(),
+                    "split": part.split,
+                    "first_session": part.first_session,
+                    "last_session": part.last_session,
+                    "path": str(path),
+                }
+                lake.read("marts/dataset_jsonl", target)
+                with path.open("rb") as stream:
+                    shutil.copyfileobj(stream, whole, 1 << 20)
+
+
+def newsvane_whole(folder: Path, out: Path) -> None:
+    """All of it: examples committed to the warehouse, gate, twins, hashes, card and manifest."""
+    root = folder / "sets"
+    with Lake.open(lake_spec(folder)) as lake:
+        manifest = assemble_dataset(lake, contest_spec(), root, now=NOW)
+    with out.open("wb") as whole:
+        for split in manifest.splits.values():
+            for file in sorted(split.files, key=lambda file: file.name):
+                if file.name.endswith(".jsonl"):
+                    with (root / manifest.dataset_id / file.name).open("rb") as stream:
+                        shutil.copyfileobj(stream, whole, 1 << 20)
+
+
+def one_more_session(folder: Path, out: Path) -> None:
+    """A day's news and bars arrive after the whole was built: build again."""
+    with Lake.open(lake_spec(folder)) as lake:
+        market.add_session(lake)
+        began = Start.now()
+        manifest = assemble_dataset(lake, contest_spec(), folder / "sets", now=NOW)
+    out.write_text(manifest.dataset_id)
+    report(began, out)
+    sys.exit(0)
+
+
+def raw_write(folder: Path, out: Path) -> None:
+    """The bytes alone: what any of them must at least do."""
+    body = (folder / "out-newsvane.jsonl").read_bytes()
+    began = Start.now()
+    with out.open("wb") as stream:
+        stream.write(body)
+        stream.flush()
+        os.fsync(stream.fileno())
+    report(began, out)
+    sys.exit(0)
+
+
+def report(began: Start, out: Path) -> None:
+    """Print the turn's line."""
+    ended, usage = Start.now(), resource.getrusage(resource.RUSAGE_SELF)
+    with out.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    line = {
+        "seconds": ended.wall - began.wall,
+        "cpu_seconds": ended.cpu - began.cpu,
+        "peak_mb": usage.ru_maxrss / 1024,
+        "sha256": digest,
+        "bytes": out.stat().st_size,
+    }
+    print(json.dumps(line))
+
+
+def main() -> None:
+    """Run the named contestant."""
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    contestants = {
+        "newsvane": newsvane_text,
+        "newsvane, whole": newsvane_whole,
+        "polars join_asof": rivals.with_polars,
+        "pandas merge_asof": rivals.with_pandas,
+        "row loop": rivals.with_a_loop,
+        "raw write": raw_write,
+        "one more session": one_more_session,
+    }
+    out = folder / f"out-{name.replace(' ', '-').replace(',', '')}.jsonl"
+    began = Start.now()
+    contestants[name](folder, out)
+    report(began, out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""A made-up market of any size: heavy-tailed news over many tickers, ten years of daily bars."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.dataset.clock import exchange_sessions
+from warehouse.examples import keep_sessions
+from warehouse.lake import Lake, LakeSpec
+
+FIRST, LAST = date(2010, 1, 4), date(2019, 12, 31)
+STAMP = pa.timestamp("us", tz="UTC")
+SUBJECTS = ("Quarterly revenue", "The new plant", "Guidance", "A large order", "The recall")
+VERBS = ("beats", "misses", "delays", "lifts", "cuts", "confirms", "reviews")
+OBJECTS = ("estimates for the year", "plans in Europe", "the outlook of analysts", "margins")
+
+
+def sessions() -> pa.Table:
+    """XNYS sessions with a margin on both sides."""
+    return exchange_sessions("XNYS", date(2009, 12, 1), date(2020, 2, 1))
+
+
+def bars(tickers: int, seed: int) -> pa.Table:
+    """One bar per ticker and session: a random walk, ordered by session and ticker."""
+    calendar = exchange_sessions("XNYS", FIRST, LAST)
+    days, count = calendar.num_rows, calendar.num_rows * tickers
+    random = np.random.default_rng(seed)
+    close = 50 * np.exp(np.cumsum(random.normal(0, 0.01, (days, tickers)), axis=0))
+    opened = close * np.exp(random.normal(0, 0.01, (days, tickers)))
+    session = pa.array(np.repeat(np.asarray(calendar["session"]), tickers), pa.date32())
+    prices = {"open": opened, "close": close}
+    prices |= {"high": np.maximum(opened, close), "low": np.minimum(opened, close)}
+    columns = {name: pa.array(np.round(value, 2).ravel()) for name, value in prices.items()}
+    return pa.table(
+        {
+            "ticker": names(np.tile(np.arange(tickers), days)),
+            "session": session,
+            **columns,
+            "volume": pa.array(random.integers(1_000, 1_000_000, count), pa.int64()),
+            "vendor_adj_close": columns["close"],
+            "basis_date": session,
+            **constant(count, source="made-up", payload_id="none"),
+            "recorded_at": constant_stamp(count, datetime(2020, 2, 1, tzinfo=UTC)),
+            "vintage": pa.array(np.ones(count, np.int32)),
+        }
+    )
+
+
+def headlines(rows: int, tickers: int, seed: int, *, first_id: int = 0) -> pa.Table:
+    """`rows` headlines in order of arrival, one ticker each; one in twenty retells another.
+
+    Tickers follow a power law, so that a few have dozens a day and most have days without.
+    Columns are those of the warehouse's `headlines`, plus `ticker`.
+    """
+    random = np.random.default_rng(seed)
+    weight = 1 / np.arange(1, tickers + 1) ** 0.9
+    ticker = random.choice(tickers, rows, p=weight / weight.sum())
+    span = (np.datetime64(LAST, "us") - np.datetime64(FIRST, "us")).astype(int)
+    instant = np.sort(random.integers(0, span // 1_000_000, rows)) * 1_000_000
+    published = pa.array(np.datetime64(FIRST, "us") + instant, pa.timestamp("us")).cast(STAMP)
+    number = np.arange(first_id, first_id + rows)
+    retold = (random.random(rows) < 0.05) & (np.arange(rows) > 0)
+    # A retelling points at the latest earlier headline of the same ticker.
+    order = np.lexsort((np.arange(rows), ticker))
+    before = np.full(rows, -1)
+    same = ticker[order][1:] == ticker[order][:-1]
+    before[order[1:]] = np.where(same, order[:-1], -1)
+    story = np.where(retold & (before >= 0) & ~retold[before], number[before], number)
+    words = [
+        pa.array(choices).take(pa.array(random.integers(0, len(choices), rows)))
+        for choices in (SUBJECTS, VERBS, OBJECTS)
+    ]
+    title = pc.binary_join_element_wise(
+        names(ticker), *words, pc.cast(pa.array(number), pa.string()), " "
+    )
+    return pa.table(
+        {
+            "headline_id": identifiers(number),
+            "story_id": identifiers(story),
+            "ticker": names(ticker),
+            "title": title,
+            "published_at": published,
+            "first_seen_at": published,
+            "available_at": published,
+            **constant(rows, source="made-up", availability="asserted", payload_id="none"),
+            "synthetic": pa.array(np.ones(rows, bool)),
+            "revision": pa.array(np.ones(rows, np.int32)),
+        }
+    )
+
+
+def prepare(folder: Path, lake_spec: LakeSpec, rows: int, tickers: int) -> None:
+    """The same rows twice: as Parquet files for the rivals, and in a warehouse."""
+    told, prices, calendar = headlines(rows, tickers, 2), bars(tickers, 1), sessions()
+    about = told.select(["headline_id", "ticker"])
+    needed = ["headline_id", "story_id", "title", "published_at", "available_at"]
+    pq.write_table(told.select(needed), folder / "headlines.parquet", compression="zstd")
+    pq.write_table(about, folder / "headline_tickers.parquet", compression="zstd")
+    needed = ["ticker", "session", "open", "close"]
+    pq.write_table(prices.select(needed), folder / "bars.parquet", compression="zstd")
+    pq.write_table(calendar, folder / "sessions.parquet", compression="zstd")
+    with Lake.open(lake_spec) as lake:
+        _tell(lake, told, prices)
+        keep_sessions(lake, calendar, version("exchange_calendars"))
+
+
+def add_session(lake: Lake, rows: int = 400, tickers: int = 500) -> None:
+    """One more session's news and bars: the rates of the ten years before, on 2 January 2020."""
+    day, opened = date(2020, 1, 2), datetime(2020, 1, 2, 12, tzinfo=UTC)
+    told = headlines(rows, tickers, 7, first_id=10**9)
+    instants = constant_stamp(rows, opened)
+    for name in ("published_at", "first_seen_at", "available_at"):
+        told = told.set_column(told.schema.get_field_index(name), name, instants)
+    prices = bars(tickers, 9).slice(0, tickers)
+    session = pa.array([day] * tickers, pa.date32())
+    for name in ("session", "basis_date"):
+        prices = prices.set_column(prices.schema.get_field_index(name), name, session)
+    _tell(lake, told, prices)
+
+
+def _tell(lake: Lake, told: pa.Table, prices: pa.Table) -> None:
+    method = pa.repeat(pa.scalar("declared"), told.num_rows)
+    about = told.select(["headline_id", "ticker"]).append_column("method", method)
+    lake.transact(lambda tx: tx.append("bars", prices))
+    lake.transact(
+        lambda tx: (
+            tx.append("headlines", told.drop_columns(["ticker"])),
+            tx.append("headline_tickers", about),
+        )
+    )
+
+
+def names(index: np.ndarray) -> pa.Array:
+    """Ticker symbols T000, T001, … of the given indices."""
+    return pc.binary_join_element_wise("T", padded(index, 3), "")
+
+
+def identifiers(number: np.ndarray) -> pa.Array:
+    """Sixteen-character headline ids."""
+    return pc.binary_join_element_wise("h", padded(number, 15), "")
+
+
+def padded(number: np.ndarray, width: int) -> pa.Array:
+    """Decimal text with leading zeros."""
+    return pc.utf8_lpad(pc.cast(pa.array(number), pa.string()), width, "0")
+
+
+def constant(count: int, **values: str) -> dict[str, pa.Array]:
+    """Columns that hold one text throughout."""
+    return {name: pa.repeat(pa.scalar(value), count) for name, value in values.items()}
+
+
+def constant_stamp(count: int, instant: datetime) -> pa.Array:
+    """A column that holds one instant throughout."""
+    return pa.repeat(pa.scalar(instant, STAMP), count)
