@@ -98,7 +98,8 @@ def delete_files(lake: Lake, older_than: datetime) -> tuple[int, int]:
 def sweep_landing(lake: Lake, landing: Landing, older_than: datetime) -> int:
     """Discard payloads landed before `older_than` (UTC) that no row refers to; returns how many.
 
-    Such payloads are of batches that were refused or interrupted and have been fetched anew since.
+    Such payloads are of batches that were refused or interrupted. Run it while nothing is ingested:
+    a vendor that repeats such an answer to the byte at that very moment would have it discarded.
     """
     landed = [payload_id for payload_id, at in landing.landed() if at < older_than]
     # Read after listing: a payload published in between is then known as referred to.
