@@ -40,6 +40,7 @@ class FeedSpec(BaseModel):
     clock_skew: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
     concurrency: int = Field(default=4, ge=1, le=32)
     synthetic: bool = False
+    publisher: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*$")
     verified_live: bool = False
 
     @model_validator(mode="before")

@@ -179,7 +179,7 @@ class Harvest:
             "position": range(self._seen, self._seen + count),
         }
         constants = {
-            "source": feed.name,
+            "source": feed.publisher or feed.name,
             "first_seen_at": fetched_at,
             "availability": "observed" if feed.mode == "poll" else "asserted",
             "lag_us": round(feed.lag.total_seconds() * 1_000_000),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,9 @@ from tasks.dataset.clock import exchange_sessions
 from warehouse.lake import Lake
 
 FIRST, LAST = date(2012, 9, 4), date(2012, 10, 1)
+DAYS = int(os.environ.get("NEWSVANE_SIMULATED_DAYS", "6"))
+"""How many of the twenty sessions are run one by one; the rest of the past is backfilled."""
+PAST = timedelta(days=60)
 SPLIT = (
     "dataset.split.start=2012-09-04",
     "dataset.split.train_until=2012-09-14",
@@ -52,14 +56,17 @@ def contents(root: Path, dataset_id: str) -> dict[str, str]:
     }
 
 
-def test_twenty_daily_runs_equal_one_backfill_to_the_byte(tmp_path: Path) -> None:
+def test_daily_runs_equal_one_backfill_to_the_byte(tmp_path: Path) -> None:
     from flows.backfill import backfill
     from flows.daily import daily
     from flows.dataset import build_dataset
 
     sessions = exchange_sessions("XNYS", FIRST, LAST)
     assert sessions.num_rows == 20
-    for opens in sessions["open_ts"].to_pylist():
+    opens_at = sessions["open_ts"].to_pylist()[-DAYS:]
+    before = datetime.combine(opens_at[0].date(), time(9), UTC)
+    backfill(selection(tmp_path / "daily", before), FIRST - PAST, opens_at[0].date())
+    for opens in opens_at:
         daily(selection(tmp_path / "daily", opens - timedelta(minutes=15)))
     evening = datetime(2012, 10, 2, 12, 0, tzinfo=UTC)
     last = selection(tmp_path / "daily", evening)
@@ -67,7 +74,7 @@ def test_twenty_daily_runs_equal_one_backfill_to_the_byte(tmp_path: Path) -> Non
     by_day = build_dataset(last)
 
     at_once = selection(tmp_path / "backfill", evening)
-    backfill(at_once, FIRST - timedelta(days=14), LAST)
+    backfill(at_once, FIRST - PAST, LAST)
     whole = build_dataset(at_once)
 
     assert by_day.dataset_id == whole.dataset_id

@@ -16,15 +16,20 @@ WITH asked AS (
 ),
 
 given AS (
+    -- By the payload's source: several feeds may share a publisher.
     SELECT
-        headlines.source,
+        payloads.source,
         headline_tickers.ticker AS key,
         max(headlines.published_at) AS newest_item
     FROM headlines
     INNER JOIN headline_tickers USING (headline_id)
+    INNER JOIN payloads USING (payload_id)
     GROUP BY ALL
     UNION ALL
-    SELECT source, '*' AS key, max(published_at) AS newest_item FROM headlines GROUP BY ALL
+    SELECT payloads.source, '*' AS key, max(headlines.published_at) AS newest_item
+    FROM headlines
+    INNER JOIN payloads USING (payload_id)
+    GROUP BY ALL
     UNION ALL
     SELECT source, ticker AS key, max(session)::TIMESTAMPTZ AS newest_item FROM bars GROUP BY ALL
 )
