@@ -27,12 +27,20 @@ def free_port() -> int:
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Prefect server of this test session's own."""
     before = dict(os.environ)
-    try:
-        with prefect_server(tmp_path_factory.mktemp("prefect"), free_port()) as api_url:
-            yield api_url
-    finally:
+    with prefect_server(tmp_path_factory.mktemp("prefect"), free_port()) as api_url:
+        # The server has its settings; the tests' own processes must not inherit its home.
         os.environ.clear()
         os.environ.update(before)
+        yield api_url
+
+
+def without_prefect(*kept: str) -> dict[str, str]:
+    """This process's environment less Prefect's settings, except those named."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("PREFECT_") or name in kept
+    }
 
 
 @pytest.fixture
@@ -44,7 +52,7 @@ def newsvane(tmp_path: Path) -> Newsvane:
             [sys.executable, "-m", "flows.cli", *words],
             cwd=REPOSITORY,
             env={
-                **os.environ,
+                **without_prefect("PREFECT_API_URL"),
                 "NEWSVANE_DATA_ROOT": str(tmp_path / "data"),
                 "COLUMNS": "200",
                 **environment,

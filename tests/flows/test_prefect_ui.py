@@ -33,8 +33,8 @@ def served(tmp_path: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
-    environment.pop("PREFECT_API_URL", None)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {**ours, "NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
     with subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)],
         cwd=REPOSITORY,
