@@ -139,7 +139,7 @@ def test_flows_runs_and_artifacts_are_shown(
     done = newsvane("backfill", "2012-06-04", "2012-06-08")
     assert done.returncode == 0, done.stderr
     pages = {
-        "deployments": ("daily", "backfill", "dataset", "finetune", "evaluate", "whole-job"),
+        "deployments": ("daily", "backfill", "dataset", "finetune", "evaluate", "predict"),
         "runs": ("backfill 2012-06-04 to 2012-06-08", "Completed"),
         "artifacts": ("ingest",),
     }
