@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,10 +28,16 @@ class ServerError(RuntimeError):
 
 def serve_ui(settings: Settings, port: int) -> None:
     """Serve UI and deployments until interrupted. Raises ServerError when the port is taken."""
+    signal.signal(signal.SIGTERM, interrupt)
     with prefect_server(settings.data_root, port) as api_url:
         os.environ["PREFECT_API_URL"] = api_url
         print(f"Prefect UI: http://{HOST}:{port}  (Ctrl-C stops it)", flush=True)
         serve_deployments(settings)
+
+
+def interrupt(*_: object) -> None:
+    """A signal handler: end as Ctrl-C does, so that what was started is stopped again."""
+    raise KeyboardInterrupt
 
 
 def serve_deployments(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.serve import HOST, ServerError, prefect_server, require_free
+from flows.serve import HOST, ServerError, interrupt, prefect_server, require_free
 from flows.settings import Settings
 
 POOL = "newsvane"
@@ -120,7 +120,7 @@ def run_stack(
     """
     check_exposure(host, os.environ)
     require_free(HOST, site_port)
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     path = state_path(settings)
     with prefect_server(settings.data_root, port, host) as api_url, _site(settings, site_port):
         environment = {**os.environ, "PREFECT_API_URL": api_url}
@@ -191,7 +191,3 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         pass
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -35,20 +36,26 @@ def served(tmp_path: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**ours, "NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
-    with subprocess.Popen(
+    command = subprocess.Popen(
         [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)],
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,
         text=True,
-    ) as command:
+        start_new_session=True,
+    )
+    try:
         assert command.stdout is not None
         assert f"http://127.0.0.1:{port}" in command.stdout.readline()
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            command.send_signal(signal.SIGINT)
-            command.wait(timeout=30)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        # Not SIGINT: a runner in the background has its children ignore it.
+        command.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            command.wait(timeout=45)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(command.pid, signal.SIGKILL)
+        command.wait()
 
 
 @pytest.fixture
