@@ -13,7 +13,13 @@ COMMAND = [sys.executable, "-m", "sandbox", "--now", "2012-07-05T11:00"]
 
 
 def test_command_serves_until_interrupted() -> None:
-    with subprocess.Popen([*COMMAND, "--port", "0"], stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        [*COMMAND, "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        # A runner in the background has its children ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as running:
         assert running.stdout is not None
         try:
             line = running.stdout.readline()
