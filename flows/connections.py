@@ -52,8 +52,8 @@ def outside_world(settings: Settings) -> Iterator[Outside]:
 @contextmanager
 def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
     chosen = settings.sandbox
-    if chosen is None:
-        yield None
+    if chosen is None or chosen.url is not None:
+        yield None if chosen is None else chosen.url
         return
     from sandbox.market import bokeh_market, synthetic_market
     from sandbox.newswire import NewsSpec

@@ -75,10 +75,15 @@ class HistorySpec(BaseModel):
 
 
 class SandboxSpec(BaseModel):
-    """The loopback vendor of the default profile. `now` is the moment it believes it is."""
+    """The loopback vendor of the default profile. `now` is the moment it believes it is.
+
+    With `url`, a vendor that already runs there is asked (`python -m sandbox --now …`), by any
+    number of processes; what it offers and what goes wrong is then its own business.
+    """
 
     model_config = _FROZEN
 
+    url: str | None = Field(default=None, pattern=r"^http://127\.0\.0\.1:\d+$")
     market: Literal["bokeh", "synthetic"] = "bokeh"
     news: Literal["null", "planted"] = "planted"
     strength: float = Field(default=0.8, ge=0, le=1)
