@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from flows.configuration_file import ConfigurationError
 from flows.connections import clock_of
-from flows.gate import passed
+from flows.gate import publish_headline_batch, publish_price_batch
 from flows.ledger import record_sessions
 from flows.progress import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
@@ -22,10 +22,9 @@ from flows.summary import IngestSummary
 from tasks.sources.batches import HeadlineBatch, PriceBatch
 from tasks.sources.headline_archive import HeadlineMapping, read_headlines
 from tasks.sources.price_archive import PriceMapping, read_prices
+from tasks.sources.ticker_aliases import load_aliases
 from warehouse.lake import Lake
 from warehouse.landing import Landing
-from warehouse.publish import publish_prices
-from warehouse.publish_headlines import publish_headlines
 from warehouse.stories import join_stories
 
 M = TypeVar("M", bound=BaseModel)
@@ -59,10 +58,12 @@ def import_headlines(
     clock = clock_of(settings)
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     land = Landing.of(settings.warehouse).store
+    aliases = load_aliases(settings.universe.aliases)
+    batches = read_headlines(file, columns, clock=clock, land=land, aliases=aliases)
     sink = current_sink()
     total = None
     with Lake.open(settings.warehouse) as lake:
-        for at, batch in enumerate(read_headlines(file, columns, clock=clock, land=land)):
+        for at, batch in enumerate(batches):
             done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.headlines, None)
@@ -71,58 +72,26 @@ def import_headlines(
 
 def _publish_prices(settings: Settings, lake: Lake, batch: PriceBatch, name: str) -> IngestSummary:
     now = clock_of(settings)()
-    passed(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
-    published = publish_prices(
-        lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-    )
     span = pc.min_max(batch.bars["session"]).as_py()
-    first, last = span["min"] or now.date(), span["max"] or now.date()
+    days = (span["min"] or now.date(), span["max"] or now.date())
+    done = publish_price_batch(settings, lake, batch, name, days, now)
     if batch.bars.num_rows:
         tickers = pc.unique(batch.bars["ticker"]).to_pylist()
-        record_sessions(lake, settings.universe, tickers, (first, last))
-    return IngestSummary(
-        start=first,
-        end=last,
-        bars=published.bars_added + published.bars_revised,
-        actions=published.actions_added + published.actions_revised,
-        quarantined=published.quarantined,
-        missing=batch.missing,
-    )
+        record_sessions(lake, settings.universe, tickers, days)
+    return done
 
 
 def _publish_headlines(
     settings: Settings, lake: Lake, batch: HeadlineBatch, name: str
 ) -> IngestSummary:
     now = clock_of(settings)()
-    tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
-    passed(settings, lake, tables, name, now)
     for span in batch.partitions.to_pylist():
         # The ledger row closes the file: all its headlines are stored, and stories join once.
         first = datetime.combine(span["range_start"], time.min, UTC)
         join_stories(lake, first, datetime.combine(span["range_end"], time.max, UTC))
-    published = publish_headlines(
-        lake,
-        headlines=batch.headlines,
-        headline_tickers=batch.headline_tickers,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-        join=False,
-    )
     span = pc.min_max(batch.headlines["published_at"]).as_py()
-    return IngestSummary(
-        start=(span["min"] or now).date(),
-        end=(span["max"] or now).date(),
-        headlines=published.added + published.revised,
-        quarantined=published.quarantined,
-    )
+    days = ((span["min"] or now).date(), (span["max"] or now).date())
+    return publish_headline_batch(settings, lake, batch, name, days, now, join=False)
 
 
 def _mapping(kind: type[M], configured: M | None, given: Mapping[str, str]) -> M:

@@ -9,14 +9,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows.desk import Desk
-from flows.gate import passed
+from flows.gate import publish_headline_batch
 from flows.progress import current_sink
 from flows.summary import IngestSummary
 from tasks.planning import DateRange, Request
 from tasks.sources.feed_requests import GENERAL, FeedSpec
 from tasks.sources.headlines import fetch_headlines
+from tasks.sources.ticker_aliases import load_aliases
 from warehouse.held_answers import held_answers
-from warehouse.publish_headlines import publish_headlines
 
 TICKERS_PER_TASK = 10
 
@@ -82,25 +82,11 @@ def _ingest_group(desk: Desk, feed: FeedSpec, request: Request) -> IngestSummary
         clock=clock,
         land=desk.land,
         held=held_answers(desk.lake, desk.landing, feed.name) if feed.mode == "poll" else None,
+        aliases=load_aliases(desk.settings.universe.aliases),
     )
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"
-    tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
-    passed(desk.settings, desk.lake, tables, name, clock())
-    published = publish_headlines(
-        desk.lake,
-        headlines=batch.headlines,
-        headline_tickers=batch.headline_tickers,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=clock(),
-    )
+    days = (request.start, request.end)
+    done = publish_headline_batch(desk.settings, desk.lake, batch, name, days, clock())
     failed = [row for row in batch.partitions.to_pylist() if row["state"] == "failed"]
-    return IngestSummary(
-        start=request.start,
-        end=request.end,
-        requests=batch.partitions.num_rows,
-        headlines=published.added + published.revised,
-        quarantined=published.quarantined,
-        missing=tuple((f"{feed.name} {row['key']}", row["error"]) for row in failed),
-    )
+    missing = tuple((f"{feed.name} {row['key']}", row["error"]) for row in failed)
+    return done.model_copy(update={"requests": batch.partitions.num_rows, "missing": missing})

@@ -6,13 +6,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from flows.desk import Desk
-from flows.gate import passed
+from flows.gate import publish_price_batch
 from flows.ledger import last_finished_session
 from flows.progress import current_sink
 from flows.summary import IngestSummary
 from tasks.planning import DateRange, Request
 from tasks.sources.prices import fetch_prices
-from warehouse.publish import publish_prices
 
 TICKERS_PER_TASK = 10
 
@@ -55,22 +54,6 @@ def _ingest_group(desk: Desk, request: Request) -> IngestSummary:
         calendar=desk.lake.read("marts/sessions_of_exchange", calendar),
     )
     name = f"{settings.prices.source} {request.keys[0]}-{request.keys[-1]} {request.start}"
-    passed(settings, desk.lake, {"bars": batch.bars, "actions": batch.actions}, name, clock())
-    published = publish_prices(
-        desk.lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=clock(),
-    )
-    return IngestSummary(
-        start=request.start,
-        end=request.end,
-        requests=len(batch.payloads),
-        bars=published.bars_added + published.bars_revised,
-        actions=published.actions_added + published.actions_revised,
-        quarantined=published.quarantined,
-        missing=batch.missing,
-    )
+    days = (request.start, request.end)
+    done = publish_price_batch(settings, desk.lake, batch, name, days, clock())
+    return done.model_copy(update={"requests": len(batch.payloads)})

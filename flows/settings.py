@@ -55,6 +55,7 @@ class UniverseSpec(BaseModel):
 
     exchange: str = "XNYS"
     tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
+    aliases: Path | None = Field(default=None, description="names and symbols; None: the shipped")
 
 
 class HistorySpec(BaseModel):
@@ -168,7 +169,7 @@ class Settings(BaseSettings):
         Absolute paths stay as they are.
         """
         root = folder / self.data_root
-        lake = self.warehouse
+        lake, aliases = self.warehouse, self.universe.aliases
         kind, _, location = lake.catalog.partition(":")
         moved = {
             "catalog": f"sqlite:{root / location}" if kind == "sqlite" else lake.catalog,
@@ -180,6 +181,9 @@ class Settings(BaseSettings):
         return self.model_copy(
             update={
                 "data_root": root,
+                "universe": self.universe.model_copy(
+                    update={"aliases": aliases and folder / aliases}
+                ),
                 "warehouse": lake.model_copy(update=moved),
                 "prices": self.prices.model_copy(update={"cache": root / self.prices.cache}),
                 "training": self.training.model_copy(update={"cache": root / self.training.cache}),

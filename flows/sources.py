@@ -9,17 +9,16 @@ import pyarrow as pa
 from prefect import flow
 
 from flows.connections import clock_of
-from flows.gate import passed
+from flows.gate import publish_headline_batch, publish_price_batch
 from flows.progress import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
 from flows.summary import IngestSummary
 from tasks.sources.feed_requests import FeedSpec
 from tasks.sources.headlines import replay_headlines
 from tasks.sources.price_replay import replay_prices
+from tasks.sources.ticker_aliases import load_aliases
 from warehouse.lake import Lake
 from warehouse.landing import Landing, Payload
-from warehouse.publish import publish_prices
-from warehouse.publish_headlines import publish_headlines
 
 
 @flow(name="replay")
@@ -66,45 +65,19 @@ def _replay_prices(
     calendar = lake.read("marts/sessions_of_exchange", {"exchange": settings.universe.exchange})
     batch = replay_prices(landed, landing.load, settings.prices, calendar=calendar)
     now = clock_of(settings)()
-    passed(settings, lake, {"bars": batch.bars, "actions": batch.actions}, "replay", now)
-    done = publish_prices(
-        lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-    )
-    return nothing.model_copy(
-        update={
-            "bars": done.bars_added + done.bars_revised,
-            "actions": done.actions_added + done.actions_revised,
-            "quarantined": done.quarantined,
-            "missing": batch.missing,
-        }
-    )
+    return publish_price_batch(settings, lake, batch, "replay", (now.date(), now.date()), now)
 
 
 def _replay_feed(
     settings: Settings, lake: Lake, landing: Landing, feed: FeedSpec, nothing: IngestSummary
 ) -> IngestSummary:
     summary = nothing
-    for batch in replay_headlines(feed, _answers(lake, landing, feed)):
+    aliases = load_aliases(settings.universe.aliases)
+    for batch in replay_headlines(feed, _answers(lake, landing, feed), aliases=aliases):
         now = clock_of(settings)()
-        tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
-        passed(settings, lake, tables, f"replay {feed.name}", now)
-        done = publish_headlines(
-            lake,
-            headlines=batch.headlines,
-            headline_tickers=batch.headline_tickers,
-            rejects=batch.rejects,
-            payloads=batch.payloads,
-            partitions=batch.partitions,
-            now=now,
-        )
-        changed = {"headlines": done.added + done.revised, "quarantined": done.quarantined}
-        summary = summary.plus(nothing.model_copy(update=changed))
+        days = (now.date(), now.date())
+        name = f"replay {feed.name}"
+        summary = summary.plus(publish_headline_batch(settings, lake, batch, name, days, now))
     return summary
 
 

@@ -118,6 +118,25 @@ class TestAgainstTheVendor:
         again = newsvane(*self.tickers(), "backfill", *WEEK)
         assert "0 requests, 0 bars" in again.stdout
 
+    def test_own_alias_file_names_the_tickers_of_an_archive(
+        self, newsvane: Newsvane, tmp_path: Path
+    ) -> None:
+        names = tmp_path / "mine.csv"
+        names.write_text(
+            "ticker,exchange,alias,kind,valid_from,valid_to\n"
+            "ZORP,XNYS,Zorp Works,name,1990-01-01,\n"
+        )
+        archive = tmp_path / "news.csv"
+        archive.write_text("when,what\n2012-06-05T12:00:00Z,Zorp Works opens a second mill\n")
+        columns = ("--map", "title=what", "--map", "published_at=when", "--map", "source=mill")
+        where = ("--set", f"universe.aliases={json.dumps(str(names))}")
+        told = newsvane(*where, "import", "headlines", str(archive), *columns)
+        assert told.returncode == 0, told.stderr
+        assert self.count(tmp_path, "headline_tickers", ticker="ZORP") == 1
+        names.unlink()
+        lost = newsvane(*where, "import", "headlines", str(archive), *columns)
+        assert "alias file mine.csv could not be read" in paragraph(lost)
+
     def tickers(self) -> tuple[str, str]:
         return ("--set", 'universe.tickers=["IBM", "MSFT"]')
 

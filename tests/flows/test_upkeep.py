@@ -32,9 +32,8 @@ def test_warehouse_is_backed_up_verified_and_restored_by_command(
     assert "never overwrites" in again.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("prefect")
-def test_maintenance_flow_backs_up_after_it(prefect_api: str, tmp_path: Path) -> None:
+def test_maintenance_flow_backs_up_after_it(prefect_runs: str, tmp_path: Path) -> None:
     from flows.maintenance import maintenance
 
     selection = ConfigSelection(

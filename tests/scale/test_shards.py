@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from flows.serve import prefect_server
 from flows.settings import ConfigSelection, load_settings
 from flows.summary import IngestSummary
 from warehouse.lake import Lake, LakeSpec
@@ -29,26 +27,6 @@ TABLES = (
     "sessions",
     "tickers",
 )
-
-
-@pytest.fixture(scope="module")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    before = dict(os.environ)
-    folder = tmp_path_factory.mktemp("prefect")
-    try:
-        with prefect_server(folder, _free_port()) as api_url:
-            yield api_url
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
-def _free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def selection(root: Path, *overrides: str) -> ConfigSelection:
@@ -97,7 +75,7 @@ class Alone(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def alone(prefect_api: str, tmp_path_factory: pytest.TempPathFactory) -> Alone:
+def alone(prefect_runs: str, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     from flows.dataset import build_dataset
     from flows.ingest import ingest
 

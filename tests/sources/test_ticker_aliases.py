@@ -12,10 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.sources.ticker_aliases import ALIASES, AliasError, load_aliases, resolve_tickers
+from tasks.sources.ticker_aliases import AliasError, load_aliases, resolve_tickers
 from warehouse.in_memory import in_memory
-from warehouse.lake import Lake
-from warehouse.tickers import publish_tickers
 
 Named = list[set[str]]
 
@@ -117,14 +115,3 @@ def test_alias_file_of_another_shape_is_refused(tmp_path: Path) -> None:
     path.write_text("symbol,name\nA,Agilent\n")
     with pytest.raises(AliasError, match=r"could not be read.*Expected the columns"):
         load_aliases(path)
-
-
-def test_publishing_aliases_twice_commits_nothing(lake: Lake) -> None:
-    aliases = load_aliases()
-    assert publish_tickers(lake, aliases) > 300
-    before = lake.snapshot_id()
-    assert publish_tickers(lake, aliases) == 0
-    assert lake.snapshot_id() == before
-    stored = lake.sql("SELECT * FROM tickers")
-    assert "decoy" not in stored["kind"].to_pylist()
-    assert stored.schema.names == ALIASES.names
