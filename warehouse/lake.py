@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.attachment import attach, first_line
-from warehouse.migrations import bring_up_to_date
+from warehouse.migrations import bring_up_to_date, require_current
 from warehouse.spec import LakeError, LakeSpec
 from warehouse.writers import WriterLock
 
@@ -114,6 +114,27 @@ class Lake:
                     connection.close()
                     raise
         return cls(spec, connection, lock, snapshot)
+
+    @classmethod
+    def reading(cls, spec: LakeSpec, *, snapshot: int | None = None) -> Lake:
+        """Attach a warehouse that exists, read-only: nothing is created, migrated or locked.
+
+        With `snapshot`, as it was at that snapshot id. Raises LakeError when there is none, when it
+        cannot be reached, or when its tables are not those of this release.
+        """
+        if spec.catalog_kind == "sqlite" and not Path(spec.catalog_location).is_file():
+            raise LakeError(
+                f"There is no warehouse at {spec.catalog_location}; expected the catalog of one. "
+                "Correct the data root, or fill one with `newsvane run`."
+            )
+        connection = attach(spec, snapshot, read_only=True)
+        try:
+            if snapshot is None:
+                require_current(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(spec, connection, WriterLock(spec), snapshot)
 
     def __enter__(self) -> Lake:
         return self

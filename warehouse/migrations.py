@@ -84,6 +84,20 @@ def bring_up_to_date(
     return tuple(step.version for step in pending) if present else ()
 
 
+def require_current(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise LakeError unless the tables are those of this release; for readers, who change none."""
+    present = {row[0] for row in connection.execute(_TABLES).fetchall()}
+    applied = _applied(connection) if "schema_versions" in present else {}
+    _refuse_strangers(applied, known_migrations())
+    absent = {path.stem for path in (SQL_ROOT / "schema").glob("*.sql")} - present
+    if absent or len(applied) < len(known_migrations()):
+        raise LakeError(
+            f"The warehouse is at schema version {max(applied, default=0)}, this release reads "
+            f"version {len(known_migrations())}. Open it once with a command that may write, e.g. "
+            '`newsvane sql "from schema_versions"`, which brings it up to date.'
+        )
+
+
 def _applied(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
     rows = connection.execute("SELECT version, sha256 FROM schema_versions").fetchall()
     return dict(rows)

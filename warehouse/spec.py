@@ -48,6 +48,20 @@ class LakeSpec(BaseModel):
             )
         return catalog
 
+    def placed_below(self, root: Path) -> LakeSpec:
+        """The same warehouse with its relative paths taken from `root`.
+
+        Absolute paths, servers and buckets stay as they are.
+        """
+        kind, _, location = self.catalog.partition(":")
+        moved = {
+            "catalog": f"sqlite:{root / location}" if kind == "sqlite" else self.catalog,
+            "storage": self.storage if is_bucket(self.storage) else str(root / self.storage),
+            "landing": self.landing if is_bucket(self.landing) else str(root / self.landing),
+            "lock": root / self.lock,
+        }
+        return self.model_copy(update=moved)
+
     @property
     def catalog_kind(self) -> str:
         """`sqlite` or `postgres`. Raises LakeError for anything else."""

@@ -1,0 +1,225 @@
+"""The open warehouse of one data root, for reading."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from newsvane.moments import Day, Moment, Tickers, day, instant, symbols
+from newsvane.results import Dataset, Evaluation, ReadError, Rows, Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from tasks.dataset.clock import ClockSpec
+    from tasks.evaluation.spec import EvaluationSpec
+    from tasks.registry import Model
+    from warehouse.lake import Lake
+
+
+class Reader:
+    """Reads one warehouse and the data sets beside it. A context manager; one per thread.
+
+    Methods that take `asof` answer from what was available **strictly before** that moment, as a
+    decision taken then would have seen it.
+    """
+
+    def __init__(
+        self, lake: Lake, root: Path, clock: ClockSpec, judged_by: EvaluationSpec | None = None
+    ) -> None:
+        self._lake = lake
+        self._clock = clock
+        self._judged_by = judged_by
+        self.root = root
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<newsvane.Reader of {self.root}, snapshot {self.snapshot_id}>"
+
+    def close(self) -> None:
+        """Release the connections; safe to call twice."""
+        self._lake.close()
+
+    @property
+    def snapshot_id(self) -> int:
+        """The snapshot that is read: the chosen one, or the last committed."""
+        return self._lake.snapshot_id()
+
+    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> Rows:
+        """The answer to one reading query; `params` fill `$name` placeholders.
+
+        Raises LakeError unless it is one SELECT over the tables of the data dictionary.
+        """
+        return Rows(self._lake.sql(query, params), "as the query gives them")
+
+    def bars(
+        self,
+        *,
+        asof: Moment,
+        tickers: Tickers = None,
+        start: Day | None = None,
+        end: Day | None = None,
+    ) -> Rows:
+        """Daily bars as known before `asof`, on the share basis of its UTC date.
+
+        A bar appears `clock.bar_lag` after its session's close; a restated one from when the
+        restatement was recorded, and until then as it stood. Splits and dividends after `asof`
+        change nothing. `start` and `end` are sessions, inclusive.
+        Columns: ticker, session, open, high, low, close, volume, total_return_close, vintage.
+        """
+        import pyarrow.compute as pc
+
+        moment, first, last = instant(asof), day("start", start), day("end", end)
+        world = {"asof": moment, "tickers": symbols(tickers), "exchange": self._clock.exchange}
+        known = self._lake.read("marts/bars_known", {**world, "bar_lag": self._clock.bar_lag})
+        actions = self._lake.read("marts/actions_known", world)
+        table = self._lake.read(
+            "marts/bars_asof",
+            {"asof": moment.date(), "known_at": None},
+            bars=known,
+            actions=actions,
+        )
+        if first is not None:
+            table = table.filter(pc.field("session") >= first)
+        if last is not None:
+            table = table.filter(pc.field("session") <= last)
+        return Rows(table, _grain("marts/bars_asof"))
+
+    def headlines(
+        self, *, asof: Moment, tickers: Tickers = None, since: Moment | None = None
+    ) -> Rows:
+        """Headlines available before `asof`, each as it read then, oldest first.
+
+        `since`: only those available from that moment on. Columns: headline_id, story_id, tickers
+        (list), source, title, summary, url, published_at, available_at, availability, synthetic,
+        revision, payload_id.
+        """
+        return self._rows(
+            "marts/headlines_asof",
+            asof=instant(asof),
+            tickers=symbols(tickers),
+            since=None if since is None else instant(since),
+        )
+
+    def examples(
+        self,
+        *,
+        spec_id: str | None = None,
+        asof: Moment | None = None,
+        tickers: Tickers = None,
+    ) -> Rows:
+        """The examples of one spec (default: the newest data set's), by session and ticker.
+
+        With `asof`, those decided by then; an outcome shows only if its window was over. Without,
+        all of them. `label` is up, down or null, and `label_reason` says why.
+        """
+        return self._rows(
+            "marts/examples_asof",
+            spec_id=spec_id or self.dataset().spec_id,
+            asof=None if asof is None else instant(asof),
+            tickers=symbols(tickers),
+            bar_lag=self._clock.bar_lag,
+        )
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """All data sets, newest first."""
+        from tasks.dataset.manifest import DatasetManifest
+
+        return tuple(
+            Dataset(
+                dataset_id=row["dataset_id"],
+                spec_id=row["spec_id"],
+                snapshot_id=row["snapshot_id"],
+                created_at=row["created_at"].astimezone(UTC),
+                folder=self.root / "datasets" / row["dataset_id"],
+                manifest=DatasetManifest.model_validate(json.loads(row["manifest"])),
+            )
+            for row in self._lake.read("marts/report_datasets").to_pylist()
+        )
+
+    def dataset(self, dataset_id: str | None = None) -> Dataset:
+        """One data set by its id or an unambiguous beginning of it; the newest without one."""
+        found = [one for one in self.datasets() if one.dataset_id.startswith(dataset_id or "")]
+        if not found or (dataset_id is not None and len(found) > 1):
+            known = ", ".join(one.dataset_id for one in self.datasets()) or "none"
+            raise ReadError(
+                f"{len(found)} data sets are called {dataset_id or '(newest)'!r}; there are: "
+                f"{known}. Give one of these ids, or build one with `newsvane dataset build`."
+            )
+        return found[0]
+
+    def models(self) -> tuple[Model, ...]:
+        """All fine-tuned models, newest first, with recipe, environment and metrics."""
+        from tasks.registry import list_models
+
+        return list_models(self._lake)
+
+    def evaluation(self, dataset_id: str | None = None, split: Split = "test") -> Evaluation:
+        """What was found on one split of a data set (default: the newest), latest models only.
+
+        Rows: one per slice, predictor and metric with its interval. Raises ReadError when nothing
+        was evaluated yet.
+        """
+        import pyarrow.compute as pc
+
+        from tasks.report.verdicts import read_verdicts
+
+        asked = self.dataset(dataset_id).dataset_id
+        mart = "marts/report_evaluations"
+        table = self._lake.read(mart, {"dataset_id": asked}).filter(pc.field("split") == split)
+        if not table.num_rows:
+            raise ReadError(
+                f"No evaluation of data set {asked} on its {split} split is stored. "
+                "Run `newsvane evaluate`, or name another data set."
+            )
+        verdicts = read_verdicts(table, self._judged_by or self._default_judge())
+        return Evaluation(asked, split, Rows(table, _grain(mart)), verdicts)
+
+    def backtest(self, dataset_id: str | None = None) -> Rows:
+        """P(up) of every predictor on the evaluated examples of a data set (default: the newest).
+
+        These were made after the outcome was known; `forward` holds those made before.
+        """
+        asked = self.dataset(dataset_id).dataset_id
+        return self._rows("marts/prediction_rows", dataset_id=asked, kind="backtest")
+
+    def forward(self, *, asof: Moment) -> Rows:
+        """Predictions made before their outcome and by `asof`, with the outcome if known by then.
+
+        `timely` is false for one that came after its label window had opened: it never counts.
+        """
+        return self._rows("marts/forward_asof", asof=instant(asof))
+
+    def scores(self, *, now: Moment) -> Rows:
+        """The record of each predictor's forward predictions that are mature at `now`.
+
+        One row per predictor and per simple rule it is held against: accuracy with its 95%
+        interval (clustered on sessions), Brier score, counts by state.
+        """
+        self._lake.read("marts/site_scored", {"now": instant(now)})
+        return self._rows("marts/site_scores")
+
+    def _default_judge(self) -> EvaluationSpec:
+        """Defaults, told apart by what the warehouse holds: our own market is no leak."""
+        from tasks.evaluation.spec import EvaluationSpec
+
+        (row,) = self._lake.read("marts/headlines_synthetic").to_pylist()
+        return EvaluationSpec(synthetic=row["synthetic"])
+
+    def _rows(self, mart: str, **params: Any) -> Rows:
+        table: pa.Table = self._lake.read(mart, params)
+        return Rows(table, _grain(mart))
+
+
+def _grain(mart: str) -> str:
+    from warehouse.lake import sql_text
+
+    return sql_text(mart).partition("\n")[0].removeprefix("-- grain:").strip()

@@ -1,0 +1,146 @@
+"""What reads return: a table that knows its grain, a data set, an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+    from tasks.dataset.manifest import DatasetManifest
+    from tasks.evaluation.verdict import Verdict
+
+Split = Literal["train", "validation", "test"]
+_PREVIEW_ROWS = 20
+
+
+class ReadError(RuntimeError):
+    """What was asked cannot be answered; the message says what was expected and what to do next."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """One Arrow table and its grain, e.g. "one row per ticker and session".
+
+    Any library that knows Arrow's PyCapsule interface reads it as it is: `polars.DataFrame(rows)`,
+    `pyarrow.table(rows)`, `duckdb.from_arrow(rows.table)`.
+    """
+
+    table: pa.Table
+    grain: str
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns, in order."""
+        return tuple(self.table.column_names)
+
+    def to_arrow(self) -> pa.Table:
+        """The table itself; nothing is copied."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A pandas frame. Instants keep their zone (UTC); sessions are `datetime.date` objects."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+    def to_polars(self) -> pl.DataFrame:
+        """A polars frame, without a copy where polars can. Raises ReadError without polars."""
+        frame: pl.DataFrame = _library("polars").DataFrame(self)
+        return frame
+
+    def to_datasets(self) -> datasets.Dataset:
+        """A Hugging Face `datasets.Dataset` over the same memory. Raises ReadError without it."""
+        library = _library("datasets")
+        made: datasets.Dataset = library.Dataset(self.table)
+        return made
+
+    def to_dicts(self) -> list[dict[str, Any]]:
+        """One dictionary per row; for few rows."""
+        rows: list[dict[str, Any]] = self.table.to_pylist()
+        return rows
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+    def __arrow_c_schema__(self) -> object:
+        return self.table.schema.__arrow_c_schema__()
+
+    def __repr__(self) -> str:
+        return f"<Rows: {len(self):,}, {self.grain}; {', '.join(self.columns)}>"
+
+    def _repr_html_(self) -> str:
+        """How a notebook shows it: the grain, the first rows, how many there are."""
+        from html import escape
+
+        shown = self.table.slice(0, _PREVIEW_ROWS).to_pandas().to_html(index=False, border=0)
+        return f"<p>{len(self):,} rows, {escape(self.grain)}</p>{shown}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """One data set: who it is, what it says of itself, where its files are. `created_at` is UTC."""
+
+    dataset_id: str
+    spec_id: str
+    snapshot_id: int
+    created_at: datetime
+    folder: Path
+    manifest: DatasetManifest
+
+    def split(self, name: Split) -> Rows:
+        """The examples of one split in stored order; a split without rows gives an empty table.
+
+        Columns: input, output, example_id, ticker, session (date), decision_ts, label_start_ts,
+        label_end_ts (UTC), label_return, headline_ids. Raises ReadError for an unknown split, and
+        DatasetFilesError when the files are not below the data root.
+        """
+        from warehouse.dataset_files import LINES_SCHEMA, load_split
+
+        if name not in self.manifest.splits:
+            known = ", ".join(self.manifest.splits)
+            raise ReadError(
+                f"Data set {self.dataset_id} has no split {name!r}; it has {known}. Name one."
+            )
+        empty = not self.manifest.splits[name].rows
+        table = LINES_SCHEMA.empty_table() if empty else load_split(self.folder / f"{name}.parquet")
+        return Rows(table, "one row per example of the split")
+
+    def card(self) -> str:
+        """The data set's card, in Markdown."""
+        from tasks.dataset.manifest import card
+
+        return card(self.manifest)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What was found on one split: every metric with its interval, and the verdicts in words."""
+
+    dataset_id: str
+    split: str
+    rows: Rows
+    verdicts: tuple[Verdict, ...]
+
+
+_INSTALL: Mapping[str, str] = {"polars": "pip install polars", "datasets": "pip install datasets"}
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ReadError(
+            f"This conversion needs the library {name}, which is not installed; Newsvane does not "
+            f"require it. Run `{_INSTALL[name]}`, or use to_arrow() or to_pandas()."
+        ) from error
