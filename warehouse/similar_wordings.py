@@ -118,12 +118,10 @@ def _extended(sentences: _Sentences) -> Indices:
     )
     at_ends = np.concatenate([small[first] & small[first + 1], small[last] & small[last - 1]])
     usable = np.concatenate([np.ones(int(small.sum()), bool), at_ends])
-    whole = sentences.whole()
-    order = np.argsort(whole)
-    found = np.minimum(np.searchsorted(whole[order], shortened), len(order) - 1)
-    shorter = order[found]
-    met = usable & (whole[shorter] == shortened)
-    return np.column_stack([shorter[met], longer[met]])
+    longer, shortened = longer[usable], shortened[usable]
+    shorter = pc.index_in(pa.array(shortened), value_set=pa.array(sentences.whole()))
+    met = shorter.is_valid().to_numpy(zero_copy_only=False)
+    return np.column_stack([shorter.drop_null().to_numpy().astype(np.int64), longer[met]])
 
 
 def _reformed(sentences: _Sentences) -> Indices:
@@ -151,8 +149,9 @@ def _reformed(sentences: _Sentences) -> Indices:
 
 def _meetings(key: Hashes) -> tuple[Indices, Indices]:
     """All pairs of positions with equal keys, of keys that occur at most _MOST_FORMS times."""
-    order = np.argsort(key, kind="stable")
-    _, count = np.unique(key[order], return_counts=True)
+    order = np.argsort(key)
+    ends = np.flatnonzero(np.diff(key[order], append=~key[order[-1:]]))
+    count = np.diff(ends, prepend=-1)
     size = np.repeat(count, count)
     kept = np.flatnonzero((size > 1) & (size <= _MOST_FORMS))
     order, ordered = order[kept], key[order][kept]
