@@ -134,16 +134,18 @@ def show_model(result: FinetuneResult) -> None:
     console.print(str(result.path), soft_wrap=True)
 
 
-def show_verdict(outcome: Evaluation) -> None:
-    """Print the verdict table and the verdict in words."""
+def show_verdict(outcome: Evaluation, what: str = "test split") -> None:
+    """Print the verdict table, the verdict in words and what the second looks showed."""
     rows = verdict_table(outcome)
-    table = Table(title="test split, 95% intervals by sessions", title_justify="left")
+    table = Table(title=f"{what}, 95% intervals by sessions", title_justify="left")
     for name in rows[0]:
         table.add_column(name.replace("_", " "), no_wrap=True)
     for row in rows:
         table.add_row(*(cell.replace(" [", "\n[", 1) for cell in row.values()))
     console.print(table)
     console.print(outcome.verdict.words)
+    for note in outcome.notes:
+        console.print(f"- {note}", markup=False)
 
 
 def show_outcome(outcome: Outcome) -> None:

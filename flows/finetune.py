@@ -33,7 +33,7 @@ def finetune(selection: ConfigSelection, dataset_id: str | None = None) -> Finet
 
 
 def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
-    """The configured recipe on one data set; the test split is scored in the same process.
+    """The configured recipe on one data set; what an evaluation asks is scored in that process.
 
     The scores go where an evaluation looks for them, so that nothing is scored twice.
     """
@@ -43,7 +43,7 @@ def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
         output=settings.data_root / "models",
         cache=settings.training.cache,
         seed=settings.training.seed,
-        score=("test",),
+        score=("validation", "test"),
         scores=settings.data_root / "scores",
     )
 

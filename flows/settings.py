@@ -23,6 +23,7 @@ from pydantic_settings import (
 from flows.configuration_file import ConfigurationError, parsed, profiled, read
 from sandbox.faults import FaultPlan
 from tasks.dataset.spec import DatasetSpec
+from tasks.dataset.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.sources.feed_presets import preset_fields
 from tasks.sources.feed_requests import FeedSpec
@@ -109,9 +110,6 @@ class TrainingSpec(BaseModel):
     seed: int = 7
     cache: Path = Path("models")
     zero_shot: bool = Field(default=True, description="score the base model as a baseline")
-    max_test_examples: int | None = Field(
-        default=None, ge=1, description="score only the last sessions' rows, up to this many"
-    )
 
 
 class ShardSpec(BaseModel):
@@ -161,6 +159,7 @@ class Settings(BaseSettings):
     dataset: DatasetSpec = DatasetSpec()
     training: TrainingSpec = TrainingSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
+    walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
     selection: ConfigSelection = ConfigSelection()
 
     def placed_below(self, folder: Path) -> Settings:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.spec import TFIDF_LOGISTIC, EvaluationError
-from tasks.training.job import FinetuneJob, FinetuneResult, ScoreResult, split_path
+from tasks.training.job import FinetuneJob, FinetuneResult, ScoreResult, Split, split_path
 from tasks.training.process import OnProgress, run_job
 from tasks.training.recipe import Recipe
 
@@ -58,45 +58,59 @@ class FinetunedLearner:
         return np.split(_column(scored, "p_up"), ends)
 
     def base_scores(self) -> tuple[Floats, Floats]:
-        """The base model's log-likelihoods of "up" before the last training, and scored afresh.
+        """The base model's log-likelihoods of "up" before the last training and after it.
 
-        The second scoring is a process of its own that reads the base weights from the cache
-        again. Raises EvaluationError when nothing was learned yet.
+        The second scoring is a process of its own that reads the base weights from the cache,
+        attaches the adapter and puts it aside. Raises EvaluationError when nothing was learned yet.
         """
         if self._last is None:
             raise EvaluationError("Base scores are compared around a fine-tune; run one first.")
         job, result = self._last
         (before,) = [score for score in result.scores if score.model_id != result.model_id]
-        afresh = job.score_job("test", None).model_copy(update={"output": self.folder / "afresh"})
-        after = run_job(afresh, self.on_progress)
+        aside = job.score_job("test", result.path).model_copy(update={"set_aside": True})
+        after = run_job(aside, self.on_progress)
         return _column(before, "logp_up"), _column(after, "logp_up")
 
     def _written(self, train: pa.Table, tests: Sequence[pa.Table]) -> Path:
         session = train["session"].to_numpy()
         days = np.unique(session)
         held = pa.array(session >= days[-max(1, len(days) // 10)])
-        prefixed = [self._rows(test, f"{number}/") for number, test in enumerate(tests)]
-        splits = {
-            "train": self._rows(train.filter(pc.invert(held))),
-            "validation": self._rows(train.filter(held)),
-            "test": pa.concat_tables(prefixed),
+        asked = [_renamed(test, f"{number}/") for number, test in enumerate(tests)]
+        splits: dict[Split, pa.Table] = {
+            "train": train.filter(pc.invert(held)),
+            "validation": train.filter(held),
+            "test": pa.concat_tables(asked),
         }
-        place = self.folder / "splits" / _fingerprint(splits)
-        place.mkdir(parents=True, exist_ok=True)
-        for name, rows in splits.items():
-            pq.write_table(rows, split_path(place, name))
-        return place
-
-    def _rows(self, examples: pa.Table, prefix: str = "") -> pa.Table:
-        """The three columns training reads; the prefix keeps repeated examples apart."""
         words = self.recipe.prompt
-        return pa.table(
-            {
-                "example_id": pc.binary_join_element_wise(prefix, examples["example_id"], ""),
-                "input": examples["input"],
-                "output": pc.if_else(examples["label_up"], words.up, words.down),
-            }
-        )
+        return write_examples(self.folder / "splits", splits, (words.up, words.down))
+
+
+def write_examples(root: Path, splits: Mapping[Split, pa.Table], answers: tuple[str, str]) -> Path:
+    """Write examples (example_id, input, label_up) as splits that training and scoring read.
+
+    `answers`: the words for up and down. Returns a folder below `root` named after the content;
+    equal content finds its folder again.
+    """
+    shaped = {name: _shaped(rows, answers) for name, rows in splits.items()}
+    place = root / _fingerprint(shaped)
+    place.mkdir(parents=True, exist_ok=True)
+    for name, rows in shaped.items():
+        pq.write_table(rows, split_path(place, name))
+    return place
+
+
+def _shaped(examples: pa.Table, answers: tuple[str, str]) -> pa.Table:
+    """The three columns training reads."""
+    columns = {name: examples[name] for name in ("example_id", "input")}
+    return pa.table({**columns, "output": pc.if_else(examples["label_up"], *answers)})
+
+
+def _renamed(examples: pa.Table, prefix: str) -> pa.Table:
+    """Only what is written, under ids that keep repeated examples apart."""
+    ids = pc.binary_join_element_wise(prefix, examples["example_id"], "")
+    return pa.table(
+        {"example_id": ids, "input": examples["input"], "label_up": examples["label_up"]}
+    )
 
 
 def _column(scored: ScoreResult, name: str) -> Floats:
@@ -104,7 +118,7 @@ def _column(scored: ScoreResult, name: str) -> Floats:
     return values
 
 
-def _fingerprint(splits: dict[str, pa.Table]) -> str:
+def _fingerprint(splits: Mapping[Split, pa.Table]) -> str:
     digest = hashlib.sha256()
     for rows in splits.values():
         for column in rows.columns:

@@ -109,15 +109,34 @@ def evaluate(
     without_model: Annotated[
         bool, typer.Option("--baselines-only", help="Skip every language model.")
     ] = False,
+    masked: Annotated[bool, typer.Option(help="Ask again with tickers and names masked.")] = True,
+    walk_forward: Annotated[
+        bool, typer.Option("--walk-forward", help="Refit and judge the baselines fold by fold.")
+    ] = False,
+    refit_model: Annotated[
+        bool, typer.Option("--refit-model", help="With --walk-forward: fine-tune in each fold.")
+    ] = False,
 ) -> None:
-    """Score the test split against every baseline and say what it shows."""
+    """Score the test split, or walk-forward folds, against every baseline; say what it shows."""
     settings = prepared(context)
     from flows.console import progress_bars, show_verdict
+
+    if walk_forward:
+        from flows.walk_forward import walk_forward as walk_forward_flow
+
+        with progress_bars():
+            pooled = walk_forward_flow(settings.selection, dataset_id, refit_model)
+        show_verdict(pooled, "walk-forward folds, pooled")
+        return
     from flows.evaluate import evaluate as evaluate_flow
 
     with progress_bars():
         outcome = evaluate_flow(
-            settings.selection, dataset_id, model_id, with_language_model=not without_model
+            settings.selection,
+            dataset_id,
+            model_id,
+            with_language_model=not without_model,
+            masked=masked,
         )
     show_verdict(outcome)
 

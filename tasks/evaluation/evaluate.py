@@ -41,12 +41,14 @@ class Evaluation:
     is the metric `accuracy_vs_b`, `cross_entropy_vs_b`, `mcnemar_p_vs_b`, `rows_needed_vs_b` or
     `detectable_edge_vs_b`; in ticker slices also `mcnemar_p_holm_vs_b` and `mcnemar_p_bh_vs_b`,
     adjusted over all tickers. `reliability`: one row per predictor and non-empty probability bin.
-    `verdicts`: the candidate's first, then the other predictors that were fitted.
+    `verdicts`: the candidate's first, then the other predictors that were fitted. `notes`: what
+    second looks showed, in sentences.
     """
 
     rows: pa.Table
     reliability: pa.Table
     verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Verdict:

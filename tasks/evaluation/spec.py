@@ -22,6 +22,20 @@ class EvaluationError(ValueError):
     """The examples or predictions cannot be evaluated as given; the message says what to fix."""
 
 
+class TradingSpec(BaseModel):
+    """`cost` is paid on each side of a trade, as a fraction of its value (0.0005: 5 basis points).
+
+    A position is taken when P(up) is at least `band` away from one half; `short` allows bets on
+    a fall.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cost: float = Field(default=0.0005, ge=0.0, lt=0.1)
+    band: float = Field(default=0.0, ge=0.0, lt=0.5)
+    short: bool = True
+
+
 class EvaluationSpec(BaseModel):
     """How predictions are judged.
 
@@ -29,7 +43,8 @@ class EvaluationSpec(BaseModel):
     bootstrap draws. `clip` bounds probabilities away from 0 and 1 in the cross-entropy.
     `decided_by` names the paired difference the verdict rests on. `synthetic` declares a market
     whose news was written by us, where results above the literature are no sign of a leak.
-    `literature_*` are the best published figures on public headline data sets.
+    `literature_*` are the best published figures on public headline data sets. `calibration`
+    names the map fitted on the validation split; `trading` the costs of the illustration.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,3 +64,5 @@ class EvaluationSpec(BaseModel):
     literature_mcc: float = Field(default=0.21, gt=0.0, lt=1.0)
     claimed_edge: float = Field(default=0.02, gt=0.0, lt=0.5)
     power: float = Field(default=0.8, gt=0.5, lt=1.0)
+    calibration: Literal["platt", "temperature", "isotonic"] = "platt"
+    trading: TradingSpec = TradingSpec()

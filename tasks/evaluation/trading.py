@@ -6,28 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.evaluation.spec import EvaluationError
+from tasks.evaluation.spec import EvaluationError, TradingSpec
 
 ILLUSTRATION = (
     "Illustration, not a strategy: equal weights, fills at the label's prices, no slippage beyond "
     "the stated cost, no borrowing fee, no limit on size."
 )
-
-
-class TradingSpec(BaseModel):
-    """`cost` is paid on each side of a trade, as a fraction of its value (0.0005: 5 basis points).
-
-    A position is taken when P(up) is at least `band` away from one half; `short` allows bets on
-    a fall.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    cost: float = Field(default=0.0005, ge=0.0, lt=0.1)
-    band: float = Field(default=0.0, ge=0.0, lt=0.5)
-    short: bool = True
 
 
 def trading_curve(frame: pa.Table, p_up: Any, spec: TradingSpec | None = None) -> pa.Table:

@@ -12,13 +12,15 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from tasks.dataset.manifest import DatasetManifest
+from tasks.evaluation.notes import notes
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.verdict import Verdict
 from tasks.report.verdicts import read_verdicts
 from warehouse.lake import Lake
 
 SHOWN_EXAMPLES = 6
-TEST = "test"
+TEST, WALK_FORWARD = "test", "walk_forward"
+"""Splits that evaluations are stored under."""
 
 
 class ReportError(ValueError):
@@ -42,8 +44,10 @@ class ReportData:
     """One report's content. Every table has the grain its `report_*.sql` states.
 
     `dataset` is None before the first data set is built; then everything that belongs to one is
-    empty. `evaluations` holds the test split. `synthetic` says that at least one headline source
-    is generated.
+    empty. `evaluations` holds the test split, `walked` the pooled walk-forward folds. `returns`
+    has each backtest prediction with its label's return. `notes` say of the first verdict's
+    predictor what second looks showed; `spec` is what it was judged by. `synthetic` says that at
+    least one headline source is generated.
     """
 
     dataset: DatasetRecord | None
@@ -57,8 +61,12 @@ class ReportData:
     examples: pa.Table
     models: pa.Table
     evaluations: pa.Table
+    walked: pa.Table
     reliability: pa.Table
+    returns: pa.Table
     verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+    spec: EvaluationSpec
     synthetic: bool
 
 
@@ -91,15 +99,22 @@ def collect(
             "models",
             "evaluations",
             "reliability",
+            "returns",
         )
     }
-    read["evaluations"] = read["evaluations"].filter(pc.field("split") == TEST)
+    stored = read["evaluations"]
+    read["evaluations"], read["walked"] = (
+        stored.filter(pc.field("split") == split) for split in (TEST, WALK_FORWARD)
+    )
     spec = spec or EvaluationSpec(synthetic=synthetic)
+    verdicts = read_verdicts(read["evaluations"], spec)
     return ReportData(
         dataset=dataset,
         sources=sources,
         synthetic=synthetic,
-        verdicts=read_verdicts(read["evaluations"], spec),
+        verdicts=verdicts,
+        notes=notes(read["evaluations"], verdicts[0].predictor, spec) if verdicts else (),
+        spec=spec,
         **read,
     )
 

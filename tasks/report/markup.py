@@ -31,6 +31,7 @@ _FORMS = {
     "percent": lambda value: f"{100 * value:.1f}%",
     "signed_percent": lambda value: f"{100 * value:+.2f}%",
     "signed1": lambda value: f"{value:+.1f}",
+    "signed3": lambda value: f"{value:+.3f}",
     "plain2": lambda value: f"{value:.2f}",
     "plain3": lambda value: f"{value:.3f}",
 }

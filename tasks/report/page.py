@@ -10,11 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.evaluation.spec import MAJORITY
+from tasks.evaluation.trading import ILLUSTRATION
 from tasks.evaluation.verdict import Verdict
 from tasks.report.collect import ReportData
 from tasks.report.markup import numeral, predictor_label, render, write_page
 from tasks.report.page_plots import DRAWN_FROM, report_plots
-from tasks.report.verdicts import WHOLE, Cell, in_order
+from tasks.report.second_looks import second_looks
+from tasks.report.verdicts import WHOLE, Cell, in_order, read_verdicts
 
 ENTROPIES = {
     "label_ce": "the label's own tokens",
@@ -49,6 +51,10 @@ def write_report(data: ReportData, out: Path) -> Path:
             predictors=_predictor_rows(metrics, verdict),
             size=_size(data.evaluations),
             drawn_from=DRAWN_FROM,
+            notes=data.notes,
+            looks=second_looks(data.evaluations, data.walked, metrics, verdict, data.spec),
+            walked=_walked(data),
+            illustration=ILLUSTRATION,
             slices=_slice_rows(data.evaluations, verdict),
             model=model,
             training=training,
@@ -113,6 +119,12 @@ def _compared(verdict: Verdict) -> str:
 def _words(verdict: Verdict | None) -> str:
     """The evaluation's own words, less the alarms, which stand in boxes of their own."""
     return verdict.words.split(" ALARM: ")[0] if verdict else ""
+
+
+def _walked(data: ReportData) -> str:
+    """The verdict on the pooled walk-forward folds, if they were judged."""
+    verdicts = read_verdicts(data.walked, data.spec)
+    return verdicts[0].words if verdicts else ""
 
 
 def _percent(cell: Cell) -> str:

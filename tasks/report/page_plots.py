@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from markupsafe import Markup
 
 from tasks.evaluation.spec import MAJORITY, REFERENCE, ZERO_SHOT
+from tasks.evaluation.trading import trading_curve
 from tasks.evaluation.verdict import Verdict
 from tasks.report import plots
 from tasks.report.collect import ReportData
@@ -38,6 +40,7 @@ def report_plots(
         "differences": _differences(verdict) if verdict and verdict.comparisons else None,
         "reliability": _reliability(data.reliability, verdict),
         "loss": loss,
+        "growth": _growth(data, verdict),
         "months": plots.months("months", "Records by month", data.months.to_pylist())
         if data.months.num_rows
         else None,
@@ -90,6 +93,19 @@ def _differences(verdict: Verdict) -> Markup:
         unit="percentage points",
         scale=100,
     )
+
+
+def _growth(data: ReportData, verdict: Verdict | None) -> Markup | None:
+    """The judged predictor's calls after costs; nothing for a label one could not trade."""
+    if verdict is None or data.dataset is None or not data.dataset.manifest.tradable:
+        return None
+    own = data.returns.filter(pc.field("predictor") == verdict.predictor)
+    if not own.num_rows:
+        return None
+    curve = trading_curve(own, own["p_up"].to_numpy(), data.spec.trading)
+    cost = 1e4 * data.spec.trading.cost
+    title = f"Illustration: growth of 1 by the calls, at {cost:.0f} basis points a side"
+    return plots.growth("growth", title, curve.to_pylist())
 
 
 def _known(value: float) -> float | None:

@@ -178,6 +178,33 @@ def months(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     return plot(name, title, words, draw, height=2.8)
 
 
+def growth(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+    """Growth of 1 by session, after costs, before them, and by holding everything."""
+    lines = {
+        "growth_net": ("calls, after costs", ACCENT),
+        "growth_gross": ("calls, before costs", SECOND),
+        "growth_holding": ("holding every example", THIRD),
+    }
+
+    def draw(figure: Any, width: float) -> None:
+        axes = figure.add_subplot()
+        when = [row["session"] for row in rows]
+        axes.axhline(1, color=QUIET, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
+        for key, (label, colour) in lines.items():
+            axes.plot(when, [row[key] for row in rows], color=colour, linewidth=1.5, label=label)
+        months = sorted({day.replace(day=1) for day in when})
+        ticks, form = month_ticks(months, 7 if width > NARROW else 4)
+        axes.set_xticks(ticks, [f"{tick:{form}}" for tick in ticks])
+        axes.set_xlim(when[0], when[-1])
+        axes.grid(axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.legend(loc="upper left", labelcolor=INK)
+
+    last = ", ".join(f"{label} {rows[-1][key]:.2f}" for key, (label, _) in lines.items())
+    words = f"From {rows[0]['session']} to {rows[-1]['session']}, 1 becomes: {last}."
+    return plot(name, title, words, draw, height=2.8)
+
+
 def month_ticks(when: Sequence[date], most: int) -> tuple[list[date], str]:
     """At most about `most` of the months, at a stride a calendar knows, and their format."""
     stride = next(n for n in (1, 2, 3, 6, 12, 24, 60, 120, 600) if len(when) <= n * most)

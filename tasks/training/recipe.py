@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -37,46 +38,49 @@ class ModelShape(_Spec):
     tied_embeddings: bool = False
 
 
-class RandomBase(_Spec):
+class _Base(_Spec):
+    """`knows_until`: the last day that the base's training data can hold; None if nothing does.
+
+    Where the publisher does not say, it is the end of the month in which the weights appeared.
+    """
+
+    name: str
+    shape: ModelShape
+    knows_until: date | None = None
+
+
+class RandomBase(_Base):
     """A Llama of random weights with a tokenizer built from a text in the source: for tests."""
 
     kind: Literal["random"] = "random"
-    name: str
     licence: str = "MIT"
-    shape: ModelShape
     weights_seed: int = 0
 
 
-class PackagedBase(_Spec):
+class PackagedBase(_Base):
     """A GGUF file inside an installed Python distribution, found without importing it."""
 
     kind: Literal["packaged"] = "packaged"
-    name: str
     licence: str
-    shape: ModelShape
     distribution: str
     version: str
     file: str
 
 
-class HubBase(_Spec):
+class HubBase(_Base):
     """Weights on the Hugging Face hub. `gated` ones need an accepted licence and a token."""
 
     kind: Literal["hub"] = "hub"
-    name: str
     licence: str
-    shape: ModelShape
     revision: str = "main"
     gated: bool = False
 
 
-class FolderBase(_Spec):
+class FolderBase(_Base):
     """A folder in the transformers layout with safetensors weights."""
 
     kind: Literal["folder"] = "folder"
-    name: str
     licence: str = "unknown"
-    shape: ModelShape
     path: Path
 
 

@@ -56,6 +56,24 @@ def test_first_run_concludes_and_second_run_does_only_new_work(
     assert rows(tmp_path, "SELECT count(*) AS n FROM examples")["n"][0].as_py() > 1000
     assert rows(tmp_path, "SELECT count(*) AS n FROM models")["n"][0].as_py() == 1
 
+    looked = rows(
+        tmp_path,
+        "SELECT metric FROM evaluations WHERE predictor = 'fine_tuned' AND slice = 'all'",
+    )["metric"].to_pylist()
+    for metric in ("ece_calibrated", "accuracy_masked_vs_plain", "illustration_net"):
+        assert metric in looked
+    assert "Calibrated on 142 validation examples" in re.sub(r"\s+", " ", first.stdout)
+
+    walked = newsvane("evaluate", "--walk-forward")
+    assert walked.returncode == 0, walked.stderr
+    folds = rows(
+        tmp_path,
+        "SELECT slice, any_value(n_examples) AS n FROM evaluations WHERE split = 'walk_forward' "
+        "AND (slice = 'all' OR slice LIKE 'fold=%') GROUP BY slice ORDER BY slice",
+    )
+    assert folds.num_rows == 5
+    assert sum(folds["n"].to_pylist()[1:]) == folds["n"][0].as_py()
+
     before = digests(tmp_path / "data" / "datasets")
     tables = ("bars", "headlines", "examples", "datasets", "models", "predictions", "partitions")
     counts = {name: rows(tmp_path, f"SELECT count(*) AS n FROM {name}") for name in tables}

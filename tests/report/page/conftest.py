@@ -16,8 +16,11 @@ from tasks.assembly import assemble_dataset
 from tasks.dataset.clock import exchange_sessions
 from tasks.dataset.manifest import DatasetManifest
 from tasks.dataset.spec import DatasetSpec
+from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.second_looks import MASKED, another_way, calibrated, illustrated
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.walk_forward import Fold, walk_forward, with_base_cutoff
 from tasks.sources.batches import BARS
 from validation.gate import check
 from warehouse.dataset_files import load_split
@@ -142,10 +145,17 @@ def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
         "previous_direction": np.where(rng.random(rows) > 0.5, 0.53, 0.47),
         "tfidf_logistic": 1 / (1 + np.exp(-(0.1 * sign + rng.normal(0, 0.5, rows)))),
     }
-    judged = evaluate(
-        frame,
-        predictions,
-        EvaluationSpec(resamples=200, candidate="fine_tuned", synthetic=True),
+    spec = EvaluationSpec(resamples=200, candidate="fine_tuned", synthetic=True)
+    frame = with_base_cutoff(frame, date(2023, 11, 15))
+    judged = evaluate(frame, predictions, spec)
+    own, label = predictions["fine_tuned"], frame["label_up"].to_numpy()
+    looks = pa.concat_tables(
+        [
+            judged.rows,
+            calibrated(frame, "fine_tuned", own, fit_calibration(label, own), spec),
+            another_way(frame, "fine_tuned", own, np.full(rows, 0.5), MASKED, spec),
+            illustrated(frame, "fine_tuned", own, spec),
+        ]
     )
     models = {"fine_tuned": "m-0123456789abcdef"}
     store_model(
@@ -177,5 +187,17 @@ def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
         now=NOW,
     )
     shared = {"dataset_id": manifest.dataset_id, "model_ids": models, "now": NOW}
-    store_evaluation(lake, judged.rows, split="test", **shared)
+    store_evaluation(lake, looks, split="test", **shared)
+    early = np.array([day < date(2023, 11, 15) for day in frame["session"].to_pylist()])
+    folds = [
+        Fold(
+            name,
+            date(2022, 1, 1),
+            frame.filter(pa.array(chosen)),
+            {predictor: p_up[chosen] for predictor, p_up in predictions.items()},
+        )
+        for name, chosen in (("autumn", early), ("winter", ~early))
+    ]
+    pooled = walk_forward(folds, spec)
+    store_evaluation(lake, pooled.rows, split="walk_forward", **{**shared, "model_ids": {}})
     store_backtest(lake, frame, predictions, **shared)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute
 import pytest
 
 from tasks.report.collect import ReportError, collect
@@ -96,7 +97,7 @@ def test_plots_and_tables_say_in_words_what_they_show(page: Path) -> None:
     drawings = re.findall(
         r'<svg [^>]*role="img"[^>]*><title[^>]*>([^<]+)</title><desc[^>]*>([^<]+)', text
     )
-    assert len(drawings) == text.count("<svg ") == 10
+    assert len(drawings) == text.count("<svg ") == 12
     assert all(title and description for title, description in drawings)
     assert text.count("<table>") == text.count("<caption>")
     assert "<h1" in text
@@ -136,6 +137,45 @@ def test_the_verdict_is_the_evaluations_and_flips_with_it(house: Any, tmp_path: 
     assert "No skill shown" in unskilled
     assert "not shown to be better than: majority class, previous direction," in unskilled
     assert "Alarm.  Collapse: 99.9%" in unskilled
+
+
+def test_second_looks_are_shown_with_their_caveats(house: Any, page: Path) -> None:
+    text = re.sub(r"\s+", " ", Outline(page).text)
+    (calibrated,) = house.lake.sql(
+        "SELECT value FROM evaluations WHERE split = 'test' AND predictor = 'fine_tuned' "
+        "AND metric = 'cross_entropy_calibrated'"
+    )["value"].to_pylist()
+    assert f"→ {calibrated:.4f} nats" in text
+    assert "Raw and calibrated on the test split" in text
+    assert "names matter: part of the result may be memory" in text
+    assert "Only the corrected p-values count" in text
+    assert "this test could have shown a difference in accuracy of" in text
+    assert "which it may remember" in text
+    assert "whose times are taken on trust" in text
+    assert "An illustration, no evidence." in text
+    assert "Illustration: growth of 1 by the calls, at 5 basis points a side" in text
+    folds = house.lake.sql(
+        "SELECT slice, n_examples FROM evaluations WHERE split = 'walk_forward' "
+        "AND predictor = 'majority' AND metric = 'accuracy' AND slice LIKE 'fold=%' ORDER BY ALL"
+    ).to_pylist()
+    assert [row["slice"] for row in folds] == ["fold=autumn", "fold=winter"]
+    for row in folds:
+        assert f"{row['slice'].partition('=')[2]} {row['n_examples']}" in text
+
+
+def test_looks_that_were_not_taken_are_not_shown(house: Any, tmp_path: Path) -> None:
+    data = collect(house.lake)
+    plain = pa.compute.field("metric").isin(["accuracy", "predicted_up_share", "cross_entropy"])
+    bare = replace(
+        data,
+        evaluations=data.evaluations.filter(plain),
+        walked=data.walked.slice(0, 0),
+        returns=data.returns.slice(0, 0),
+        notes=(),
+    )
+    text = Outline(write_report(bare, tmp_path / "bare.html")).text
+    for absent in ("Second looks", "Calibrated", "masked", "Walk-forward", "illustration"):
+        assert absent not in text
 
 
 def test_empty_warehouse_still_gives_a_page(lake: Lake, tmp_path: Path) -> None:
