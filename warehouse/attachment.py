@@ -22,6 +22,10 @@ def attach(
     options = [f"DATA_PATH '{quoted(spec.storage)}'"]
     if read_only:
         options.append("READ_ONLY")
+        if not is_bucket(spec.storage):
+            # The catalog keeps the folder as its writer spelled it, perhaps relative to where that
+            # one ran. Whoever only reads may find the same folder from elsewhere, or a copy.
+            options.append("OVERRIDE_DATA_PATH true")
     elif kind == "sqlite":
         Path(location).parent.mkdir(parents=True, exist_ok=True)
         options.append("META_JOURNAL_MODE 'WAL'")

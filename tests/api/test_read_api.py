@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -166,6 +167,14 @@ def test_an_earlier_snapshot_is_read_as_it_was(reader, diary) -> None:
         assert then.snapshot_id == early
         count = "select count(*) as n from bars"
         assert then.sql(count).to_dicts()[0]["n"] < reader.sql(count).to_dicts()[0]["n"]
+
+
+def test_a_copied_data_root_is_read_where_it_lies(diary, reader, tmp_path: Path) -> None:
+    shutil.copytree(diary.root, tmp_path / "copy")
+    with newsvane.connect(tmp_path / "copy") as copied:
+        assert copied.bars(asof=LONG_AFTER).table == reader.bars(asof=LONG_AFTER).table
+        assert len(copied.dataset().split("train")) > 0
+        assert copied.sql("select count(*) as n from bars").to_dicts() == [{"n": 18}]
 
 
 def test_no_warehouse_is_an_error_and_makes_none(tmp_path: Path) -> None:
