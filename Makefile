@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install run test fast lint clean
+.PHONY: install run test fast lint docs clean
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ fast: install  ## unit tests only: no network, server, GPU or language model
 
 lint: install
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/mypy
+
+docs: install  ## the documentation site, into build/docs
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) data

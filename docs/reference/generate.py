@@ -1,0 +1,242 @@
+"""Reference pages made from the code itself when the site is built (a hook of mkdocs.yml)."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined, to_json
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCHEMA = REPOSITORY / "warehouse" / "sql" / "schema"
+RECIPES = REPOSITORY / "tasks" / "training" / "recipes"
+_COLUMN = re.compile(r"^\s+(?P<name>\w+)\s+(?P<type>[A-Z]+(?:\[\])?)(?P<filled> NOT NULL)?,?$")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the generated pages to the site."""
+    from mkdocs.structure.files import File
+
+    for name, make in PAGES.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=make()))
+    return files
+
+
+def cli_page() -> str:
+    """Every command with its arguments and options."""
+    import typer
+
+    from flows.cli import app
+
+    parts = [
+        "# Command line",
+        "",
+        "Made from the program itself: what `--help` says, on one page.",
+        "",
+    ]
+    for words, command in _commands(typer.main.get_command(app), ()):
+        parts += [
+            f"## `{' '.join(('newsvane', *words))}`",
+            "",
+            inspect.cleandoc(command.help or ""),
+            "",
+        ]
+        rows = [row for parameter in command.params if (row := _parameter(parameter))]
+        if rows:
+            parts += ["| argument or option | meaning |", "|---|---|", *rows, ""]
+    return "\n".join(parts)
+
+
+def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if not command.hidden:
+        yield words, command
+        for name, inner in getattr(command, "commands", {}).items():
+            yield from _commands(inner, (*words, name))
+
+
+def _parameter(parameter: Any) -> str | None:
+    if parameter.name == "help":
+        return None
+    value = parameter.metavar or parameter.name.upper()
+    if parameter.param_type_name == "argument":
+        label = f"`{parameter.name.upper()}`"
+        label += f" as {value}" if value != parameter.name.upper() else ""
+        label += "" if parameter.required else ", optional"
+    else:
+        label = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
+        label += "" if parameter.is_flag else f" `{value}`"
+    default = parameter.default
+    told = "" if default is None or isinstance(default, bool) else f" Default: `{default}`."
+    return f"| {_cell(label)} | {_cell((parameter.help or '') + told)} |"
+
+
+def configuration_page() -> str:
+    """Every key of newsvane.toml with its type and default, by table."""
+    from flows.settings import Settings
+
+    parts = [
+        "# Configuration",
+        "",
+        "Made from the code. A key is written in `newsvane.toml`, as `--set KEY=VALUE`, or as "
+        "`NEWSVANE_KEY` in the environment with two underscores for each dot "
+        "(`NEWSVANE_TRAINING__SEED=7`). The command line is strongest, then the environment, then "
+        "the chosen profile, then the file's own tables. An unknown key is an error. Durations are "
+        "ISO 8601 (`PT15M`, `P30D`).",
+        "",
+        "## Top level",
+        "",
+    ]
+    inner: list[tuple[str, type[BaseModel]]] = []
+    parts += _table("", Settings, inner, skip=frozenset({"selection"}))
+    while inner:
+        key, model = inner.pop(0)
+        parts += [f"## `{key}`", "", inspect.cleandoc(model.__doc__ or ""), ""]
+        deeper: list[tuple[str, type[BaseModel]]] = []
+        parts += _table(key, model, deeper)
+        inner = deeper + inner
+    return "\n".join(parts)
+
+
+def _table(
+    key: str,
+    model: type[BaseModel],
+    inner: list[tuple[str, type[BaseModel]]],
+    skip: frozenset[str] = frozenset(),
+) -> list[str]:
+    """The rows of one model's fields; models among them are added to `inner`."""
+    rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    for name, field in model.model_fields.items():
+        if name in skip:
+            continue
+        full = f"{key}.{name}" if key else name
+        inner += [(full, found) for found in _models(field.annotation)]
+        value = field.get_default(call_default_factory=True)
+        default = "required" if value is PydanticUndefined else _default(value)
+        bounds = ", ".join(_bound(mark) for mark in field.metadata if _bound(mark))
+        meaning = "; ".join(filter(None, (field.description, bounds)))
+        kind = _cell(_kind(field.annotation))
+        rows.append(f"| `{full}` | {kind} | {_cell(default)} | {_cell(meaning)} |")
+    return [*rows, ""]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _kind(annotation: Any) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if annotation is type(None):
+        return "none"
+    if origin is Annotated:
+        return _kind(parts[0])
+    if origin is Literal:
+        return " or ".join(f"`{part}`" for part in parts)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_kind(part) for part in parts)
+    if origin is tuple and len(parts) == 2 and parts[1] is Ellipsis:
+        return f"list of {_kind(parts[0])}"
+    if origin is tuple:
+        return f"[{', '.join(_kind(part) for part in parts)}]"
+    if origin is not None and issubclass(origin, Mapping):
+        return f"table of {_kind(parts[1])}"
+    if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+        return "table"
+    names = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false"}
+    names |= {"timedelta": "duration", "datetime": "instant", "Path": "path"}
+    plain = getattr(annotation, "__name__", str(annotation))
+    return names.get(plain, plain)
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return "see below"
+    if value is None:
+        return "none"
+    text = to_json(value, exclude_none=True).decode()
+    return f"`{text}`" if len(text) < 80 else "see `newsvane.toml`"
+
+
+def _bound(mark: object) -> str:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    words |= {"min_length": "at least this many:", "pattern": "matches"}
+    for name, word in words.items():
+        if (limit := getattr(mark, name, None)) is not None:
+            return f"{word} `{limit}`"
+    return ""
+
+
+def recipes_page() -> str:
+    """Every shipped recipe as it is, and what its keys mean."""
+    from tasks.training.recipe import Recipe
+
+    parts = [
+        "# Recipes",
+        "",
+        "A recipe is one YAML file that says how a model is fine-tuned. `training.recipe` takes a "
+        "name from this page or a path. What each section does is told in "
+        "[Fine-tuning](../training.md).",
+        "",
+    ]
+    for path in sorted(RECIPES.glob("*.yaml")):
+        parts += [f"## `{path.stem}`", "", "```yaml", path.read_text("utf-8").rstrip(), "```", ""]
+    inner: list[tuple[str, type[BaseModel]]] = []
+    parts += ["## Every key", "", inspect.cleandoc(Recipe.__doc__ or ""), ""]
+    parts += _table("", Recipe, inner)
+    for key, model in inner:
+        parts += [f"### `{key}`", "", inspect.cleandoc(model.__doc__ or ""), ""]
+        parts += _table(key, model, [])
+    return "\n".join(parts)
+
+
+def dictionary_page() -> str:
+    """Every table of the warehouse: grain, remarks, columns."""
+    parts = [
+        "# Data dictionary",
+        "",
+        "Made from the warehouse's schema. Query it with `newsvane sql` or `Reader.sql`. "
+        "`TIMESTAMPTZ` values are UTC instants; `session` is the exchange's local date.",
+        "",
+    ]
+    for path in sorted(SCHEMA.glob("*.sql")):
+        parts += [f"## `{path.stem}`", ""]
+        text = path.read_text("utf-8")
+        remarks = [line.removeprefix("-- ") for line in text.splitlines() if line.startswith("--")]
+        grain, *rest = remarks
+        parts += [f"**{grain.removeprefix('grain: ').capitalize()}.**", ""]
+        parts += [" ".join(rest), ""] if rest else []
+        parts += ["| column | type | may be null |", "|---|---|---|"]
+        parts += [
+            f"| `{name}` | {kind} | {'' if filled else 'yes'} |"
+            for name, kind, filled in columns_of(text)
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def columns_of(schema: str) -> list[tuple[str, str, bool]]:
+    """Name, type and whether it is always filled, of each column of one schema file."""
+    found = map(_COLUMN.match, schema.splitlines())
+    return [(match["name"], match["type"], bool(match["filled"])) for match in found if match]
+
+
+def _cell(text: str) -> str:
+    return text.replace("\n", " ").replace("|", "\\|")
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "cli": cli_page,
+    "configuration": configuration_page,
+    "recipes": recipes_page,
+    "data-dictionary": dictionary_page,
+}

@@ -1,0 +1,192 @@
+"""A page must not print what the program does not take, or leave out what the program has."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import typer
+
+from flows.cli import app
+from flows.configuration_file import ConfigurationError
+from flows.settings import Settings, load_settings
+from tasks.training.recipe import load_recipe
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def parse(command: Any, words: list[str], parent: Any = None) -> Iterator[dict[str, Any]]:
+    """Read the words as the program would and yield each level's parameters; run nothing."""
+    with command.make_context(command.name, list(words), parent=parent) as context:
+        yield context.params
+        if hasattr(command, "commands"):
+            rest = [*context._protected_args, *context.args]
+            _, inner, rest = command.resolve_command(context, rest)
+            yield from parse(inner, rest, context)
+
+
+def configured(page: Any, folder: Path, *blocks: str) -> Path:
+    """The shipped configuration with the page's own tables behind it."""
+    path = folder / "newsvane.toml"
+    shipped = (REPOSITORY / "newsvane.toml").read_text("utf-8")
+    path.write_text("\n".join((shipped, *blocks)), "utf-8")
+    return path
+
+
+def test_printed_commands_are_commands_of_the_program(page: Any, tmp_path: Path) -> None:
+    config = configured(page, tmp_path, *(page.all("toml") if "how-to" in page.name else ()))
+    for words in page.commands():
+        shared, *_ = parse(typer.main.get_command(app), words)
+        load_settings(config, shared["profile"], shared["set_"] or ())
+
+
+def test_printed_toml_is_configuration(page: Any, tmp_path: Path) -> None:
+    for block in page.all("toml"):
+        config = configured(page, tmp_path, block)
+        own = re.findall(r"^\[profiles\.(\w+)\]", block, re.MULTILINE)
+        for profile in own or [None]:
+            load_settings(config, profile)
+
+
+def test_a_wrong_command_or_key_would_be_noticed(tmp_path: Path) -> None:
+    command = typer.main.get_command(app)
+    for words in (["backfil"], ["backfill", "2012-01-01"], ["dataset", "build", "--fast"]):
+        with pytest.raises(Exception, match=r"(?i)no such|missing"):
+            list(parse(command, words))
+    with pytest.raises(ConfigurationError, match="horizont"):
+        load_settings(configured(None, tmp_path, "[dataset.label]\nhorizont = 5\n"))
+
+
+def test_printed_variables_are_settings(pages: list[Any]) -> None:
+    ours = {"NEWSVANE_HOME", "NEWSVANE_KEY", "NEWSVANE_TUTORIAL", "NEWSVANE_SHARED_DATA"}
+    for page in pages:
+        for name in set(re.findall(r"NEWSVANE_[A-Z_]+[A-Z]", page.text)) - ours:
+            model: Any = Settings
+            for part in name.removeprefix("NEWSVANE_").lower().split("__"):
+                assert part in model.model_fields, f"{page.name} prints {name}"
+                model = model.model_fields[part].annotation
+
+
+def test_printed_recipe_is_a_recipe(pages: list[Any], tmp_path: Path) -> None:
+    (text,) = [
+        text for page in pages if page.name == "docs/how-to/recipe.md" for text in page.all("yaml")
+    ]
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, "utf-8")
+    assert load_recipe(str(path)).name == "mine"
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    """The hook that makes the reference pages."""
+    path = REPOSITORY / "docs" / "reference" / "generate.py"
+    spec = importlib.util.spec_from_file_location("generate", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_dictionary_names_every_column_of_a_real_warehouse(generate: ModuleType, lake: Any) -> None:
+    stored = lake.sql(
+        "select table_name as t, column_name as c, data_type as d, not is_nullable as filled "
+        "from duckdb_columns() where database_name = 'lake' and schema_name = 'main'"
+    ).to_pylist()
+    spelled = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
+    actual = {
+        (row["t"], row["c"], spelled.get(row["d"], row["d"]), row["filled"]) for row in stored
+    }
+    told = {
+        (path.stem, *column)
+        for path in generate.SCHEMA.glob("*.sql")
+        for column in generate.columns_of(path.read_text("utf-8"))
+    }
+    assert told == actual
+    page = generate.dictionary_page()
+    assert all(f"## `{table}`" in page for table in {row["t"] for row in stored})
+
+
+def test_reference_names_every_command_and_every_key(generate: ModuleType) -> None:
+    told = generate.cli_page()
+    for words, command in generate._commands(typer.main.get_command(app), ()):
+        assert f"## `{' '.join(('newsvane', *words))}`\n" in told
+        assert command.help
+    keys = generate.configuration_page()
+    for key in ("`dataset.label.horizon`", "`feeds.url`", "`warehouse.catalog`", "`sandbox.now`"):
+        assert key in keys
+    assert all(
+        f"## `{path.stem}`" in generate.recipes_page() for path in generate.RECIPES.glob("*.yaml")
+    )
+
+
+def test_site_builds_strictly_and_asks_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocstrings", reason="the extra `docs` is not installed")
+    pytest.importorskip("material", reason="the extra `docs` is not installed")
+    words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    done = subprocess.run(
+        words, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    html = list(tmp_path.rglob("*.html"))
+    assert len(html) > 40
+    asked = re.compile(
+        r"""<(?:script|img|iframe|source)[^>]+src=["']?(?:https?:)?//|<link[^>]+href=["']?(?:https?:)?//"""
+    )
+    for path in html:
+        found = asked.findall(path.read_text("utf-8"))
+        assert not found, f"{path.name} fetches {found}"
+    for path in tmp_path.rglob("*.css"):
+        assert not re.search(r"url\([\"']?(?:https?:)?//", path.read_text("utf-8")), path.name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("NEWSVANE_TUTORIAL"),
+    reason="set NEWSVANE_TUTORIAL=1: it takes a quarter of an hour",
+)
+def test_tutorial_works_as_printed_from_nothing(pages: list[Any], tmp_path: Path) -> None:
+    (page,) = [page for page in pages if page.name == "docs/tutorial/cpu.md"]
+    configured(page, tmp_path)
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NEWSVANE_", "PREFECT_", "PYTEST_"))
+    }
+    for block in page.blocks:
+        if block.language == "python":
+            attempt([sys.executable, "-c", block.text], tmp_path, environment)
+        for words in block.commands():
+            known = [newest_model(tmp_path) if word == "MODEL" else word for word in words]
+            attempt([sys.executable, "-m", "flows.cli", *known], tmp_path, environment)
+    assert (tmp_path / "data" / "report.html").is_file()
+
+
+def attempt(words: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """Run it as a reader would; any exit but success fails the test with what was said."""
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+    )
+    sys.stdout.write(f"$ {' '.join(words[2:])}\n{done.stdout}\n")
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+
+
+def newest_model(folder: Path) -> str:
+    import newsvane
+
+    with newsvane.connect(folder / "data") as reader:
+        return reader.models()[0].model_id
