@@ -143,7 +143,7 @@ def _with_empty(parts: list[Part]) -> list[Part]:
     """The parts, and one whole empty one for each split that has none."""
     present = {part.split for part in parts}
     absent = [split for split in SPLITS if split not in present]
-    return [*parts, *(Part(split, "", date.min, date.min, 0, "") for split in absent)]
+    return [*parts, *(Part(split, "", date.min, date.min, 0, "", []) for split in absent)]
 
 
 def refresh_examples(
@@ -203,6 +203,8 @@ def example_request(spec: DatasetSpec) -> ExampleRequest:
         uses_context=spec.render.uses_context,
         return_window=spec.render.return_window,
         mask=spec.render.mask,
+        uses_summary=spec.render.uses_summary,
+        uses_age=spec.render.uses_age,
         max_tokens=spec.render.max_tokens,
         tradable=spec.tradable,
     )

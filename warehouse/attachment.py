@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,18 +21,8 @@ def attach(
     Raises LakeError when the catalog or the storage cannot be reached.
     """
     kind, location = spec.catalog_kind, spec.catalog_location
-    options = [f"DATA_PATH '{quoted(spec.storage)}'"]
-    if read_only:
-        options.append("READ_ONLY")
-        if not is_bucket(spec.storage):
-            # The catalog keeps the folder as its writer spelled it, perhaps relative to where that
-            # one ran. Whoever only reads may find the same folder from elsewhere, or a copy.
-            options.append("OVERRIDE_DATA_PATH true")
-    elif kind == "sqlite":
+    if kind == "sqlite" and not read_only:
         Path(location).parent.mkdir(parents=True, exist_ok=True)
-        options.append("META_JOURNAL_MODE 'WAL'")
-    if snapshot is not None:
-        options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
     connection = duckdb.connect(config={"threads": spec.threads, "memory_limit": spec.memory_limit})
     try:
         connection.execute("SET TimeZone = 'UTC'")
@@ -38,9 +30,7 @@ def attach(
         load_extension(connection, f"{kind}_scanner")
         if is_bucket(spec.storage):
             _open_bucket(connection, spec)
-        connection.execute(
-            f"ATTACH 'ducklake:{kind}:{quoted(location)}' AS lake ({', '.join(options)})"
-        )
+        connection.execute(_attaching(spec, "lake", snapshot, read_only=read_only))
         connection.execute("USE lake")
     except duckdb.Error as error:
         connection.close()
@@ -49,6 +39,42 @@ def attach(
             "Check that the path or server exists and may be written to."
         ) from error
     return connection
+
+
+@contextmanager
+def attached_at(
+    connection: duckdb.DuckDBPyConnection, spec: LakeSpec, snapshot: int
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection beside `connection`, in UTC, that sees the warehouse as it was at a snapshot.
+
+    Both share memory and threads, but neither temporary tables nor a transaction.
+    """
+    beside = connection.cursor()
+    try:
+        beside.execute("SET TimeZone = 'UTC'")
+        beside.execute(_attaching(spec, "past", snapshot, read_only=True))
+        beside.execute("USE past")
+        yield beside
+    finally:
+        with suppress(duckdb.Error):
+            beside.execute("USE memory; DETACH past")
+        beside.close()
+
+
+def _attaching(spec: LakeSpec, name: str, snapshot: int | None, *, read_only: bool) -> str:
+    kind, location = spec.catalog_kind, spec.catalog_location
+    options = [f"DATA_PATH '{quoted(spec.storage)}'"]
+    if read_only:
+        options.append("READ_ONLY")
+        if not is_bucket(spec.storage):
+            # The catalog keeps the folder as its writer spelled it, perhaps relative to where that
+            # one ran. Whoever only reads may find the same folder from elsewhere, or a copy.
+            options.append("OVERRIDE_DATA_PATH true")
+    elif kind == "sqlite":
+        options.append("META_JOURNAL_MODE 'WAL'")
+    if snapshot is not None:
+        options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
+    return f"ATTACH 'ducklake:{kind}:{quoted(location)}' AS {name} ({', '.join(options)})"
 
 
 def load_extension(connection: duckdb.DuckDBPyConnection, extension: str) -> None:

@@ -6,10 +6,11 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute
@@ -18,7 +19,9 @@ import pyarrow.parquet
 
 from warehouse.lake import Lake
 
-FORMATS = ("jsonl", "parquet")
+# Rows that are put in order, written as lines and made a row group of the twin at a time.
+PIECE_ROWS = 50_000
+_FEW_VALUES = ["output", "ticker", "session", "decision_ts", "label_start_ts", "label_end_ts"]
 LINES_SCHEMA = pa.schema(
     [
         ("input", pa.string()),
@@ -65,7 +68,10 @@ class SplitRequest:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one file of a split holds: sessions from first to last, and a hash of which rows."""
+    """What one file of a split holds: sessions from first to last, and a hash of which rows.
+
+    `pieces` are stretches of sessions (first_session, last_session) that are written at a time.
+    """
 
     split: str
     suffix: str
@@ -73,6 +79,7 @@ class Part:
     last_session: date
     rows: int
     membership: str
+    pieces: list[dict[str, date]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +101,51 @@ def assign_splits(lake: Lake, request: SplitRequest) -> tuple[pa.Table, pa.Table
     lake.read("marts/split_rows", parameters)
     counts = lake.read("marts/split_counts", parameters)
     dropped = lake.read("marts/split_dropped", parameters)
-    parts = lake.read("marts/split_parts", parameters).to_pylist()
-    return counts, dropped, [Part(**row) for row in parts]
+    parts = lake.read("marts/split_parts", {**parameters, "piece_rows": PIECE_ROWS})
+    return counts, dropped, [Part(**row) for row in parts.to_pylist()]
 
 
 def write_part(
     lake: Lake, request: SplitRequest, part: Part, folder: Path
 ) -> tuple[WrittenFile, ...]:
     """Write one part into `folder` as JSON lines and Parquet, ordered by session and ticker."""
-    bounds = {"first_session": part.first_session, "last_session": part.last_session}
-    written = []
-    for form in FORMATS:
-        path = folder / f"{part.split}{part.suffix}.{form}"
-        target = {**request.parameters(), **bounds, "split": part.split, "path": str(path)}
-        lake.read(f"marts/dataset_{form}", target)
-        written.append(describe_file(path))
-    return tuple(written)
+    path = folder / f"{part.split}{part.suffix}.jsonl"
+    twin = path.with_suffix(".parquet")
+    with (
+        path.open("wb") as lines,
+        pyarrow.parquet.ParquetWriter(
+            twin, LINES_SCHEMA, compression="zstd", use_dictionary=_FEW_VALUES
+        ) as columns,
+    ):
+        for piece in part.pieces:
+            lake.read("marts/dataset_chosen", {**request.parameters(), **piece, "fate": part.split})
+            rows = pa.Table.from_batches(write_lines(lake, request, lines))
+            columns.write_table(rows.drop_columns(["line"]).cast(LINES_SCHEMA), rows.num_rows)
+    return describe_file(path), describe_file(twin)
+
+
+def write_lines(lake: Lake, request: SplitRequest, out: BinaryIO) -> Iterator[pa.RecordBatch]:
+    """Append the examples that are chosen to `out` as JSON lines, by session and ticker.
+
+    Gives them as they are written, the column `line` first.
+    """
+    for batch in lake.stream("marts/dataset_rows", request.parameters()):
+        out.write(_text_of(batch["line"]))
+        yield batch
+
+
+def write_labelled(lake: Lake, request: SplitRequest, out: BinaryIO) -> None:
+    """Append those freshly derived examples that have a label to `out` as JSON lines."""
+    lake.read("marts/examples_chosen")
+    for _ in write_lines(lake, request, out):
+        pass
+
+
+def _text_of(lines: pa.StringArray) -> memoryview:
+    """The bytes of all strings, one after the other, as they already lie in memory."""
+    _, offsets, text = lines.buffers()
+    bounds = memoryview(offsets).cast("i")
+    return memoryview(text)[bounds[lines.offset] : bounds[lines.offset + len(lines)]]
 
 
 def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:

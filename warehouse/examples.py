@@ -7,23 +7,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
-from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.lake import Lake, Transaction, sql_text
+from warehouse.lake import Lake, RunSql, Transaction, sql_text
 
 CountTokens = Callable[[pa.Array], pa.Array]
 FROM_THE_START = date(1, 1, 1)
-_MARTS = (
-    "labels_prices",
-    "examples_news",
-    "examples_gathered",
-    "labels",
-    "examples_context",
-    "examples_rendered",
-)
+# Headlines that are worked on at a time: enough to keep every core busy, and few enough for a
+# warehouse of any size to be built in the same memory.
+STRETCH = 250_000
+ALL_AT_ONCE = 1 << 60
+_ONCE = ("sessions_clock", "examples_chunks", "examples_retold", "examples_placed")
+_PER_STRETCH = ("labels_prices", "examples_gathered", "labels", "examples_context")
 
 
 class LookaheadError(RuntimeError):
@@ -32,14 +29,6 @@ class LookaheadError(RuntimeError):
 
 class TokenBudgetError(RuntimeError):
     """A prompt does not fit its token budget even without a single headline."""
-
-
-class RunSql(Protocol):
-    """Runs `sql/NAME.sql`: `Lake.read`, or `Transaction.run` inside a commit."""
-
-    def __call__(
-        self, name: str, /, params: Mapping[str, object] | None = None, **tables: pa.Table
-    ) -> pa.Table: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +57,8 @@ class ExampleRequest:
     uses_context: bool
     return_window: int
     mask: str | None
+    uses_summary: bool
+    uses_age: bool
     max_tokens: int | None
     tradable: bool
 
@@ -76,6 +67,7 @@ class ExampleRequest:
         values = asdict(self)
         values["tickers"] = None if self.tickers is None else list(self.tickers)
         values["lookback"] = self.return_window if self.uses_context else 0
+        values["one_session"] = self.entry == "open" and self.horizon == 1
         return values
 
 
@@ -95,31 +87,40 @@ def keep_sessions(lake: Lake, sessions: pa.Table, calendar_version: str) -> None
 
 
 def build_examples(
-    lake: Lake, request: ExampleRequest, count_tokens: CountTokens | None = None
+    lake: Lake,
+    request: ExampleRequest,
+    count_tokens: CountTokens | None = None,
+    *,
+    stretch: int = STRETCH,
 ) -> int:
     """Bring `examples` of the request's spec up to date and return how many rows changed.
 
     Only sessions that changes of the warehouse since the last build can have touched are looked
     at; a build by other SQL, or the first one, looks at all. The calendar must be stored
-    already. `count_tokens` maps texts to their token counts and is needed for a budget. Nothing
-    is committed if no source changed, nor if a row breaks the gate: then LookaheadError names the
-    rule, the count and an example.
+    already. `count_tokens` maps texts to their token counts and is needed for a budget. About
+    `stretch` headlines are in memory at a time. Nothing is committed if no source changed, nor if
+    a row breaks the gate: then LookaheadError names the rule, the count and an example.
     """
     parameters = {**request.parameters(), "logic": _logic()}
 
     def refresh(tx: Transaction) -> int:
-        tx.run("marts/sessions_clock", parameters)
         (mark,) = tx.run("marts/examples_watermark", parameters).to_pylist()
-        scope = _scope(tx, parameters, mark)
-        if scope is None:
+        if mark["followed"] == mark["snapshot_id"]:
             return 0
-        scoped = {**parameters, "from_session": scope}
-        _derive(tx.run, scoped, request, count_tokens)
-        _refuse_lookahead(tx.run("marts/examples_gate", scoped))
-        changes = int(tx.run("marts/examples_changes", scoped)["changes"][0].as_py())
-        if changes:
-            tx.run("marts/examples_publish", scoped)
-        tx.run("marts/examples_followed", {**scoped, "snapshot_id": mark["snapshot_id"]})
+        with lake.frozen(mark["snapshot_id"]) as past:
+            past("marts/sessions_clock", parameters)
+            since = _scope(past, parameters, mark)
+            if since is None:
+                return 0
+            changes = 0
+            for scoped in _stretches(past, parameters, request, count_tokens, since, stretch):
+                _refuse_lookahead(past("marts/examples_gate", scoped))
+                fresh = past("marts/examples_derived")
+                found = tx.run("marts/examples_changes", scoped, derived=fresh)
+                if changed := int(found["changes"][0].as_py()):
+                    tx.run("marts/examples_publish", scoped, derived=fresh)
+                changes += changed
+        tx.run("marts/examples_followed", {**parameters, "snapshot_id": mark["snapshot_id"]})
         return changes
 
     return lake.transact(refresh)
@@ -145,37 +146,61 @@ def derive_examples(
 
     Nothing is stored or checked: this is how an audit asks what another warehouse would give.
     """
-    parameters = {**request.parameters(), "from_session": FROM_THE_START}
+    for _ in derived_stretches(lake, request, count_tokens, stretch=ALL_AT_ONCE):
+        pass
+
+
+def derived_stretches(
+    lake: Lake,
+    request: ExampleRequest,
+    count_tokens: CountTokens | None = None,
+    *,
+    stretch: int = STRETCH,
+) -> Iterator[None]:
+    """Derive the examples of one stretch of sessions after the other, oldest first.
+
+    At each step the temporary table `fresh_examples` holds those of one stretch. Nothing is
+    stored or checked.
+    """
+    parameters = request.parameters()
     lake.read("marts/sessions_clock", parameters)
-    _derive(lake.read, parameters, request, count_tokens)
+    for _ in _stretches(lake.read, parameters, request, count_tokens, FROM_THE_START, stretch):
+        yield
 
 
-def _derive(
+def _stretches(
     run: RunSql,
     parameters: Mapping[str, object],
     request: ExampleRequest,
     count_tokens: CountTokens | None,
-) -> None:
-    for mart in _MARTS:
-        run(f"marts/{mart}", parameters)
-        if mart == "examples_news" and parameters["from_session"] != FROM_THE_START:
-            run("marts/examples_retold", parameters)
-    if request.max_tokens is not None:
-        _fit_budget(run, parameters, request, count_tokens)
-    run("marts/examples_fresh", parameters)
+    since: date,
+    rows: int,
+) -> Iterator[Mapping[str, object]]:
+    """Derive stretch by stretch from session `since` on; gives the parameters of each."""
+    asked = {**parameters, "from_session": since, "chunk_rows": rows}
+    stretches = run("marts/examples_chunks", asked).to_pylist()
+    whole = {"whole": since == FROM_THE_START, "from_ts": stretches[0]["from_ts"]}
+    run("marts/examples_retold", {**asked, **whole})
+    run("marts/examples_placed", {**asked, **whole})
+    for bounds in stretches:
+        scoped = {**asked, **bounds}
+        for mart in _PER_STRETCH:
+            run(f"marts/{mart}", scoped)
+        run("marts/examples_fresh", scoped)
+        if request.max_tokens is not None:
+            _fit_budget(run, scoped, request, count_tokens)
+        yield scoped
 
 
 def _scope(
-    tx: Transaction, parameters: Mapping[str, object], mark: Mapping[str, int | None]
+    run: RunSql, parameters: Mapping[str, object], mark: Mapping[str, int | None]
 ) -> date | None:
     """The first session to look at again, or None if nothing relevant has changed."""
     followed, last = mark["followed"], mark["snapshot_id"]
     if followed is None:
         return FROM_THE_START
-    if followed == last:
-        return None
     since = {**parameters, "first_snapshot": followed + 1, "last_snapshot": last}
-    (found,) = tx.run("marts/examples_scope", since).to_pylist()
+    (found,) = run("marts/examples_scope", since).to_pylist()
     return found["from_session"] if found["is_touched"] else None
 
 
@@ -205,7 +230,7 @@ def _fit_budget(
                 "budget; the question is never cut."
             )
         run("marts/examples_allow", {"allowed": allowed}, over_budget=over)
-        run("marts/examples_rendered", parameters)
+        run("marts/examples_fresh", parameters)
 
 
 def _refuse_lookahead(violations: pa.Table) -> None:
@@ -222,6 +247,6 @@ def _refuse_lookahead(violations: pa.Table) -> None:
 
 
 def _logic() -> str:
-    names = ("sessions_clock", *_MARTS, "examples_retold", "examples_fresh")
+    names = (*_ONCE, *_PER_STRETCH, "examples_fresh")
     text = "\n".join(sql_text(f"marts/{name}") for name in names)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

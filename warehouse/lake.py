@@ -8,20 +8,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import duckdb
 import pyarrow as pa
 
-from warehouse.attachment import attach, first_line
+from warehouse.attachment import attach, attached_at, first_line
 from warehouse.migrations import bring_up_to_date, require_current
 from warehouse.spec import LakeError, LakeSpec
 from warehouse.writers import WriterLock
 
-__all__ = ["Lake", "LakeError", "LakeSpec", "Transaction", "sql_text"]
+__all__ = ["Lake", "LakeError", "LakeSpec", "RunSql", "Transaction", "sql_text"]
 
 SQL_ROOT = Path(__file__).parent / "sql"
 T = TypeVar("T")
+_BATCH_ROWS = 20_000
 
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
 
@@ -79,6 +80,14 @@ class Transaction:
         with _registered(self._connection, {"incoming": rows}):
             answer = self._connection.execute(statement).fetchone()
         return int(answer[0]) if answer else 0
+
+
+class RunSql(Protocol):
+    """Runs `sql/NAME.sql`: `Lake.read`, `Transaction.run`, or what `Lake.frozen` gives."""
+
+    def __call__(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table: ...
 
 
 class Lake:
@@ -155,6 +164,32 @@ class Lake:
         """The result of `sql/NAME.sql`. Keyword tables are visible to it under their own names."""
         return _run(self._connection, sql_text(name), params or {}, tables)
 
+    def stream(
+        self, name: str, /, params: Mapping[str, Any] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The result of `sql/NAME.sql` in batches, in order, without ever holding all of it."""
+        *former, last = duckdb.extract_statements(sql_text(name))
+        for statement in former:
+            self._connection.execute(statement, _named(statement, params or {}))
+        answer = self._connection.execute(last, _named(last, params or {}))
+        yield from answer.to_arrow_reader(_BATCH_ROWS)
+
+    @contextmanager
+    def frozen(self, snapshot_id: int) -> Iterator[RunSql]:
+        """Read the warehouse as of a snapshot, also while a transaction is open.
+
+        What is read has temporary tables of its own, and gives their memory back when they go;
+        inside a transaction they would be kept until its end.
+        """
+        with attached_at(self._connection, self.spec, snapshot_id) as beside:
+
+            def read(
+                name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+            ) -> pa.Table:
+                return _run(beside, sql_text(name), params or {}, tables)
+
+            yield read
+
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """The result of an ad-hoc reading query. Raises LakeError unless it is one SELECT."""
         try:
@@ -220,11 +255,14 @@ def _run(
     result = pa.table({})
     with _registered(connection, tables):
         for statement in duckdb.extract_statements(text):
-            named = {name: params[name] for name in statement.named_parameters}
-            answer = connection.execute(statement, named)
+            answer = connection.execute(statement, _named(statement, params))
             if answer.description:
                 result = answer.to_arrow_table()
     return result
+
+
+def _named(statement: duckdb.Statement, params: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: params[name] for name in statement.named_parameters}
 
 
 @contextmanager

@@ -23,8 +23,8 @@ import rivals
 from tasks.assembly import assemble_dataset, example_request, split_request
 from tasks.dataset.spec import DatasetSpec
 from tasks.dataset.split import SplitSpec
-from warehouse.dataset_files import assign_splits
-from warehouse.examples import derived_examples
+from warehouse.dataset_files import write_labelled
+from warehouse.examples import derived_stretches
 from warehouse.lake import Lake, LakeSpec
 
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
@@ -64,22 +64,9 @@ def contest_spec() -> DatasetSpec:
 def newsvane_text(folder: Path, out: Path) -> None:
     """What the rivals do: derive the examples from the stored rows and write the lines."""
     spec = contest_spec()
-    with Lake.open(lake_spec(folder)) as lake, derived_examples(lake, example_request(spec)):
-        request = split_request(spec)
-        _, _, parts = assign_splits(lake, request)
-        with out.open("wb") as whole:
-            for part in sorted(parts, key=lambda part: part.first_session):
-                path = out.with_suffix(f".{part.split}")
-                target = {
-                    **request.parameters(),
-                    "split": part.split,
-                    "first_session": part.first_session,
-                    "last_session": part.last_session,
-                    "path": str(path),
-                }
-                lake.read("marts/dataset_jsonl", target)
-                with path.open("rb") as stream:
-                    shutil.copyfileobj(stream, whole, 1 << 20)
+    with Lake.open(lake_spec(folder)) as lake, out.open("wb") as lines:
+        for _ in derived_stretches(lake, example_request(spec)):
+            write_labelled(lake, split_request(spec), lines)
 
 
 def newsvane_whole(folder: Path, out: Path) -> None:

@@ -50,8 +50,17 @@ class RenderSpec(BaseModel):
     @property
     def uses_context(self) -> bool:
         """Whether the template asks for prices or for the distance to earlier news."""
-        names = {name for _, name, _, _ in Formatter().parse(self.template)}
-        return not names.isdisjoint(CONTEXT_FIELDS)
+        return not _names(self.template).isdisjoint(CONTEXT_FIELDS)
+
+    @property
+    def uses_summary(self) -> bool:
+        """Whether a headline is shown with its summary."""
+        return "summary" in _names(self.headline_template)
+
+    @property
+    def uses_age(self) -> bool:
+        """Whether a headline is shown with its age."""
+        return "age" in _names(self.headline_template)
 
     @model_validator(mode="after")
     def _readable(self) -> RenderSpec:
@@ -65,6 +74,10 @@ class RenderSpec(BaseModel):
                 f"of the tokenizer that counts; got {self.max_tokens} and {self.tokenizer}."
             )
         return self
+
+
+def _names(template: str) -> set[str | None]:
+    return {name for _, name, _, _ in Formatter().parse(template)}
 
 
 def positional(template: str, fields: tuple[str, ...]) -> str:

@@ -88,45 +88,34 @@ class Leak:
 BEFORE_DECISION = "t.available_at < d.decision_ts"
 LEAKS = {
     "same_day_close_as_previous_return": Leak(
-        "examples_fresh",
-        {"closed.position = c.known_position": "closed.position = c.known_position + 1"},
-        "truncated",
+        "labels", {"closed.cell = t.known_cell": "closed.cell = t.known_cell + 1"}, "truncated"
     ),
     "own_label_as_previous_return": Leak(
-        "examples_fresh",
-        {
-            "CASE WHEN NOT (opened.unfinished OR closed.unfinished)\n         THEN": (
-                "now.window_return + CASE WHEN true THEN 0 *"
-            )
-        },
-        "truncated",
+        "labels", {"round(w.previous_return, 10)": "round(w.own_return, 10)"}, "truncated"
     ),
     "clock_shifted_past_the_open": Leak(
         "sessions_clock", {"- $lead::INTERVAL": "+ INTERVAL 3 HOUR"}, "gate"
     ),
     "after_close_news": Leak(
-        "examples_news",
+        "examples_placed",
         {BEFORE_DECISION: "t.available_at < d.decision_ts + INTERVAL 8 HOUR"},
         "gate",
     ),
     "news_at_the_very_decision": Leak(
-        "examples_news", {BEFORE_DECISION: "t.available_at <= d.decision_ts"}, "planted"
+        "examples_placed", {BEFORE_DECISION: "t.available_at <= d.decision_ts"}, "planted"
     ),
     "published_taken_for_available": Leak(
-        "examples_news",
-        {
-            BEFORE_DECISION: "t.published_at < d.decision_ts",
-            "epoch_us(t.available_at)": "epoch_us(t.published_at)",
-        },
+        "examples_placed",
+        {"headline_id, available_at, 1": "headline_id, published_at AS available_at, 1"},
         "gate",
     ),
     "headline_as_edited_later": Leak(
-        "examples_news",
+        "examples_gathered",
         {"h.story_id, h.source, r.title,": "h.story_id, h.source, h.title,"},
         "planted",
     ),
     "story_moved_to_its_last_telling": Leak(
-        "examples_news",
+        "examples_retold",
         {"ORDER BY position, published_at": "ORDER BY position DESC, published_at"},
         "planted",
     ),
@@ -141,12 +130,12 @@ LEAKS = {
     ),
     "volume_of_the_session_itself": Leak(
         "examples_context",
-        {"a.known_position - back.back": "a.known_position + 1 - back.back"},
+        {"a.known_cell - back.back": "a.known_cell + 1 - back.back"},
         "truncated",
     ),
     "market_of_the_session_itself": Leak(
         "examples_context",
-        {"last.position = d.known_position": "last.position = d.known_position + 1"},
+        {"+ d.known_position": "+ d.known_position + 1"},
         "truncated",
     ),
     "label_windows_across_the_cut": Leak(

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.assembly import assemble_dataset
+from tasks.assembly import assemble_dataset, example_request, refresh_examples
 from tasks.dataset.clock import exchange_sessions
 from tasks.dataset.manifest import DatasetManifest
 from tasks.dataset.render import RenderSpec
 from tasks.dataset.spec import DatasetSpec
 from tasks.dataset.split import SplitSpec
+from warehouse import dataset_files
+from warehouse.examples import build_examples, derived_stretches
 from warehouse.lake import Lake, LakeSpec
 
 SPEC = DatasetSpec(
@@ -115,3 +117,24 @@ def test_a_late_find_in_old_news_equals_a_full_build(world, tmp_path) -> None:
     whole.tell(list(range(12)))
     found, at_once = late.build(tmp_path / "late", LATER), whole.build(tmp_path / "whole", LATER)
     assert hashes(found) == hashes(at_once)
+
+
+def test_small_stretches_and_pieces_change_no_line(world, tmp_path, monkeypatch) -> None:
+    split, whole = world("split"), world("whole")
+    for one in (split, whole):
+        one.tell(list(range(12)))
+        one.fill.edit("AAA-4-0", CALENDAR[4]["close_ts"], "told otherwise")
+    at_once = whole.build(tmp_path / "whole", LATER)
+    request = example_request(SPEC)
+    # Laid out by a build of other examples, so that the calendar is there.
+    refresh_examples(split.lake, DatasetSpec(), now=LATER)
+    assert build_examples(split.lake, request, stretch=5) > 20
+    assert sum(1 for _ in derived_stretches(split.lake, request, stretch=5)) > 5
+    query = f"select * from examples where spec_id = '{SPEC.spec_id}' order by session, ticker"
+    assert split.lake.sql(query).equals(whole.lake.sql(query))
+    monkeypatch.setattr(dataset_files, "PIECE_ROWS", 3)
+    in_pieces = split.build(tmp_path / "split", LATER)
+    assert in_pieces.dataset_id == at_once.dataset_id
+    train = tmp_path / "split" / in_pieces.dataset_id / "train"
+    lines = dataset_files.load_split(train.with_suffix(".jsonl"))
+    assert lines.equals(dataset_files.load_split(train.with_suffix(".parquet")))

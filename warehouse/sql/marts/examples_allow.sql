@@ -1,7 +1,7 @@
 -- grain: one row per example over its token budget
 DELETE FROM allowances
-WHERE (ticker, position) IN (SELECT (ticker, position) FROM over_budget);
+WHERE (ticker, session) IN (SELECT (ticker, session) FROM over_budget);
 
 INSERT INTO allowances
-SELECT ticker, position, $allowed
+SELECT ticker, session, $allowed
 FROM over_budget;

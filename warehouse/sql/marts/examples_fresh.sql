@@ -1,37 +1,48 @@
--- grain: one row per example: ticker and session
+-- grain: one row per example of the stretch: ticker and session
 CREATE OR REPLACE TEMP TABLE fresh_examples AS
+WITH told AS (
+    SELECT
+        g.*,
+        l.ticker,
+        now.* EXCLUDE (cell),
+        -- Oldest first.
+        coalesce(list_reverse(
+            CASE WHEN a.allowed IS NULL THEN g.latest ELSE g.latest[:a.allowed] END
+        ), [])                                                                 AS shown
+    FROM gathered AS g
+    JOIN labels AS now ON now.cell = g.cell
+    JOIN listings AS l ON l.number = g.cell // 1000000
+    LEFT JOIN allowances AS a
+        ON $max_tokens IS NOT NULL AND a.ticker = l.ticker AND a.session = now.session
+    WHERE now.label_end_ts IS NOT NULL
+)
 SELECT
     $spec_id                                                       AS spec_id,
-    concat(r.ticker, '@', c.session)                               AS example_id,
-    r.ticker,
-    c.session,
-    c.decision_ts,
-    greatest(g.news_available_at, c.known_available_at)            AS max_input_available_at,
-    c.label_start_ts,
-    c.label_end_ts,
-    now.label,
-    now.reason                                                     AS label_reason,
-    now.window_return                                              AS label_return,
-    -- The same rule, one window that had ended by the decision, in the prices known then.
-    CASE WHEN NOT (opened.unfinished OR closed.unfinished)
-         THEN round(
-             closed.close / CASE WHEN $entry = 'open' THEN opened.open ELSE opened.close END - 1, 10
-         ) END                                                     AS previous_return,
-    CASE WHEN g.observed IS NOT DISTINCT FROM false
+    concat(t.ticker, '@', t.session)                               AS example_id,
+    t.ticker,
+    t.session,
+    t.decision_ts,
+    greatest(t.news_available_at, t.known_available_at)            AS max_input_available_at,
+    t.label_start_ts,
+    t.label_end_ts,
+    t.label,
+    t.reason                                                       AS label_reason,
+    t.window_return                                                AS label_return,
+    t.previous_return,
+    CASE WHEN t.observed IS NOT DISTINCT FROM false
          THEN 'asserted' ELSE 'observed' END                       AS availability,
-    r.headline_ids,
-    r.story_ids,
-    r.input
-FROM rendered AS r
-JOIN clock AS c ON c.exchange = r.exchange AND c.position = r.position
-LEFT JOIN gathered AS g ON g.ticker = r.ticker AND g.position = r.position
-JOIN labels AS now ON now.ticker = r.ticker AND now.position = r.position
-LEFT JOIN price_vintages AS closed
-    ON closed.ticker = r.ticker AND closed.position = c.known_position
-    AND c.decision_ts > closed.known_from AND c.decision_ts <= closed.known_until
-LEFT JOIN price_vintages AS opened
-    ON opened.ticker = r.ticker
-    AND opened.position
-        = c.known_position - $horizon + CASE WHEN $entry = 'open' THEN 1 ELSE 0 END
-    AND c.decision_ts > opened.known_from AND c.decision_ts <= opened.known_until
-WHERE c.label_end_ts IS NOT NULL;
+    list_transform(t.shown, lambda h: h.headline_id)               AS headline_ids,
+    list_transform(t.shown, lambda h: h.story_id)                  AS story_ids,
+    format(
+        $template,
+        coalesce($mask, t.ticker),
+        t.session::VARCHAR,
+        array_to_string(list_transform(t.shown, lambda h: h.line), $separator),
+        t.headline_count::VARCHAR,
+        coalesce(x.returns, '?'),
+        coalesce(x.volume_change, '?'),
+        coalesce(x.market_return, '?'),
+        coalesce(x.days_since_news::VARCHAR, '?')
+    )                                                              AS input
+FROM told AS t
+LEFT JOIN context AS x ON $uses_context AND x.cell = t.cell;

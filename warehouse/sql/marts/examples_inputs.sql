@@ -1,4 +1,4 @@
--- grain: one row per example, as rendered so far
-SELECT ticker, position, input
-FROM rendered
-ORDER BY ticker, position;
+-- grain: one row per example of the stretch, as worded so far
+SELECT ticker, session, input
+FROM fresh_examples
+ORDER BY ticker, session;

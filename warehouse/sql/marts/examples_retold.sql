@@ -1,19 +1,47 @@
--- grain: one row per telling of a story that a session before the scope has counted already
--- Only where the build begins after the start: the stories in scope are looked up in the history.
-INSERT INTO retellings
+-- grain: one row per telling that does not count: not the first of its story for the ticker
+-- Stories of which a telling is available from $from_ts on are looked at, through all their history.
+-- wording is 1 for what a headline says now, and negative for what it said before it was edited.
+CREATE OR REPLACE TEMP TABLE retold AS
 WITH told AS (
-    SELECT headline_id, story_id, available_at FROM headlines
+    SELECT headline_id, story_id, published_at, available_at, 1 AS wording FROM headlines
     UNION ALL
-    SELECT r.headline_id, h.story_id, r.available_at
+    SELECT r.headline_id, h.story_id, r.published_at, r.available_at, -r.revision
     FROM headline_revisions AS r
     JOIN headlines AS h USING (headline_id)
-), earlier AS (
-    SELECT DISTINCT a.ticker, t.story_id
-    FROM told AS t
-    JOIN headline_tickers AS a USING (headline_id)
-    WHERE t.available_at < (SELECT from_ts FROM scope)
-        AND t.story_id IN (SELECT story_id FROM news)
+), recent AS (
+    SELECT story_id FROM told WHERE NOT $whole AND available_at >= $from_ts
+), shared AS (
+    -- Only a story with another telling than its own headline can be told twice.
+    SELECT story_id FROM told WHERE $whole AND (story_id <> headline_id OR wording < 0)
+    UNION
+    SELECT story_id
+    FROM told
+    WHERE NOT $whole AND (story_id <> headline_id OR wording < 0)
+        AND story_id IN (SELECT story_id FROM recent)
 )
-SELECT n.ticker, n.headline_id, n.wording
-FROM news AS n
-JOIN earlier AS e USING (ticker, story_id);
+SELECT * FROM told WHERE story_id IN (SELECT story_id FROM shared);
+
+CREATE OR REPLACE TEMP TABLE retellings AS
+WITH placed AS (
+    SELECT
+        l.number,
+        t.*,
+        d.position + CASE WHEN t.available_at < d.decision_ts THEN 0 ELSE 1 END AS position
+    FROM retold AS t
+    JOIN headline_tickers AS a ON a.headline_id = t.headline_id
+    JOIN listings AS l ON l.ticker = a.ticker AND l.is_subject
+    JOIN clock_days AS d ON d.exchange = l.exchange AND d.day = utc_day(t.available_at)
+)
+SELECT number, headline_id, wording
+FROM placed
+QUALIFY row_number() OVER (
+    PARTITION BY number, story_id ORDER BY position, published_at, headline_id, available_at
+) > 1;
+
+-- The sessions before the build with news of a ticker, as far as they are stored.
+CREATE OR REPLACE TEMP TABLE news_days AS
+SELECT l.number, e.session
+FROM examples AS e
+JOIN listings AS l USING (ticker)
+WHERE e.spec_id = $spec_id AND e.session < $from_session AND len(e.headline_ids) > 0
+    AND $uses_context;
