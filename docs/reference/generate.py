@@ -122,7 +122,8 @@ def _table(
         value = field.get_default(call_default_factory=True)
         default = "required" if value is PydanticUndefined else _default(value)
         bounds = ", ".join(_bound(mark) for mark in field.metadata if _bound(mark))
-        meaning = "; ".join(filter(None, (field.description, bounds)))
+        about = field.description or _about(field.annotation)
+        meaning = "; ".join(filter(None, (about, bounds)))
         kind = _cell(_kind(field.annotation))
         rows.append(f"| `{full}` | {kind} | {_cell(default)} | {_cell(meaning)} |")
     return [*rows, ""]
@@ -132,6 +133,12 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _about(annotation: Any) -> str:
+    """The first sentence about the table that a key holds, if it holds one."""
+    documents = [inspect.cleandoc(model.__doc__ or "") for model in _models(annotation)]
+    return " ".join(text.partition("\n\n")[0].replace("\n", " ") for text in documents[:1])
 
 
 def _kind(annotation: Any) -> str:
