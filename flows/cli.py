@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import chosen, datasets, models, pipeline, sources, stack, trust, upkeep
+from flows.commands import (
+    chosen,
+    datasets,
+    models,
+    pipeline,
+    simulation,
+    sources,
+    stack,
+    trust,
+    upkeep,
+)
 
 app = typer.Typer(
     name="newsvane",
@@ -17,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (pipeline.app, sources.replay_app, trust.app, upkeep.app, stack.app):
+for part in (pipeline.app, simulation.app, sources.replay_app, trust.app, upkeep.app, stack.app):
     app.registered_commands += part.registered_commands
 app.add_typer(datasets.app, name="dataset")
 app.add_typer(models.app, name="models")

@@ -22,7 +22,7 @@ from tasks.evaluation.spec import EvaluationError
 from tasks.planning import DateRange
 from tasks.registry import Model, check_adapter, list_models
 from tasks.training.job import ScoreJob, split_path
-from tasks.training.process import run_job
+from tasks.training.process import run_scores
 from tasks.training.recipe import Recipe
 from tasks.verify import seal
 from warehouse.dataset_files import load_split
@@ -54,8 +54,7 @@ def predict(selection: ConfigSelection) -> pa.Table:
         if not frame.num_rows or not running:
             return _nothing(running)
         predictions = _baselines(lake, settings, frame, next(iter(running.values())))
-        for name, model in running.items():
-            predictions[name] = _scores(settings, frame, model)
+        predictions |= _scores(settings, frame, running)
         published = store_forward(
             lake,
             frame,
@@ -66,8 +65,10 @@ def predict(selection: ConfigSelection) -> pa.Table:
         )
         seal(lake, now=clock())
     table = _told(frame, predictions)
+    shown = table.set_column(1, "session", table["session"].cast(pa.string()))
+    shown = shown.set_column(2, "decision_ts", shown["decision_ts"].cast(pa.string()))  # for JSON
     create_table_artifact(
-        table.to_pylist(),
+        shown.to_pylist(),
         key="predictions",
         description=f"{published.added} added, {published.repeated} known, "
         f"{published.refused.num_rows} refused",
@@ -129,7 +130,7 @@ def backtest(settings: Settings, wanted: DateRange) -> None:
         store_backtest(
             lake,
             frame,
-            {FINE_TUNED: _scores(settings, frame, model)},
+            _scores(settings, frame, {FINE_TUNED: model}),
             dataset_id=model.dataset_id,
             model_ids={FINE_TUNED: model.model_id},
             now=clock_of(settings)(),
@@ -143,24 +144,30 @@ def _baselines(lake: Lake, settings: Settings, frame: pa.Table, model: Model) ->
     return dict(fit_baselines(train).predict(frame))
 
 
-def _scores(settings: Settings, frame: pa.Table, model: Model) -> Any:
-    """P(up) of one model on the frame's rows, in their order."""
+def _scores(settings: Settings, frame: pa.Table, models: Mapping[str, Model]) -> dict[str, Any]:
+    """P(up) of each model on the frame's rows, in their order, by the name it goes under."""
     rows = frame.select(["example_id", "input"]).append_column(
         "output", pa.array([""] * frame.num_rows, pa.string())
     )
     folder = settings.data_root / "scores" / "upcoming"
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(rows, split_path(folder, "test"))
-    job = ScoreJob(
-        recipe=Recipe.model_validate(model.recipe),
-        dataset=folder,
-        output=settings.data_root / "scores",
-        cache=settings.training.cache,
-        split="test",
-        adapter=model.path,
-    )
-    result = run_job(job, report_progress)
-    return pq.read_table(result.path, columns=["p_up"])["p_up"].to_numpy()
+    jobs = [
+        ScoreJob(
+            recipe=Recipe.model_validate(model.recipe),
+            dataset=folder,
+            output=settings.data_root / "scores",
+            cache=settings.training.cache,
+            split="test",
+            adapter=model.path,
+        )
+        for model in models.values()
+    ]
+    results = run_scores(jobs, report_progress)
+    return {
+        name: pq.read_table(result.path, columns=["p_up"])["p_up"].to_numpy()
+        for name, result in zip(models, results, strict=True)
+    }
 
 
 def _judged(matured: pa.Table) -> list[str]:

@@ -25,6 +25,7 @@ from sandbox.faults import FaultPlan
 from tasks.dataset.spec import DatasetSpec
 from tasks.dataset.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.retraining import RetrainSpec
 from tasks.sources.feed_presets import preset_fields
 from tasks.sources.feed_requests import FeedSpec
 from tasks.sources.feed_transport import FeedLimits
@@ -158,6 +159,7 @@ class Settings(BaseSettings):
     maintenance: MaintenanceSpec = MaintenanceSpec()
     dataset: DatasetSpec = DatasetSpec()
     training: TrainingSpec = TrainingSpec()
+    retraining: RetrainSpec = RetrainSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
     selection: ConfigSelection = ConfigSelection()

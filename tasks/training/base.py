@@ -187,7 +187,7 @@ def _made(cache: Path, name: str, make: Callable[[Path], None]) -> Path:
 
 def _invent(base: RandomBase, target: Path) -> None:
     tiny_model(base).save_pretrained(target)
-    tiny_tokenizer(base.shape.vocabulary).save_pretrained(target)
+    tiny_tokenizer(base.shape.vocabulary, base.words).save_pretrained(target)
 
 
 def _convert(source: Path, target: Path) -> None:

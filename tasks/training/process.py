@@ -10,9 +10,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 from filelock import FileLock
 
@@ -64,17 +65,41 @@ def run_job(job: AnyJob, on_progress: OnProgress | None = None) -> AnyResult:
     _require_inputs(job)
     job.folder.mkdir(parents=True, exist_ok=True)
     with FileLock(job.folder.with_suffix(".lock")):
-        return finished_result(job) or _run(job, on_progress or (lambda progress: None))
+        return finished_result(job) or _run([job], on_progress or (lambda progress: None))[0]
 
 
-def _run(job: AnyJob, on_progress: OnProgress) -> AnyResult:
-    order = job.folder / "job.json"
-    order.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    log = job.folder / "worker.log"
+def run_scores(
+    jobs: Sequence[ScoreJob], on_progress: OnProgress | None = None
+) -> tuple[ScoreResult, ...]:
+    """Carry out several ScoreJobs one after another in one new process.
+
+    Most of a short job's time is its process's start. As `run_job` otherwise; results are in the
+    order of the jobs.
+    """
+    for job in jobs:
+        _require_inputs(job)
+        job.folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as locks:
+        for folder in sorted({job.folder for job in jobs}):
+            locks.enter_context(FileLock(folder.with_suffix(".lock")))
+        found = {job.folder: finished_result(job) for job in jobs}
+        left = [job for job in jobs if found[job.folder] is None]
+        if left:
+            results = _run(left, on_progress or (lambda progress: None))
+            found |= dict(zip((job.folder for job in left), results, strict=True))
+    return tuple(cast(ScoreResult, found[job.folder]) for job in jobs)
+
+
+def _run(jobs: Sequence[AnyJob], on_progress: OnProgress) -> list[AnyResult]:
+    """The results of the jobs, in their order, of one process (or launcher) for all of them."""
+    orders = [job.folder / "job.json" for job in jobs]
+    for job, order in zip(jobs, orders, strict=True):
+        order.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    log = jobs[0].folder / "worker.log"
     with (
         log.open("wb") as errors,
         subprocess.Popen(  # noqa: S603  (our own module, no shell)
-            command_of(job, order),
+            command_of(jobs[0], *orders),
             env={**_WORKER_ENVIRONMENT, **os.environ},
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -83,16 +108,19 @@ def _run(job: AnyJob, on_progress: OnProgress) -> AnyResult:
         ) as process,
     ):
         try:
-            answer = _follow(process, on_progress)
+            answers = _follow(process, on_progress)
         finally:
             if process.poll() is None:
                 process.terminate()
-    return _result_or_error(answer, process.returncode, log)
+    return _results_or_error(answers, len(jobs), process.returncode, log)
 
 
-def command_of(job: AnyJob, order: Path) -> list[str]:
-    """The command that carries out the job in the file `order`: one process, or a launcher's."""
-    worker = ["-m", "tasks.training.worker", str(order)]
+def command_of(job: AnyJob, *orders: Path) -> list[str]:
+    """The command that carries out the jobs in the files `orders`: one process, or a launcher's.
+
+    `job` is the first of them.
+    """
+    worker = ["-m", "tasks.training.worker", *map(str, orders)]
     if not isinstance(job, FinetuneJob) or job.processes == 1:
         return [sys.executable, *worker]
     if job.accelerate_config is None:
@@ -132,25 +160,28 @@ def _require_inputs(job: AnyJob) -> None:
         )
 
 
-def _follow(process: subprocess.Popen[str], on_progress: OnProgress) -> dict[str, Any]:
-    """Pass progress on until the stream ends; the last message that was not progress, or {}."""
-    answer: dict[str, Any] = {}
+def _follow(process: subprocess.Popen[str], on_progress: OnProgress) -> list[dict[str, Any]]:
+    """Pass progress on until the stream ends; the messages that were not progress."""
+    answers: list[dict[str, Any]] = []
     assert process.stdout is not None
     for line in process.stdout:
         message = json.loads(line)
         if message["event"] == "progress":
             on_progress(Progress.model_validate(message))
         else:
-            answer = message
+            answers.append(message)
     process.wait()
-    return answer
+    return answers
 
 
-def _result_or_error(answer: dict[str, Any], code: int, log: Path) -> AnyResult:
-    if answer.get("event") == "result" and code == 0:
-        return RESULT.validate_python(answer["result"])
-    if answer.get("event") == "error":
-        raise TrainingError(answer["message"])
+def _results_or_error(
+    answers: list[dict[str, Any]], wanted: int, code: int, log: Path
+) -> list[AnyResult]:
+    results = [answer["result"] for answer in answers if answer["event"] == "result"]
+    if len(results) == wanted and code == 0:
+        return [RESULT.validate_python(result) for result in results]
+    if answers and answers[-1]["event"] == "error":
+        raise TrainingError(answers[-1]["message"])
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     hint = (
         "The system probably ran out of memory: lower batch_rows or max_tokens, or take a smaller "

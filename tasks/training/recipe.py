@@ -50,11 +50,15 @@ class _Base(_Spec):
 
 
 class RandomBase(_Base):
-    """A Llama of random weights with a tokenizer built from a text in the source: for tests."""
+    """A Llama of random weights with a tokenizer built from a text in the source: for tests.
+
+    `words` are learned by the tokenizer too, so that each is one piece if the vocabulary allows.
+    """
 
     kind: Literal["random"] = "random"
     licence: str = "MIT"
     weights_seed: int = 0
+    words: str = ""
 
 
 class PackagedBase(_Base):

@@ -24,8 +24,8 @@ surges, slumps, jumps, drops, gains, losses, positive, negative, growth, decline
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
 
 
-def tiny_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer of at most `vocabulary` pieces, learned from `TEXT`."""
+def tiny_tokenizer(vocabulary: int, words: str = "") -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of at most `vocabulary` pieces, learned from `TEXT` and words."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -35,7 +35,8 @@ def tiny_tokenizer(vocabulary: int) -> PreTrainedTokenizerFast:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(TEXT.splitlines(), trainer)
+    spaced = [f" {word}" for word in words.split()]  # as they stand within a headline
+    tokenizer.train_from_iterator([*TEXT.splitlines(), *spaced], trainer)
     names = dict(zip(("pad_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True))
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
 

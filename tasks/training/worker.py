@@ -1,7 +1,7 @@
-"""The training process: `python -m tasks.training.worker job.json` carries out one job.
+"""The training process: `python -m tasks.training.worker job.json …` carries out jobs in turn.
 
-Its standard output is a stream of JSON lines and nothing else: progress, then one result or one
-error. Whatever libraries print goes to standard error.
+Its standard output is a stream of JSON lines and nothing else: progress, then one result per job,
+or one error, which ends it. Whatever libraries print goes to standard error.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ QUIET = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the job in the file named by the only argument; 0 done, 1 refused with a reason."""
+    """Run the jobs in the files named by the arguments; 0 done, 1 refused with a reason."""
     lines = _claim_stdout()
-    try:
-        job = JOB.validate_json(Path(arguments[0]).read_bytes())
-        result = carry_out(job, lines)
-    except TrainingError as error:
-        _send(lines, {"event": "error", "message": str(error)})
-        return 1
-    if result is not None:
-        _send(lines, {"event": "result", "result": result.model_dump(mode="json")})
+    for name in arguments:
+        try:
+            job = JOB.validate_json(Path(name).read_bytes())
+            result = carry_out(job, lines)
+        except TrainingError as error:
+            _send(lines, {"event": "error", "message": str(error)})
+            return 1
+        if result is not None:
+            _send(lines, {"event": "result", "result": result.model_dump(mode="json")})
     return 0
 
 

@@ -1,0 +1,112 @@
+"""Many days in minutes: daily and weekly jobs in the sandbox, under a clock that is moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+from prefect import flow
+
+from flows.backfill import backfill
+from flows.daily import daily
+from flows.predict import score
+from flows.progress import current_sink
+from flows.report import write_site
+from flows.settings import ConfigSelection, load_settings
+from flows.weekly import weekly
+
+Job = Literal["daily", "weekly"]
+BEFORE_OPEN = timedelta(minutes=15)
+AFTER_OPEN = timedelta(hours=12)
+"""From the open: by then the session's close is final, and the next decision hours away."""
+
+
+class SimulationError(ValueError):
+    """Days cannot be simulated with this configuration; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What was simulated and what the forward record then said."""
+
+    first_session: date
+    last_session: date
+    sessions: int
+    retrainings: int
+    champions: tuple[str, ...]
+    verdict: str
+    site: Path
+
+
+@flow(name="simulate")
+def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None) -> Simulation:
+    """Live through the last `days` sessions before the sandbox's `now`, one after another.
+
+    The history before them is backfilled and a first model is trained on it. Then the daily job
+    runs each morning before the open, and the weekly one before the first session of a week: each
+    sees the world as it was at its own moment. `seed` is that of newswire and training. Raises
+    SimulationError outside the sandbox.
+    """
+    if seed is not None:
+        seeds = (f"sandbox.seed={seed}", f"training.seed={seed}")
+        selection = selection.model_copy(update={"overrides": (*selection.overrides, *seeds)})
+    settings = load_settings(selection.config, selection.profile, selection.overrides)
+    if settings.sandbox is None:
+        raise SimulationError(
+            "Only the sandbox's clock can be moved, and this profile asks the real world. Choose "
+            "a profile with [sandbox], such as --profile simulation; nothing was run."
+        )
+    moments = itinerary(settings.universe.exchange, settings.sandbox.now, days)
+    mornings = [at for at, job in moments if job == "daily"]
+    history, eve = settings.history, at_clock(selection, moments[0][0])
+    backfill(eve, history.prices_start, mornings[0].date(), what=("prices",))
+    backfill(eve, history.headlines_start, mornings[0].date(), what=("headlines",))
+    champions: list[str] = []
+    sink = current_sink()
+    for done, (at, job) in enumerate(moments):
+        sink.advance("jobs", done, len(moments), f"{job} {at:%Y-%m-%d %H:%M}")
+        if job == "weekly":
+            champions.append(weekly(at_clock(selection, at)).settlement.champion)
+        else:
+            daily(at_clock(selection, at))
+    sink.advance("jobs", len(moments), len(moments))
+    evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
+    daily(evening)
+    return Simulation(
+        first_session=mornings[0].date(),
+        last_session=mornings[-1].date(),
+        sessions=len(mornings),
+        retrainings=len(champions),
+        champions=tuple(dict.fromkeys(champions)),
+        verdict=score(evening),
+        site=write_site(evening),
+    )
+
+
+def at_clock(selection: ConfigSelection, moment: datetime) -> ConfigSelection:
+    """The selection with the sandbox's clock at `moment` (UTC)."""
+    now = f"sandbox.now={moment.isoformat()}"
+    return selection.model_copy(update={"overrides": (*selection.overrides, now)})
+
+
+def itinerary(exchange: str, until: datetime, days: int) -> tuple[tuple[datetime, Job], ...]:
+    """What runs when (UTC) over the last `days` sessions that close before `until`."""
+    from tasks.dataset.clock import exchange_sessions
+
+    reach = timedelta(days=10 + 2 * days)
+    sessions = exchange_sessions(exchange, (until - reach).date(), until.date()).to_pylist()
+    closed = [row for row in sessions if row["close_ts"] < until][-days - 1 :]
+    return tuple(_moments(closed))
+
+
+def _moments(sessions: Sequence[dict[str, Any]]) -> Iterator[tuple[datetime, Job]]:
+    """`sessions` begins with the one before the first that is lived through."""
+    for number, (before, today) in enumerate(pairwise(sessions)):
+        weeks = [row["session"].isocalendar()[:2] for row in (before, today)]
+        if number == 0 or weeks[0] != weeks[1]:
+            yield before["open_ts"] + AFTER_OPEN, "weekly"
+        yield today["open_ts"] - BEFORE_OPEN, "daily"

@@ -1,0 +1,95 @@
+"""Weekly retraining: which sessions a new model learns from, and who is in force afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tasks.dataset.split import SplitSpec
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.registry import RegistryError, champion, list_models, nominate, promote, show_model
+from warehouse.evaluations import set_stage
+from warehouse.lake import Lake
+
+
+class RetrainingError(ValueError):
+    """There is not enough history to train on; the message says how much is missing."""
+
+
+class RetrainSpec(BaseModel):
+    """The latest `test` sessions judge a new model, the `validation` before them watch it learn.
+
+    The model learns from every session before, since the configured split's `start`. At most
+    `challengers` predict beside the champion: the newest ones.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    validation: int = Field(default=20, ge=1)
+    test: int = Field(default=40, ge=1)
+    challengers: int = Field(default=2, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What the week's contest led to: the champion, whether it is new, and why, in words."""
+
+    champion: str
+    changed: bool
+    words: str
+
+
+def latest_split(sessions: Sequence[date], spec: RetrainSpec, base: SplitSpec) -> SplitSpec:
+    """`base` with its cuts moved to the end of `sessions` (finished, distinct, ascending).
+
+    Raises RetrainingError when no session would be left to learn from.
+    """
+    known = [day for day in sessions if base.start is None or day >= base.start]
+    learnt = len(known) - spec.test - spec.validation
+    if learnt < 1:
+        raise RetrainingError(
+            f"{len(known)} labelled sessions are known; {spec.validation} for validation and "
+            f"{spec.test} for the test leave none to learn from. Backfill more, or lower "
+            "[retraining] in the configuration."
+        )
+    return base.model_copy(
+        update={
+            "start": known[0],
+            "train_until": known[learnt - 1],
+            "validation_until": known[learnt + spec.validation - 1],
+            "end": known[-1],
+        }
+    )
+
+
+def settle(
+    lake: Lake, model_id: str, spec: RetrainSpec, judged_by: EvaluationSpec | None = None
+) -> Settlement:
+    """Enter a new model and let the champion be whoever has earned it.
+
+    The first champion is unopposed. After that each challenger, the oldest first, is held against
+    the champion on what both predicted and neither has seen, forward predictions above all
+    (`tasks.registry.promote`); the first to beat it takes its place. Challengers beyond the
+    newest `spec.challengers` retire. Entering the champion again changes nothing.
+    """
+    holder = champion(lake)
+    if holder is None:
+        promote(lake, model_id, judged_by)
+        return Settlement(model_id, True, f"{model_id} is the first champion.")
+    if show_model(lake, model_id).stage == "candidate":
+        nominate(lake, model_id)
+    standing = [model.model_id for model in list_models(lake) if model.stage == "challenger"]
+    refused: list[str] = []
+    for challenger in reversed(standing):
+        try:
+            contest = promote(lake, challenger, judged_by)
+        except RegistryError as reason:
+            refused.append(str(reason))
+            continue
+        return Settlement(challenger, True, contest.words if contest else challenger)
+    for late in standing[spec.challengers :]:
+        set_stage(lake, late, "retired")
+    return Settlement(holder.model_id, False, " ".join(refused) or f"{model_id} stays champion.")
