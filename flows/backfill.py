@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Literal, cast, get_args
+from typing import Annotated, Literal, cast, get_args
 
 from prefect import flow
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from flows.alarms import one_heartbeat
 from flows.connections import clock_of
+from flows.endings import ended
 from flows.headline_ingest import search_keys
 from flows.ingest import ingest
 from flows.ledger import done_ranges
+from flows.parameters import FirstDay, Force, LastDay, Selection, Tickers, Told
 from flows.predict import backtest
-from flows.settings import ConfigSelection, Settings, load_settings
+from flows.settings import Settings, load_settings
 from flows.summary import IngestSummary
 from tasks.assembly import refresh_examples
 from tasks.planning import Request, check_range, plan_requests
@@ -86,33 +89,40 @@ def plan_backfill(
     return tuple(planned)
 
 
-@flow(name="backfill", flow_run_name="backfill {start} to {end}")
+@flow(name="backfill", flow_run_name="backfill {start} to {end}", timeout_seconds=7 * 24 * 3600)
 def backfill(
-    selection: ConfigSelection,
-    start: date,
-    end: date,
-    tickers: tuple[str, ...] | None = None,
-    what: tuple[What, ...] = DEFAULT,
-    force: bool = False,
+    selection: Selection,
+    start: FirstDay,
+    end: LastDay,
+    tickers: Tickers = None,
+    what: Annotated[
+        tuple[What, ...],
+        Field(min_length=1),
+        Told("What to fill in; predictions are marked as a back-test."),
+    ] = DEFAULT,
+    force: Force = False,
 ) -> IngestSummary:
     """Ask every source for the missing ranges between two dates, both inclusive.
 
     Each group of tickers is published in one commit and noted in the ledger, so a killed backfill
     goes on where it stopped. `force` asks again for what is done; equal answers change nothing.
     Afterwards examples that the new data touch are rendered again, and with `predictions` the
-    newest model scores the examples of the range as a back-test.
+    newest model scores the examples of the range as a back-test. Raises PlanningError for a range
+    that is back to front. Ends as Incomplete when a ticker or a feed could not be had.
     """
+    check_range(start, end)
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     kinds = tuple(kind for kind in ("prices", "headlines") if kind in what)
     summary = IngestSummary(start=start, end=end)
     if kinds:
-        summary = ingest(selection, start, end, tickers, kinds, force)
+        with one_heartbeat():
+            summary = ingest(selection, start, end, tickers, kinds, force)
     if "examples" in what or "predictions" in what:
         with Lake.open(settings.warehouse) as lake:
             refresh_examples(lake, settings.dataset, now=clock_of(settings)())
     if "predictions" in what:
         backtest(settings, (start, end))
-    return summary
+    return ended(summary)
 
 
 def _planned(what: What, source: str, gap: Request, keys: int, requests: int) -> PlannedRange:

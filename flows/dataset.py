@@ -8,8 +8,10 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
+from flows.orchestration import named_by_start
+from flows.parameters import Selection
 from flows.progress import current_sink
-from flows.settings import ConfigSelection, Settings, load_settings
+from flows.settings import Settings, load_settings
 from tasks.assembly import assemble_dataset
 from tasks.dataset.manifest import DatasetManifest
 from warehouse.lake import Lake
@@ -19,8 +21,8 @@ class NoDatasetError(RuntimeError):
     """No data set answers to what was asked; the message says how to make one."""
 
 
-@flow(name="dataset")
-def build_dataset(selection: ConfigSelection) -> DatasetManifest:
+@flow(name="dataset", flow_run_name=named_by_start, timeout_seconds=6 * 3600)
+def build_dataset(selection: Selection) -> DatasetManifest:
     """Build the configured data set from what the warehouse holds; an equal one is found again."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     sink = current_sink()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Mapping
+from datetime import time
+from typing import Any, Literal, cast
 
 from prefect import Flow
-from prefect.client.schemas.schedules import CronSchedule
+from prefect.client.schemas.actions import DeploymentScheduleCreate
+from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 
+from flows.alarms import TAG
 from flows.backfill import backfill
 from flows.daily import daily
 from flows.dataset import build_dataset
@@ -16,17 +20,30 @@ from flows.finetune import finetune
 from flows.maintenance import back_up_warehouse, maintenance
 from flows.predict import predict, score
 from flows.run import run_everything
+from flows.schedules import daily_schedules, weekly_schedule
 from flows.settings import Settings
 from flows.shards import ingest_in_shards
+from flows.weekly import weekly
 
-BEFORE_THE_OPEN = CronSchedule(cron="15 9 * * 1-5", timezone="America/New_York")
-"""A quarter of an hour before New York opens: time to read the news and still predict in time."""
+SATURDAY_MORNING = time(3)
+SUNDAY_MORNING = time(5)
+AT_ONCE: Mapping[str, tuple[int, Literal["CANCEL_NEW", "ENQUEUE"]]] = {
+    "daily": (1, "CANCEL_NEW"),
+    "backfill": (2, "ENQUEUE"),
+    "weekly": (1, "CANCEL_NEW"),
+    "finetune": (1, "ENQUEUE"),
+    "whole-job": (1, "ENQUEUE"),
+    "ingest-in-shards": (1, "ENQUEUE"),
+    "maintenance": (1, "CANCEL_NEW"),
+}
+"""How many runs of a deployment may go on at once, and what becomes of one more."""
 
 
 def deployments(settings: Settings) -> tuple[RunnerDeployment, ...]:
-    """One deployment per flow; `daily` is scheduled in exchange time, outside the sandbox."""
+    """One deployment per flow; schedules are in exchange time and only outside the sandbox."""
     served: dict[str, Flow[Any, Any]] = {
         "daily": daily,
+        "weekly": weekly,
         "backfill": backfill,
         "dataset": build_dataset,
         "finetune": finetune,
@@ -41,13 +58,29 @@ def deployments(settings: Settings) -> tuple[RunnerDeployment, ...]:
     return tuple(_deployment(settings, name, flow) for name, flow in served.items())
 
 
+def schedules(settings: Settings) -> dict[str, list[DeploymentScheduleCreate]]:
+    """The schedules by deployment; none in the sandbox, where time stands still."""
+    if settings.sandbox is not None:
+        return {}
+    exchange = settings.universe.exchange
+    return {
+        "daily": daily_schedules(exchange),
+        "weekly": [weekly_schedule(exchange, SATURDAY_MORNING, 6, "saturday-morning")],
+        "maintenance": [weekly_schedule(exchange, SUNDAY_MORNING, 0, "sunday-morning")],
+    }
+
+
 def _deployment(settings: Settings, name: str, flow: Flow[Any, Any]) -> RunnerDeployment:
-    scheduled = name == "daily" and settings.sandbox is None
+    limit = AT_ONCE.get(name)
     made = flow.to_deployment(
         name,
-        schedules=[BEFORE_THE_OPEN] if scheduled else None,
+        schedules=schedules(settings).get(name),
+        concurrency_limit=limit
+        and ConcurrencyLimitConfig(
+            limit=limit[0], collision_strategy=ConcurrencyLimitStrategy(limit[1])
+        ),
         parameters={"selection": settings.selection.model_dump(mode="json")},
         description=flow.description,
-        tags=["newsvane", settings.selection.profile or "default"],
+        tags=[TAG, settings.selection.profile or "default"],
     )
     return cast(RunnerDeployment, made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 from prefect import flow
@@ -21,8 +21,10 @@ from flows.contestants import (
 )
 from flows.dataset import find_dataset
 from flows.finetune import FINE_TUNED
+from flows.orchestration import named_by_start
+from flows.parameters import DatasetId, ModelId, Selection, Told
 from flows.second_looks import calibration_rows, illustration_rows, masking_rows
-from flows.settings import ConfigSelection, load_settings
+from flows.settings import load_settings
 from flows.verdict_table import verdict_table
 from tasks.dataset.manifest import DatasetManifest
 from tasks.evaluation.evaluate import Evaluation
@@ -36,13 +38,15 @@ from warehouse.lake import Lake
 __all__ = ["EvaluationInputError", "evaluate", "show_evaluation"]
 
 
-@flow(name="evaluate")
+@flow(name="evaluate", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
 def evaluate(
-    selection: ConfigSelection,
-    dataset_id: str | None = None,
-    model_id: str | None = None,
-    with_language_model: bool = True,
-    masked: bool = True,
+    selection: Selection,
+    dataset_id: DatasetId = None,
+    model_id: ModelId = None,
+    with_language_model: Annotated[
+        bool, Told("Also score language models, which takes longest.")
+    ] = True,
+    masked: Annotated[bool, Told("Also score the test split with names taken out.")] = True,
 ) -> Evaluation:
     """Score the test split with every predictor, store the metrics, conclude in words.
 

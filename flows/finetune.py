@@ -9,8 +9,11 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
 from flows.dataset import find_dataset
+from flows.orchestration import named_by_start
+from flows.parameters import DatasetId, Selection
 from flows.progress import current_sink
-from flows.settings import ConfigSelection, Settings, load_settings
+from flows.settings import Settings, load_settings
+from flows.training_progress import TrainingProgress, show_loss_curve
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
 from tasks.training.plan import Plan, plan
 from tasks.training.process import run_job
@@ -21,13 +24,20 @@ from warehouse.lake import Lake
 FINE_TUNED = "fine_tuned"
 
 
-@flow(name="finetune")
-def finetune(selection: ConfigSelection, dataset_id: str | None = None) -> FinetuneResult:
+@flow(name="finetune", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
+def finetune(selection: Selection, dataset_id: DatasetId = None) -> FinetuneResult:
     """Fine-tune the configured recipe; an adapter that already exists is found, not made again."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
-    result = run_job(job, report_progress)
+    shown = TrainingProgress()
+
+    def tell(event: Progress) -> None:
+        report_progress(event)
+        shown(event)
+
+    result = run_job(job, tell)
     register(settings, result)
+    show_loss_curve(result.metrics.get("loss_curve", ()), result.model_id)
     create_markdown_artifact(_card(result), key="model-card", description=result.model_id)
     return result
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Literal
-
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
@@ -12,23 +9,22 @@ from flows.connections import outside_world
 from flows.desk import Desk
 from flows.headline_ingest import search_headlines
 from flows.ledger import record_sessions
+from flows.parameters import FirstDay, Force, Kinds, LastDay, Selection, Tickers
 from flows.price_ingest import ingest_prices
-from flows.settings import ConfigSelection, load_settings
+from flows.settings import load_settings
 from flows.summary import IngestSummary
 from tasks.planning import check_range
 from warehouse.lake import Lake
 
-Kind = Literal["prices", "headlines"]
-
 
 @flow(name="ingest", flow_run_name="ingest {start} to {end}")
 def ingest(
-    selection: ConfigSelection,
-    start: date,
-    end: date,
-    tickers: tuple[str, ...] | None = None,
-    what: tuple[Kind, ...] = ("prices", "headlines"),
-    force: bool = False,
+    selection: Selection,
+    start: FirstDay,
+    end: LastDay,
+    tickers: Tickers = None,
+    what: Kinds = ("prices", "headlines"),
+    force: Force = False,
 ) -> IngestSummary:
     """Bring the warehouse up to date for `tickers` between two dates, inclusive.
 

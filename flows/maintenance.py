@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.settings import ConfigSelection, load_settings
+from flows.orchestration import named_by_start
+from flows.parameters import Selection, Told
+from flows.settings import load_settings
 from warehouse.backup import BackupManifest, back_up
 from warehouse.lake import Lake
 from warehouse.landing import Landing
 from warehouse.maintenance import Upkeep, maintain
 
 
-@flow(name="maintenance")
-def maintenance(selection: ConfigSelection, backup: Path | None = None) -> Upkeep:
+@flow(name="maintenance", flow_run_name=named_by_start, timeout_seconds=12 * 3600)
+def maintenance(
+    selection: Selection,
+    backup: Annotated[Path | None, Told("Folder for a backup afterwards. Empty: none.")] = None,
+) -> Upkeep:
     """Merge small files, forget old snapshots, delete what nothing refers to; then back up.
 
     Snapshots that data sets, and with them models, refer to are kept, and every payload that a
@@ -34,8 +40,11 @@ def maintenance(selection: ConfigSelection, backup: Path | None = None) -> Upkee
     return done
 
 
-@flow(name="backup")
-def back_up_warehouse(selection: ConfigSelection, folder: Path) -> BackupManifest:
+@flow(name="backup", flow_run_name="backup to {folder}", timeout_seconds=12 * 3600)
+def back_up_warehouse(
+    selection: Selection,
+    folder: Annotated[Path, Told("Where the copy goes; made when it is missing.")],
+) -> BackupManifest:
     """Copy catalog, data files and payloads into `folder`; a second time only what is new."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     made = back_up(settings.warehouse, folder)

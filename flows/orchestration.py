@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 
 SERVER_FILE = "server.json"
+SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
+"""USER:PASSWORD that the server asks for. Clients started beside it are given the same."""
 
 
 def prepare_prefect(data_root: Path) -> None:
@@ -25,12 +27,26 @@ def prepare_prefect(data_root: Path) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        # The least there is: a run whose process was killed is known as such (flows/alarms.py).
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     }
+    if SERVER_AUTH in os.environ:
+        chosen["PREFECT_API_AUTH_STRING"] = os.environ[SERVER_AUTH]
     served = _served_api(home)
     if served is not None:
         chosen["PREFECT_API_URL"] = served
     for name, value in chosen.items():
         os.environ.setdefault(name, value)
+
+
+def named_by_start() -> str:
+    """A flow run's name: the flow and the moment it was to start, e.g. `daily 2024-05-01 09:15`.
+
+    In UTC, as everything inside; the UI shows local time beside it.
+    """
+    from prefect.runtime import flow_run
+
+    return f"{flow_run.flow_name} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
 
 
 def announce_server(data_root: Path, api_url: str, pid: int) -> Path:

@@ -13,7 +13,9 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.connections import clock_of
 from flows.finetune import FINE_TUNED, report_progress
-from flows.settings import ConfigSelection, Settings, load_settings
+from flows.orchestration import named_by_start
+from flows.parameters import Selection
+from flows.settings import Settings, load_settings
 from tasks.assembly import refresh_examples
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import evaluate as judge
@@ -36,8 +38,8 @@ from warehouse.forward import (
 from warehouse.lake import Lake
 
 
-@flow(name="predict")
-def predict(selection: ConfigSelection) -> pa.Table:
+@flow(name="predict", flow_run_name=named_by_start, timeout_seconds=6 * 3600)
+def predict(selection: Selection) -> pa.Table:
     """Predict the next session for every ticker with news, by every model in the running.
 
     The champion (the newest model, while none was promoted) speaks as `fine_tuned`, challengers
@@ -76,8 +78,8 @@ def predict(selection: ConfigSelection) -> pa.Table:
     return table
 
 
-@flow(name="score")
-def score(selection: ConfigSelection) -> str:
+@flow(name="score", flow_run_name=named_by_start, timeout_seconds=6 * 3600)
+def score(selection: Selection) -> str:
     """Judge the forward predictions whose outcome is final; returns the verdict in words."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     now = clock_of(settings)()

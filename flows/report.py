@@ -8,7 +8,8 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact
 
 from flows.connections import clock_of
-from flows.settings import ConfigSelection, load_settings
+from flows.parameters import Selection
+from flows.settings import load_settings
 from tasks.report.collect import collect
 from tasks.report.page import write_report as write_page
 from tasks.report.site import write_site as write_pages
@@ -16,7 +17,7 @@ from warehouse.lake import Lake
 
 
 @flow(name="report")
-def write_report(selection: ConfigSelection) -> Path:
+def write_report(selection: Selection) -> Path:
     """Write `report.html` below the data root and return its path."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     with Lake.open(settings.warehouse) as lake:
@@ -27,7 +28,7 @@ def write_report(selection: ConfigSelection) -> Path:
 
 
 @flow(name="site")
-def write_site(selection: ConfigSelection) -> Path:
+def write_site(selection: Selection) -> Path:
     """Write the pages Today, Scoreboard, Data, Training and Lineage; return the first one."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     with Lake.open(settings.warehouse) as lake:

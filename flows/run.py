@@ -12,8 +12,10 @@ from flows.dataset import build_dataset
 from flows.evaluate import evaluate
 from flows.finetune import finetune
 from flows.ingest import ingest
+from flows.orchestration import named_by_start
+from flows.parameters import Selection
 from flows.report import write_report, write_site
-from flows.settings import ConfigSelection, load_settings
+from flows.settings import load_settings
 from flows.summary import IngestSummary
 from tasks.dataset.manifest import DatasetManifest
 from tasks.evaluation.evaluate import Evaluation
@@ -31,8 +33,8 @@ class Outcome:
     report: Path
 
 
-@flow(name="newsvane")
-def run_everything(selection: ConfigSelection) -> Outcome:
+@flow(name="newsvane", flow_run_name=named_by_start, timeout_seconds=3 * 24 * 3600)
+def run_everything(selection: Selection) -> Outcome:
     """Ingest, validate, label, render, fine-tune, evaluate, report: only what is new is done."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     history = settings.history

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.alarms import keep_alarms
 from flows.orchestration import announce_server, prepare_prefect
 
 if TYPE_CHECKING:
@@ -27,10 +28,14 @@ class ServerError(RuntimeError):
 
 
 def serve_ui(settings: Settings, port: int) -> None:
-    """Serve UI and deployments until interrupted. Raises ServerError when the port is taken."""
+    """Serve UI, deployments and alarms until interrupted.
+
+    Raises ServerError when the port is taken, AlarmError for alarms that cannot be set up.
+    """
     signal.signal(signal.SIGTERM, interrupt)
     with prefect_server(settings.data_root, port) as api_url:
         os.environ["PREFECT_API_URL"] = api_url
+        keep_alarms(settings.alarms)
         print(f"Prefect UI: http://{HOST}:{port}  (Ctrl-C stops it)", flush=True)
         serve_deployments(settings)
 

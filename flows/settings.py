@@ -20,6 +20,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from flows.alarms import AlarmSpec
 from flows.configuration_file import ConfigurationError, parsed, profiled, read
 from sandbox.faults import FaultPlan
 from tasks.dataset.spec import DatasetSpec
@@ -162,6 +163,7 @@ class Settings(BaseSettings):
     retraining: RetrainSpec = RetrainSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
+    alarms: AlarmSpec = AlarmSpec()
     selection: ConfigSelection = ConfigSelection()
 
     def placed_below(self, folder: Path) -> Settings:

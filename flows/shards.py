@@ -16,7 +16,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from pydantic import Field
 
 from flows.configuration_file import ConfigurationError
-from flows.ingest import Kind
+from flows.parameters import FirstDay, Kind, Kinds, LastDay, Selection, Tickers, Told
 from flows.settings import ConfigSelection, ShardSpec, load_settings
 from flows.summary import IngestSummary
 from tasks.planning import check_range
@@ -24,12 +24,12 @@ from tasks.planning import check_range
 
 @flow(name="ingest-in-shards", flow_run_name="ingest {start} to {end} in {shards} shards")
 def ingest_in_shards(
-    selection: ConfigSelection,
-    start: date,
-    end: date,
-    tickers: tuple[str, ...] | None = None,
-    what: tuple[Kind, ...] = ("prices", "headlines"),
-    shards: Annotated[int, Field(ge=1, le=1000, description="parts of the tickers")] = 2,
+    selection: Selection,
+    start: FirstDay,
+    end: LastDay,
+    tickers: Tickers = None,
+    what: Kinds = ("prices", "headlines"),
+    shards: Annotated[int, Field(ge=1, le=1000), Told("Parts to deal the tickers to.")] = 2,
 ) -> IngestSummary:
     """Ingest like `ingest`, the tickers dealt out to shards that run side by side.
 

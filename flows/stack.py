@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.server
 import ipaddress
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.alarms import keep_alarms
+from flows.orchestration import SERVER_AUTH
 from flows.serve import HOST, ServerError, interrupt, prefect_server, require_free
 from flows.settings import Settings
+from flows.site_server import site_server
 
 POOL = "newsvane"
-AUTH = "PREFECT_SERVER_API_AUTH_STRING"
 
 
 def state_path(settings: Settings) -> Path:
@@ -35,11 +34,12 @@ def check_exposure(host: str, environment: Mapping[str, str]) -> None:
         outside = not ipaddress.ip_address(host).is_loopback
     except ValueError:
         outside = host != "localhost"
-    if outside and not environment.get(AUTH):
+    if outside and not environment.get(SERVER_AUTH):
         raise ServerError(
             f"The Prefect server was asked to listen on {host}, beyond loopback, without "
-            f"authentication: anybody there could run code. Set {AUTH}=user:password (and "
-            "PREFECT_API_AUTH_STRING for clients), or stay on 127.0.0.1. Nothing was started."
+            f"authentication: anybody there could run code. Set {SERVER_AUTH}=user:password (and "
+            "PREFECT_API_AUTH_STRING for clients elsewhere), or stay on 127.0.0.1. Nothing "
+            "was started."
         )
 
 
@@ -113,7 +113,7 @@ def _alive(pid: int) -> bool:
 def run_stack(
     settings: Settings, words: Sequence[str], *, host: str, port: int, site_port: int
 ) -> None:
-    """Run server, worker, deployments and site until told to stop.
+    """Run server, worker, deployments, alarms and site until told to stop.
 
     Children end with this process; one that dies takes the stack down, so that nothing is half
     up without notice. `words` choose the configuration for the children.
@@ -122,12 +122,16 @@ def run_stack(
     require_free(HOST, site_port)
     signal.signal(signal.SIGTERM, interrupt)
     path = state_path(settings)
-    with prefect_server(settings.data_root, port, host) as api_url, _site(settings, site_port):
-        environment = {**os.environ, "PREFECT_API_URL": api_url}
+    with (
+        prefect_server(settings.data_root, port, host) as api_url,
+        site_server(settings.data_root, HOST, site_port) as inbox,
+    ):
+        os.environ["PREFECT_API_URL"] = api_url  # read when Prefect is first imported, as here
+        keep_alarms(settings.alarms, inbox)
         ours = [sys.executable, "-m", "flows.cli", *words, "serve"]
         worker = [sys.executable, "-m", "prefect", "worker", "start"]
         children = (ours, [*worker, "--pool", POOL, "--type", "process"])
-        with _children(children, environment) as processes:
+        with _children(children) as processes:
             state = {
                 "pid": os.getpid(),
                 "ui": api_url.removesuffix("/api"),
@@ -152,10 +156,8 @@ def _watch(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def _children(
-    commands: Sequence[Sequence[str]], environment: Mapping[str, str]
-) -> Iterator[list[subprocess.Popen[bytes]]]:
-    processes = [subprocess.Popen(command, env=environment) for command in commands]  # noqa: S603
+def _children(commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[bytes]]]:
+    processes = [subprocess.Popen(command) for command in commands]  # noqa: S603 - our own
     try:
         yield processes
     finally:
@@ -165,29 +167,3 @@ def _children(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=20)
             process.kill()
-
-
-@contextmanager
-def _site(settings: Settings, port: int) -> Iterator[None]:
-    """The static site over HTTP, on loopback alone: it has no authentication of its own."""
-    root = settings.data_root / "site"
-    root.mkdir(parents=True, exist_ok=True)
-    handler = functools.partial(_QuietHandler, directory=str(root))
-    with http.server.ThreadingHTTPServer((HOST, port), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-
-
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def end_headers(self) -> None:
-        # The pages load nothing from elsewhere; a browser should hold them to it.
-        self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        super().end_headers()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
-        pass

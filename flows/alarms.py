@@ -1,0 +1,176 @@
+"""Alarms: what the Prefect server does by itself when a run fails, or dies without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.events.schemas.automations import AutomationCore
+
+TAG = "newsvane"
+"""Every deployment of ours bears it, and so does every run that is started from one."""
+FAILED = "newsvane: a run failed"
+DIED = "newsvane: a run died"
+SILENCE = timedelta(seconds=100)
+"""Three heartbeats (see flows/orchestration.py) and a bit: a run so silent has lost its process."""
+
+_SUBJECT = "newsvane: {{ flow.name }} {{ flow_run.state.name | lower }}"
+_BODY = "{{ flow_run.name }}: {{ flow_run.state.message }}\n{{ flow_run | ui_url }}"
+_PAYLOAD = """{"subject": {{ ("newsvane: " ~ flow.name ~ " " ~ flow_run.state.name) | tojson }},
+"flow": {{ flow.name | tojson }}, "run": {{ flow_run.name | tojson }},
+"state": {{ flow_run.state.name | tojson }}, "message": {{ flow_run.state.message | tojson }},
+"at": {{ flow_run.state.timestamp | string | tojson }}, "url": {{ flow_run | ui_url | tojson }}}"""
+
+
+class AlarmError(RuntimeError):
+    """An alarm cannot be set up as configured; the message says what is missing."""
+
+
+class AlarmSpec(BaseModel):
+    """Who hears of failed runs besides the stack's own inbox; both may be given.
+
+    `block` names a notification block that the Prefect server keeps, `TYPE/NAME` as in the UI,
+    e.g. `slack-webhook/desk`: its secret stays there. `webhook` is a URL without secrets that
+    gets a JSON object by POST: subject, flow, run, state, message, at, url.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    block: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
+    webhook: str | None = Field(default=None, pattern=r"^https?://")
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """An address that takes alarms by POST, and the secret it asks for as a bearer token."""
+
+    url: str
+    token: str | None = None
+
+
+def keep_alarms(spec: AlarmSpec, inbox: Receiver | None = None) -> tuple[str, ...]:
+    """Create or renew our automations on the server in PREFECT_API_URL; returns their names.
+
+    Doing it again changes nothing; one that somebody paused stays paused, and the alarm for
+    failures goes when nobody is left to hear it. Raises AlarmError for an unknown block.
+    """
+    from prefect.client.orchestration import get_client
+
+    heard_by = ({"newsvane-webhook": Receiver(spec.webhook)} if spec.webhook else {}) | (
+        {"newsvane-inbox": inbox} if inbox else {}
+    )
+    webhooks = [_webhook(name, receiver) for name, receiver in heard_by.items()]
+    with get_client(sync_client=True) as client:
+        wanted = list(_automations(webhooks, _notification(client, spec.block)))
+        for automation in wanted:
+            _keep(client, automation)
+        if FAILED not in {automation.name for automation in wanted}:
+            for stale in client.read_automations_by_name(FAILED):
+                client.delete_automation(stale.id)
+    return tuple(automation.name for automation in wanted)
+
+
+@contextmanager
+def one_heartbeat() -> Iterator[None]:
+    """Flows called inside send no heartbeats: the run around them does.
+
+    Each heartbeat thread costs its flow up to a second at the end.
+    """
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
+def _automations(webhooks: Sequence[UUID], block: UUID | None) -> Iterator[AutomationCore]:
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import CallWebhook, ChangeFlowRunState, SendNotification
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    run = {"prefect.resource.id": "prefect.flow-run.*"}
+    ended = {f"prefect.flow-run.{how}" for how in ("Failed", "Crashed", "TimedOut")}
+    # Runs that a run of ours has called fail with it and would tell the same thing again.
+    ours = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
+    tell: list[CallWebhook | SendNotification] = [
+        CallWebhook(block_document_id=webhook, payload=_PAYLOAD) for webhook in webhooks
+    ]
+    if block is not None:
+        tell.append(SendNotification(block_document_id=block, subject=_SUBJECT, body=_BODY))
+    if tell:
+        yield AutomationCore(
+            name=FAILED,
+            description="Tells whoever [alarms] names, and the inbox of `newsvane up`.",
+            tags=[TAG],
+            trigger=EventTrigger(
+                match=run, match_related=ours, expect=ended, for_each={"prefect.resource.id"}
+            ),
+            actions=list(tell),
+        )
+    heartbeat = "prefect.flow-run.heartbeat"
+    yield AutomationCore(
+        name=DIED,
+        description="Marks a run as crashed whose process was killed, so that it is told and over.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            match=run,
+            match_related=ours,
+            posture=Posture.Proactive,
+            after={heartbeat},
+            expect={heartbeat, "prefect.flow-run.Completed", "prefect.flow-run.Cancelled"} | ended,
+            for_each={"prefect.resource.id"},
+            within=SILENCE,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                message=f"No heartbeat for {SILENCE.seconds} s: its process is gone.",
+            )
+        ],
+    )
+
+
+def _keep(client: SyncPrefectClient, automation: AutomationCore) -> None:
+    known = client.read_automations_by_name(automation.name)
+    for extra in known[1:]:
+        client.delete_automation(extra.id)
+    if not known:
+        client.create_automation(automation)
+        return
+    renewed = automation.model_copy(update={"enabled": known[0].enabled})
+    if renewed.model_dump() != known[0].model_dump(include=set(renewed.model_dump())):
+        client.update_automation(known[0].id, renewed)
+
+
+def _webhook(name: str, receiver: Receiver) -> UUID:
+    from prefect.blocks.webhook import Webhook
+
+    headers = {"Content-Type": "application/json"}
+    if receiver.token is not None:
+        headers["Authorization"] = f"Bearer {receiver.token}"
+    block = Webhook.model_validate({"url": receiver.url, "headers": headers})
+    saved = block.save(name, overwrite=True)
+    return UUID(str(saved))
+
+
+def _notification(client: SyncPrefectClient, block: str | None) -> UUID | None:
+    from prefect.exceptions import ObjectNotFound
+
+    if block is None:
+        return None
+    kind, _, name = block.partition("/")
+    try:
+        return client.read_block_document_by_name(name, kind).id
+    except ObjectNotFound as error:
+        raise AlarmError(
+            f"The Prefect server keeps no block {block!r}, which alarms.block in newsvane.toml "
+            "names. Create it in the UI under Blocks, or correct the name (TYPE/NAME, in lower "
+            "case with hyphens); no alarm was changed."
+        ) from error

@@ -1,0 +1,86 @@
+"""The report site over HTTP, on loopback alone, and the inbox where alarms of the stack arrive."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import http.server
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from flows.alarms import Receiver
+
+INBOX = "/alarms"
+MAX_BYTES = 1 << 16
+_FIELDS = ("at", "flow", "run", "state", "message", "url")
+
+
+def alarms_path(data_root: Path) -> Path:
+    """Where alarms are kept, one JSON object a line, oldest first."""
+    return data_root / "alarms.jsonl"
+
+
+@contextmanager
+def site_server(data_root: Path, host: str, port: int) -> Iterator[Receiver]:
+    """Serve DATA_ROOT/site, and yield the address that takes alarms.
+
+    The pages are for whoever reaches the port; alarms are taken only from who knows the token,
+    which is made anew each time and kept by the Prefect server alone.
+    """
+    root = data_root / "site"
+    root.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_urlsafe(24)
+    handler = functools.partial(
+        _Handler, directory=str(root), token=token, inbox=alarms_path(data_root)
+    )
+    with http.server.ThreadingHTTPServer((host, port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield Receiver(f"http://{host}:{server.server_address[1]}{INBOX}", token)
+        finally:
+            server.shutdown()
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    def __init__(self, *args: object, token: str, inbox: Path, directory: str) -> None:
+        self._expected = f"Bearer {token}"
+        self._inbox = inbox
+        super().__init__(*args, directory=directory)  # type: ignore[arg-type]
+
+    def do_POST(self) -> None:
+        if not hmac.compare_digest(self.headers.get("Authorization", ""), self._expected):
+            self.send_error(HTTPStatus.UNAUTHORIZED)
+        elif self.path != INBOX:
+            self.send_error(HTTPStatus.NOT_FOUND)
+        else:
+            self._take_alarm()
+
+    def _take_alarm(self) -> None:
+        try:
+            size = int(self.headers["Content-Length"])
+            if not 0 < size <= MAX_BYTES:
+                raise ValueError(size)
+            told = json.loads(self.rfile.read(size))
+            line = json.dumps({name: str(told[name]) for name in _FIELDS})
+        except (ValueError, KeyError, TypeError):
+            self.send_error(HTTPStatus.BAD_REQUEST)
+            return
+        with self._inbox.open("a", encoding="utf-8") as inbox:
+            inbox.write(f"{line}\n")
+        self.send_response(HTTPStatus.NO_CONTENT)
+        self.end_headers()
+
+    def end_headers(self) -> None:
+        # The pages load nothing from elsewhere; a browser should hold them to it.
+        self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        pass
