@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from flows.settings import AlarmSpec
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -32,20 +32,6 @@ _PAYLOAD = """{"subject": {{ ("newsvane: " ~ flow.name ~ " " ~ flow_run.state.na
 
 class AlarmError(RuntimeError):
     """An alarm cannot be set up as configured; the message says what is missing."""
-
-
-class AlarmSpec(BaseModel):
-    """Who hears of failed runs besides the stack's own inbox; both may be given.
-
-    `block` names a notification block that the Prefect server keeps, `TYPE/NAME` as in the UI,
-    e.g. `slack-webhook/desk`: its secret stays there. `webhook` is a URL without secrets that
-    gets a JSON object by POST: subject, flow, run, state, message, at, url.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    block: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
-    webhook: str | None = Field(default=None, pattern=r"^https?://")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from flows.alarms import AlarmSpec
 from flows.configuration_file import ConfigurationError, parsed, profiled, read
 from sandbox.faults import FaultPlan
 from tasks.dataset.spec import DatasetSpec
@@ -131,6 +130,20 @@ class ArchiveSpec(BaseModel):
 
     prices: PriceMapping | None = None
     headlines: HeadlineMapping | None = None
+
+
+class AlarmSpec(BaseModel):
+    """Who hears of failed runs besides the stack's own inbox; both may be given.
+
+    `block` names a notification block that the Prefect server keeps, `TYPE/NAME` as in the UI,
+    e.g. `slack-webhook/desk`: its secret stays there. `webhook` is a URL without secrets that
+    gets a JSON object by POST: subject, flow, run, state, message, at, url.
+    """
+
+    model_config = _FROZEN
+
+    block: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
+    webhook: str | None = Field(default=None, pattern=r"^https?://")
 
 
 def _preset(feed: object) -> object:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from flows.settings import ConfigSelection, load_settings
+from flows.settings import AlarmSpec, ConfigSelection, load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
@@ -111,7 +111,5 @@ def test_run_that_lacks_a_ticker_completes_as_incomplete(prefect_runs: str, tmp_
 
 
 def test_unknown_setting_of_an_alarm_is_refused() -> None:
-    from flows.alarms import AlarmSpec
-
     with pytest.raises(ValidationError, match="block"):
         AlarmSpec(block="Slack Webhook")
