@@ -129,6 +129,7 @@ def main() -> None:
         "polars join_asof": rivals.with_polars,
         "pandas merge_asof": rivals.with_pandas,
         "row loop": rivals.with_a_loop,
+        "filter loop": rivals.with_filters,
         "raw write": raw_write,
         "one more session": one_more_session,
     }

@@ -1,4 +1,4 @@
-"""The same work in other people's ways: pandas merge_asof, polars join_asof, and a loop over rows.
+"""The same work in other people's ways: pandas merge_asof, polars join_asof, and two kinds of loop.
 
 Each reads headlines, headline_tickers, bars and sessions from Parquet and writes the same JSON
 lines: a story counts once per ticker, in the first session decided strictly after it was available;
@@ -175,6 +175,42 @@ def with_a_loop(source: Path, out: Path) -> None:
             text = f"{ticker} news:\n{lines}\nDirection:"
             ids = [row["headline_id"] for row in shown]
             stream.write(line_of(text, change, ticker, str(session), *stamps, ids))
+
+
+def with_filters(source: Path, out: Path, examples: int = 200) -> None:
+    """One example at a time, each by filtering whole data frames: the loop of many notebooks.
+
+    Only `examples` of them, drawn evenly from all, for the whole takes hours; what one costs
+    depends on the frames' size, so these are whole.
+    """
+    import pandas as pd
+
+    told = pd.read_parquet(source / "headlines.parquet").merge(
+        pd.read_parquet(source / "headline_tickers.parquet"), on="headline_id"
+    )
+    clock = pd.read_parquet(source / "sessions.parquet").sort_values("open_ts")
+    bars = pd.read_parquet(source / "bars.parquet")
+    lines: list[str] = []
+    for _, bar in bars.iloc[:: max(1, len(bars) // (3 * examples))].iterrows():
+        change = round(bar["close"] / bar["open"] - 1, 10)
+        hours = clock[clock["session"] == bar["session"]].iloc[0]
+        before = clock[clock["session"] < bar["session"]].iloc[-1]
+        decided, earlier = hours["open_ts"] - LEAD, before["open_ts"] - LEAD
+        own = told[(told["ticker"] == bar["ticker"]) & (told["available_at"] < decided)]
+        own = own.sort_values(["published_at", "headline_id"]).drop_duplicates("story_id")
+        shown = own[own["available_at"] >= earlier].tail(SHOWN)
+        if change == 0 or shown.empty:
+            continue
+        text = "\n".join(f"- {row['title']}" for _, row in shown.iterrows())
+        stamps = [
+            instant.strftime(TIME) for instant in (decided, hours["open_ts"], hours["close_ts"])
+        ]
+        prompt = f"{bar['ticker']} news:\n{text}\nDirection:"
+        ids = list(shown["headline_id"])
+        lines.append(line_of(prompt, change, bar["ticker"], str(bar["session"]), *stamps, ids))
+        if len(lines) == examples:
+            break
+    out.write_text("".join(lines), encoding="utf-8")
 
 
 def line_of(
