@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,3 +45,12 @@ def newsvane(tmp_path: Path) -> Newsvane:
         )
 
     return run
+
+
+@pytest.fixture
+def free_ports() -> tuple[int, int]:
+    """Two ports of loopback that nobody listens on."""
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
