@@ -55,13 +55,18 @@ class Contestants:
 def contestants(
     settings: Settings, train: pa.Table, model: Mapping[str, Any] | None, *, language_models: bool
 ) -> Contestants:
-    """The baselines, the recipe's untuned base (zero shot), and the fine-tuned `model` if any."""
+    """The baselines, the fine-tuned `model` if any, and its untuned base (zero shot).
+
+    Without a model the base is the configured recipe's: a model beside another's base would tell
+    nothing of the fine-tuning.
+    """
     models: dict[str, tuple[Recipe, Path | None]] = {}
-    if language_models and settings.training.zero_shot:
-        models[ZERO_SHOT] = (load_recipe(settings.training.recipe), None)
-    if language_models and model is not None:
-        own = Recipe.model_validate_json(model["recipe"])
-        models[FINE_TUNED] = (own, Path(model["path"]))
+    if language_models:
+        own = Recipe.model_validate_json(model["recipe"]) if model is not None else None
+        if settings.training.zero_shot:
+            models[ZERO_SHOT] = (own or load_recipe(settings.training.recipe), None)
+        if model is not None and own is not None:
+            models[FINE_TUNED] = (own, Path(model["path"]))
     return Contestants(settings, fit_baselines(train), models)
 
 

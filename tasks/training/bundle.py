@@ -11,9 +11,11 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path, PurePosixPath
 
-from tasks.training.job import RESULT, FinetuneJob, FinetuneResult, split_path
+from tasks.training.job import RESULT, FinetuneJob, FinetuneResult, ScoreResult, split_path
+from tasks.training.process import finished_result
 from tasks.training.recipe import PackagedBase, TrainingError
 from tasks.training.result_files import bytes_sha256, file_sha256, write_atomically
 
@@ -83,9 +85,10 @@ def pack_result(folder: Path, path: Path) -> Path:
 def import_bundle(path: Path, job: FinetuneJob) -> FinetuneResult:
     """Check an archive made by `pack_result` and install it as the result of `job`.
 
-    `job` is the job that was exported, with this machine's paths. Raises BundleError if a file
-    was changed, is missing, is of a kind that could carry code, or belongs to another recipe,
-    seed or data set.
+    Scores that came along go where a ScoreJob of this machine looks for them; those it made
+    itself stay. `job` is the job that was exported, with this machine's paths. Raises BundleError
+    if a file was changed, is missing, is of a kind that could carry code, or belongs to another
+    recipe, seed or data set.
     """
     with tempfile.TemporaryDirectory(prefix="newsvane-bundle-") as scratch:
         folder = Path(scratch) / "result"
@@ -94,6 +97,7 @@ def import_bundle(path: Path, job: FinetuneJob) -> FinetuneResult:
         job.folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(job.folder, ignore_errors=True)
         shutil.move(folder, job.folder)
+    result = _with_scores_in_place(result, job)
     write_atomically(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
     return result
 
@@ -119,6 +123,30 @@ def _verified(path: Path, folder: Path, job: FinetuneJob) -> FinetuneResult:
         for score in result.scores
     )
     return result.model_copy(update={"path": job.folder, "scores": scores})
+
+
+def _with_scores_in_place(result: FinetuneResult, job: FinetuneJob) -> FinetuneResult:
+    came = {score.path.parent.name: score for score in result.scores}
+    placed = []
+    # Only what this very job asks for: a result may not stand in for another model's scores.
+    for adapter, split in product((None, job.folder), job.score):
+        order = job.score_job(split, adapter)
+        score, made = came.get(order.folder.name), finished_result(order)
+        if isinstance(made, ScoreResult):
+            placed.append(made)
+        elif score is not None:
+            placed.append(_moved(score, order.folder))
+    return result.model_copy(update={"scores": tuple(placed)})
+
+
+def _moved(score: ScoreResult, folder: Path) -> ScoreResult:
+    if score.path.parent != folder:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(score.path.parent, folder)
+    here = score.model_copy(update={"path": folder / score.path.name})
+    write_atomically(folder / "result.json", here.model_dump_json(indent=2) + "\n")
+    return here
 
 
 def _below_model(path: Path, model_id: str) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tasks.training.bundle import LISTING, BundleError, export_bundle, import_bundle, pack_result
+from tasks.training.process import finished_result
 from tasks.training.result_files import bytes_sha256, file_sha256
 
 
@@ -55,8 +56,15 @@ def test_equal_jobs_make_equal_bundles_with_every_hash_listed(finetuned, tmp_pat
 
 def test_an_imported_result_is_the_exported_jobs(finetuned, tmp_path: Path) -> None:
     archive = pack_result(finetuned.result.path, tmp_path / "result.zip")
-    home = finetuned.job.model_copy(update={"output": tmp_path / "home"})
-    assert import_bundle(archive, home).path == home.folder
+    home = finetuned.job.model_copy(
+        update={"output": tmp_path / "home", "scores": tmp_path / "scores"}
+    )
+    result = import_bundle(archive, home)
+    assert result.path == home.folder
+    for adapter in (None, home.folder):
+        found = finished_result(home.score_job("test", adapter))
+        assert found in result.scores, "nothing needs to be scored again at home"
+    assert all(score.path.is_relative_to(tmp_path / "scores") for score in result.scores)
     other = home.model_copy(update={"seed": 9})
     with pytest.raises(BundleError, match="another job"):
         import_bundle(archive, other)
