@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow.compute as pc
 from prefect import flow
 
 from flows.backfill import backfill
@@ -18,6 +19,9 @@ from flows.progress import current_sink
 from flows.report import write_site
 from flows.settings import ConfigSelection, load_settings
 from flows.weekly import weekly
+from tasks.training.process import staying_worker
+from warehouse.lake import Lake
+from warehouse.seals import chain
 
 Job = Literal["daily", "weekly"]
 BEFORE_OPEN = timedelta(minutes=15)
@@ -48,7 +52,8 @@ def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None
 
     The history before them is backfilled and a first model is trained on it. Then the daily job
     runs each morning before the open, and the weekly one before the first session of a week: each
-    sees the world as it was at its own moment. `seed` is that of newswire and training. Raises
+    sees the world as it was at its own moment. Interrupted, it goes on after the last job that was
+    sealed. `seed` is that of newswire and training. Raises
     SimulationError outside the sandbox.
     """
     if seed is not None:
@@ -65,26 +70,38 @@ def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None
     history, eve = settings.history, at_clock(selection, moments[0][0])
     backfill(eve, history.prices_start, mornings[0].date(), what=("prices",))
     backfill(eve, history.headlines_start, mornings[0].date(), what=("headlines",))
-    champions: list[str] = []
-    sink = current_sink()
-    for done, (at, job) in enumerate(moments):
-        sink.advance("jobs", done, len(moments), f"{job} {at:%Y-%m-%d %H:%M}")
-        if job == "weekly":
-            champions.append(weekly(at_clock(selection, at)).settlement.champion)
-        else:
-            daily(at_clock(selection, at))
-    sink.advance("jobs", len(moments), len(moments))
+    with Lake.open(settings.warehouse) as lake:
+        lived = pc.max(chain(lake)["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
-    daily(evening)
+    with staying_worker(settings.data_root / "simulation.log"):
+        left = [moment for moment in moments if lived is None or moment[0] > lived]
+        champions = [_live(at_clock(selection, at), job) for at, job in _told(left)]
+        daily(evening)
     return Simulation(
         first_session=mornings[0].date(),
         last_session=mornings[-1].date(),
         sessions=len(mornings),
-        retrainings=len(champions),
-        champions=tuple(dict.fromkeys(champions)),
+        retrainings=len(moments) - len(mornings),
+        champions=tuple(dict.fromkeys(filter(None, champions))),
         verdict=score(evening),
         site=write_site(evening),
     )
+
+
+def _live(selection: ConfigSelection, job: Job) -> str | None:
+    """Run one job; the champion after a retraining."""
+    if job == "weekly":
+        return weekly(selection).settlement.champion
+    daily(selection)
+    return None
+
+
+def _told(moments: Sequence[tuple[datetime, Job]]) -> Iterator[tuple[datetime, Job]]:
+    sink = current_sink()
+    for done, (at, job) in enumerate(moments):
+        sink.advance("jobs", done, len(moments), f"{job} {at:%Y-%m-%d %H:%M}")
+        yield at, job
+    sink.advance("jobs", len(moments), len(moments))
 
 
 def at_clock(selection: ConfigSelection, moment: datetime) -> ConfigSelection:

@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, TypeGuard, cast, overload
 
 from filelock import FileLock
 
@@ -41,6 +43,15 @@ PICKLED = {".bin", ".pt", ".pth", ".pkl"}
 # Threads that spin at each barrier slow a run down thirtyfold when other work shares its cores;
 # threads that sleep there cost next to nothing on a quiet machine.
 _WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+
+
+@dataclass(frozen=True)
+class _Staying:
+    process: subprocess.Popen[str]
+    log: Path
+
+
+_staying: ContextVar[_Staying | None] = ContextVar("staying_worker", default=None)
 
 
 class TrainingProcessError(TrainingError):
@@ -96,6 +107,9 @@ def _run(jobs: Sequence[AnyJob], on_progress: OnProgress) -> list[AnyResult]:
     for job, order in zip(jobs, orders, strict=True):
         order.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
     log = jobs[0].folder / "worker.log"
+    staying = _staying.get()
+    if staying is not None and not any(_launched(job) for job in jobs):
+        return [_ask(staying, order, on_progress) for order in orders]
     with (
         log.open("wb") as errors,
         subprocess.Popen(  # noqa: S603  (our own module, no shell)
@@ -121,7 +135,7 @@ def command_of(job: AnyJob, *orders: Path) -> list[str]:
     `job` is the first of them.
     """
     worker = ["-m", "tasks.training.worker", *map(str, orders)]
-    if not isinstance(job, FinetuneJob) or job.processes == 1:
+    if not _launched(job):
         return [sys.executable, *worker]
     if job.accelerate_config is None:
         launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={job.processes}"]
@@ -129,6 +143,51 @@ def command_of(job: AnyJob, *orders: Path) -> list[str]:
         config = ["--config_file", str(job.accelerate_config)]
         launcher = ["accelerate.commands.launch", *config, "--num_processes", str(job.processes)]
     return [sys.executable, "-m", *launcher, *worker]
+
+
+def _launched(job: AnyJob) -> TypeGuard[FinetuneJob]:
+    return isinstance(job, FinetuneJob) and job.processes > 1
+
+
+@contextmanager
+def staying_worker(log: Path) -> Iterator[None]:
+    """Jobs inside are carried out by one process that stays, for its start is most of a short job.
+
+    Its errors go to `log`, its memory is freed at the end. Jobs of several processes get their own.
+    """
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "tasks.training.worker", "-"],
+            env={**_WORKER_ENVIRONMENT, **os.environ},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            encoding="utf-8",
+        ) as process,
+    ):
+        token = _staying.set(_Staying(process, log))
+        try:
+            yield
+        finally:
+            _staying.reset(token)
+            process.terminate()
+
+
+def _ask(worker: _Staying, order: Path, on_progress: OnProgress) -> AnyResult:
+    process = worker.process
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with suppress(BrokenPipeError):  # its last words are told below
+        process.stdin.write(f"{order}\n")
+        process.stdin.flush()
+    for line in process.stdout:
+        message = json.loads(line)
+        if message["event"] != "progress":
+            return _results_or_error([message], 1, 0, worker.log)[0]
+        on_progress(Progress.model_validate(message))
+    return _results_or_error([], 1, process.wait(), worker.log)[0]
 
 
 def finished_result(job: AnyJob) -> AnyResult | None:

@@ -33,14 +33,21 @@ QUIET = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the jobs in the files named by the arguments; 0 done, 1 refused with a reason."""
+    """Run the jobs in the files named by the arguments; 0 done, 1 refused with a reason.
+
+    With `-` the names come from standard input, one a line, until it ends; a refused job then
+    ends only itself.
+    """
     lines = _claim_stdout()
-    for name in arguments:
+    stays = arguments == ["-"]
+    for name in sys.stdin if stays else arguments:
         try:
-            job = JOB.validate_json(Path(name).read_bytes())
+            job = JOB.validate_json(Path(name.rstrip("\n")).read_bytes())
             result = carry_out(job, lines)
         except TrainingError as error:
             _send(lines, {"event": "error", "message": str(error)})
+            if stays:
+                continue
             return 1
         if result is not None:
             _send(lines, {"event": "result", "result": result.model_dump(mode="json")})
