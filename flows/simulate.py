@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 from prefect import flow
 
+from flows.alarms import one_heartbeat
 from flows.backfill import backfill
 from flows.daily import daily
 from flows.predict import score
@@ -73,7 +74,7 @@ def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None
     with Lake.open(settings.warehouse) as lake:
         lived = pc.max(chain(lake)["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
-    with staying_worker(settings.data_root / "simulation.log"):
+    with one_heartbeat(), staying_worker(settings.data_root / "simulation.log"):
         left = [moment for moment in moments if lived is None or moment[0] > lived]
         champions = [_live(at_clock(selection, at), job) for at, job in _told(left)]
         daily(evening)

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
+from flows.alarms import one_heartbeat
 from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.evaluate import evaluate
 from flows.finetune import finetune
+from flows.orchestration import named_by_start
+from flows.parameters import Selection
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.assembly import refresh_examples
 from tasks.evaluation.evaluate import Evaluation
@@ -31,17 +34,18 @@ class Retraining:
     settlement: Settlement
 
 
-@flow(name="weekly")
-def weekly(selection: ConfigSelection) -> Retraining:
+@flow(name="weekly", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
+def weekly(selection: Selection) -> Retraining:
     """Fine-tune on everything known, judge on the latest sessions, promote only who earned it.
 
     The splits move along with the calendar (`[retraining]`); everything else is as configured.
     """
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     latest = up_to_now(selection, settings)
-    dataset = build_dataset(latest)
-    model = finetune(latest, dataset.dataset_id)
-    evaluation = evaluate(latest, dataset.dataset_id, model.model_id)
+    with one_heartbeat():
+        dataset = build_dataset(latest)
+        model = finetune(latest, dataset.dataset_id)
+        evaluation = evaluate(latest, dataset.dataset_id, model.model_id)
     with Lake.open(settings.warehouse) as lake:
         settlement = settle(lake, model.model_id, settings.retraining, settings.evaluation)
         seal(lake, now=clock_of(settings)())

@@ -15,7 +15,7 @@ def test_every_shipped_recipe_is_valid_and_named_after_its_file(name: str) -> No
 
 
 def test_the_promised_recipes_ship() -> None:
-    promised = {"sandbox-tiny", "smollm2-135m", "llama-2-7b", "llama-3.1-8b"}
+    promised = {"sandbox-tiny", "sandbox-newswire", "smollm2-135m", "llama-2-7b", "llama-3.1-8b"}
     assert promised | {"qwen3-4b", "qwen3-8b"} == set(recipe_names())
 
 
