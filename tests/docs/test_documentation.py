@@ -21,6 +21,7 @@ from flows.settings import Settings, load_settings
 from tasks.training.recipe import load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+GENERATED = ("cli", "configuration", "recipes", "data-dictionary")
 
 
 def parse(command: Any, words: list[str], parent: Any = None) -> Iterator[dict[str, Any]]:
@@ -116,6 +117,7 @@ def test_dictionary_names_every_column_of_a_real_warehouse(generate: ModuleType,
 
 
 def test_reference_names_every_command_and_every_key(generate: ModuleType) -> None:
+    assert tuple(generate.PAGES) == GENERATED
     told = generate.cli_page()
     for words, command in generate._commands(typer.main.get_command(app), ()):
         assert f"## `{' '.join(('newsvane', *words))}`\n" in told
@@ -126,6 +128,22 @@ def test_reference_names_every_command_and_every_key(generate: ModuleType) -> No
     assert all(
         f"## `{path.stem}`" in generate.recipes_page() for path in generate.RECIPES.glob("*.yaml")
     )
+
+
+def test_every_page_is_in_the_navigation_and_every_link_leads_somewhere(pages: list[Any]) -> None:
+    docs = REPOSITORY / "docs"
+    told = (REPOSITORY / "mkdocs.yml").read_text("utf-8")
+    generated = {docs / "reference" / f"{name}.md" for name in GENERATED}
+    for page in pages:
+        path = page.path
+        if path.is_relative_to(docs):
+            assert f"{path.relative_to(docs).as_posix()}\n" in told, f"{page.name} is in no menu"
+        prose = re.sub(r"```.*?```|`[^`\n]*`", "", page.text, flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)#\s]+)", prose):
+            if "://" in target:
+                continue
+            aim = (path.parent / target).resolve()
+            assert aim.exists() or aim in generated, f"{page.name} links to {target}"
 
 
 def test_site_builds_strictly_and_asks_nobody(tmp_path: Path) -> None:
