@@ -8,52 +8,62 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
-from flows.dataset import build_dataset, find_dataset
-from flows.finetune import finetune_job, report_progress
+from flows.dataset import build_dataset
+from flows.finetune import report_progress
 from flows.ingest import ingest
 from flows.progress import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.assembly import refresh_examples
-from tasks.learners import FinetunedLearner
+from tasks.learners import FinetunedLearner, tfidf_learner
 from tasks.selftest import Bench, Market, SelftestReport
 from tasks.selftest import selftest as try_canaries
 from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
-from tasks.training.job import ScoreJob
-from tasks.training.process import run_job
-from tasks.training.recipe import load_recipe
+from tasks.training.recipe import Recipe, load_recipe
 from warehouse.dataset_files import load_split
 from warehouse.evaluations import evaluation_frame
 from warehouse.lake import Lake
 from warehouse.publish_headlines import publish_headlines
 
+TRAIN_ROWS, VALIDATION_ROWS, BATCH_ROWS = 256, 32, 8
+"""Enough for a pre-trained model to hear the planted tone, and minutes instead of an hour."""
+
+QUICK_RECIPE = "sandbox-tiny"
+
 
 @flow(name="selftest")
-def selftest(selection: ConfigSelection) -> SelftestReport:
+def selftest(selection: ConfigSelection, quick: bool = False) -> SelftestReport:
     """Ingest a null and a planted market, fine-tune on each, and try every canary.
 
     Everything happens below `selftest/` of the data root, on the sandbox vendor; the report is
-    written there too.
+    written there too. The configured recipe is shown a few hundred rows. When `quick`, the
+    reference learner (TF-IDF) reads plainer news in its place, and only the base scores are those
+    of a language model, of random weights.
     """
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     sink = current_sink()
-    try_on = _RealPipeline(settings, selection)
-    recipe = load_recipe(settings.training.recipe)
     folder = settings.data_root / "selftest"
+    try_on = _RealPipeline(settings, selection, _plainer(settings) if quick else ())
+    model = FinetunedLearner(
+        _affordable(load_recipe(QUICK_RECIPE if quick else settings.training.recipe)),
+        folder=folder,
+        cache=settings.training.cache,
+        seed=settings.training.seed,
+        on_progress=report_progress,
+    )
+
+    def quick_base_scores() -> tuple[Any, Any]:
+        train, test = try_on.examples("planted")
+        model(train, [test])
+        return model.base_scores()
+
     bench = Bench(
         examples=try_on.examples,
-        learn=FinetunedLearner(
-            recipe,
-            folder=folder,
-            cache=settings.training.cache,
-            seed=settings.training.seed,
-            on_progress=report_progress,
-        ),
-        base_scores=try_on.base_scores,
+        learn=tfidf_learner if quick else model,
+        base_scores=quick_base_scores if quick else model.base_scores,
         plant_future=try_on.plant_future,
     )
     report = try_canaries(
@@ -64,12 +74,37 @@ def selftest(selection: ConfigSelection) -> SelftestReport:
     return report
 
 
+def _plainer(settings: Settings) -> tuple[str, ...]:
+    """Settings of a market that word counts can read: an unfailing tone, a year more of news.
+
+    What is chosen on the command line goes before them.
+    """
+    start = settings.history.headlines_start - timedelta(days=365)
+    return (
+        "sandbox.strength=1.0",
+        f"history.headlines_start={start}",
+        f"dataset.split.start={start}",
+    )
+
+
+def _affordable(recipe: Recipe) -> Recipe:
+    """The recipe on fewer rows in smaller batches, where its own are more."""
+    own = recipe.schedule
+    fewer = {
+        "train_rows": min(TRAIN_ROWS, own.train_rows or TRAIN_ROWS),
+        "validation_rows": min(VALIDATION_ROWS, own.validation_rows or VALIDATION_ROWS),
+        "batch_rows": min(BATCH_ROWS, own.batch_rows),
+    }
+    return recipe.model_copy(update={"schedule": own.model_copy(update=fewer)})
+
+
 @dataclass(frozen=True, slots=True)
 class _RealPipeline:
     """Answers the bench's questions by running the flows on two markets."""
 
     settings: Settings
     selection: ConfigSelection
+    defaults: tuple[str, ...] = ()
 
     def examples(self, market: Market) -> tuple[pa.Table, pa.Table]:
         """Training and test examples after a real ingest and build of that market."""
@@ -86,26 +121,6 @@ class _RealPipeline:
                 for split in ("train", "test")
             )
         return train, test
-
-    def base_scores(self) -> tuple[Any, Any]:
-        """P(up) of the base model, before an adapter is attached and after it is put aside."""
-        _, settings = self._market("planted")
-        manifest = find_dataset(settings, None)
-        order = finetune_job(settings, manifest.dataset_id)
-        adapter = run_job(order, report_progress).path
-        plain = ScoreJob(
-            recipe=order.recipe,
-            dataset=order.dataset,
-            output=settings.data_root / "scores",
-            cache=order.cache,
-            split="test",
-        )
-        aside = plain.model_copy(update={"adapter": adapter, "set_aside": True})
-        before, after = (
-            pq.read_table(run_job(job, report_progress).path)["p_up"].to_numpy()
-            for job in (plain, aside)
-        )
-        return before, after
 
     def plant_future(self, marker: str) -> tuple[Sequence[str], Sequence[str]]:
         """Publish a headline one second after a decision; the inputs decided before, and after."""
@@ -159,6 +174,6 @@ class _RealPipeline:
             f"training.cache={self.settings.training.cache.resolve()}",
             f"sandbox.news={market}",
         )
-        overrides = (*self.selection.overrides, *own)
+        overrides = (*self.defaults, *self.selection.overrides, *own)
         chosen = self.selection.model_copy(update={"overrides": overrides})
         return chosen, load_settings(chosen.config, chosen.profile, chosen.overrides)

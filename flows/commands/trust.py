@@ -40,14 +40,19 @@ def lookahead(
 
 
 @app.command()
-def selftest(context: typer.Context) -> None:
+def selftest(
+    context: typer.Context,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="TF-IDF reads the news instead of the recipe's model.")
+    ] = False,
+) -> None:
     """Try the pipeline on canaries: no skill where there is none, skill where it was planted."""
     settings = prepared(context)
     from flows.console import progress_bars
     from flows.selftest import selftest as selftest_flow
 
     with progress_bars():
-        report = selftest_flow(settings.selection)
+        report = selftest_flow(settings.selection, quick)
     typer.echo(report.markdown())
     raise typer.Exit(0 if report.passed else FAILED)
 
