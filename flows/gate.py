@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import pyarrow as pa
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_table_artifact,
+)
 
+from flows.links import link_to
 from flows.settings import Settings
 from flows.summary import IngestSummary
 from tasks.planning import DateRange
 from tasks.sources.batches import HeadlineBatch, PriceBatch
-from validation.gate import check
+from validation.gate import CheckReport, check
 from warehouse.lake import Lake
 from warehouse.publish import publish_prices
 from warehouse.publish_headlines import publish_headlines
@@ -24,7 +30,7 @@ def publish_price_batch(
 
     Raises BatchRefused when an expectation fails; nothing is then published.
     """
-    _audit(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
+    checked = _audit(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
     published = publish_prices(
         lake,
         bars=batch.bars,
@@ -40,6 +46,7 @@ def publish_price_batch(
         bars=published.bars_added + published.bars_revised,
         actions=published.actions_added + published.actions_revised,
         quarantined=published.quarantined,
+        checked=checked,
         missing=batch.missing,
     )
 
@@ -60,7 +67,7 @@ def publish_headline_batch(
     published.
     """
     tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
-    _audit(settings, lake, tables, name, now)
+    checked = _audit(settings, lake, tables, name, now)
     published = publish_headlines(
         lake,
         headlines=batch.headlines,
@@ -76,12 +83,13 @@ def publish_headline_batch(
         end=days[1],
         headlines=published.added + published.revised,
         quarantined=published.quarantined,
+        checked=checked,
     )
 
 
 def _audit(
     settings: Settings, lake: Lake, tables: Mapping[str, pa.Table], batch: str, now: datetime
-) -> None:
+) -> int:
     reports = [
         check(suite, table, batch=batch, checked_at=now, docs_root=settings.data_root / "data_docs")
         for suite, table in tables.items()
@@ -90,5 +98,32 @@ def _audit(
     if reports:
         results = pa.concat_tables([report.results for report in reports])
         lake.transact(lambda tx: tx.upsert("checks", results, ("check_id",)))
-    for report in reports:
-        report.require()
+    refused = [report for report in reports if not report.success]
+    if refused:
+        _show_refusal(settings, batch, refused)
+    return sum(report.require().results.num_rows for report in reports)
+
+
+def show_validation(settings: Settings, summary: IngestSummary) -> None:
+    """An artifact that says what the gate found in this run, with the way to the Data Docs."""
+    docs = settings.data_root / "data_docs" / "index.html"
+    where = f" [All results]({link_to(settings, docs)})" if docs.is_file() else ""
+    create_markdown_artifact(
+        f"{summary.checked:,} expectations held; {summary.quarantined:,} rows went to quarantine "
+        f"beforehand.{where}",
+        key="validation",
+        description=f"{summary.start} to {summary.end}",
+    )
+
+
+def _show_refusal(settings: Settings, batch: str, refused: Sequence[CheckReport]) -> None:
+    rows = [
+        {"suite": row["suite"], "expectation": row["expectation"], "found": row["observed"]}
+        for report in refused
+        for row in report.results.to_pylist()
+        if not row["success"]
+    ]
+    create_table_artifact(rows, key="validation", description=f"Refused: {batch}")
+    for report in refused:
+        if report.page is not None:
+            create_link_artifact(link_to(settings, report.page), key="refusal", link_text=batch)

@@ -7,6 +7,7 @@ from prefect.artifacts import create_table_artifact
 
 from flows.connections import outside_world
 from flows.desk import Desk
+from flows.gate import show_validation
 from flows.headline_ingest import search_headlines
 from flows.ledger import record_sessions
 from flows.parameters import FirstDay, Force, Kinds, LastDay, Selection, Tickers
@@ -45,4 +46,5 @@ def ingest(
         if "headlines" in what:
             summary = summary.plus(search_headlines(desk, chosen, wanted))
     create_table_artifact(summary.table(), key="ingest", description=f"Ingest {start} to {end}")
+    show_validation(settings, summary)
     return summary

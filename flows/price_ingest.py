@@ -9,6 +9,7 @@ from flows.desk import Desk
 from flows.gate import publish_price_batch
 from flows.ledger import last_finished_session
 from flows.progress import current_sink
+from flows.retrying import DELAYS, JITTER, LONGEST, RETRIES, may_pass
 from flows.summary import IngestSummary
 from tasks.planning import DateRange, Request
 from tasks.sources.prices import fetch_prices
@@ -37,7 +38,13 @@ def ingest_prices(desk: Desk, tickers: tuple[str, ...], wanted: DateRange) -> In
 @task(
     name="prices",
     cache_policy=NO_CACHE,
-    task_run_name="prices {request.keys} {request.start} to {request.end}",
+    task_run_name="prices {request.keys[0]}… {request.start} to {request.end}",
+    tags=["vendor"],
+    retries=RETRIES,
+    retry_delay_seconds=DELAYS,
+    retry_jitter_factor=JITTER,
+    retry_condition_fn=may_pass,
+    timeout_seconds=LONGEST,
 )
 def _ingest_group(desk: Desk, request: Request) -> IngestSummary:
     """Fetch one group of tickers over one range and publish what passes, in one commit."""

@@ -8,6 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact
 
 from flows.connections import clock_of
+from flows.links import link_to
 from flows.parameters import Selection
 from flows.settings import load_settings
 from tasks.report.collect import collect
@@ -23,7 +24,7 @@ def write_report(selection: Selection) -> Path:
     with Lake.open(settings.warehouse) as lake:
         data = collect(lake, spec=settings.evaluation)
     path = write_page(data, settings.data_root / "report.html").resolve()
-    create_link_artifact(path.as_uri(), key="report", link_text="Open the report")
+    create_link_artifact(link_to(settings, path), key="report", link_text="Open the report")
     return path
 
 
@@ -33,5 +34,5 @@ def write_site(selection: Selection) -> Path:
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     with Lake.open(settings.warehouse) as lake:
         first = write_pages(lake, settings.data_root / "site", clock_of(settings)()).resolve()
-    create_link_artifact(first.as_uri(), key="site", link_text="Open the site")
+    create_link_artifact(link_to(settings, first), key="site", link_text="Open the site")
     return first

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from flows.alarms import Receiver
+from flows.links import SERVED
 
 INBOX = "/alarms"
 MAX_BYTES = 1 << 16
@@ -52,6 +53,14 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self._expected = f"Bearer {token}"
         self._inbox = inbox
         super().__init__(*args, directory=directory)  # type: ignore[arg-type]
+
+    def translate_path(self, path: str) -> str:
+        inside = super().translate_path(path)
+        root = Path(self.directory)
+        first = Path(inside).relative_to(root).parts[:1]
+        if first and first[0] in SERVED:
+            return str(root.parent / Path(inside).relative_to(root))
+        return inside
 
     def do_POST(self) -> None:
         if not hmac.compare_digest(self.headers.get("Authorization", ""), self._expected):

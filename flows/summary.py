@@ -14,6 +14,8 @@ class IncompleteIngestError(RuntimeError):
 class IngestSummary(BaseModel):
     """Rows that one ingest added or revised over an inclusive date range.
 
+    `checked` counts the expectations that the gate examined; all of them held.
+
     `missing` names each thing asked for that could not be had, and why.
     """
 
@@ -26,6 +28,7 @@ class IngestSummary(BaseModel):
     actions: int = 0
     headlines: int = 0
     quarantined: int = 0
+    checked: int = 0
     missing: tuple[tuple[str, str], ...] = ()
 
     def plus(self, other: IngestSummary) -> IngestSummary:
@@ -38,6 +41,7 @@ class IngestSummary(BaseModel):
             actions=self.actions + other.actions,
             headlines=self.headlines + other.headlines,
             quarantined=self.quarantined + other.quarantined,
+            checked=self.checked + other.checked,
             missing=self.missing + other.missing,
         )
 
