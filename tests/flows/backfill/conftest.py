@@ -1,0 +1,205 @@
+"""One vendor asked by several `newsvane` processes, and what they left in their warehouses."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from flows.settings import ConfigSelection, Settings, load_settings
+from sandbox.market import Market, synthetic_market
+from sandbox.newswire import NewsSpec
+from sandbox.vendor import SandboxVendor
+from warehouse.lake import Lake
+from warehouse.landing import Landing
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CONTENT = dict.fromkeys(
+    ("sessions", "tickers", "bars", "bar_revisions", "actions", "headlines", "headline_tickers",
+     "headline_revisions", "quarantine", "partitions", "examples"),
+    "*",
+) | {"payloads": "* EXCLUDE (headers)"}  # fmt: skip
+"""What is compared: an answer's headers bear the vendor's real time."""
+
+
+SEARCH_ONLY = (
+    'feeds=[{name="sandbox-search", mode="search", publisher="sandbox-wire", synthetic=true, '
+    'url="https://news.google.com/rss/search?q={ticker}+after:{start}+before:{end}"}]'
+)
+"""Without polls: one that comes before the search rightly counts as seen at that moment."""
+FACTS = {
+    "sessions": "*",
+    "tickers": "*",
+    "bars": "ticker, session, open, high, low, close, volume",
+    "actions": "ticker, ex_date, kind, value",
+    "headlines": "headline_id, story_id, title, published_at",
+    "headline_tickers": "headline_id, ticker",
+    "examples": "example_id, ticker, session, input, headline_ids, label_return",
+}
+
+
+@dataclass(frozen=True)
+class Child:
+    """A flow that runs in a process group of its own."""
+
+    forks: Forks
+    pid: int
+    log: Path
+
+    def wait(self) -> None:
+        """Wait for the end and insist on success."""
+        assert self.forks.ask(f"wait {self.pid}") == 0, self.log.read_text()
+
+    def kill(self) -> bool:
+        """SIGKILL for the whole process group; False when the flow had already ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return self.forks.ask(f"wait {self.pid}") == signal.SIGKILL
+
+
+class Forks:
+    """The process that forks a child for each flow."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, root: Path, flow: str, parameters: dict[str, object]) -> Child:
+        log = root.with_name(f"{root.name}.log")
+        return Child(self, self.ask(json.dumps([str(log), flow, parameters], default=str)), log)
+
+    def ask(self, line: str) -> int:
+        """The number that answers one line."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(line, file=self._process.stdin, flush=True)
+        return int(self._process.stdout.readline())
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A made-up market over `days`, the vendor that quotes it, and commands pointed at it."""
+
+    tickers: tuple[str, ...]
+    days: tuple[date, date]
+    vendor: SandboxVendor
+    forks: Forks
+
+    @property
+    def now(self) -> datetime:
+        """Noon (UTC) two days after the last day: every session of the range is over."""
+        return noon_after(self.days[1])
+
+    def selection(self, root: Path, *overrides: str) -> ConfigSelection:
+        """The configuration of a warehouse below `root`."""
+        return ConfigSelection(
+            config=REPOSITORY / "newsvane.toml",
+            overrides=(
+                f"data_root={root}",
+                f"universe.tickers={json.dumps(self.tickers)}",
+                f'sandbox.url="{self.vendor.base_url}"',
+                f"sandbox.now={self.now.isoformat()}",
+                SEARCH_ONLY,
+                *overrides,
+            ),
+        )
+
+    def run(self, flow: str, root: Path, **parameters: object) -> Child:
+        """Run a flow on the warehouse below `root`, in a process of its own."""
+        chosen = self.selection(root).model_dump(mode="json")
+        return self.forks.run(root, flow, {"selection": chosen, **parameters})
+
+    def asked(self) -> Counter[tuple[str, str]]:
+        """How often the vendor was asked for which ticker and range: prices and searches."""
+        return Counter(
+            (request.tickers[0], json.dumps(dict(request.query), sort_keys=True))
+            for served in self.vendor.requests
+            for request in [served.request]
+            if request.is_chart or request.path == "/rss/search"
+        )
+
+    def content(self, root: Path) -> dict[str, pa.Table]:
+        """Every row of every table that does not tell when or by which process it was made."""
+        with self.lake(root) as lake:
+            return {
+                name: lake.sql(f"SELECT {columns} FROM {name} ORDER BY ALL")
+                for name, columns in CONTENT.items()
+            }
+
+    def days_done(self, root: Path) -> Counter[tuple[str, str, date]]:
+        """How often the ledger has each day of a source and key as delivered."""
+        with self.lake(root) as lake:
+            done = lake.sql("SELECT * FROM partitions WHERE state = 'done'").to_pylist()
+        return Counter(
+            (row["source"], row["key"], row["range_start"] + timedelta(days=day))
+            for row in done
+            for day in range((row["range_end"] - row["range_start"]).days + 1)
+        )
+
+    def facts(self, root: Path) -> dict[str, pa.Table]:
+        """What is known, without by which answer and in how many pieces it came to be known."""
+        with self.lake(root) as lake:
+            return {
+                name: lake.sql(f"SELECT {columns} FROM {name} ORDER BY ALL")
+                for name, columns in FACTS.items()
+            }
+
+    def landed(self, root: Path) -> list[str]:
+        """The names of all payloads in the landing zone."""
+        return sorted(name for name, _ in Landing.of(self.settings(root).warehouse).landed())
+
+    def lake(self, root: Path) -> Lake:
+        return Lake.open(self.settings(root).warehouse)
+
+    def settings(self, root: Path) -> Settings:
+        chosen = self.selection(root)
+        return load_settings(chosen.config, chosen.profile, chosen.overrides)
+
+
+def noon_after(day: date) -> datetime:
+    return datetime.combine(day + timedelta(days=2), time(12), UTC)
+
+
+@pytest.fixture(scope="module")
+def forks(prefect_runs: str) -> Iterator[Forks]:
+    """One process for the module: importing everything takes seconds, forking does not."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("flow_process.py"))],
+        cwd=REPOSITORY,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield Forks(process)
+    process.stdin.close()
+    process.wait(timeout=60)
+
+
+@pytest.fixture
+def scene(forks: Forks) -> Iterator[Callable[[int, date, date], Scene]]:
+    """Makes a scene of a number of tickers between two dates."""
+    with contextlib.ExitStack() as opened:
+
+        def make(
+            size: int,
+            start: date,
+            end: date,
+            market: Market | None = None,
+            news: NewsSpec | pa.Table = NewsSpec(coverage=0.6),  # noqa: B008 - frozen
+        ) -> Scene:
+            market = market or synthetic_market(size, start, end + timedelta(days=7))
+            vendor = SandboxVendor(market, news, now=lambda: noon_after(end))
+            return Scene(market.tickers, (start, end), opened.enter_context(vendor), forks)
+
+        yield make
