@@ -10,6 +10,7 @@ from typing import cast
 
 from prefect.states import Completed
 
+from flows.plain_text import plain
 from flows.summary import IngestSummary
 
 SKIPPED = "Skipped"
@@ -25,7 +26,7 @@ def ended(summary: IngestSummary) -> IngestSummary:
     """What a flow returns that did its work; `Incomplete` when something could not be had."""
     if not summary.missing:
         return summary
-    told = "; ".join(f"{key}: {error}" for key, error in summary.missing[:5])
+    told = "; ".join(f"{plain(key)}: {plain(error)}" for key, error in summary.missing[:5])
     return _named(INCOMPLETE, summary, f"{len(summary.missing)} could not be had: {told}")
 
 

@@ -13,6 +13,7 @@ from prefect.artifacts import (
 )
 
 from flows.links import link_to
+from flows.plain_text import plain
 from flows.settings import Settings
 from flows.summary import IngestSummary
 from tasks.planning import DateRange
@@ -118,12 +119,14 @@ def show_validation(settings: Settings, summary: IngestSummary) -> None:
 
 def _show_refusal(settings: Settings, batch: str, refused: Sequence[CheckReport]) -> None:
     rows = [
-        {"suite": row["suite"], "expectation": row["expectation"], "found": row["observed"]}
+        {"suite": row["suite"], "expectation": row["expectation"], "found": plain(row["observed"])}
         for report in refused
         for row in report.results.to_pylist()
         if not row["success"]
     ]
-    create_table_artifact(rows, key="validation", description=f"Refused: {batch}")
+    create_table_artifact(rows, key="validation", description=f"Refused: {plain(batch)}")
     for report in refused:
         if report.page is not None:
-            create_link_artifact(link_to(settings, report.page), key="refusal", link_text=batch)
+            create_link_artifact(
+                link_to(settings, report.page), key="refusal", link_text=plain(batch)
+            )

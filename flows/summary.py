@@ -6,6 +6,8 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
+from flows.plain_text import plain
+
 
 class IncompleteIngestError(RuntimeError):
     """Something asked for could not be had; all the rest was published."""
@@ -49,7 +51,9 @@ class IngestSummary(BaseModel):
         """The summary as rows for a Prefect table artifact."""
         counts = ("requests", "bars", "actions", "headlines", "quarantined")
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
-        return rows + [{"what": f"missing: {key}", "count": error} for key, error in self.missing]
+        return rows + [
+            {"what": f"missing: {plain(key)}", "count": plain(error)} for key, error in self.missing
+        ]
 
     def require_complete(self) -> None:
         """Raises IncompleteIngestError, naming each thing that is missing and why."""
