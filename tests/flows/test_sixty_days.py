@@ -83,7 +83,8 @@ def _record(lake: Lake) -> pd.DataFrame:
     rows = said.merge(bars, on=["ticker", "session"], how="left", validate="many_to_one")
     opens, closes = _hours(rows["session"])
     rows["opens_at"], rows["closes_at"] = opens, closes
-    rows["went_up"] = np.where(rows["close"] == rows["open"], np.nan, rows["close"] > rows["open"])
+    undecided = rows["close"].isna() | (rows["close"] == rows["open"])
+    rows["went_up"] = np.where(undecided, np.nan, rows["close"] > rows["open"])
     return rows
 
 
@@ -122,11 +123,12 @@ def _scored(record: pd.DataFrame) -> pd.DataFrame:
 
 def test_every_prediction_precedes_its_outcome(lived: Lived) -> None:
     record = lived.record
-    assert record["session"].nunique() == lived.done.sessions == DAYS
+    over = record[record["session"] <= lived.done.last_session]
+    assert over["session"].nunique() == lived.done.sessions == DAYS
     assert (record["predicted_at"] < record["decision_ts"]).all()
     assert (record["decision_ts"] < record["opens_at"]).all()
     assert (record["opens_at"] < record["closes_at"]).all()
-    assert record["went_up"].notna().mean() > 0.9
+    assert over["went_up"].notna().mean() > 0.9
 
 
 def test_forward_metrics_equal_an_independent_recomputation(lived: Lived) -> None:
@@ -171,12 +173,13 @@ def test_weekly_models_are_registered_and_challengers_predict(lived: Lived) -> N
     moments = itinerary("XNYS", lived.settings.sandbox.now, DAYS)  # type: ignore[union-attr]
     weeks = [at for at, job in moments if job == "weekly"]
     assert len(weeks) == lived.done.retrainings >= 2
-    assert sorted(model.created_at for model in models.values()) == weeks
+    # Two days bring no outcome between their two retrainings: the second finds its model made.
+    assert sorted(model.created_at for model in models.values()) == (weeks if FULL else weeks[:1])
     assert [model.stage for model in models.values()].count("champion") == 1
     for model_id, said in lived.record.dropna(subset="model_id").groupby("model_id"):
         assert (said["predicted_at"] > models[model_id].created_at).all()
     challengers = set(lived.record["predictor"]) & set(models)
-    assert challengers, "no challenger predicted beside the champion"
+    assert bool(challengers) == FULL
 
 
 def test_sealed_record_verifies_and_tampering_is_found(lived: Lived) -> None:
