@@ -15,6 +15,7 @@ from flows.connections import clock_of
 from flows.finetune import FINE_TUNED, report_progress
 from flows.orchestration import named_by_start
 from flows.parameters import Selection
+from flows.promise import alarm, promises
 from flows.settings import Settings, load_settings
 from tasks.assembly import refresh_examples
 from tasks.evaluation.baselines import fit_baselines
@@ -80,20 +81,25 @@ def predict(selection: Selection) -> pa.Table:
 
 @flow(name="score", flow_run_name=named_by_start, timeout_seconds=6 * 3600)
 def score(selection: Selection) -> str:
-    """Judge the forward predictions whose outcome is final; returns the verdict in words."""
+    """Judge the forward predictions whose outcome is final; returns the verdict in words.
+
+    With an alarm where the champion's record lies outside what its back-test promised.
+    """
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     now = clock_of(settings)()
     with Lake.open(settings.warehouse) as lake:
         refresh_examples(lake, settings.dataset, now=now)
         matured = matured_predictions(lake, settings.dataset.spec_id, now=now)
         pending = pending_predictions(lake, settings.dataset.spec_id, now=now).to_pylist()
+        model = in_the_running(lake, settings).get(FINE_TUNED)
+        held = promises(lake, settings, matured, model) if model else ()
     waiting = ", ".join(f"{row['n']} {row['reason']}" for row in pending) or "none"
     try:
         frame, predictions = aligned(matured, _judged(matured))
         words = judge(frame, predictions, settings.evaluation).verdict.words
     except EvaluationError as reason:
         words = f"No forward verdict yet: {reason}"
-    words = f"{words} Predictions still open: {waiting}."
+    words = " ".join(filter(None, (words, alarm(held), f"Predictions still open: {waiting}.")))
     create_markdown_artifact(words, key="forward-verdict", description="The forward record")
     return words
 

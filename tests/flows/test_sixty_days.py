@@ -158,6 +158,11 @@ def test_leads_over_others_equal_an_independent_recomputation(lived: Lived) -> N
             assert row["ci_low"] == pytest.approx(low, abs=2e-6)
 
 
+def test_verdict_holds_the_record_to_the_backtest_promise(lived: Lived) -> None:
+    assert lived.done.verdict.startswith("fine_tuned: ")
+    assert "what the back-test" in lived.done.verdict
+
+
 def _lead(record: pd.DataFrame, name: str, other: str) -> tuple[float, float, float]:
     rows = _scored(record)
     mine, theirs = (
