@@ -16,7 +16,7 @@ import torch
 from tasks.training.finetune import run_finetune
 from tasks.training.job import FinetuneJob
 from tasks.training.process import command_of
-from tasks.training.recipe import Recipe
+from tasks.training.recipe import Recipe, load_recipe
 
 
 @pytest.fixture
@@ -68,6 +68,43 @@ def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
     assert resumed.adapter_sha256 == whole.adapter_sha256, f"killed at {step}"
     assert resumed.metrics["loss_curve"] == whole.metrics["loss_curve"]
     assert not (job.folder / "checkpoints").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not os.environ.get("NEWSVANE_REAL_RESUME"),
+    reason="takes minutes; set NEWSVANE_REAL_RESUME=1 to kill a real model's training",
+)
+@pytest.mark.parametrize("quantisation", ["none", "nf4"])
+def test_a_killed_training_of_a_real_model_resumes_to_the_same_adapter(
+    quantisation: str,
+    tmp_path: Path,
+    dataset: Path,
+    cache: Path,
+    changed: Callable[..., Recipe],
+) -> None:
+    torch.set_num_threads(1)
+    recipe = changed(
+        load_recipe("smollm2-135m"),
+        lora={"dropout": 0.1},
+        schedule={
+            "train_rows": 24,
+            "validation_rows": 4,
+            "batch_rows": 4,
+            "checkpoint_steps": 2,
+        },
+        compute={"quantisation": quantisation},
+    )
+
+    def job(output: Path) -> FinetuneJob:
+        return FinetuneJob(recipe=recipe, dataset=dataset, output=output, cache=cache, threads=1)
+
+    whole = run_finetune(job(tmp_path / "whole"), lambda progress: None)
+    step = random.randrange(3, whole.metrics["steps"])
+    run_until(job(tmp_path / "killed"), step)
+    resumed = run_finetune(job(tmp_path / "killed"), lambda progress: None)
+    assert resumed.metrics["resumed_from"].startswith("checkpoint-"), f"killed at {step}"
+    assert resumed.adapter_sha256 == whole.adapter_sha256, f"killed at {step}"
 
 
 def test_training_stops_early_and_keeps_the_best_adapter(
