@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.finetune import FINE_TUNED, report_progress
+from flows.finetune import FINE_TUNED, finetune_job, report_progress
 from flows.settings import Settings
 from tasks.dataset.manifest import DatasetManifest
 from tasks.evaluation.baselines import Baselines, fit_baselines
@@ -84,11 +84,19 @@ def split_frame(lake: Lake, manifest: DatasetManifest, folder: Path, split: str)
     return evaluation_frame(lake, manifest.spec_id, rows["example_id"])
 
 
-def chosen_model(lake: Lake, dataset_id: str, model_id: str | None) -> dict[str, Any] | None:
-    """The named model, or the newest of the data set if it has any."""
+def chosen_model(
+    settings: Settings, lake: Lake, dataset_id: str, model_id: str | None
+) -> dict[str, Any] | None:
+    """The named model; else the one the configured recipe gave on the data set, else its newest.
+
+    Raises EvaluationInputError for a name nobody bears.
+    """
     models: list[dict[str, Any]] = read_models(lake).to_pylist()
     if model_id is None:
-        return next((model for model in models if model["dataset_id"] == dataset_id), None)
+        configured = finetune_job(settings, dataset_id).model_id
+        known_here = [model for model in models if model["dataset_id"] == dataset_id]
+        known_here.sort(key=lambda model: model["model_id"] != configured)
+        return next(iter(known_here), None)
     named = next((model for model in models if model["model_id"] == model_id), None)
     if named is None:
         known = ", ".join(model["model_id"] for model in models) or "none"

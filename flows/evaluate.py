@@ -51,7 +51,7 @@ def evaluate(
     """Score the test split with every predictor, store the metrics, conclude in words.
 
     Baselines are fitted on the train split alone. With language models, the recipe's untuned base
-    is the zero-shot baseline; the newest (or the named) fine-tuned model of the data set competes.
+    is the zero-shot baseline; the fine-tuned model named, or configured, or newest competes.
     Second looks go with it: calibrated on the validation split, with names `masked` if wanted, and
     what the calls would have earned.
     """
@@ -60,7 +60,8 @@ def evaluate(
     folder = settings.data_root / "datasets" / manifest.dataset_id
     with Lake.open(settings.warehouse) as lake:
         train, test = (split_frame(lake, manifest, folder, name) for name in ("train", "test"))
-        model = chosen_model(lake, manifest.dataset_id, model_id) if with_language_model else None
+        name = manifest.dataset_id
+        model = chosen_model(settings, lake, name, model_id) if with_language_model else None
         who = contestants(settings, train, model, language_models=with_language_model)
         test = _with_memory(test, who)
         predictions = who.p_up(test, folder, "test")
@@ -71,7 +72,7 @@ def evaluate(
         looks = _second_looks(lake, who, manifest, folder, test, predictions, masked=masked)
         outcome = with_notes(outcome, looks, spec)
         model_ids = {FINE_TUNED: model["model_id"]} if model else {}
-        now, name = clock_of(settings)(), manifest.dataset_id
+        now = clock_of(settings)()
         store_evaluation(
             lake, outcome.rows, dataset_id=name, split="test", model_ids=model_ids, now=now
         )

@@ -29,6 +29,7 @@ def attach(
         config={
             "threads": spec.threads,
             "memory_limit": spec.memory_limit,
+            "temp_directory": str(spec.lock.parent / "spill"),
             "allow_unsigned_extensions": "true",  # until ours, checked once, are loaded
         }
     )
@@ -76,12 +77,13 @@ def _attaching(spec: LakeSpec, name: str, snapshot: int | None, *, read_only: bo
     options = [f"DATA_PATH '{quoted(spec.storage)}'"]
     if read_only:
         options.append("READ_ONLY")
-        if not is_bucket(spec.storage):
-            # The catalog keeps the folder as its writer spelled it, perhaps relative to where that
-            # one ran. Whoever only reads may find the same folder from elsewhere, or a copy.
-            options.append("OVERRIDE_DATA_PATH true")
     elif kind == "sqlite":
         options.append("META_JOURNAL_MODE 'WAL'")
+    if not is_bucket(spec.storage) and (read_only or Path(spec.storage).is_dir()):
+        # The catalog keeps the folder as its first writer spelled it, perhaps relative to where
+        # that one ran; others find it from elsewhere, or a copy. A writer is not led to a folder
+        # that is not there: DuckLake tells it of the other one.
+        options.append("OVERRIDE_DATA_PATH true")
     if snapshot is not None:
         options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
     return f"ATTACH 'ducklake:{kind}:{quoted(location)}' AS {name} ({', '.join(options)})"

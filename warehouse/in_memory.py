@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import gettempdir
 
 import duckdb
 
@@ -13,7 +16,13 @@ from warehouse.lake import Transaction
 @contextmanager
 def in_memory(*, threads: int = 2, memory_limit: str = "512MB") -> Iterator[Transaction]:
     """A scratch database for `run`; nothing in it outlives the block. Its time zone is UTC."""
-    connection = duckdb.connect(config={"threads": threads, "memory_limit": memory_limit})
+    connection = duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "temp_directory": str(Path(gettempdir()) / f"newsvane-{os.getpid()}"),
+        }
+    )
     try:
         connection.execute("SET TimeZone = 'UTC'")
         yield Transaction(connection)

@@ -39,6 +39,32 @@ def exchanges(lake: Lake) -> list[str]:
     return lake.sql("select exchange from sessions order by all")["exchange"].to_pylist()
 
 
+def test_warehouse_begun_by_relative_paths_is_written_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"X{number:04d}" for number in range(3000)]  # enough for a file of their own
+    rows = pa.concat_tables([session(name) for name in names])
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    near = LakeSpec(catalog="sqlite:c.sqlite", storage="lake", landing="land", lock=Path("lock"))
+    with Lake.open(near) as lake:
+        lake.transact(lambda tx: tx.upsert("sessions", rows, SESSION_KEY))
+    monkeypatch.chdir(tmp_path)
+    far = LakeSpec(
+        catalog=f"sqlite:{tmp_path / 'here' / 'c.sqlite'}",
+        storage=str(tmp_path / "here" / "lake"),
+        landing=str(tmp_path / "here" / "land"),
+        lock=tmp_path / "here" / "lock",
+    )
+    more = pa.concat_tables([session(f"Y{name}") for name in names])
+    with Lake.open(far) as lake:
+        lake.transact(lambda tx: tx.upsert("sessions", more, SESSION_KEY))
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    monkeypatch.chdir(tmp_path / "here")
+    with Lake.open(near) as lake:
+        assert len(exchanges(lake)) == 2 * len(names)
+
+
 @pytest.mark.slow
 def test_concurrent_writer_processes_lose_no_commit(lake: Lake, tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(WRITER.parents[2])}
