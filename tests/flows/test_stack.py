@@ -116,11 +116,17 @@ def ask(server: httpx.Client, **parameters: str) -> None:
         return [entry["id"] for entry in listed if entry["name"] == "backfill"]
 
     (backfill,) = until(deployed)  # type: ignore[misc]
-    made = server.post(
-        f"/deployments/{backfill}/create_flow_run",
-        json={"parameters": parameters, "state": {"type": "SCHEDULED"}},
-    )
-    made.raise_for_status()
+
+    def started() -> bool:
+        made = server.post(
+            f"/deployments/{backfill}/create_flow_run",
+            json={"parameters": parameters, "state": {"type": "SCHEDULED"}},
+        )
+        if made.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            return False  # its database is busy: Prefect's own clients ask again
+        return made.raise_for_status().is_success
+
+    until(started)
 
 
 def inbox(data: Path) -> str:
