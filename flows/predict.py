@@ -12,6 +12,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.connections import clock_of
+from flows.drift import drift_in_words, drifted
 from flows.finetune import FINE_TUNED, report_progress
 from flows.orchestration import named_by_start
 from flows.parameters import Selection
@@ -19,6 +20,7 @@ from flows.promise import alarm, promises
 from flows.settings import Settings, load_settings
 from tasks.assembly import refresh_examples
 from tasks.evaluation.baselines import fit_baselines
+from tasks.evaluation.drift import DRIFT
 from tasks.evaluation.evaluate import evaluate as judge
 from tasks.evaluation.forward import aligned
 from tasks.evaluation.spec import EvaluationError
@@ -83,7 +85,8 @@ def predict(selection: Selection) -> pa.Table:
 def score(selection: Selection) -> str:
     """Judge the forward predictions whose outcome is final; returns the verdict in words.
 
-    With an alarm where the champion's record lies outside what its back-test promised.
+    With an alarm where the champion's record lies outside what its back-test promised, and a word
+    where its inputs or its calls no longer look like those of the back-test.
     """
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     now = clock_of(settings)()
@@ -93,13 +96,17 @@ def score(selection: Selection) -> str:
         pending = pending_predictions(lake, settings.dataset.spec_id, now=now).to_pylist()
         model = in_the_running(lake, settings).get(FINE_TUNED)
         held = promises(lake, settings, matured, model) if model else ()
+        drift = drifted(lake, settings, matured, model) if model else DRIFT.empty_table()
     waiting = ", ".join(f"{row['n']} {row['reason']}" for row in pending) or "none"
     try:
         frame, predictions = aligned(matured, _judged(matured))
         words = judge(frame, predictions, settings.evaluation).verdict.words
     except EvaluationError as reason:
         words = f"No forward verdict yet: {reason}"
-    words = " ".join(filter(None, (words, alarm(held), f"Predictions still open: {waiting}.")))
+    told = (words, alarm(held), drift_in_words(drift), f"Predictions still open: {waiting}.")
+    words = " ".join(filter(None, told))
+    if drift.num_rows:
+        create_table_artifact(drift.to_pylist(), key="drift", description="Since the back-test")
     create_markdown_artifact(words, key="forward-verdict", description="The forward record")
     return words
 

@@ -20,8 +20,8 @@ def promises(
 
     `matured` as from `matured_predictions`. Empty while either side has no rows.
     """
-    since = _of(matured, model)
-    tested = _of(read_predictions(lake, model.dataset_id), model)
+    since = of_model(matured, model)
+    tested = of_model(read_predictions(lake, model.dataset_id), model)
     if not since.num_rows or not tested.num_rows:
         return ()
     before = evaluation_frame(lake, settings.dataset.spec_id, tested["example_id"])
@@ -41,7 +41,8 @@ def alarm(found: tuple[Promise, ...]) -> str:
     return "The forward record is within what the back-test promised." if found else ""
 
 
-def _of(rows: pa.Table, model: Model) -> pa.Table:
+def of_model(rows: pa.Table, model: Model) -> pa.Table:
+    """The predictions that one model made as `fine_tuned`."""
     own = pc.and_(
         pc.equal(rows["predictor"], FINE_TUNED), pc.equal(rows["model_id"], model.model_id)
     )

@@ -11,16 +11,19 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from flows.settings import ConfigSelection, Settings, load_settings
 from flows.simulate import Simulation, itinerary
 from tasks.registry import list_models
 from tasks.verify import verify
+from warehouse.forward import matured_predictions
 from warehouse.lake import Lake
 from warehouse.landing import Landing
 
@@ -165,6 +168,21 @@ def test_leads_over_others_equal_an_independent_recomputation(lived: Lived) -> N
 def test_verdict_holds_the_record_to_the_backtest_promise(lived: Lived) -> None:
     assert lived.done.verdict.startswith("fine_tuned: ")
     assert "what the back-test" in lived.done.verdict
+
+
+def test_calls_unlike_those_of_the_backtest_are_told_as_drift(lived: Lived) -> None:
+    from flows.drift import drift_in_words, drifted
+
+    now = lived.settings.sandbox.now + timedelta(days=200)  # type: ignore[union-attr]
+    matured = matured_predictions(lived.lake, lived.settings.dataset.spec_id, now=now)
+    (champion,) = [model for model in list_models(lived.lake) if model.stage == "champion"]
+    found = drifted(lived.lake, lived.settings, matured, champion)
+    assert {"input_characters", "previous_return", "p_up"} <= set(found["feature"].to_pylist())
+    certain = pa.concat_tables([matured] * 20)
+    at = certain.column_names.index("p_up")
+    certain = certain.set_column(at, "p_up", pa.repeat(0.9999, certain.num_rows))
+    told = drift_in_words(drifted(lived.lake, lived.settings, certain, champion))
+    assert "p_up drifts (strong: PSI" in told
 
 
 def _lead(record: pd.DataFrame, name: str, other: str) -> tuple[float, float, float]:
