@@ -16,7 +16,7 @@ from tasks.dataset.manifest import DatasetManifest
 from tasks.evaluation.baselines import Baselines, fit_baselines
 from tasks.evaluation.spec import TFIDF_LOGISTIC, ZERO_SHOT
 from tasks.training.job import ScoreJob, Split
-from tasks.training.process import run_job
+from tasks.training.process import run_scores
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.dataset_files import load_split
 from warehouse.evaluations import evaluation_frame, read_models
@@ -40,10 +40,8 @@ class Contestants:
 
     def p_up(self, frame: pa.Table, folder: Path, split: Split) -> dict[str, Any]:
         """P(up) of each on the examples of `frame`, which are those of `folder`'s split."""
-        answers: dict[str, Any] = dict(self.baselines.predict(frame))
-        for name, (recipe, adapter) in self.models.items():
-            answers[name] = label_scores(self.settings, recipe, folder, split, adapter, frame)
-        return answers
+        fitted: dict[str, Any] = dict(self.baselines.predict(frame))
+        return fitted | label_scores(self.settings, self.models, folder, split, frame)
 
     def only(self, names: tuple[str, ...]) -> Contestants:
         """Those of these names that compete."""
@@ -109,26 +107,38 @@ def chosen_model(
 
 def label_scores(
     settings: Settings,
-    recipe: Recipe,
+    models: Mapping[str, tuple[Recipe, Path | None]],
     folder: Path,
     split: Split,
-    adapter: Path | None,
     frame: pa.Table,
-) -> Any:
-    """P(up) by label likelihood on one split, in `frame`'s order; scores that exist are reused."""
-    job = ScoreJob(
-        recipe=recipe,
-        dataset=folder,
-        output=settings.data_root / "scores",
-        cache=settings.training.cache,
-        split=split,
-        adapter=adapter,
-    )
-    result = run_job(job, report_progress)
-    scores = pq.read_table(result.path, columns=["example_id", "p_up"])
+) -> dict[str, Any]:
+    """P(up) by label likelihood on one split, in `frame`'s order, of each recipe and adapter.
+
+    Scores that exist are reused; the others are made by one process. Raises EvaluationInputError
+    when they are not of `frame`'s examples.
+    """
+    jobs = [
+        ScoreJob(
+            recipe=recipe,
+            dataset=folder,
+            output=settings.data_root / "scores",
+            cache=settings.training.cache,
+            split=split,
+            adapter=adapter,
+        )
+        for recipe, adapter in models.values()
+    ]
+    results = run_scores(jobs, report_progress)
+    return {
+        name: _p_up(result.path, split, frame) for name, result in zip(models, results, strict=True)
+    }
+
+
+def _p_up(path: Path, split: Split, frame: pa.Table) -> Any:
+    scores = pq.read_table(path, columns=["example_id", "p_up"])
     if scores["example_id"].to_pylist() != frame["example_id"].to_pylist():
         raise EvaluationInputError(
-            f"The scores in {result.path} are not those of this {split} split; delete that file "
+            f"The scores in {path} are not those of this {split} split; delete that file "
             "and evaluate again."
         )
     return scores["p_up"].to_numpy()

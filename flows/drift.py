@@ -7,24 +7,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from flows.promise import of_model
+from flows.promise import Record
 from flows.settings import Settings
-from tasks.evaluation.drift import DRIFT, drift_table, input_features
-from tasks.registry import Model
-from warehouse.evaluations import evaluation_frame, read_predictions
+from tasks.evaluation.drift import drift_table, input_features
+from warehouse.evaluations import evaluation_frame
 from warehouse.lake import Lake
 
 
-def drifted(lake: Lake, settings: Settings, matured: pa.Table, model: Model) -> pa.Table:
-    """One row per feature (see `drift_table`): the model's test split against what came since.
-
-    `matured` as from `matured_predictions`. Empty while either side has no rows.
-    """
-    tested = of_model(read_predictions(lake, model.dataset_id), model)
-    since = of_model(matured, model)
-    if not tested.num_rows or not since.num_rows:
-        return DRIFT.empty_table()
-    before, after = (_features(lake, settings, rows) for rows in (tested, since))
+def drifted(lake: Lake, settings: Settings, record: Record) -> pa.Table:
+    """One row per feature (see `drift_table`): the model's test split against what came since."""
+    asked = record.since["example_id"]
+    inputs = evaluation_frame(lake, settings.dataset.spec_id, asked)
+    before = _features(record.before, record.before["p_up"])
+    after = _features(inputs, record.since["p_up"])
     known = {name for name in before if np.isfinite(before[name]).any()}
     known &= {name for name in after if np.isfinite(after[name]).any()}
     return drift_table({name: before[name] for name in known}, after)
@@ -41,6 +36,5 @@ def drift_in_words(table: pa.Table) -> str:
     return f"{'; '.join(told)}." if told else ""
 
 
-def _features(lake: Lake, settings: Settings, rows: pa.Table) -> dict[str, Any]:
-    frame = evaluation_frame(lake, settings.dataset.spec_id, rows["example_id"])
-    return input_features(frame) | {"p_up": rows["p_up"].to_numpy()}
+def _features(frame: pa.Table, p_up: pa.ChunkedArray) -> dict[str, Any]:
+    return input_features(frame) | {"p_up": p_up.to_numpy()}

@@ -14,7 +14,6 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.connections import clock_of
 from flows.contestants import (
     Contestants,
-    EvaluationInputError,
     chosen_model,
     contestants,
     split_frame,
@@ -34,8 +33,6 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.walk_forward import with_base_cutoff
 from warehouse.evaluations import store_backtest, store_evaluation
 from warehouse.lake import Lake
-
-__all__ = ["EvaluationInputError", "evaluate", "show_evaluation"]
 
 
 @flow(name="evaluate", flow_run_name=named_by_start, timeout_seconds=24 * 3600)

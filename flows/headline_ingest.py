@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.desk import Desk
 from flows.gate import publish_headline_batch
 from flows.progress import current_sink
-from flows.retrying import DELAYS, JITTER, LONGEST, RETRIES, may_pass
+from flows.retrying import VENDOR_TASK
 from flows.summary import IngestSummary
 from tasks.planning import DateRange, Request
 from tasks.sources.feed_requests import GENERAL, FeedSpec
@@ -68,14 +67,8 @@ def search_keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:
 
 @task(
     name="headlines",
-    cache_policy=NO_CACHE,
     task_run_name="headlines {feed.name} {request.keys[0]}… {request.start} to {request.end}",
-    tags=["vendor"],
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_pass,
-    timeout_seconds=LONGEST,
+    **VENDOR_TASK,
 )
 def _ingest_group(desk: Desk, feed: FeedSpec, request: Request) -> IngestSummary:
     """Fetch one feed for one group of tickers and publish what passes, in one commit."""

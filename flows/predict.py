@@ -12,11 +12,12 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.connections import clock_of
+from flows.contestants import label_scores
 from flows.drift import drift_in_words, drifted
-from flows.finetune import FINE_TUNED, report_progress
+from flows.finetune import FINE_TUNED
 from flows.orchestration import named_by_start
 from flows.parameters import Selection
-from flows.promise import alarm, promises
+from flows.promise import alarm, promises, record_of
 from flows.settings import Settings, load_settings
 from tasks.assembly import refresh_examples
 from tasks.evaluation.baselines import fit_baselines
@@ -26,8 +27,7 @@ from tasks.evaluation.forward import aligned
 from tasks.evaluation.spec import EvaluationError
 from tasks.planning import DateRange
 from tasks.registry import Model, check_adapter, list_models
-from tasks.training.job import ScoreJob, split_path
-from tasks.training.process import run_scores
+from tasks.training.job import split_path
 from tasks.training.recipe import Recipe
 from tasks.verify import seal
 from warehouse.dataset_files import load_split
@@ -95,8 +95,9 @@ def score(selection: Selection) -> str:
         matured = matured_predictions(lake, settings.dataset.spec_id, now=now)
         pending = pending_predictions(lake, settings.dataset.spec_id, now=now).to_pylist()
         model = in_the_running(lake, settings).get(FINE_TUNED)
-        held = promises(lake, settings, matured, model) if model else ()
-        drift = drifted(lake, settings, matured, model) if model else DRIFT.empty_table()
+        record = record_of(lake, settings, matured, model) if model else None
+        drift = drifted(lake, settings, record) if record else DRIFT.empty_table()
+    held = promises(record, settings) if record else ()
     waiting = ", ".join(f"{row['n']} {row['reason']}" for row in pending) or "none"
     try:
         frame, predictions = aligned(matured, _judged(matured))
@@ -167,22 +168,10 @@ def _scores(settings: Settings, frame: pa.Table, models: Mapping[str, Model]) ->
     folder = settings.data_root / "scores" / "upcoming"
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(rows, split_path(folder, "test"))
-    jobs = [
-        ScoreJob(
-            recipe=Recipe.model_validate(model.recipe),
-            dataset=folder,
-            output=settings.data_root / "scores",
-            cache=settings.training.cache,
-            split="test",
-            adapter=model.path,
-        )
-        for model in models.values()
-    ]
-    results = run_scores(jobs, report_progress)
-    return {
-        name: pq.read_table(result.path, columns=["p_up"])["p_up"].to_numpy()
-        for name, result in zip(models, results, strict=True)
+    asked = {
+        name: (Recipe.model_validate(model.recipe), model.path) for name, model in models.items()
     }
+    return label_scores(settings, asked, folder, "test", frame)
 
 
 def _judged(matured: pa.Table) -> list[str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from flows.desk import Desk
 from flows.gate import publish_price_batch
 from flows.ledger import last_finished_session
 from flows.progress import current_sink
-from flows.retrying import DELAYS, JITTER, LONGEST, RETRIES, may_pass
+from flows.retrying import VENDOR_TASK
 from flows.summary import IngestSummary
 from tasks.planning import DateRange, Request
 from tasks.sources.prices import fetch_prices
@@ -37,14 +36,8 @@ def ingest_prices(desk: Desk, tickers: tuple[str, ...], wanted: DateRange) -> In
 
 @task(
     name="prices",
-    cache_policy=NO_CACHE,
     task_run_name="prices {request.keys[0]}… {request.start} to {request.end}",
-    tags=["vendor"],
-    retries=RETRIES,
-    retry_delay_seconds=DELAYS,
-    retry_jitter_factor=JITTER,
-    retry_condition_fn=may_pass,
-    timeout_seconds=LONGEST,
+    **VENDOR_TASK,
 )
 def _ingest_group(desk: Desk, request: Request) -> IngestSummary:
     """Fetch one group of tickers over one range and publish what passes, in one commit."""

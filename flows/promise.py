@@ -1,6 +1,8 @@
-"""The alarm: does the champion's forward record still lie within what its back-test promised?"""
+"""A model's forward record beside its back-test: what was promised, and is it kept?"""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,24 +15,32 @@ from warehouse.evaluations import evaluation_frame, read_predictions
 from warehouse.lake import Lake
 
 
-def promises(
-    lake: Lake, settings: Settings, matured: pa.Table, model: Model
-) -> tuple[Promise, ...]:
-    """Accuracy, cross-entropy and calibration of one model: its test split against what came since.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One model's predictions, one row per example: of its test split, and made forward `since`.
 
-    `matured` as from `matured_predictions`. Empty while either side has no rows.
+    `before` has the columns of `evaluation_frame`, `since` those of `matured_predictions`; both
+    have p_up.
     """
-    since = of_model(matured, model)
-    tested = of_model(read_predictions(lake, model.dataset_id), model)
+
+    before: pa.Table
+    since: pa.Table
+
+
+def record_of(lake: Lake, settings: Settings, matured: pa.Table, model: Model) -> Record | None:
+    """The record of a model; None while either side has no rows. `matured`: of all predictors."""
+    since = _of(matured, model)
+    tested = _of(read_predictions(lake, model.dataset_id), model)
     if not since.num_rows or not tested.num_rows:
-        return ()
+        return None
     before = evaluation_frame(lake, settings.dataset.spec_id, tested["example_id"])
-    return hold_to_promise(
-        FINE_TUNED,
-        (before, tested["p_up"].to_numpy()),
-        (since, since["p_up"].to_numpy()),
-        settings.evaluation,
-    )
+    return Record(before.append_column("p_up", tested["p_up"]), since)
+
+
+def promises(record: Record, settings: Settings) -> tuple[Promise, ...]:
+    """Accuracy, cross-entropy and calibration: the test split against what came since."""
+    before, since = ((side, side["p_up"].to_numpy()) for side in (record.before, record.since))
+    return hold_to_promise(FINE_TUNED, before, since, settings.evaluation)
 
 
 def alarm(found: tuple[Promise, ...]) -> str:
@@ -41,8 +51,7 @@ def alarm(found: tuple[Promise, ...]) -> str:
     return "The forward record is within what the back-test promised." if found else ""
 
 
-def of_model(rows: pa.Table, model: Model) -> pa.Table:
-    """The predictions that one model made as `fine_tuned`."""
+def _of(rows: pa.Table, model: Model) -> pa.Table:
     own = pc.and_(
         pc.equal(rows["predictor"], FINE_TUNED), pc.equal(rows["model_id"], model.model_id)
     )

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from prefect.cache_policies import NO_CACHE
+
 from warehouse.lake import LakeError
 from warehouse.stores import StoreError
-
-RETRIES = 2
-DELAYS: list[float] = [10, 60]
-"""Seconds before the second and the third attempt, spread by JITTER so that runs part ways."""
-JITTER = 0.5
-LONGEST = 3600
-"""Seconds that one attempt may take."""
 
 
 def may_pass(task: Any, task_run: Any, state: Any) -> bool:
@@ -29,3 +24,15 @@ def may_pass(task: Any, task_run: Any, state: Any) -> bool:
     except Exception:
         return False
     return False
+
+
+VENDOR_TASK: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "tags": ["vendor"],
+    "retries": 2,
+    "retry_delay_seconds": [10, 60],
+    "retry_jitter_factor": 0.5,  # so that runs part ways
+    "retry_condition_fn": may_pass,
+    "timeout_seconds": 3600,  # of one attempt
+}
+"""What the tasks that ask a vendor have in common."""

@@ -185,22 +185,16 @@ class Settings(BaseSettings):
         Absolute paths stay as they are.
         """
         root = folder / self.data_root
-        lake, aliases = self.warehouse, self.universe.aliases
-        kind, _, location = lake.catalog.partition(":")
-        moved = {
-            "catalog": f"sqlite:{root / location}" if kind == "sqlite" else lake.catalog,
-            "storage": lake.storage if "://" in lake.storage else str(root / lake.storage),
-            "landing": lake.landing if "://" in lake.landing else str(root / lake.landing),
-            "endpoint": lake.endpoint or os.environ.get("AWS_ENDPOINT_URL") or None,
-            "lock": root / lake.lock,
-        }
+        aliases = self.universe.aliases
+        endpoint = self.warehouse.endpoint or os.environ.get("AWS_ENDPOINT_URL") or None
+        lake = self.warehouse.placed_below(root)
         return self.model_copy(
             update={
                 "data_root": root,
                 "universe": self.universe.model_copy(
                     update={"aliases": aliases and folder / aliases}
                 ),
-                "warehouse": lake.model_copy(update=moved),
+                "warehouse": lake.model_copy(update={"endpoint": endpoint}),
                 "prices": self.prices.model_copy(update={"cache": root / self.prices.cache}),
                 "training": self.training.model_copy(update={"cache": root / self.training.cache}),
             }

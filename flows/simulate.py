@@ -18,6 +18,7 @@ from flows.daily import daily
 from flows.predict import score
 from flows.progress import current_sink
 from flows.report import write_site
+from flows.schedules import BEFORE_OPEN
 from flows.settings import ConfigSelection, load_settings
 from flows.weekly import weekly
 from tasks.training.process import staying_worker
@@ -25,7 +26,6 @@ from warehouse.lake import Lake
 from warehouse.seals import chain
 
 Job = Literal["daily", "weekly"]
-BEFORE_OPEN = timedelta(minutes=15)
 AFTER_OPEN = timedelta(hours=12)
 """From the open: by then the session's close is final, and the next decision hours away."""
 

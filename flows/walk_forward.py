@@ -23,13 +23,11 @@ from tasks.dataset.split import walk_forward as fold_splits
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.walk_forward import Fold
 from tasks.evaluation.walk_forward import walk_forward as judge_folds
+from tasks.report.collect import WALK_FORWARD
 from tasks.training.process import run_job
 from warehouse.dataset_files import load_split
 from warehouse.evaluations import store_evaluation
 from warehouse.lake import Lake
-
-WALK_FORWARD = "walk_forward"
-"""The split under which the pooled folds are stored."""
 
 
 @flow(name="walk-forward")

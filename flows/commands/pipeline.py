@@ -104,7 +104,7 @@ def evaluate(
     context: typer.Context,
     dataset_id: DatasetOption = None,
     model_id: Annotated[
-        str | None, typer.Option("--model", help="Default: the newest of that data set, if any.")
+        str | None, typer.Option("--model", help="Default: as configured, else the newest.")
     ] = None,
     without_model: Annotated[
         bool, typer.Option("--baselines-only", help="Skip every language model.")

@@ -73,10 +73,7 @@ def run_job(job: AnyJob, on_progress: OnProgress | None = None) -> AnyResult:
     was killed goes on from its last checkpoint, if its recipe saves any. Raises TrainingError
     with the worker's own message, or TrainingProcessError if it died without one.
     """
-    _require_inputs(job)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(job.folder.with_suffix(".lock")):
-        return finished_result(job) or _run([job], on_progress or (lambda progress: None))[0]
+    return _carry_out([job], on_progress)[0]
 
 
 def run_scores(
@@ -87,18 +84,23 @@ def run_scores(
     Most of a short job's time is its process's start. As `run_job` otherwise; results are in the
     order of the jobs.
     """
+    return tuple(cast(ScoreResult, result) for result in _carry_out(jobs, on_progress))
+
+
+def _carry_out(jobs: Sequence[AnyJob], on_progress: OnProgress | None) -> list[AnyResult]:
+    """The results of the jobs, in their order; only those not finished before are run."""
     for job in jobs:
         _require_inputs(job)
         job.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as locks:
         for folder in sorted({job.folder for job in jobs}):
             locks.enter_context(FileLock(folder.with_suffix(".lock")))
-        found = {job.folder: finished_result(job) for job in jobs}
-        left = [job for job in jobs if found[job.folder] is None]
+        found = {job.folder: result for job in jobs if (result := finished_result(job))}
+        left = [job for job in jobs if job.folder not in found]
         if left:
             results = _run(left, on_progress or (lambda progress: None))
             found |= dict(zip((job.folder for job in left), results, strict=True))
-    return tuple(cast(ScoreResult, found[job.folder]) for job in jobs)
+    return [found[job.folder] for job in jobs]
 
 
 def _run(jobs: Sequence[AnyJob], on_progress: OnProgress) -> list[AnyResult]:

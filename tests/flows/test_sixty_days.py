@@ -172,16 +172,23 @@ def test_verdict_holds_the_record_to_the_backtest_promise(lived: Lived) -> None:
 
 def test_calls_unlike_those_of_the_backtest_are_told_as_drift(lived: Lived) -> None:
     from flows.drift import drift_in_words, drifted
+    from flows.promise import record_of
 
     now = lived.settings.sandbox.now + timedelta(days=200)  # type: ignore[union-attr]
     matured = matured_predictions(lived.lake, lived.settings.dataset.spec_id, now=now)
     (champion,) = [model for model in list_models(lived.lake) if model.stage == "champion"]
-    found = drifted(lived.lake, lived.settings, matured, champion)
+
+    def drift_of(forward: pa.Table) -> pa.Table:
+        record = record_of(lived.lake, lived.settings, forward, champion)
+        assert record is not None
+        return drifted(lived.lake, lived.settings, record)
+
+    found = drift_of(matured)
     assert {"input_characters", "previous_return", "p_up"} <= set(found["feature"].to_pylist())
     certain = pa.concat_tables([matured] * 20)
     at = certain.column_names.index("p_up")
     certain = certain.set_column(at, "p_up", pa.repeat(0.9999, certain.num_rows))
-    told = drift_in_words(drifted(lived.lake, lived.settings, certain, champion))
+    told = drift_in_words(drift_of(certain))
     assert "p_up drifts (strong: PSI" in told
 
 
