@@ -112,7 +112,7 @@ def fill(files: tuple[Path, Path], shared: list[str], environment: dict[str, str
     """Import both files by command."""
     newsvane = [sys.executable, "-m", "flows.cli", *(f"--set={word}" for word in shared), "import"]
     maps = {
-        "prices": ("date=session", "source=sandbox-yahoo", "basis=session"),
+        "prices": ("session=session", "source=sandbox-yahoo", "basis=session"),
         "headlines": (
             "title=title",
             "published_at=published_at",
