@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+import yaml
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -101,11 +102,16 @@ def start_from_the_form(
 ) -> str:
     """Fill in and submit a deployment's form; the address of the run it started."""
 
-    def registered(_: object) -> list[str]:
-        listed = httpx.post(f"{served}/api/deployments/filter", json={}, timeout=30).json()
-        return [found["id"] for found in listed if found["name"] == name]
+    declared = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text("utf-8"))["deployments"]
+    names = {entry["name"] for entry in declared}
 
-    (deployment,) = WebDriverWait(browser, PATIENCE).until(registered)
+    def registered(_: object) -> dict[str, str]:
+        # All of them: while they are being written, SQLite may turn a new run away for a moment.
+        listed = httpx.post(f"{served}/api/deployments/filter", json={}, timeout=30).json()
+        found = {entry["name"]: entry["id"] for entry in listed}
+        return found if names <= found.keys() else {}
+
+    deployment = WebDriverWait(browser, PATIENCE).until(registered)[name]
     filled = urlencode({"parameters": json.dumps(parameters)}) if parameters else ""
     browser.get(f"{served}/deployments/deployment/{deployment}/run?{filled}")
     submit = WebDriverWait(browser, PATIENCE).until(
