@@ -9,6 +9,7 @@ from prefect.artifacts import create_link_artifact
 
 from flows.connections import clock_of
 from flows.links import link_to
+from flows.orchestration import named_by_start
 from flows.parameters import Selection
 from flows.settings import load_settings
 from tasks.report.collect import collect
@@ -17,7 +18,7 @@ from tasks.report.site import write_site as write_pages
 from warehouse.lake import Lake
 
 
-@flow(name="report")
+@flow(name="report", flow_run_name=named_by_start)
 def write_report(selection: Selection) -> Path:
     """Write `report.html` below the data root and return its path."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
@@ -28,7 +29,7 @@ def write_report(selection: Selection) -> Path:
     return path
 
 
-@flow(name="site")
+@flow(name="site", flow_run_name=named_by_start)
 def write_site(selection: Selection) -> Path:
     """Write the pages Today, Scoreboard, Data, Training and Lineage; return the first one."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
