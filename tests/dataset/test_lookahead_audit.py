@@ -86,6 +86,10 @@ class Leak:
 
 
 BEFORE_DECISION = "t.available_at < d.decision_ts"
+NOTHING_PURGED = {
+    "b.label_end_ts > q.next_decision_ts": "false",
+    "c.label_end_ts > f.next_decision_ts": "false",
+}
 LEAKS = {
     "same_day_close_as_previous_return": Leak(
         "labels", {"closed.cell = t.known_cell": "closed.cell = t.known_cell + 1"}, "truncated"
@@ -140,14 +144,14 @@ LEAKS = {
     ),
     "label_windows_across_the_cut": Leak(
         "split_rows",
-        {"b.label_end_ts > f.next_decision_ts AS purged": "false AS purged"},
+        NOTHING_PURGED,
         "split",
     ),
     "splits_drawn_by_lot": Leak(
         "split_rows",
         {
             "WHEN session <= $train_until THEN 1": "WHEN day % 3 = 0 THEN 3",
-            "b.label_end_ts > f.next_decision_ts AS purged": "false AS purged",
+            **NOTHING_PURGED,
         },
         "split",
     ),

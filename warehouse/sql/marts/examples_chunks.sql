@@ -4,7 +4,11 @@
 -- headlines of the stretch are available from from_ts until until_ts, its bars are those of bars_from
 -- to bars_until. Times are NULL where there is nothing to look at.
 WITH told AS (
-    SELECT utc_day(available_at) AS day, count(*) AS headlines FROM headlines GROUP BY ALL
+    SELECT utc_day(available_at) AS day, count(*) AS headlines
+    FROM headlines
+    -- Older ones weigh in no session that is built.
+    WHERE available_at >= $from_session::TIMESTAMPTZ - INTERVAL 1 MONTH
+    GROUP BY ALL
 ), weights AS (
     SELECT d.session, sum(coalesce(t.headlines, 0)) AS weight
     FROM clock_days AS d

@@ -1,25 +1,35 @@
 -- grain: one row per telling that does not count: not the first of its story for the ticker
 -- Stories of which a telling is available from $from_ts on are looked at, through all their history.
 -- wording is 1 for what a headline says now, and negative for what it said before it was edited.
+CREATE OR REPLACE TEMP TABLE touched_stories AS
+WITH recent AS (
+    SELECT story_id FROM headlines WHERE available_at >= $from_ts
+    UNION
+    SELECT h.story_id
+    FROM headline_revisions AS r
+    JOIN headlines AS h USING (headline_id)
+    WHERE r.available_at >= $from_ts
+)
+SELECT headline_id, story_id, published_at, available_at
+FROM headlines
+WHERE NOT $whole AND story_id IN (SELECT story_id FROM recent);
+
 CREATE OR REPLACE TEMP TABLE retold AS
-WITH told AS (
-    SELECT headline_id, story_id, published_at, available_at, 1 AS wording FROM headlines
+WITH current AS NOT MATERIALIZED (
+    SELECT * FROM touched_stories
+    UNION ALL
+    SELECT headline_id, story_id, published_at, available_at FROM headlines WHERE $whole
+), told AS NOT MATERIALIZED (
+    SELECT *, 1 AS wording FROM current
     UNION ALL
     SELECT r.headline_id, h.story_id, r.published_at, r.available_at, -r.revision
     FROM headline_revisions AS r
-    JOIN headlines AS h USING (headline_id)
-), recent AS (
-    SELECT story_id FROM told WHERE NOT $whole AND available_at >= $from_ts
-), shared AS (
-    -- Only a story with another telling than its own headline can be told twice.
-    SELECT story_id FROM told WHERE $whole AND (story_id <> headline_id OR wording < 0)
-    UNION
-    SELECT story_id
-    FROM told
-    WHERE NOT $whole AND (story_id <> headline_id OR wording < 0)
-        AND story_id IN (SELECT story_id FROM recent)
+    JOIN current AS h USING (headline_id)
 )
-SELECT * FROM told WHERE story_id IN (SELECT story_id FROM shared);
+-- Only a story with another telling than its own headline can be told twice.
+SELECT *
+FROM told
+WHERE story_id IN (SELECT story_id FROM told WHERE story_id <> headline_id OR wording < 0);
 
 CREATE OR REPLACE TEMP TABLE retellings AS
 WITH placed AS (

@@ -10,6 +10,8 @@ WITH touched AS (
     UNION ALL
     SELECT h.available_at
     FROM lake.table_changes('headline_tickers', $first_snapshot, $last_snapshot) AS a
+    -- Those that came with their headlines are counted already.
+    ANTI JOIN lake.table_changes('headlines', $first_snapshot, $last_snapshot) USING (headline_id)
     JOIN headlines AS h USING (headline_id)
     UNION ALL
     SELECT session::TIMESTAMPTZ

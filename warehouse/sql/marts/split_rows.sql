@@ -1,7 +1,7 @@
 -- grain: one row per example of the spec
 -- fate: train | validation | test, or why the example is in none of them.
 CREATE OR REPLACE TEMP TABLE split_rows AS
-WITH bounded AS (
+WITH bounded AS NOT MATERIALIZED (
     SELECT
         ticker,
         session,
@@ -18,14 +18,18 @@ WITH bounded AS (
     WHERE spec_id = $spec_id
 ), days AS (
     SELECT
-        session,
-        row_number() OVER (ORDER BY session)                 AS day,
+        *,
+        row_number() OVER (ORDER BY session)                    AS day,
         row_number() OVER (ORDER BY session) / count(*) OVER () AS share
-    FROM (SELECT DISTINCT session FROM bounded WHERE reason IS NULL)
+    FROM (
+        SELECT session, min(decision_ts) AS decision_ts, max(label_end_ts) AS label_end_ts
+        FROM bounded
+        WHERE reason IS NULL
+        GROUP BY session
+    )
 ), cut AS (
     SELECT
-        session,
-        day,
+        *,
         CASE
             WHEN session <= $train_until THEN 1
             WHEN session <= $validation_until THEN 2
@@ -37,37 +41,34 @@ WITH bounded AS (
         END AS part
     FROM days
 ), following AS (
-    SELECT part, min(next_decision_ts) AS next_decision_ts, min(next_day) AS next_day
-    FROM (
-        SELECT earlier.part, b.decision_ts AS next_decision_ts, later.day AS next_day
-        FROM (SELECT DISTINCT part FROM cut) AS earlier
-        JOIN cut AS later ON later.part > earlier.part
-        JOIN bounded AS b ON b.session = later.session AND b.reason IS NULL
-    )
-    GROUP BY part
-), overlapping AS (
-    SELECT b.ticker, b.session, c.part, c.day, b.label_end_ts > f.next_decision_ts AS purged
-    FROM bounded AS b
-    JOIN cut AS c USING (session)
-    LEFT JOIN following AS f USING (part)
-    WHERE b.reason IS NULL
+    SELECT
+        earlier.part,
+        min(later.decision_ts) AS next_decision_ts,
+        min(later.day)         AS next_day
+    FROM (SELECT DISTINCT part FROM cut) AS earlier
+    JOIN cut AS later ON later.part > earlier.part
+    GROUP BY earlier.part
 ), quiet AS (
     -- The embargo counts back from the first session that the purge touches, or from the cut.
-    SELECT f.part, least(f.next_day, min(o.day) FILTER (o.purged)) - $embargo AS from_day
+    SELECT
+        f.part,
+        f.next_decision_ts,
+        least(f.next_day, min(c.day) FILTER (c.label_end_ts > f.next_decision_ts))
+        - $embargo AS from_day
     FROM following AS f
-    LEFT JOIN overlapping AS o USING (part)
-    GROUP BY f.part, f.next_day
-), sorted AS (
+    JOIN cut AS c USING (part)
+    GROUP BY f.part, f.next_decision_ts, f.next_day
+), sorted AS NOT MATERIALIZED (
     SELECT
         b.* EXCLUDE (reason),
         CASE
             WHEN b.reason IS NOT NULL THEN b.reason
-            WHEN o.purged THEN 'purged'
-            WHEN o.day >= q.from_day THEN 'embargoed'
+            WHEN b.label_end_ts > q.next_decision_ts THEN 'purged'
+            WHEN c.day >= q.from_day THEN 'embargoed'
         END AS reason,
-        o.part
+        c.part
     FROM bounded AS b
-    LEFT JOIN overlapping AS o USING (ticker, session)
+    LEFT JOIN cut AS c USING (session)
     LEFT JOIN quiet AS q USING (part)
 ), told AS (
     SELECT ticker, session, part, unnest(story_ids) AS story_id
@@ -108,6 +109,7 @@ WITH bounded AS (
 SELECT
     f.ticker,
     f.session,
+    f.label,
     CASE WHEN s.ticker IS NULL THEN f.fate ELSE 'balanced_away' END AS fate
 FROM fated AS f
 LEFT JOIN surplus AS s USING (ticker, session);
