@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import loops
 import market
 import rivals
 
@@ -137,8 +138,8 @@ def main() -> None:
         "newsvane, whole": newsvane_whole,
         "polars join_asof": rivals.with_polars,
         "pandas merge_asof": rivals.with_pandas,
-        "row loop": rivals.with_a_loop,
-        "filter loop": rivals.with_filters,
+        "row loop": loops.with_a_loop,
+        "filter loop": loops.with_filters,
         "raw write": raw_write,
         "one more session": one_more_session,
     }

@@ -1,8 +1,12 @@
-"""A made-up market of any size: heavy-tailed news over many tickers, ten years of daily bars."""
+"""A made-up market of any size: heavy-tailed news over many tickers, ten years of daily bars.
+
+It has what real sources have: stories told again, headlines edited after they were seen, titles
+with stray spaces or without end, sessions without trade.
+"""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +24,9 @@ STAMP = pa.timestamp("us", tz="UTC")
 SUBJECTS = ("Quarterly revenue", "The new plant", "Guidance", "A large order", "The recall")
 VERBS = ("beats", "misses", "delays", "lifts", "cuts", "confirms", "reviews")
 OBJECTS = ("estimates for the year", "plans in Europe", "the outlook of analysts", "margins")
+TAILS = ("", "\t", "  in  brief ", "\u00a0- live", ", people close to the matter say" * 6)
+UPDATED = " (updated)"
+EDITED_AFTER = timedelta(hours=3)
 
 
 def sessions() -> pa.Table:
@@ -28,7 +35,7 @@ def sessions() -> pa.Table:
 
 
 def bars(tickers: int, seed: int) -> pa.Table:
-    """One bar per ticker and session: a random walk, ordered by session and ticker."""
+    """One bar per session and ticker, in that order: a random walk, one in 200 without trade."""
     calendar = exchange_sessions("XNYS", FIRST, LAST)
     days, count = calendar.num_rows, calendar.num_rows * tickers
     random = np.random.default_rng(seed)
@@ -38,12 +45,13 @@ def bars(tickers: int, seed: int) -> pa.Table:
     prices = {"open": opened, "close": close}
     prices |= {"high": np.maximum(opened, close), "low": np.minimum(opened, close)}
     columns = {name: pa.array(np.round(value, 2).ravel()) for name, value in prices.items()}
+    volume = random.integers(1_000, 1_000_000, count) * (random.random(count) >= 0.005)
     return pa.table(
         {
             "ticker": names(np.tile(np.arange(tickers), days)),
             "session": session,
             **columns,
-            "volume": pa.array(random.integers(1_000, 1_000_000, count), pa.int64()),
+            "volume": pa.array(volume, pa.int64()),
             "vendor_adj_close": columns["close"],
             "basis_date": session,
             **constant(count, source="made-up", payload_id="none"),
@@ -56,8 +64,9 @@ def bars(tickers: int, seed: int) -> pa.Table:
 def headlines(rows: int, tickers: int, seed: int, *, first_id: int = 0) -> pa.Table:
     """`rows` headlines in order of arrival, one ticker each; one in twenty retells another.
 
-    Tickers follow a power law, so that a few have dozens a day and most have days without.
-    Columns are those of the warehouse's `headlines`, plus `ticker`.
+    Tickers follow a power law, so that a few have dozens a day and most have days without. One
+    title in ten is untidy or long; one headline in thirty is in its second wording, known
+    EDITED_AFTER it was published. Columns are those of the warehouse's `headlines`, plus `ticker`.
     """
     random = np.random.default_rng(seed)
     weight = 1 / np.arange(1, tickers + 1) ** 0.9
@@ -77,21 +86,41 @@ def headlines(rows: int, tickers: int, seed: int, *, first_id: int = 0) -> pa.Ta
         pa.array(choices).take(pa.array(random.integers(0, len(choices), rows)))
         for choices in (SUBJECTS, VERBS, OBJECTS)
     ]
+    tail = np.where(random.random(rows) < 0.1, random.integers(1, len(TAILS), rows), 0)
+    words += [pc.cast(pa.array(number), pa.string())]
     title = pc.binary_join_element_wise(
-        names(ticker), *words, pc.cast(pa.array(number), pa.string()), " "
+        pc.binary_join_element_wise(names(ticker), *words, " "), pa.array(TAILS).take(tail), ""
     )
+    edited = pa.array(random.random(rows) < 1 / 30)
+    later = pc.cast(pc.add(published, pa.scalar(EDITED_AFTER, pa.duration("us"))), STAMP)
     return pa.table(
         {
             "headline_id": identifiers(number),
             "story_id": identifiers(story),
             "ticker": names(ticker),
-            "title": title,
+            "title": pc.if_else(edited, pc.binary_join_element_wise(title, UPDATED, ""), title),
             "published_at": published,
             "first_seen_at": published,
-            "available_at": published,
+            "available_at": pc.if_else(edited, later, published),
             **constant(rows, source="made-up", availability="asserted", payload_id="none"),
             "synthetic": pa.array(np.ones(rows, bool)),
-            "revision": pa.array(np.ones(rows, np.int32)),
+            "revision": pc.cast(pc.if_else(edited, 2, 1), pa.int32()),
+        }
+    )
+
+
+def first_wordings(told: pa.Table) -> pa.Table:
+    """What the edited ones among `told` said first: rows of `headline_revisions`."""
+    edited = told.filter(pc.equal(told["revision"], 2))
+    return pa.table(
+        {
+            "headline_id": edited["headline_id"],
+            "revision": pa.array(np.ones(edited.num_rows, np.int32)),
+            "title": pc.utf8_slice_codeunits(edited["title"], 0, -len(UPDATED)),
+            "published_at": edited["published_at"],
+            "available_at": edited["published_at"],
+            "payload_id": edited["payload_id"],
+            "superseded_at": edited["available_at"],
         }
     )
 
@@ -103,7 +132,10 @@ def prepare(folder: Path, lake_spec: LakeSpec, rows: int, tickers: int) -> None:
     needed = ["headline_id", "story_id", "title", "published_at", "available_at"]
     pq.write_table(told.select(needed), folder / "headlines.parquet", compression="zstd")
     pq.write_table(about, folder / "headline_tickers.parquet", compression="zstd")
-    needed = ["ticker", "session", "open", "close"]
+    needed = ["headline_id", "title", "published_at", "available_at"]
+    former = first_wordings(told).select(needed)
+    pq.write_table(former, folder / "headline_revisions.parquet", compression="zstd")
+    needed = ["ticker", "session", "open", "close", "volume"]
     pq.write_table(prices.select(needed), folder / "bars.parquet", compression="zstd")
     pq.write_table(calendar, folder / "sessions.parquet", compression="zstd")
     with Lake.open(lake_spec) as lake:
@@ -132,6 +164,7 @@ def _tell(lake: Lake, told: pa.Table, prices: pa.Table) -> None:
     lake.transact(
         lambda tx: (
             tx.append("headlines", told.drop_columns(["ticker"])),
+            tx.append("headline_revisions", first_wordings(told)),
             tx.append("headline_tickers", about),
         )
     )

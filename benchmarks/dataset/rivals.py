@@ -1,21 +1,22 @@
-"""The same work in other people's ways: pandas merge_asof, polars join_asof, and two kinds of loop.
+"""The same work in columns, with other people's libraries: pandas merge_asof and polars join_asof.
 
-Each reads headlines, headline_tickers, bars and sessions from Parquet and writes the same JSON
-lines: a story counts once per ticker, in the first session decided strictly after it was available;
-the latest three are shown; the label is the sign of the rounded open-to-close return.
+Each reads headlines, headline_revisions, headline_tickers, bars and sessions from Parquet and
+writes the same JSON lines: a story counts once per ticker, in the first session decided strictly
+after it was available, as it read then; the latest three are shown, on one line each and cut; the
+label is the sign of the rounded open-to-close return of a session with trade.
 """
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_right
-from collections import defaultdict
-from datetime import UTC, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 LEAD = timedelta(minutes=5)
 SHOWN = 3
+TITLE_CHARS = 160
+UNTIDY = r"[^ -~]|  |^ | $"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -23,9 +24,7 @@ def with_pandas(source: Path, out: Path) -> None:
     """merge_asof for the session, groupby for the prompt, json.dumps for the line."""
     import pandas as pd
 
-    told = pd.read_parquet(source / "headlines.parquet").merge(
-        pd.read_parquet(source / "headline_tickers.parquet"), on="headline_id"
-    )
+    told = every_wording(source)
     clock = pd.read_parquet(source / "sessions.parquet")
     clock["decision_ts"] = clock["open_ts"] - LEAD
     told = pd.merge_asof(
@@ -36,16 +35,19 @@ def with_pandas(source: Path, out: Path) -> None:
         direction="forward",
         allow_exact_matches=False,
     )
-    told = told.sort_values(["session", "published_at", "headline_id"])
+    told = told.sort_values(["session", "published_at", "headline_id", "available_at"])
     told = told.drop_duplicates(["ticker", "story_id"])
     told = told.groupby(["session", "ticker"], sort=False).tail(SHOWN)
-    told["line"] = "- " + told["title"]
+    untidy = told["title"].str.contains(UNTIDY)
+    tidied = told.loc[untidy, "title"].str.replace(r"\s+", " ", regex=True).str.strip()
+    told.loc[untidy, "title"] = tidied
+    told["line"] = "- " + told["title"].str[:TITLE_CHARS]
     rows = (
         told.groupby(["session", "ticker"])
         .agg(lines=("line", "\n".join), headline_ids=("headline_id", list))
         .reset_index()
     )
-    bars = pd.read_parquet(source / "bars.parquet")
+    bars = pd.read_parquet(source / "bars.parquet").query("volume > 0")
     bars["label_return"] = (bars["close"] / bars["open"] - 1).round(10)
     rows = rows.merge(bars[["ticker", "session", "label_return"]], on=["ticker", "session"])
     rows = rows[rows["label_return"] != 0].merge(clock, on="session")
@@ -80,9 +82,15 @@ def with_polars(source: Path, out: Path) -> None:
     clock = pl.scan_parquet(source / "sessions.parquet").with_columns(
         decision_ts=pl.col("open_ts") - LEAD
     )
-    told = pl.scan_parquet(source / "headlines.parquet").join(
+    current = pl.scan_parquet(source / "headlines.parquet")
+    former = pl.scan_parquet(source / "headline_revisions.parquet").join(
+        current.select("headline_id", "story_id"), on="headline_id"
+    )
+    told = pl.concat([current, former.select(current.collect_schema().names())]).join(
         pl.scan_parquet(source / "headline_tickers.parquet"), on="headline_id"
     )
+    tidied = pl.col("title").str.replace_all(r"\s+", " ").str.strip_chars(" ")
+    title = pl.when(pl.col("title").str.contains(UNTIDY)).then(tidied).otherwise(pl.col("title"))
     placed = (
         told.sort("available_at")
         .join_asof(
@@ -92,18 +100,19 @@ def with_polars(source: Path, out: Path) -> None:
             strategy="forward",
             allow_exact_matches=False,
         )
-        .sort("session", "published_at", "headline_id")
+        .sort("session", "published_at", "headline_id", "available_at")
         .unique(["ticker", "story_id"], keep="first", maintain_order=True)
     )
     rows = (
         placed.group_by("session", "ticker", maintain_order=True)
         .agg(
-            lines=(pl.lit("- ") + pl.col("title")).tail(SHOWN),
+            lines=(pl.lit("- ") + title.str.head(TITLE_CHARS)).tail(SHOWN),
             headline_ids=pl.col("headline_id").tail(SHOWN),
         )
         .with_columns(lines=pl.col("lines").list.join("\n"))
     )
-    bars = pl.scan_parquet(source / "bars.parquet").select(
+    bars = pl.scan_parquet(source / "bars.parquet").filter(pl.col("volume") > 0)
+    bars = bars.select(
         "ticker", "session", label_return=(pl.col("close") / pl.col("open") - 1).round(10)
     )
     stamps = [
@@ -139,78 +148,15 @@ def with_polars(source: Path, out: Path) -> None:
     )
 
 
-def with_a_loop(source: Path, out: Path) -> None:
-    """One row at a time, in plain Python dictionaries: how such sets are usually made."""
-    import pyarrow.parquet as pq
-
-    def rows(name: str) -> list[dict[str, Any]]:
-        table: list[dict[str, Any]] = pq.read_table(source / f"{name}.parquet").to_pylist()
-        return table
-
-    clock = sorted(rows("sessions"), key=lambda row: row["open_ts"])
-    decisions = [row["open_ts"].astimezone(UTC) - LEAD for row in clock]
-    ticker_of = {row["headline_id"]: row["ticker"] for row in rows("headline_tickers")}
-    told = []
-    for row in rows("headlines"):
-        number = bisect_right(decisions, row["available_at"])
-        told.append((number, row["published_at"], row["headline_id"], row))
-    told.sort(key=lambda entry: entry[:3])
-    seen, groups = set(), defaultdict(list)
-    for number, _, name, row in told:
-        ticker = ticker_of[name]
-        if (ticker, row["story_id"]) not in seen:
-            seen.add((ticker, row["story_id"]))
-            groups[clock[number]["session"], ticker].append(row)
-    prices = {(row["session"], row["ticker"]): row for row in rows("bars")}
-    hours = {row["session"]: row for row in clock}
-    with out.open("w", encoding="utf-8") as stream:
-        for session, ticker in sorted(groups):
-            bar = prices.get((session, ticker))
-            if bar is None or (change := round(bar["close"] / bar["open"] - 1, 10)) == 0:
-                continue
-            shown, hour = groups[session, ticker][-SHOWN:], hours[session]
-            lines = "\n".join(f"- {row['title']}" for row in shown)
-            opened, closed = hour["open_ts"], hour["close_ts"]
-            stamps = [instant.strftime(TIME) for instant in (opened - LEAD, opened, closed)]
-            text = f"{ticker} news:\n{lines}\nDirection:"
-            ids = [row["headline_id"] for row in shown]
-            stream.write(line_of(text, change, ticker, str(session), *stamps, ids))
-
-
-def with_filters(source: Path, out: Path, examples: int = 200) -> None:
-    """One example at a time, each by filtering whole data frames: the loop of many notebooks.
-
-    Only `examples` of them, drawn evenly from all, for the whole takes hours; what one costs
-    depends on the frames' size, so these are whole.
-    """
+def every_wording(source: Path) -> Any:
+    """Every wording of every headline, with its ticker, as a pandas frame."""
     import pandas as pd
 
-    told = pd.read_parquet(source / "headlines.parquet").merge(
-        pd.read_parquet(source / "headline_tickers.parquet"), on="headline_id"
-    )
-    clock = pd.read_parquet(source / "sessions.parquet").sort_values("open_ts")
-    bars = pd.read_parquet(source / "bars.parquet")
-    lines: list[str] = []
-    for _, bar in bars.iloc[:: max(1, len(bars) // (3 * examples))].iterrows():
-        change = round(bar["close"] / bar["open"] - 1, 10)
-        hours = clock[clock["session"] == bar["session"]].iloc[0]
-        before = clock[clock["session"] < bar["session"]].iloc[-1]
-        decided, earlier = hours["open_ts"] - LEAD, before["open_ts"] - LEAD
-        own = told[(told["ticker"] == bar["ticker"]) & (told["available_at"] < decided)]
-        own = own.sort_values(["published_at", "headline_id"]).drop_duplicates("story_id")
-        shown = own[own["available_at"] >= earlier].tail(SHOWN)
-        if change == 0 or shown.empty:
-            continue
-        text = "\n".join(f"- {row['title']}" for _, row in shown.iterrows())
-        stamps = [
-            instant.strftime(TIME) for instant in (decided, hours["open_ts"], hours["close_ts"])
-        ]
-        prompt = f"{bar['ticker']} news:\n{text}\nDirection:"
-        ids = list(shown["headline_id"])
-        lines.append(line_of(prompt, change, bar["ticker"], str(bar["session"]), *stamps, ids))
-        if len(lines) == examples:
-            break
-    out.write_text("".join(lines), encoding="utf-8")
+    told = pd.read_parquet(source / "headlines.parquet")
+    former = pd.read_parquet(source / "headline_revisions.parquet")
+    former = former.merge(told[["headline_id", "story_id"]], on="headline_id")
+    about = pd.read_parquet(source / "headline_tickers.parquet")
+    return pd.concat([told, former]).merge(about, on="headline_id")
 
 
 def line_of(
