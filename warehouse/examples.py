@@ -112,18 +112,22 @@ def build_examples(
             since = _scope(past, parameters, mark)
             if since is None:
                 return 0
-            changes = 0
-            for scoped in _stretches(past, parameters, request, count_tokens, since, stretch):
-                _refuse_lookahead(past("marts/examples_gate", scoped))
-                fresh = past("marts/examples_derived")
-                found = tx.run("marts/examples_changes", scoped, derived=fresh)
-                if changed := int(found["changes"][0].as_py()):
-                    tx.run("marts/examples_publish", scoped, derived=fresh)
-                changes += changed
+            stretches = _stretches(past, parameters, request, count_tokens, since, stretch)
+            changes = sum(_publish(tx, past, scoped) for scoped in stretches)
         tx.run("marts/examples_followed", {**parameters, "snapshot_id": mark["snapshot_id"]})
         return changes
 
     return lake.transact(refresh)
+
+
+def _publish(tx: Transaction, past: RunSql, scoped: Mapping[str, object]) -> int:
+    """Store what differs of one stretch; returns how many examples that were."""
+    _refuse_lookahead(past("marts/examples_gate", scoped))
+    fresh = past("marts/examples_derived")
+    changed = tx.run("marts/examples_changes", scoped, derived=fresh)
+    if changed.num_rows:
+        tx.run("marts/examples_publish", scoped, derived=fresh, example_changes=changed)
+    return int(changed.num_rows)
 
 
 @contextmanager

@@ -269,13 +269,28 @@ def _named(statement: duckdb.Statement, params: Mapping[str, Any]) -> dict[str, 
 def _registered(
     connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]
 ) -> Iterator[None]:
-    for name, table in tables.items():
-        connection.register(name, table)
+    handed = {name: _Handed(table) for name, table in tables.items()}
+    for name, holder in handed.items():
+        connection.register(name, holder)
     try:
         yield
     finally:
-        for name in tables:
+        for name, holder in handed.items():
             connection.unregister(name)
+            holder.table = pa.table({})
+
+
+class _Handed:
+    """Rows lent to a connection, which keeps what it was lent until its transaction ends.
+
+    Taking the table out of the holder frees the rows all the same.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
 
 
 def _identifier(name: str) -> str:

@@ -1,5 +1,4 @@
 -- grain: one row per ticker and session whose stored example differs from the derived one
-CREATE OR REPLACE TEMP TABLE example_changes AS
 SELECT
     coalesce(fresh.ticker, stored.ticker)   AS ticker,
     coalesce(fresh.session, stored.session) AS session
@@ -11,5 +10,3 @@ FULL JOIN (
 ) AS stored
     ON fresh.ticker = stored.ticker AND fresh.session = stored.session
 WHERE fresh IS DISTINCT FROM stored;
-
-SELECT count(*) AS changes FROM example_changes;
