@@ -3,19 +3,21 @@
 -- pieces: the stretches of sessions, of about $piece_rows rows, in which the file is written.
 WITH days AS (
     SELECT
-        fate                                                            AS split,
-        CASE WHEN $monthly THEN strftime(session, '-%Y-%m') ELSE '' END AS suffix,
+        fate                           AS split,
         session,
-        count(*)                                                        AS rows,
-        bit_xor(hash(ticker, session))                                  AS membership
+        count(*)                       AS rows,
+        bit_xor(hash(ticker, session)) AS membership
     FROM split_rows
     WHERE fate IN ('train', 'validation', 'test')
     GROUP BY ALL
+), named AS (
+    SELECT *, CASE WHEN $monthly THEN strftime(session, '-%Y-%m') ELSE '' END AS suffix
+    FROM days
 ), numbered AS (
     SELECT
         *,
         (sum(rows) OVER (PARTITION BY split, suffix ORDER BY session) - rows) // $piece_rows AS piece
-    FROM days
+    FROM named
 ), pieces AS (
     SELECT
         split,
