@@ -9,6 +9,10 @@ WITH told AS (
     SELECT headline_id, available_at, -revision
     FROM headline_revisions
     WHERE available_at >= $from_ts
+), subjects AS NOT MATERIALIZED (
+    SELECT headline_id, ticker FROM touched_subjects
+    UNION ALL
+    SELECT headline_id, ticker FROM headline_tickers WHERE $whole
 ), found AS (
     SELECT
         t.headline_id,
@@ -17,7 +21,7 @@ WITH told AS (
         CASE WHEN t.available_at < d.decision_ts THEN d.position ELSE d.position + 1 END  AS position,
         CASE WHEN t.available_at < d.decision_ts THEN d.session ELSE d.next_session END   AS shown_in
     FROM told AS t
-    JOIN headline_tickers AS a ON a.headline_id = t.headline_id
+    JOIN subjects AS a ON a.headline_id = t.headline_id
     JOIN listings AS l ON l.ticker = a.ticker AND l.is_subject
     JOIN clock_days AS d ON d.exchange = l.exchange AND d.day = utc_day(t.available_at)
 )

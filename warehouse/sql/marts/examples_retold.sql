@@ -31,14 +31,28 @@ SELECT *
 FROM told
 WHERE story_id IN (SELECT story_id FROM told WHERE story_id <> headline_id OR wording < 0);
 
+-- Whom these and the headlines to be placed speak of, found in one reading of a long table.
+CREATE OR REPLACE TEMP TABLE touched_subjects AS
+SELECT headline_id, ticker
+FROM headline_tickers
+WHERE NOT $whole AND headline_id IN (
+    SELECT headline_id FROM touched_stories
+    UNION
+    SELECT headline_id FROM headline_revisions WHERE available_at >= $from_ts
+);
+
 CREATE OR REPLACE TEMP TABLE retellings AS
-WITH placed AS (
+WITH subjects AS NOT MATERIALIZED (
+    SELECT headline_id, ticker FROM touched_subjects
+    UNION ALL
+    SELECT headline_id, ticker FROM headline_tickers WHERE $whole
+), placed AS (
     SELECT
         l.number,
         t.*,
         d.position + CASE WHEN t.available_at < d.decision_ts THEN 0 ELSE 1 END AS position
     FROM retold AS t
-    JOIN headline_tickers AS a ON a.headline_id = t.headline_id
+    JOIN subjects AS a ON a.headline_id = t.headline_id
     JOIN listings AS l ON l.ticker = a.ticker AND l.is_subject
     JOIN clock_days AS d ON d.exchange = l.exchange AND d.day = utc_day(t.available_at)
 )

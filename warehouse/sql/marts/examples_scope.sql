@@ -1,9 +1,11 @@
 -- grain: one row
 -- from_session: the first session whose example may differ after the changes of the snapshots
 -- from $first_snapshot to $last_snapshot; NULL if they touched nothing that examples are made of.
-WITH touched AS (
-    SELECT available_at AS since
+WITH told AS (
+    SELECT headline_id, available_at
     FROM lake.table_changes('headlines', $first_snapshot, $last_snapshot)
+), touched AS (
+    SELECT available_at AS since FROM told
     UNION ALL
     SELECT available_at
     FROM lake.table_changes('headline_revisions', $first_snapshot, $last_snapshot)
@@ -11,7 +13,7 @@ WITH touched AS (
     SELECT h.available_at
     FROM lake.table_changes('headline_tickers', $first_snapshot, $last_snapshot) AS a
     -- Those that came with their headlines are counted already.
-    ANTI JOIN lake.table_changes('headlines', $first_snapshot, $last_snapshot) USING (headline_id)
+    ANTI JOIN told USING (headline_id)
     JOIN headlines AS h USING (headline_id)
     UNION ALL
     SELECT session::TIMESTAMPTZ
