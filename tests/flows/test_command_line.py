@@ -94,12 +94,17 @@ class TestAgainstTheVendor:
         assert self.count(tmp_path, "bars", ticker="IBM") >= 5
         assert self.count(tmp_path, "partitions", key="NOPE", state="failed") >= 1
 
-    def test_empty_price_frame_is_an_error_never_no_data(
+    def test_empty_price_frame_is_an_error_and_a_rerun_asks_only_for_what_failed(
         self, newsvane: Newsvane, tmp_path: Path
     ) -> None:
         told = paragraph(self.faulty(newsvane, kind="empty_frame", ticker="IBM"))
         assert "IBM" in told
         assert self.count(tmp_path, "bars", ticker="MSFT") >= 5
+        healed = newsvane(*self.tickers(), "backfill", *WEEK)
+        assert healed.returncode == 0, healed.stderr
+        assert self.count(tmp_path, "bars", ticker="IBM") >= 5
+        again = newsvane(*self.tickers(), "backfill", *WEEK)
+        assert "0 requests, 0 bars" in again.stdout
 
     def test_corrupt_feed_is_told_and_kept_and_prices_go_on(
         self, newsvane: Newsvane, tmp_path: Path
@@ -109,14 +114,6 @@ class TestAgainstTheVendor:
         assert self.count(tmp_path, "bars", ticker="IBM") >= 5
         assert self.count(tmp_path, "headlines") >= 1
         assert self.count(tmp_path, "quarantine") >= 1
-
-    def test_rerun_asks_only_for_what_failed(self, newsvane: Newsvane, tmp_path: Path) -> None:
-        self.faulty(newsvane, kind="empty_frame", ticker="IBM")
-        healed = newsvane(*self.tickers(), "backfill", *WEEK)
-        assert healed.returncode == 0, healed.stderr
-        assert self.count(tmp_path, "bars", ticker="IBM") >= 5
-        again = newsvane(*self.tickers(), "backfill", *WEEK)
-        assert "0 requests, 0 bars" in again.stdout
 
     def test_own_alias_file_names_the_tickers_of_an_archive(
         self, newsvane: Newsvane, tmp_path: Path
