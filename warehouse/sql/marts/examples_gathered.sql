@@ -28,7 +28,8 @@ WITH told AS (
     SELECT r.headline_id, h.story_id, h.source, r.title, r.summary, r.published_at, r.available_at,
         h.availability, -r.revision
     FROM headline_revisions AS r
-    JOIN headlines AS h USING (headline_id)
+    -- Whatever was edited is a telling of a story told before.
+    JOIN retold AS h ON h.headline_id = r.headline_id AND h.wording = -r.revision
     WHERE r.available_at >= $from_ts AND r.available_at < $until_ts
 ), worded AS (
     SELECT

@@ -10,7 +10,7 @@ WITH recent AS (
     JOIN headlines AS h USING (headline_id)
     WHERE r.available_at >= $from_ts
 )
-SELECT headline_id, story_id, published_at, available_at
+SELECT headline_id, story_id, source, availability, published_at, available_at
 FROM headlines
 WHERE NOT $whole AND story_id IN (SELECT story_id FROM recent);
 
@@ -18,11 +18,14 @@ CREATE OR REPLACE TEMP TABLE retold AS
 WITH current AS NOT MATERIALIZED (
     SELECT * FROM touched_stories
     UNION ALL
-    SELECT headline_id, story_id, published_at, available_at FROM headlines WHERE $whole
+    SELECT headline_id, story_id, source, availability, published_at, available_at
+    FROM headlines
+    WHERE $whole
 ), told AS NOT MATERIALIZED (
     SELECT *, 1 AS wording FROM current
     UNION ALL
-    SELECT r.headline_id, h.story_id, r.published_at, r.available_at, -r.revision
+    SELECT r.headline_id, h.story_id, h.source, h.availability, r.published_at, r.available_at,
+        -r.revision
     FROM headline_revisions AS r
     JOIN current AS h USING (headline_id)
 )
