@@ -115,7 +115,12 @@ LEAKS = {
     ),
     "headline_as_edited_later": Leak(
         "examples_gathered",
-        {"h.story_id, h.source, r.title,": "h.story_id, h.source, h.title,"},
+        {
+            "h.source, r.title,": (
+                "h.source, (SELECT n.title FROM headlines AS n"
+                " WHERE n.headline_id = r.headline_id) AS title,"
+            )
+        },
         "planted",
     ),
     "story_moved_to_its_last_telling": Leak(
@@ -142,11 +147,7 @@ LEAKS = {
         {"+ d.known_position": "+ d.known_position + 1"},
         "truncated",
     ),
-    "label_windows_across_the_cut": Leak(
-        "split_rows",
-        NOTHING_PURGED,
-        "split",
-    ),
+    "label_windows_across_the_cut": Leak("split_rows", NOTHING_PURGED, "split"),
     "splits_drawn_by_lot": Leak(
         "split_rows",
         {
