@@ -9,19 +9,19 @@ from typing import Annotated, Literal, cast, get_args
 from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
-from flows.alarms import one_heartbeat
 from flows.connections import clock_of
-from flows.endings import ended
 from flows.headline_ingest import search_keys
 from flows.ingest import ingest
 from flows.ledger import done_ranges
-from flows.parameters import FirstDay, Force, LastDay, Selection, Tickers, Told
-from flows.predict import backtest
+from flows.platform.notifications import one_heartbeat
+from flows.platform.parameters import FirstDay, Force, LastDay, Selection, Tickers, Told
+from flows.platform.run_states import ended
+from flows.platform.summary import IngestSummary
+from flows.prediction import backtest
 from flows.settings import Settings, load_settings
-from flows.summary import IngestSummary
-from tasks.assembly import refresh_examples
-from tasks.planning import Request, check_range, plan_requests
-from tasks.sources.feed_requests import feed_requests
+from tasks.dataset.build import refresh_examples
+from tasks.ingest.headlines.feeds import feed_requests
+from tasks.ingest.planning import Request, check_range, plan_requests
 from warehouse.lake import Lake
 
 What = Literal["prices", "headlines", "examples", "predictions"]

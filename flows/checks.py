@@ -13,20 +13,20 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
 from flows.dataset import build_dataset
-from flows.finetune import report_progress
 from flows.ingest import ingest
-from flows.progress import current_sink
+from flows.platform.progress import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
-from tasks.assembly import refresh_examples
-from tasks.learners import FinetunedLearner, tfidf_learner
-from tasks.selftest import Bench, Market, SelftestReport
-from tasks.selftest import selftest as try_canaries
-from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from flows.training import report_progress
+from tasks.checks.canaries import Bench, Market, SelftestReport
+from tasks.checks.canaries import selftest as try_canaries
+from tasks.dataset.build import refresh_examples
+from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
 from tasks.training.recipe import Recipe, load_recipe
-from warehouse.dataset_files import load_split
-from warehouse.evaluations import evaluation_frame
 from warehouse.lake import Lake
-from warehouse.publish_headlines import publish_headlines
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.datasets import load_split
+from warehouse.tables.evaluations import evaluation_frame
+from warehouse.tables.headlines import publish_headlines
 
 TRAIN_ROWS, VALIDATION_ROWS, BATCH_ROWS = 256, 32, 8
 """Enough for a pre-trained model to hear the planted tone, and minutes instead of an hour."""
@@ -127,7 +127,7 @@ class _RealPipeline:
         _, settings = self._market("planted")
         spec_id = settings.dataset.spec_id
         with Lake.open(settings.warehouse) as lake:
-            known = lake.read("marts/examples_decided", {"spec_id": spec_id}).to_pylist()
+            known = lake.read("examples_decided", {"spec_id": spec_id}).to_pylist()
             chosen = known[len(known) // 2]
             moment = chosen["decision_ts"] + timedelta(seconds=1)
             planted = {
@@ -160,7 +160,7 @@ class _RealPipeline:
                 now=now,
             )
             refresh_examples(lake, settings.dataset, now=now)
-            after = lake.read("marts/examples_decided", {"spec_id": spec_id}).to_pylist()
+            after = lake.read("examples_decided", {"spec_id": spec_id}).to_pylist()
         mine = [row for row in after if row["ticker"] == chosen["ticker"]]
         return (
             [row["input"] for row in mine if row["decision_ts"] < moment],

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.settings import Settings
-from tasks.sources.batches import Clock
+from warehouse.tables.batches import Clock
 
 if TYPE_CHECKING:
-    from tasks.sources.feed_transport import FeedClient
+    from tasks.ingest.http.client import FeedClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ def clock_of(settings: Settings) -> Clock:
 @contextmanager
 def outside_world(settings: Settings) -> Iterator[Outside]:
     """Open the clients; in the sandbox profile start the vendor first and point them at it."""
-    from tasks.sources.feed_transport import feed_client
-    from tasks.sources.yahoo_transport import yahoo_session
+    from tasks.ingest.http.client import feed_client
+    from tasks.ingest.prices.yahoo_transport import yahoo_session
 
     clock = clock_of(settings)
     with _vendor(settings, clock) as redirect_to:

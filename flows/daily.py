@@ -7,20 +7,20 @@ from typing import Annotated
 
 from prefect import flow
 
-from flows.alarms import one_heartbeat
 from flows.connections import clock_of, outside_world
 from flows.dataset import build_dataset
-from flows.desk import Desk
-from flows.endings import ended, skipped
 from flows.headline_ingest import poll_headlines
 from flows.ingest import ingest
-from flows.orchestration import named_by_start
-from flows.parameters import Selection, Told
-from flows.predict import predict, score
+from flows.ingest_context import Desk
+from flows.platform.notifications import one_heartbeat
+from flows.platform.parameters import Selection, Told
+from flows.platform.run_states import ended, skipped
+from flows.platform.runtime import named_by_start
+from flows.platform.schedules import local_day, trades_on
+from flows.platform.summary import IngestSummary
+from flows.prediction import predict, score
 from flows.report import write_site
-from flows.schedules import local_day, trades_on
 from flows.settings import Settings, load_settings
-from flows.summary import IngestSummary
 from warehouse.lake import Lake
 
 LOOK_BACK = timedelta(days=14)

@@ -8,12 +8,12 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
-from flows.orchestration import named_by_start
-from flows.parameters import Selection
-from flows.progress import current_sink
+from flows.platform.parameters import Selection
+from flows.platform.progress import current_sink
+from flows.platform.runtime import named_by_start
 from flows.settings import Settings, load_settings
-from tasks.assembly import assemble_dataset
-from tasks.dataset.manifest import DatasetManifest
+from tasks.dataset.build import assemble_dataset
+from tasks.dataset.spec.manifest import DatasetManifest
 from warehouse.lake import Lake
 
 
@@ -43,7 +43,7 @@ def build_dataset(selection: Selection) -> DatasetManifest:
 def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
     """The manifest of one data set, the newest by default. Raises NoDatasetError."""
     with Lake.open(settings.warehouse) as lake:
-        rows = lake.read("marts/datasets_newest", {"dataset_id": dataset_id}).to_pylist()
+        rows = lake.read("datasets_newest", {"dataset_id": dataset_id}).to_pylist()
     if not rows:
         asked = f"data set {dataset_id!r}" if dataset_id else "any data set"
         raise NoDatasetError(

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from flows.promise import Record
+from flows.live_comparison import Record
 from flows.settings import Settings
-from tasks.evaluation.drift import drift_table, input_features
-from warehouse.evaluations import evaluation_frame
+from tasks.prediction.drift import drift_table, input_features
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import evaluation_frame
 
 
 def drifted(lake: Lake, settings: Settings, record: Record) -> pa.Table:

@@ -12,27 +12,27 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.connections import clock_of
-from flows.contestants import (
+from flows.dataset import find_dataset
+from flows.platform.parameters import DatasetId, ModelId, Selection, Told
+from flows.platform.runtime import named_by_start
+from flows.platform.verdict_table import verdict_table
+from flows.predictors import (
     Contestants,
     chosen_model,
     contestants,
     split_frame,
 )
-from flows.dataset import find_dataset
-from flows.finetune import FINE_TUNED
-from flows.orchestration import named_by_start
-from flows.parameters import DatasetId, ModelId, Selection, Told
-from flows.second_looks import calibration_rows, illustration_rows, masking_rows
+from flows.robustness import calibration_rows, illustration_rows, masking_rows
 from flows.settings import load_settings
-from flows.verdict_table import verdict_table
-from tasks.dataset.manifest import DatasetManifest
+from flows.training import FINE_TUNED
+from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.evaluate import evaluate as judge
 from tasks.evaluation.notes import notes
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.walk_forward import with_base_cutoff
-from warehouse.evaluations import store_backtest, store_evaluation
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import store_backtest, store_evaluation
 
 
 @flow(name="evaluate", flow_run_name=named_by_start, timeout_seconds=24 * 3600)

@@ -7,16 +7,16 @@ from datetime import timedelta
 
 from prefect import task
 
-from flows.desk import Desk
-from flows.gate import publish_headline_batch
-from flows.progress import current_sink
-from flows.retrying import VENDOR_TASK
-from flows.summary import IngestSummary
-from tasks.planning import DateRange, Request
-from tasks.sources.feed_requests import GENERAL, FeedSpec
-from tasks.sources.headlines import fetch_headlines
-from tasks.sources.ticker_aliases import load_aliases
-from warehouse.held_answers import held_answers
+from flows.ingest_context import Desk
+from flows.platform.progress import current_sink
+from flows.platform.retrying import VENDOR_TASK
+from flows.platform.summary import IngestSummary
+from flows.publish import publish_headline_batch
+from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
+from tasks.ingest.headlines.fetch import fetch_headlines
+from tasks.ingest.headlines.tickers import load_aliases
+from tasks.ingest.planning import DateRange, Request
+from warehouse.storage.http_cache import held_answers
 
 TICKERS_PER_TASK = 10
 

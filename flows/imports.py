@@ -12,20 +12,20 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ValidationError
 
-from flows.configuration_file import ConfigurationError
+from flows.config_file import ConfigurationError
 from flows.connections import clock_of
-from flows.gate import publish_headline_batch, publish_price_batch
 from flows.ledger import record_sessions
-from flows.progress import current_sink
+from flows.platform.progress import current_sink
+from flows.platform.summary import IngestSummary
+from flows.publish import publish_headline_batch, publish_price_batch
 from flows.settings import ConfigSelection, Settings, load_settings
-from flows.summary import IngestSummary
-from tasks.sources.batches import HeadlineBatch, PriceBatch
-from tasks.sources.headline_archive import HeadlineMapping, read_headlines
-from tasks.sources.price_archive import PriceMapping, read_prices
-from tasks.sources.ticker_aliases import load_aliases
+from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
+from tasks.ingest.headlines.tickers import load_aliases
+from tasks.ingest.prices.archive import PriceMapping, read_prices
 from warehouse.lake import Lake
-from warehouse.landing import Landing
-from warehouse.stories import join_stories
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import HeadlineBatch, PriceBatch
+from warehouse.tables.stories import join_stories
 
 M = TypeVar("M", bound=BaseModel)
 

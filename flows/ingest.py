@@ -6,15 +6,15 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 
 from flows.connections import outside_world
-from flows.desk import Desk
-from flows.gate import show_validation
 from flows.headline_ingest import search_headlines
+from flows.ingest_context import Desk
 from flows.ledger import record_sessions
-from flows.parameters import FirstDay, Force, Kinds, LastDay, Selection, Tickers
+from flows.platform.parameters import FirstDay, Force, Kinds, LastDay, Selection, Tickers
+from flows.platform.summary import IngestSummary
 from flows.price_ingest import ingest_prices
+from flows.publish import show_validation
 from flows.settings import load_settings
-from flows.summary import IngestSummary
-from tasks.planning import check_range
+from tasks.ingest.planning import check_range
 from warehouse.lake import Lake
 
 

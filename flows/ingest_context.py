@@ -12,10 +12,10 @@ from filelock import FileLock
 from flows.connections import Outside
 from flows.ledger import done_ranges
 from flows.settings import Settings
-from tasks.planning import DateRange, Request, plan_requests
-from tasks.sources.batches import Land
+from tasks.ingest.planning import DateRange, Request, plan_requests
 from warehouse.lake import Lake
-from warehouse.landing import Landing
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import Land
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 
 from flows.settings import UniverseSpec
-from tasks.dataset.clock import exchange_sessions
-from tasks.planning import DateRange
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.ingest.planning import DateRange
 from warehouse.lake import Lake, Transaction
 
 MARGIN = timedelta(days=14)
@@ -46,7 +46,7 @@ def record_sessions(
 
 def done_ranges(lake: Lake, source: str) -> dict[str, list[DateRange]]:
     """Per key, the inclusive ranges that `source` has already delivered."""
-    rows = lake.read("marts/ranges_done", {"source": source}).to_pylist()
+    rows = lake.read("ranges_done", {"source": source}).to_pylist()
     ranges: dict[str, list[DateRange]] = defaultdict(list)
     for row in rows:
         ranges[row["key"]].append((row["range_start"], row["range_end"]))
@@ -58,5 +58,5 @@ def last_finished_session(
 ) -> date | None:
     """The last session of the range whose close lies before `now` (UTC); None if there is none."""
     params = {"exchange": exchange, "first": wanted[0], "last": wanted[1], "now": now}
-    answer: date | None = lake.read("marts/last_finished_session", params)["session"][0].as_py()
+    answer: date | None = lake.read("last_finished_session", params)["session"][0].as_py()
     return answer

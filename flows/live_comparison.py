@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flows.finetune import FINE_TUNED
 from flows.settings import Settings
-from tasks.evaluation.forward import Promise, hold_to_promise
-from tasks.registry import Model
-from warehouse.evaluations import evaluation_frame, read_predictions
+from flows.training import FINE_TUNED
+from tasks.prediction.live import Promise, hold_to_promise
+from tasks.prediction.registry import Model
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import evaluation_frame, read_predictions
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from typing import Annotated
 from prefect import flow
 from prefect.artifacts import create_table_artifact
 
-from flows.orchestration import named_by_start
-from flows.parameters import Selection, Told
+from flows.platform.parameters import Selection, Told
+from flows.platform.runtime import named_by_start
 from flows.settings import load_settings
-from warehouse.backup import BackupManifest, back_up
 from warehouse.lake import Lake
-from warehouse.landing import Landing
-from warehouse.maintenance import Upkeep, maintain
+from warehouse.ops.backup import BackupManifest, back_up
+from warehouse.ops.maintenance import Upkeep, maintain
+from warehouse.storage.landing import Landing
 
 
 @flow(name="maintenance", flow_run_name=named_by_start, timeout_seconds=12 * 3600)

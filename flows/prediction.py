@@ -12,33 +12,33 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from flows.connections import clock_of
-from flows.contestants import label_scores
 from flows.drift import drift_in_words, drifted
-from flows.finetune import FINE_TUNED
-from flows.orchestration import named_by_start
-from flows.parameters import Selection
-from flows.promise import alarm, promises, record_of
+from flows.live_comparison import alarm, promises, record_of
+from flows.platform.parameters import Selection
+from flows.platform.runtime import named_by_start
+from flows.predictors import label_scores
 from flows.settings import Settings, load_settings
-from tasks.assembly import refresh_examples
+from flows.training import FINE_TUNED
+from tasks.checks.integrity import seal
+from tasks.dataset.build import refresh_examples
 from tasks.evaluation.baselines import fit_baselines
-from tasks.evaluation.drift import DRIFT
 from tasks.evaluation.evaluate import evaluate as judge
-from tasks.evaluation.forward import aligned
 from tasks.evaluation.spec import EvaluationError
-from tasks.planning import DateRange
-from tasks.registry import Model, check_adapter, list_models
+from tasks.ingest.planning import DateRange
+from tasks.prediction.drift import DRIFT
+from tasks.prediction.live import aligned
+from tasks.prediction.registry import Model, check_adapter, list_models
 from tasks.training.job import split_path
 from tasks.training.recipe import Recipe
-from tasks.verify import seal
-from warehouse.dataset_files import load_split
-from warehouse.evaluations import evaluation_frame, store_backtest
-from warehouse.forward import (
+from warehouse.lake import Lake
+from warehouse.tables.datasets import load_split
+from warehouse.tables.evaluations import evaluation_frame, store_backtest
+from warehouse.tables.predictions import (
     matured_predictions,
     pending_predictions,
     store_forward,
     upcoming_examples,
 )
-from warehouse.lake import Lake
 
 
 @flow(name="predict", flow_run_name=named_by_start, timeout_seconds=6 * 3600)
@@ -118,7 +118,7 @@ def in_the_running(lake: Lake, settings: Settings) -> dict[str, Model]:
     Only models that learned from examples of the present spec take part, and only with the very
     adapter that was registered. Raises RegistryError for an altered adapter.
     """
-    learned = lake.read("marts/datasets_of_spec", {"spec_id": settings.dataset.spec_id})
+    learned = lake.read("datasets_of_spec", {"spec_id": settings.dataset.spec_id})
     fitting = set(learned["dataset_id"].to_pylist())
     models = [model for model in list_models(lake) if model.dataset_id in fitting]
     champions = [model for model in models if model.stage == "champion"] or models[:1]
@@ -138,7 +138,7 @@ def backtest(settings: Settings, wanted: DateRange) -> None:
             "first": wanted[0],
             "last": wanted[1],
         }
-        frame = lake.read("marts/examples_labelled_in_range", params)
+        frame = lake.read("examples_labelled_in_range", params)
         if not running or not frame.num_rows:
             return
         model = running[FINE_TUNED]

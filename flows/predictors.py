@@ -10,17 +10,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flows.finetune import FINE_TUNED, finetune_job, report_progress
 from flows.settings import Settings
-from tasks.dataset.manifest import DatasetManifest
+from flows.training import FINE_TUNED, finetune_job, report_progress
+from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.baselines import Baselines, fit_baselines
 from tasks.evaluation.spec import TFIDF_LOGISTIC, ZERO_SHOT
 from tasks.training.job import ScoreJob, Split
 from tasks.training.process import run_scores
 from tasks.training.recipe import Recipe, load_recipe
-from warehouse.dataset_files import load_split
-from warehouse.evaluations import evaluation_frame, read_models
 from warehouse.lake import Lake
+from warehouse.tables.datasets import load_split
+from warehouse.tables.evaluations import evaluation_frame, read_models
 
 READERS = (FINE_TUNED, TFIDF_LOGISTIC)
 """Contestants that learned from the text, and may have learned names from it."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from prefect import task
 
-from flows.desk import Desk
-from flows.gate import publish_price_batch
+from flows.ingest_context import Desk
 from flows.ledger import last_finished_session
-from flows.progress import current_sink
-from flows.retrying import VENDOR_TASK
-from flows.summary import IngestSummary
-from tasks.planning import DateRange, Request
-from tasks.sources.prices import fetch_prices
+from flows.platform.progress import current_sink
+from flows.platform.retrying import VENDOR_TASK
+from flows.platform.summary import IngestSummary
+from flows.publish import publish_price_batch
+from tasks.ingest.planning import DateRange, Request
+from tasks.ingest.prices.fetch import fetch_prices
 
 TICKERS_PER_TASK = 10
 
@@ -51,7 +51,7 @@ def _ingest_group(desk: Desk, request: Request) -> IngestSummary:
         session=desk.outside.yahoo,
         clock=clock,
         land=desk.land,
-        calendar=desk.lake.read("marts/sessions_of_exchange", calendar),
+        calendar=desk.lake.read("sessions_of_exchange", calendar),
     )
     name = f"{settings.prices.source} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)

@@ -12,16 +12,16 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from flows.links import link_to
-from flows.plain_text import plain
+from flows.platform.links import link_to
+from flows.platform.plain_text import plain
+from flows.platform.summary import IngestSummary
 from flows.settings import Settings
-from flows.summary import IngestSummary
-from tasks.planning import DateRange
-from tasks.sources.batches import HeadlineBatch, PriceBatch
+from tasks.ingest.planning import DateRange
 from validation.gate import CheckReport, check
 from warehouse.lake import Lake
-from warehouse.publish import publish_prices
-from warehouse.publish_headlines import publish_headlines
+from warehouse.tables.batches import HeadlineBatch, PriceBatch
+from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.prices import publish_prices
 
 
 def publish_price_batch(

@@ -9,16 +9,16 @@ import pyarrow as pa
 from prefect import flow
 
 from flows.connections import clock_of
-from flows.gate import publish_headline_batch, publish_price_batch
-from flows.progress import current_sink
+from flows.platform.progress import current_sink
+from flows.platform.summary import IngestSummary
+from flows.publish import publish_headline_batch, publish_price_batch
 from flows.settings import ConfigSelection, Settings, load_settings
-from flows.summary import IngestSummary
-from tasks.sources.feed_requests import FeedSpec
-from tasks.sources.headlines import replay_headlines
-from tasks.sources.price_replay import replay_prices
-from tasks.sources.ticker_aliases import load_aliases
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.fetch import replay_headlines
+from tasks.ingest.headlines.tickers import load_aliases
+from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
-from warehouse.landing import Landing, Payload
+from warehouse.storage.landing import Landing, Payload
 
 
 @flow(name="replay")
@@ -46,7 +46,7 @@ def check_sources(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
     now = clock_of(settings)()
     limit = settings.stale_after
     with Lake.open(settings.warehouse) as lake:
-        table = lake.read("marts/sources_check", {"now": now, "stale_after": limit})
+        table = lake.read("sources_check", {"now": now, "stale_after": limit})
     alarms = tuple(
         f"{row['source']} {row['key']}: last answered {row['last_success_at'] or 'never'}; "
         f"expected an answer within {limit}. Last error: {row['last_error'] or 'none'}."
@@ -59,10 +59,10 @@ def check_sources(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
 def _replay_prices(
     settings: Settings, lake: Lake, landing: Landing, nothing: IngestSummary
 ) -> IngestSummary:
-    landed = lake.read("marts/charts_landed", {"source": settings.prices.source})
+    landed = lake.read("charts_landed", {"source": settings.prices.source})
     if not landed.num_rows:
         return nothing
-    calendar = lake.read("marts/sessions_of_exchange", {"exchange": settings.universe.exchange})
+    calendar = lake.read("sessions_of_exchange", {"exchange": settings.universe.exchange})
     batch = replay_prices(landed, landing.load, settings.prices, calendar=calendar)
     now = clock_of(settings)()
     return publish_price_batch(settings, lake, batch, "replay", (now.date(), now.date()), now)
@@ -82,7 +82,7 @@ def _replay_feed(
 
 
 def _answers(lake: Lake, landing: Landing, feed: FeedSpec) -> Iterator[Payload]:
-    for row in lake.read("staging/feed_answers", {"source": feed.name}).to_pylist():
+    for row in lake.read("feed_answers", {"source": feed.name}).to_pylist():
         yield Payload(
             source=row["source"],
             url=row["url"],

@@ -8,13 +8,13 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact
 
 from flows.connections import clock_of
-from flows.links import link_to
-from flows.orchestration import named_by_start
-from flows.parameters import Selection
+from flows.platform.links import link_to
+from flows.platform.parameters import Selection
+from flows.platform.runtime import named_by_start
 from flows.settings import load_settings
-from tasks.report.collect import collect
-from tasks.report.page import write_report as write_page
-from tasks.report.site import write_site as write_pages
+from tasks.report.page.collect import collect
+from tasks.report.page.page import write_report as write_page
+from tasks.report.site.site import write_site as write_pages
 from warehouse.lake import Lake
 
 

@@ -9,17 +9,17 @@ from typing import Any
 import pyarrow as pa
 
 from flows.connections import clock_of
-from flows.contestants import READERS, Contestants
-from flows.finetune import FINE_TUNED
+from flows.predictors import READERS, Contestants
 from flows.settings import Settings
-from tasks.assembly import refresh_examples
-from tasks.dataset.manifest import DatasetManifest
+from flows.training import FINE_TUNED
+from tasks.dataset.build import refresh_examples
+from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.calibration import fit_calibration
-from tasks.evaluation.second_looks import MASKED, another_way, calibrated, illustrated
+from tasks.evaluation.robustness import MASKED, another_way, calibrated, illustrated
 from tasks.evaluation.spec import REFERENCE, ZERO_SHOT
-from tasks.learners import write_examples
-from warehouse.evaluations import evaluation_frame
+from tasks.prediction.text_models import write_examples
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import evaluation_frame
 
 MASK = "COMPANY"
 """The word in place of tickers and names."""

@@ -9,15 +9,15 @@ from prefect import flow
 
 from flows.connections import clock_of
 from flows.dataset import build_dataset
-from flows.evaluate import evaluate
-from flows.finetune import finetune
+from flows.evaluation import evaluate
 from flows.ingest import ingest
-from flows.orchestration import named_by_start
-from flows.parameters import Selection
+from flows.platform.parameters import Selection
+from flows.platform.runtime import named_by_start
+from flows.platform.summary import IngestSummary
 from flows.report import write_report, write_site
 from flows.settings import load_settings
-from flows.summary import IngestSummary
-from tasks.dataset.manifest import DatasetManifest
+from flows.training import finetune
+from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.evaluate import Evaluation
 from tasks.training.job import FinetuneResult
 

@@ -20,21 +20,21 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from flows.configuration_file import ConfigurationError, parsed, profiled, read
+from flows.config_file import ConfigurationError, parsed, profiled, read
 from sandbox.faults import FaultPlan
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import WalkForwardSpec
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.retraining import RetrainSpec
-from tasks.sources.feed_presets import preset_fields
-from tasks.sources.feed_requests import FeedSpec
-from tasks.sources.feed_transport import FeedLimits
-from tasks.sources.headline_archive import HeadlineMapping
-from tasks.sources.patience import PatienceSpec
-from tasks.sources.price_archive import PriceMapping
-from tasks.sources.prices import PriceSpec
+from tasks.ingest.headlines.archive import HeadlineMapping
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.presets import preset_fields
+from tasks.ingest.http.client import FeedLimits
+from tasks.ingest.http.retry import PatienceSpec
+from tasks.ingest.prices.archive import PriceMapping
+from tasks.ingest.prices.fetch import PriceSpec
+from tasks.prediction.promotion import RetrainSpec
 from warehouse.lake import LakeSpec
-from warehouse.maintenance import MaintenanceSpec
+from warehouse.ops.maintenance import MaintenanceSpec
 
 DEFAULT_FILE = Path("newsvane.toml")
 _FROZEN = ConfigDict(frozen=True, extra="forbid")

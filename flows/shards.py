@@ -15,11 +15,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from pydantic import Field
 
-from flows.configuration_file import ConfigurationError
-from flows.parameters import FirstDay, Kind, Kinds, LastDay, Selection, Tickers, Told
+from flows.config_file import ConfigurationError
+from flows.platform.parameters import FirstDay, Kind, Kinds, LastDay, Selection, Tickers, Told
+from flows.platform.summary import IngestSummary
 from flows.settings import ConfigSelection, ShardSpec, load_settings
-from flows.summary import IngestSummary
-from tasks.planning import check_range
+from tasks.ingest.planning import check_range
 
 
 @flow(name="ingest-in-shards", flow_run_name="ingest {start} to {end} in {shards} shards")

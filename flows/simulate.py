@@ -12,18 +12,18 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 from prefect import flow
 
-from flows.alarms import one_heartbeat
 from flows.backfill import backfill
 from flows.daily import daily
-from flows.predict import score
-from flows.progress import current_sink
+from flows.platform.notifications import one_heartbeat
+from flows.platform.progress import current_sink
+from flows.platform.schedules import BEFORE_OPEN
+from flows.prediction import score
 from flows.report import write_site
-from flows.schedules import BEFORE_OPEN
 from flows.settings import ConfigSelection, load_settings
 from flows.weekly import weekly
 from tasks.training.process import staying_worker
 from warehouse.lake import Lake
-from warehouse.seals import chain
+from warehouse.tables.hash_chain import chain
 
 Job = Literal["daily", "weekly"]
 AFTER_OPEN = timedelta(hours=12)
@@ -113,7 +113,7 @@ def at_clock(selection: ConfigSelection, moment: datetime) -> ConfigSelection:
 
 def itinerary(exchange: str, until: datetime, days: int) -> tuple[tuple[datetime, Job], ...]:
     """What runs when (UTC) over the last `days` sessions that close before `until`."""
-    from tasks.dataset.clock import exchange_sessions
+    from tasks.dataset.spec.clock import exchange_sessions
 
     reach = timedelta(days=10 + 2 * days)
     sessions = exchange_sessions(exchange, (until - reach).date(), until.date()).to_pylist()

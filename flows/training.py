@@ -9,17 +9,17 @@ from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
 from flows.dataset import find_dataset
-from flows.orchestration import named_by_start
-from flows.parameters import DatasetId, Selection
-from flows.progress import current_sink
+from flows.platform.artifacts import TrainingProgress, show_loss_curve
+from flows.platform.parameters import DatasetId, Selection
+from flows.platform.progress import current_sink
+from flows.platform.runtime import named_by_start
 from flows.settings import Settings, load_settings
-from flows.training_progress import TrainingProgress, show_loss_curve
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
 from tasks.training.plan import Plan, plan
 from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
-from warehouse.evaluations import store_model
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import store_model
 
 FINE_TUNED = "fine_tuned"
 

@@ -10,24 +10,24 @@ import pyarrow.compute as pc
 from prefect import flow
 
 from flows.connections import clock_of
-from flows.contestants import EvaluationInputError, contestants, split_frame
 from flows.dataset import find_dataset
-from flows.evaluate import show_evaluation, with_notes
-from flows.finetune import FINE_TUNED, finetune_job, report_progress
-from flows.progress import current_sink
+from flows.evaluation import show_evaluation, with_notes
+from flows.platform.progress import current_sink
+from flows.predictors import EvaluationInputError, contestants, split_frame
 from flows.settings import ConfigSelection, Settings, load_settings
-from tasks.assembly import write_dataset
-from tasks.dataset.manifest import DatasetManifest
-from tasks.dataset.split import SPLITS, SplitSpec
-from tasks.dataset.split import walk_forward as fold_splits
+from flows.training import FINE_TUNED, finetune_job, report_progress
+from tasks.dataset.build import write_dataset
+from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.dataset.spec.split import SPLITS, SplitSpec
+from tasks.dataset.spec.split import walk_forward as fold_splits
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.walk_forward import Fold
 from tasks.evaluation.walk_forward import walk_forward as judge_folds
-from tasks.report.collect import WALK_FORWARD
+from tasks.report.page.collect import WALK_FORWARD
 from tasks.training.process import run_job
-from warehouse.dataset_files import load_split
-from warehouse.evaluations import store_evaluation
 from warehouse.lake import Lake
+from warehouse.tables.datasets import load_split
+from warehouse.tables.evaluations import store_evaluation
 
 
 @flow(name="walk-forward")

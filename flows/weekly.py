@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.alarms import one_heartbeat
 from flows.connections import clock_of
 from flows.dataset import build_dataset
-from flows.evaluate import evaluate
-from flows.finetune import finetune
-from flows.orchestration import named_by_start
-from flows.parameters import Selection
+from flows.evaluation import evaluate
+from flows.platform.notifications import one_heartbeat
+from flows.platform.parameters import Selection
+from flows.platform.runtime import named_by_start
 from flows.settings import ConfigSelection, Settings, load_settings
-from tasks.assembly import refresh_examples
+from flows.training import finetune
+from tasks.checks.integrity import seal
+from tasks.dataset.build import refresh_examples
 from tasks.evaluation.evaluate import Evaluation
-from tasks.retraining import Settlement, latest_split, settle
+from tasks.prediction.promotion import Settlement, latest_split, settle
 from tasks.training.job import FinetuneResult
-from tasks.verify import seal
 from warehouse.lake import Lake
 
 _CUTS = ("start", "train_until", "validation_until", "end")
@@ -59,7 +59,7 @@ def up_to_now(selection: ConfigSelection, settings: Settings) -> ConfigSelection
     with Lake.open(settings.warehouse) as lake:
         refresh_examples(lake, settings.dataset, now=now)
         wanted = {"spec_id": settings.dataset.spec_id, "now": now}
-        sessions = lake.read("marts/sessions_labelled", wanted)["session"].to_pylist()
+        sessions = lake.read("sessions_labelled", wanted)["session"].to_pylist()
     split = latest_split(sessions, settings.retraining, settings.dataset.split)
     cuts = tuple(f"dataset.split.{name}={getattr(split, name)}" for name in _CUTS)
     return selection.model_copy(update={"overrides": (*selection.overrides, *cuts)})

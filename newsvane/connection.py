@@ -27,9 +27,9 @@ def connect(
     Raises ReadError when both ways are mixed, LakeError when there is no warehouse or this release
     cannot read it, ConfigurationError when the configuration is not usable.
     """
-    from tasks.dataset.clock import ClockSpec
+    from tasks.dataset.spec.clock import ClockSpec
     from warehouse.lake import Lake
-    from warehouse.spec import LakeSpec
+    from warehouse.lake.spec import LakeSpec
 
     chosen = tuple(overrides)
     if root is not None:

@@ -14,9 +14,9 @@ from newsvane.results import Dataset, Evaluation, ReadError, Rows, Split
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from tasks.dataset.clock import ClockSpec
+    from tasks.dataset.spec.clock import ClockSpec
     from tasks.evaluation.spec import EvaluationSpec
-    from tasks.registry import Model
+    from tasks.prediction.registry import Model
     from warehouse.lake import Lake
 
 
@@ -79,10 +79,10 @@ class Reader:
 
         moment, first, last = instant(asof), day("start", start), day("end", end)
         world = {"asof": moment, "tickers": symbols(tickers), "exchange": self._clock.exchange}
-        known = self._lake.read("marts/bars_known", {**world, "bar_lag": self._clock.bar_lag})
-        actions = self._lake.read("marts/actions_known", world)
+        known = self._lake.read("bars_known", {**world, "bar_lag": self._clock.bar_lag})
+        actions = self._lake.read("actions_known", world)
         table = self._lake.read(
-            "marts/bars_asof",
+            "bars_asof",
             {"asof": moment.date(), "known_at": None},
             bars=known,
             actions=actions,
@@ -91,7 +91,7 @@ class Reader:
             table = table.filter(pc.field("session") >= first)
         if last is not None:
             table = table.filter(pc.field("session") <= last)
-        return Rows(table, _grain("marts/bars_asof"))
+        return Rows(table, _grain("bars_asof"))
 
     def headlines(
         self, *, asof: Moment, tickers: Tickers = None, since: Moment | None = None
@@ -103,7 +103,7 @@ class Reader:
         revision, payload_id.
         """
         return self._rows(
-            "marts/headlines_asof",
+            "headlines_asof",
             asof=instant(asof),
             tickers=symbols(tickers),
             since=None if since is None else instant(since),
@@ -122,7 +122,7 @@ class Reader:
         all of them. `label` is up, down or null, and `label_reason` says why.
         """
         return self._rows(
-            "marts/examples_asof",
+            "examples_asof",
             spec_id=spec_id or self.dataset().spec_id,
             asof=None if asof is None else instant(asof),
             tickers=symbols(tickers),
@@ -131,7 +131,7 @@ class Reader:
 
     def datasets(self) -> tuple[Dataset, ...]:
         """All data sets, newest first."""
-        from tasks.dataset.manifest import DatasetManifest
+        from tasks.dataset.spec.manifest import DatasetManifest
 
         return tuple(
             Dataset(
@@ -142,7 +142,7 @@ class Reader:
                 folder=self.root / "datasets" / row["dataset_id"],
                 manifest=DatasetManifest.model_validate(json.loads(row["manifest"])),
             )
-            for row in self._lake.read("marts/report_datasets").to_pylist()
+            for row in self._lake.read("report_datasets").to_pylist()
         )
 
     def dataset(self, dataset_id: str | None = None) -> Dataset:
@@ -158,7 +158,7 @@ class Reader:
 
     def models(self) -> tuple[Model, ...]:
         """All fine-tuned models, newest first, with recipe, environment and metrics."""
-        from tasks.registry import list_models
+        from tasks.prediction.registry import list_models
 
         return list_models(self._lake)
 
@@ -173,15 +173,15 @@ class Reader:
         from tasks.report.verdicts import read_verdicts
 
         asked = self.dataset(dataset_id).dataset_id
-        mart = "marts/report_evaluations"
-        table = self._lake.read(mart, {"dataset_id": asked}).filter(pc.field("split") == split)
+        statement = "report_evaluations"
+        table = self._lake.read(statement, {"dataset_id": asked}).filter(pc.field("split") == split)
         if not table.num_rows:
             raise ReadError(
                 f"No evaluation of data set {asked} on its {split} split is stored. "
                 "Run `newsvane evaluate`, or name another data set."
             )
         verdicts = read_verdicts(table, self._judged_by or self._default_judge())
-        return Evaluation(asked, split, Rows(table, _grain(mart)), verdicts)
+        return Evaluation(asked, split, Rows(table, _grain(statement)), verdicts)
 
     def backtest(self, dataset_id: str | None = None) -> Rows:
         """P(up) of every predictor on the evaluated examples of a data set (default: the newest).
@@ -189,14 +189,14 @@ class Reader:
         These were made after the outcome was known; `forward` holds those made before.
         """
         asked = self.dataset(dataset_id).dataset_id
-        return self._rows("marts/prediction_rows", dataset_id=asked, kind="backtest")
+        return self._rows("prediction_rows", dataset_id=asked, kind="backtest")
 
     def forward(self, *, asof: Moment) -> Rows:
         """Predictions made before their outcome and by `asof`, with the outcome if known by then.
 
         `timely` is false for one that came after its label window had opened: it never counts.
         """
-        return self._rows("marts/forward_asof", asof=instant(asof))
+        return self._rows("forward_asof", asof=instant(asof))
 
     def scores(self, *, now: Moment) -> Rows:
         """The record of each predictor's forward predictions that are mature at `now`.
@@ -204,22 +204,22 @@ class Reader:
         One row per predictor and per simple rule it is held against: accuracy with its 95%
         interval (clustered on sessions), Brier score, counts by state.
         """
-        self._lake.read("marts/site_scored", {"now": instant(now)})
-        return self._rows("marts/site_scores")
+        self._lake.read("site_scored", {"now": instant(now)})
+        return self._rows("site_scores")
 
     def _default_judge(self) -> EvaluationSpec:
         """Defaults, told apart by what the warehouse holds: our own market is no leak."""
         from tasks.evaluation.spec import EvaluationSpec
 
-        (row,) = self._lake.read("marts/headlines_synthetic").to_pylist()
+        (row,) = self._lake.read("headlines_synthetic").to_pylist()
         return EvaluationSpec(synthetic=row["synthetic"])
 
-    def _rows(self, mart: str, **params: Any) -> Rows:
-        table: pa.Table = self._lake.read(mart, params)
-        return Rows(table, _grain(mart))
+    def _rows(self, statement: str, **params: Any) -> Rows:
+        table: pa.Table = self._lake.read(statement, params)
+        return Rows(table, _grain(statement))
 
 
-def _grain(mart: str) -> str:
-    from warehouse.lake import sql_text
+def _grain(statement: str) -> str:
+    from warehouse.lake import sql
 
-    return sql_text(mart).partition("\n")[0].removeprefix("-- grain:").strip()
+    return sql.statement(statement).grain

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from tasks.dataset.manifest import DatasetManifest
+    from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.verdict import Verdict
 
 Split = Literal["train", "validation", "test"]
@@ -105,7 +105,7 @@ class Dataset:
         label_end_ts (UTC), label_return, headline_ids. Raises ReadError for an unknown split, and
         DatasetFilesError when the files are not below the data root.
         """
-        from warehouse.dataset_files import LINES_SCHEMA, load_split
+        from warehouse.tables.datasets import LINES_SCHEMA, load_split
 
         if name not in self.manifest.splits:
             known = ", ".join(self.manifest.splits)
@@ -118,7 +118,7 @@ class Dataset:
 
     def card(self) -> str:
         """The data set's card, in Markdown."""
-        from tasks.dataset.manifest import card
+        from tasks.dataset.spec.manifest import card
 
         return card(self.manifest)
 

@@ -1,0 +1,1 @@
+"""Units of work, one folder for each stage of a headline's way; no orchestration."""

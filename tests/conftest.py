@@ -50,7 +50,7 @@ def free_port() -> int:
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a real Prefect server of this test session's own."""
-    from flows.serve import prefect_server
+    from flows.platform.server import prefect_server
 
     before = dict(os.environ)
     with prefect_server(tmp_path_factory.mktemp("prefect"), free_port()) as api_url:

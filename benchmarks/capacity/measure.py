@@ -23,21 +23,21 @@ import pyarrow as pa
 from sandbox.market import synthetic_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
-from tasks.assembly import assemble_dataset
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.spec import DatasetSpec
-from tasks.sources.feed_requests import FeedSpec
-from tasks.sources.feed_transport import FeedLimits, feed_client
-from tasks.sources.headlines import fetch_headlines
-from tasks.sources.prices import PriceSpec, fetch_prices
-from tasks.sources.yahoo_transport import yahoo_session
+from tasks.dataset.build import assemble_dataset
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.fetch import fetch_headlines
+from tasks.ingest.http.client import FeedLimits, feed_client
+from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.yahoo_transport import yahoo_session
 from validation.gate import check
 from warehouse.lake import Lake, LakeSpec
-from warehouse.landing import Landing
-from warehouse.maintenance import MaintenanceSpec, maintain
-from warehouse.publish import publish_prices
-from warehouse.publish_headlines import publish_headlines
-from warehouse.stories import join_stories
+from warehouse.ops.maintenance import MaintenanceSpec, maintain
+from warehouse.storage.landing import Landing
+from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.prices import publish_prices
+from warehouse.tables.stories import join_stories
 
 GROUP = 10
 FEED = FeedSpec(

@@ -20,12 +20,12 @@ import loops
 import market
 import rivals
 
-from tasks.assembly import assemble_dataset, example_request, split_request
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SplitSpec
-from warehouse.dataset_files import write_labelled
-from warehouse.examples import derived_stretches
+from tasks.dataset.build import assemble_dataset, example_request, split_request
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables.datasets import write_labelled
+from warehouse.tables.examples import derived_stretches
 
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.dataset.clock import exchange_sessions
-from warehouse.examples import keep_sessions
+from tasks.dataset.spec.clock import exchange_sessions
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables.examples import keep_sessions
 
 FIRST, LAST = date(2010, 1, 4), date(2019, 12, 31)
 STAMP = pa.timestamp("us", tz="UTC")

@@ -20,11 +20,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.sources.headline_archive import HeadlineMapping, read_headlines
+from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from warehouse.lake import Lake, LakeSpec
-from warehouse.landing import Landing
-from warehouse.publish_headlines import publish_headlines
-from warehouse.stories import join_stories
+from warehouse.storage.landing import Landing
+from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.stories import join_stories
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 FIRST = datetime(2010, 1, 4, tzinfo=UTC)

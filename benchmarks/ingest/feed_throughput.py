@@ -15,9 +15,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
-from tasks.sources.feed_requests import FeedRequest, FeedSpec
-from tasks.sources.headlines import Harvest
-from warehouse.landing import Landing, Payload
+from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
+from tasks.ingest.headlines.fetch import Harvest
+from warehouse.storage.landing import Landing, Payload
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 FEED = FeedSpec(name="bench", url="https://bench.example/rss?s={ticker}")

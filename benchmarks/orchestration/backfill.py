@@ -66,7 +66,7 @@ def one(how: str, overrides: list[str], start: str) -> None:
 
 def compare(tickers: int, days: int, folder: Path) -> list[dict[str, object]]:
     """Both ways, one after the other."""
-    from flows.serve import prefect_server
+    from flows.platform.server import prefect_server
 
     start = END - timedelta(days=days - 1)
     now = datetime.combine(END + timedelta(days=2), clock_time(12), UTC)

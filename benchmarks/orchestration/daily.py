@@ -65,7 +65,7 @@ def write_archives(market: Market, first: date, folder: Path) -> tuple[Path, Pat
 
 def measure(tickers: int, years: int, folder: Path) -> list[dict[str, object]]:
     """One row for each warehouse."""
-    from flows.serve import prefect_server
+    from flows.platform.server import prefect_server
 
     began = date(DAYS[1].year - years, 12, 12)
     market = synthetic_market(tickers, began, DAYS[1] + timedelta(days=7))
@@ -110,7 +110,13 @@ def split(began: date) -> list[str]:
 
 def fill(files: tuple[Path, Path], shared: list[str], environment: dict[str, str]) -> None:
     """Import both files by command."""
-    newsvane = [sys.executable, "-m", "flows.cli", *(f"--set={word}" for word in shared), "import"]
+    newsvane = [
+        sys.executable,
+        "-m",
+        "flows.cli.main",
+        *(f"--set={word}" for word in shared),
+        "import",
+    ]
     maps = {
         "prices": ("session=session", "source=sandbox-yahoo", "basis=session"),
         "headlines": (

@@ -39,11 +39,11 @@ from transformers import DataCollatorForLanguageModeling
 
 from benchmarks.training.prompts import write_dataset
 from tasks.training.base import LoadedBase, load_base
-from tasks.training.batches import Example, collate, examples
 from tasks.training.encoding import Rows, encode, read_rows
 from tasks.training.finetune import add_adapter, training_examples, validation_ce
 from tasks.training.generate import parse
 from tasks.training.likelihood import padded, score_labels
+from tasks.training.packing import Example, collate, examples
 from tasks.training.recipe import Recipe, load_recipe
 
 SEED = 0

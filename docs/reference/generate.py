@@ -35,7 +35,7 @@ def cli_page() -> str:
     """Every command with its arguments and options."""
     import typer
 
-    from flows.cli import app
+    from flows.cli.main import app
 
     parts = [
         "# Command line",

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.chosen import prepared, settings_of
+from flows.cli.context import prepared, settings_of
 
 app = typer.Typer()
 audit_app = typer.Typer(help="Prove that no example knows the future.", no_args_is_help=True)
@@ -21,9 +21,9 @@ def lookahead(
 ) -> None:
     """Rebuild the examples in altered warehouses and compare every row."""
     settings = settings_of(context)
-    from flows.console import progress_bars
-    from flows.progress import current_sink
-    from tasks.audit import audit_lookahead
+    from flows.cli.console import progress_bars
+    from flows.platform.progress import current_sink
+    from tasks.checks.lookahead import audit_lookahead
     from warehouse.lake import Lake
 
     with progress_bars(), Lake.open(settings.warehouse) as lake:
@@ -48,8 +48,8 @@ def selftest(
 ) -> None:
     """Try the pipeline on canaries: no skill where there is none, skill where it was planted."""
     settings = prepared(context)
-    from flows.console import progress_bars
-    from flows.selftest import selftest as selftest_flow
+    from flows.checks import selftest as selftest_flow
+    from flows.cli.console import progress_bars
 
     with progress_bars():
         report = selftest_flow(settings.selection, quick)
@@ -67,11 +67,11 @@ def verify(
     """Recompute every stored hash and name what was altered."""
     settings = settings_of(context)
 
-    from flows.console import progress_bars
-    from flows.progress import current_sink
-    from tasks.verify import verify as verify_all
+    from flows.cli.console import progress_bars
+    from flows.platform.progress import current_sink
+    from tasks.checks.integrity import verify as verify_all
     from warehouse.lake import Lake
-    from warehouse.landing import Landing
+    from warehouse.storage.landing import Landing
 
     with progress_bars(), Lake.open(settings.warehouse) as lake:
         sink = current_sink()

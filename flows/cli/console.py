@@ -20,17 +20,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flows.progress import shown_on
-from flows.verdict_table import verdict_table
+from flows.platform.progress import shown_on
+from flows.platform.verdict_table import verdict_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.backfill import PlannedRange
     from flows.doctor import Diagnosis
+    from flows.platform.summary import IngestSummary
     from flows.run import Outcome
-    from flows.summary import IngestSummary
-    from tasks.dataset.manifest import DatasetManifest
+    from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.evaluate import Evaluation
     from tasks.training.job import FinetuneResult
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.chosen import prepared, settings_of
+from flows.cli.context import prepared, settings_of
 
 FAILED = 1
 
@@ -18,7 +18,7 @@ app = typer.Typer(help="Build, compare and rebuild training sets.", no_args_is_h
 def build(context: typer.Context) -> None:
     """Build the data set the configuration describes; an equal one is not built twice."""
     settings = prepared(context)
-    from flows.console import progress_bars, show_dataset
+    from flows.cli.console import progress_bars, show_dataset
     from flows.dataset import build_dataset
 
     with progress_bars():
@@ -33,7 +33,7 @@ def show(
 ) -> None:
     """Show a data set's identity, counts, balance and what was dropped."""
     settings = settings_of(context)
-    from flows.console import show_dataset
+    from flows.cli.console import show_dataset
     from flows.dataset import find_dataset
 
     show_dataset(find_dataset(settings, dataset_id))
@@ -43,9 +43,9 @@ def show(
 def diff(context: typer.Context, one: str, other: str) -> None:
     """Say which settings and which examples differ between two data sets, and in what."""
     settings = settings_of(context)
-    from flows.console import show_table
+    from flows.cli.console import show_table
     from flows.dataset import find_dataset
-    from tasks.provenance import diff_datasets
+    from tasks.dataset.rebuild import diff_datasets
     from warehouse.lake import Lake
 
     root = settings.data_root / "datasets"
@@ -67,7 +67,7 @@ def rebuild(
 ) -> None:
     """Build a data set again from its manifest; fail unless every file is the same to the byte."""
     settings = settings_of(context)
-    from tasks.provenance import read_manifest, rebuild_dataset
+    from tasks.dataset.rebuild import read_manifest, rebuild_dataset
 
     recorded = read_manifest(manifest)
     again = rebuild_dataset(settings.warehouse, recorded, root=keep)
@@ -93,7 +93,7 @@ def export(
     """Write a data set in the shape that another training tool reads."""
     settings = settings_of(context)
     from flows.dataset import find_dataset
-    from tasks.exports import export_dataset
+    from tasks.dataset.export import export_dataset
     from warehouse.lake import Lake
 
     folder = settings.data_root / "datasets" / find_dataset(settings, dataset_id).dataset_id

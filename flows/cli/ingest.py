@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.chosen import prepared, settings_of
+from flows.cli.context import prepared, settings_of
 
 app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
 replay_app = typer.Typer()
@@ -23,8 +23,8 @@ MapOption = Annotated[
 def prices(context: typer.Context, file: Path, map_: MapOption = None) -> None:
     """Import daily bars from a CSV, JSONL or Parquet file."""
     settings = prepared(context)
-    from flows.archive import import_prices
-    from flows.console import progress_bars, show_ingest
+    from flows.cli.console import progress_bars, show_ingest
+    from flows.imports import import_prices
 
     with progress_bars():
         outcome = import_prices(settings.selection, file, _pairs(map_))
@@ -36,8 +36,8 @@ def prices(context: typer.Context, file: Path, map_: MapOption = None) -> None:
 def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> None:
     """Import dated headlines from a CSV, JSONL or Parquet file."""
     settings = prepared(context)
-    from flows.archive import import_headlines
-    from flows.console import progress_bars, show_ingest
+    from flows.cli.console import progress_bars, show_ingest
+    from flows.imports import import_headlines
 
     with progress_bars():
         outcome = import_headlines(settings.selection, file, _pairs(map_))
@@ -49,8 +49,8 @@ def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> Non
 def check(context: typer.Context) -> None:
     """Show every feed and ticker with its freshness and last error; fail when one is stale."""
     settings = settings_of(context)
-    from flows.console import show_table
-    from flows.sources import check_sources
+    from flows.cli.console import show_table
+    from flows.replay import check_sources
 
     table, alarms = check_sources(settings)
     show_table(table.select(SHOWN))
@@ -63,8 +63,8 @@ def check(context: typer.Context) -> None:
 def replay(context: typer.Context) -> None:
     """Read every landed payload again with today's parser and publish what differs."""
     settings = prepared(context)
-    from flows.console import progress_bars, show_ingest
-    from flows.sources import replay as replay_flow
+    from flows.cli.console import progress_bars, show_ingest
+    from flows.replay import replay as replay_flow
 
     with progress_bars():
         outcome = replay_flow(settings.selection)
@@ -73,7 +73,7 @@ def replay(context: typer.Context) -> None:
 
 
 def _pairs(texts: list[str] | None) -> dict[str, str]:
-    from flows.configuration_file import ConfigurationError
+    from flows.config_file import ConfigurationError
 
     pairs = {}
     for text in texts or ():

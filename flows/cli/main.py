@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import (
-    chosen,
-    datasets,
+from flows.cli import (
+    checks,
+    context,
+    dataset,
+    ingest,
     models,
+    operations,
     pipeline,
     simulation,
-    sources,
     stack,
-    trust,
-    upkeep,
 )
 
 app = typer.Typer(
@@ -27,21 +27,28 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (pipeline.app, simulation.app, sources.replay_app, trust.app, upkeep.app, stack.app):
+for part in (
+    pipeline.app,
+    simulation.app,
+    ingest.replay_app,
+    checks.app,
+    operations.app,
+    stack.app,
+):
     app.registered_commands += part.registered_commands
-app.add_typer(datasets.app, name="dataset")
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(models.app, name="models")
 app.add_typer(models.bundle_app, name="bundle")
-app.add_typer(sources.import_app, name="import")
-app.add_typer(sources.app, name="sources")
-app.add_typer(trust.audit_app, name="audit")
+app.add_typer(ingest.import_app, name="import")
+app.add_typer(ingest.app, name="sources")
+app.add_typer(checks.audit_app, name="audit")
 
 OUR_PACKAGES = frozenset({"flows", "tasks", "warehouse", "validation", "sandbox"})
 
 
 @app.callback()
 def choose(
-    context: typer.Context,
+    chosen: typer.Context,
     config: Annotated[
         Path | None, typer.Option(help="Configuration file. Default: ./newsvane.toml.")
     ] = None,
@@ -54,7 +61,7 @@ def choose(
     ] = None,
 ) -> None:
     """Options every command shares."""
-    chosen.choose(context, config, profile, tuple(set_ or ()))
+    context.choose(chosen, config, profile, tuple(set_ or ()))
 
 
 def main() -> None:

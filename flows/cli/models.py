@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.chosen import settings_of
+from flows.cli.context import settings_of
 
 app = typer.Typer(help="The registry of fine-tuned models.", no_args_is_help=True)
 bundle_app = typer.Typer(help="Fine-tune on another machine.", no_args_is_help=True)
@@ -17,9 +17,9 @@ bundle_app = typer.Typer(help="Fine-tune on another machine.", no_args_is_help=T
 def list_models(context: typer.Context) -> None:
     """List all models, newest first."""
     settings = settings_of(context)
-    from flows.console import show_table
-    from warehouse.evaluations import read_models
+    from flows.cli.console import show_table
     from warehouse.lake import Lake
+    from warehouse.tables.evaluations import read_models
 
     columns = ["model_id", "stage", "recipe_name", "dataset_id", "seed", "created_at"]
     with Lake.open(settings.warehouse) as lake:
@@ -30,8 +30,8 @@ def list_models(context: typer.Context) -> None:
 def show(context: typer.Context, model_id: str) -> None:
     """Show one model: identity, environment, metrics."""
     settings = settings_of(context)
-    from flows.console import show_record
-    from tasks.registry import show_model
+    from flows.cli.console import show_record
+    from tasks.prediction.registry import show_model
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:
@@ -42,7 +42,7 @@ def show(context: typer.Context, model_id: str) -> None:
 def compare(context: typer.Context, challenger: str, champion: str) -> None:
     """Compare two models on examples that neither has seen."""
     settings = settings_of(context)
-    from tasks.registry import compare_models
+    from tasks.prediction.registry import compare_models
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:
@@ -53,7 +53,7 @@ def compare(context: typer.Context, challenger: str, champion: str) -> None:
 def promote(context: typer.Context, model_id: str) -> None:
     """Make a model the champion, if it has earned it."""
     settings = settings_of(context)
-    from tasks.registry import promote as promote_model
+    from tasks.prediction.registry import promote as promote_model
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:
@@ -74,7 +74,7 @@ def export_bundle(
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
     from flows.dataset import find_dataset
-    from flows.finetune import finetune_job
+    from flows.training import finetune_job
     from tasks.training.bundle import export_bundle as write_bundle
 
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
@@ -91,9 +91,9 @@ def import_bundle(
 ) -> None:
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
-    from flows.console import show_model
+    from flows.cli.console import show_model
     from flows.dataset import find_dataset
-    from flows.finetune import finetune_job, register
+    from flows.training import finetune_job, register
     from tasks.training.bundle import import_bundle as read_bundle
 
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)

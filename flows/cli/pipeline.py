@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.chosen import prepared, settings_of
+from flows.cli.context import prepared, settings_of
 
 app = typer.Typer()
 Day = Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)]
@@ -18,7 +18,7 @@ DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Default: t
 def run(context: typer.Context) -> None:
     """The whole job: ingest, validate, label, render, fine-tune, evaluate, report."""
     settings = prepared(context)
-    from flows.console import progress_bars, show_outcome
+    from flows.cli.console import progress_bars, show_outcome
     from flows.run import run_everything
 
     with progress_bars():
@@ -31,7 +31,7 @@ def run(context: typer.Context) -> None:
 def daily(context: typer.Context) -> None:
     """The daily job: read what is new, score what is mature, predict what comes next."""
     settings = prepared(context)
-    from flows.console import progress_bars, show_ingest
+    from flows.cli.console import progress_bars, show_ingest
     from flows.daily import daily as daily_flow
 
     with progress_bars():
@@ -57,13 +57,13 @@ def backfill(
     ] = False,
 ) -> None:
     """Ingest what is missing between two dates, both inclusive; render what depends on it."""
-    from tasks.planning import check_range
+    from tasks.ingest.planning import check_range
 
     check_range(start, end)
     settings = prepared(context)
     from flows.backfill import backfill as backfill_flow
     from flows.backfill import plan_backfill, wanted_kinds
-    from flows.console import progress_bars, show_ingest, show_plan
+    from flows.cli.console import progress_bars, show_ingest, show_plan
 
     chosen, kinds = tuple(tickers or ()) or None, wanted_kinds(what)
     show_plan(plan_backfill(settings, start, end, chosen, kinds, force=force))
@@ -85,9 +85,9 @@ def finetune(
 ) -> None:
     """Fine-tune the configured recipe on a data set, in a process of its own."""
     settings = prepared(context)
-    from flows.console import console, progress_bars, show_model
-    from flows.finetune import finetune as finetune_flow
-    from flows.finetune import plan_of
+    from flows.cli.console import console, progress_bars, show_model
+    from flows.training import finetune as finetune_flow
+    from flows.training import plan_of
 
     estimate = plan_of(settings, dataset_id)
     for line in estimate.lines():
@@ -119,7 +119,7 @@ def evaluate(
 ) -> None:
     """Score the test split, or walk-forward folds, against every baseline; say what it shows."""
     settings = prepared(context)
-    from flows.console import progress_bars, show_verdict
+    from flows.cli.console import progress_bars, show_verdict
 
     if walk_forward:
         from flows.walk_forward import walk_forward as walk_forward_flow
@@ -128,7 +128,7 @@ def evaluate(
             pooled = walk_forward_flow(settings.selection, dataset_id, refit_model)
         show_verdict(pooled, "walk-forward folds, pooled")
         return
-    from flows.evaluate import evaluate as evaluate_flow
+    from flows.evaluation import evaluate as evaluate_flow
 
     with progress_bars():
         outcome = evaluate_flow(
@@ -145,8 +145,8 @@ def evaluate(
 def predict(context: typer.Context) -> None:
     """Predict the next session with the champion and its challengers; commit before it opens."""
     settings = prepared(context)
-    from flows.console import progress_bars, show_table
-    from flows.predict import predict as predict_flow
+    from flows.cli.console import progress_bars, show_table
+    from flows.prediction import predict as predict_flow
 
     with progress_bars():
         table = predict_flow(settings.selection)
@@ -157,8 +157,8 @@ def predict(context: typer.Context) -> None:
 def score(context: typer.Context) -> None:
     """Judge the forward predictions whose sessions have closed."""
     settings = prepared(context)
-    from flows.console import console
-    from flows.predict import score as score_flow
+    from flows.cli.console import console
+    from flows.prediction import score as score_flow
 
     console.print(score_flow(settings.selection), highlight=False)
 
@@ -176,7 +176,7 @@ def report(context: typer.Context) -> None:
 @app.command()
 def sql(context: typer.Context, query: str) -> None:
     """Answer one reading query over the warehouse."""
-    from flows.console import show_table
+    from flows.cli.console import show_table
     from warehouse.lake import Lake
 
     with Lake.open(settings_of(context).warehouse) as lake:

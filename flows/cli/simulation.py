@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.chosen import prepared
+from flows.cli.context import prepared
 
 app = typer.Typer()
 
@@ -15,7 +15,7 @@ app = typer.Typer()
 def weekly(context: typer.Context) -> None:
     """The weekly job: retrain on all that is known; the rule decides on the champion."""
     settings = prepared(context)
-    from flows.console import console, progress_bars, show_model, show_verdict
+    from flows.cli.console import console, progress_bars, show_model, show_verdict
     from flows.weekly import weekly as weekly_flow
 
     with progress_bars():
@@ -35,7 +35,7 @@ def simulate(
 ) -> None:
     """Live through many days of the sandbox: daily jobs, weekly retraining, the forward record."""
     settings = prepared(context)
-    from flows.console import console, progress_bars
+    from flows.cli.console import console, progress_bars
     from flows.simulate import simulate as simulate_flow
 
     with progress_bars():

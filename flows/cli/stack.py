@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.chosen import command_line_of, prepared, settings_of
+from flows.cli.context import command_line_of, prepared, settings_of
 
 app = typer.Typer()
 PortOption = Annotated[int, typer.Option(help="Port of the Prefect server and its UI.")]
@@ -17,7 +17,7 @@ PortOption = Annotated[int, typer.Option(help="Port of the Prefect server and it
 def ui(context: typer.Context, port: PortOption = 4200) -> None:
     """Start a Prefect server on loopback and serve the deployments until interrupted."""
     settings = settings_of(context)
-    from flows.serve import serve_ui
+    from flows.platform.server import serve_ui
 
     serve_ui(settings, port)
 
@@ -34,7 +34,7 @@ def up(
 ) -> None:
     """Start Prefect server, worker, deployments and report site; they stay up."""
     settings = prepared(context)
-    from flows.stack import check_exposure, run_stack, start
+    from flows.platform.stack import check_exposure, run_stack, start
 
     words = command_line_of(context)
     if foreground:
@@ -50,7 +50,7 @@ def up(
 def down(context: typer.Context) -> None:
     """Stop what `newsvane up` started."""
     settings = settings_of(context)
-    from flows.stack import stop
+    from flows.platform.stack import stop
 
     typer.echo("Stopped." if stop(settings) else "Nothing was up.")
 
@@ -59,7 +59,7 @@ def down(context: typer.Context) -> None:
 def serve(context: typer.Context) -> None:
     """Serve the deployments to the Prefect server in PREFECT_API_URL."""
     settings = settings_of(context)
-    from flows.serve import serve_deployments
+    from flows.platform.server import serve_deployments
 
     serve_deployments(settings)
 
@@ -68,7 +68,7 @@ def serve(context: typer.Context) -> None:
 def doctor(context: typer.Context) -> None:
     """Say what this machine has, what it lacks, and what to do about it."""
     settings = settings_of(context)
-    from flows.console import show_diagnoses
+    from flows.cli.console import show_diagnoses
     from flows.doctor import examine
 
     found = examine(settings)

@@ -11,18 +11,18 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
 from prefect.deployments.runner import RunnerDeployment
 
-from flows.alarms import TAG
 from flows.backfill import backfill
 from flows.daily import daily
 from flows.dataset import build_dataset
-from flows.evaluate import evaluate
-from flows.finetune import finetune
-from flows.maintenance import back_up_warehouse, maintenance
-from flows.predict import predict, score
+from flows.evaluation import evaluate
+from flows.operations import back_up_warehouse, maintenance
+from flows.platform.notifications import TAG
+from flows.platform.schedules import daily_schedules, weekly_schedule
+from flows.prediction import predict, score
 from flows.run import run_everything
-from flows.schedules import daily_schedules, weekly_schedule
 from flows.settings import Settings
 from flows.shards import ingest_in_shards
+from flows.training import finetune
 from flows.weekly import weekly
 
 SATURDAY_MORNING = time(3)

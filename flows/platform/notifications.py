@@ -20,7 +20,7 @@ TAG = "newsvane"
 FAILED = "newsvane: a run failed"
 DIED = "newsvane: a run died"
 SILENCE = timedelta(seconds=100)
-"""Three heartbeats (see flows/orchestration.py) and a bit: a run so silent has lost its process."""
+"""Three heartbeats (see runtime.py) and a bit: a run so silent has lost its process."""
 
 _SUBJECT = "newsvane: {{ flow.name }} {{ flow_run.state.name | lower }}"
 _BODY = "{{ flow_run.name }}: {{ flow_run.state.message }}\n{{ flow_run | ui_url }}"

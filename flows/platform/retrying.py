@@ -7,7 +7,7 @@ from typing import Any
 from prefect.cache_policies import NO_CACHE
 
 from warehouse.lake import LakeError
-from warehouse.stores import StoreError
+from warehouse.storage.object_store import StoreError
 
 
 def may_pass(task: Any, task_run: Any, state: Any) -> bool:

@@ -10,8 +10,8 @@ from typing import cast
 
 from prefect.states import Completed
 
-from flows.plain_text import plain
-from flows.summary import IngestSummary
+from flows.platform.plain_text import plain
+from flows.platform.summary import IngestSummary
 
 SKIPPED = "Skipped"
 INCOMPLETE = "Incomplete"

@@ -27,7 +27,7 @@ def prepare_prefect(data_root: Path) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        # The least there is: a run whose process was killed is known as such (flows/alarms.py).
+        # The least there is: a run whose process was killed is known as such (notifications.py).
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     }
     if SERVER_AUTH in os.environ:

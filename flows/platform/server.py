@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flows.alarms import keep_alarms
-from flows.orchestration import announce_server, prepare_prefect
+from flows.platform.notifications import keep_alarms
+from flows.platform.runtime import announce_server, prepare_prefect
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -50,7 +50,7 @@ def serve_deployments(settings: Settings) -> None:
     prepare_prefect(settings.data_root)
     from prefect import serve
 
-    from flows.deployments import deployments
+    from flows.platform.deployments import deployments
 
     serve(*deployments(settings), print_starting_message=False)
 

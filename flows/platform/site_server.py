@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from flows.alarms import Receiver
-from flows.links import SERVED
+from flows.platform.links import SERVED
+from flows.platform.notifications import Receiver
 
 INBOX = "/alarms"
 MAX_BYTES = 1 << 16

@@ -14,11 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows.alarms import keep_alarms
-from flows.orchestration import SERVER_AUTH
-from flows.serve import HOST, ServerError, interrupt, prefect_server, require_free
+from flows.platform.notifications import keep_alarms
+from flows.platform.runtime import SERVER_AUTH
+from flows.platform.server import HOST, ServerError, interrupt, prefect_server, require_free
+from flows.platform.site_server import site_server
 from flows.settings import Settings
-from flows.site_server import site_server
 
 POOL = "newsvane"
 
@@ -60,7 +60,7 @@ def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dic
     log = path.with_name("stack.log")
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "flows.cli", *words],
+            [sys.executable, "-m", "flows.cli.main", *words],
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -128,7 +128,7 @@ def run_stack(
     ):
         os.environ["PREFECT_API_URL"] = api_url  # read when Prefect is first imported, as here
         keep_alarms(settings.alarms, inbox)
-        ours = [sys.executable, "-m", "flows.cli", *words, "serve"]
+        ours = [sys.executable, "-m", "flows.cli.main", *words, "serve"]
         worker = [sys.executable, "-m", "prefect", "worker", "start"]
         children = (ours, [*worker, "--pool", POOL, "--type", "process"])
         with _children(children) as processes:

@@ -6,7 +6,7 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from flows.plain_text import plain
+from flows.platform.plain_text import plain
 
 
 class IncompleteIngestError(RuntimeError):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from tasks.registry import ADAPTER_FILE
-from warehouse import seals
+from tasks.prediction.registry import ADAPTER_FILE
 from warehouse.lake import Lake
-from warehouse.landing import Landing, LandingError
+from warehouse.storage.landing import Landing, LandingError
+from warehouse.tables import hash_chain as seals
 
 Progress = Callable[[int, int], None]
 
@@ -73,7 +73,7 @@ def verify(
         found.append(
             Finding("seal", anchor[:16], "this known head is not in the chain: it was rewritten")
         )
-    payload_ids = lake.read("marts/verify_payloads")["payload_id"].to_pylist()
+    payload_ids = lake.read("verify_payloads")["payload_id"].to_pylist()
     found += _payloads(landing, payload_ids, progress)
     files = list(_promised_files(lake))
     found += [finding for file in files if (finding := _file(*file)) is not None]
@@ -106,13 +106,13 @@ def _payloads(
 
 def _promised_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
     """Subject, id, path and promised sha256 of each data set file and adapter."""
-    for row in lake.read("marts/verify_datasets").to_pylist():
+    for row in lake.read("verify_datasets").to_pylist():
         manifest = hashlib.sha256(row["manifest"].encode()).hexdigest()
         yield "dataset", row["dataset_id"], Path(row["path"]) / "manifest.json", manifest
         for split in json.loads(row["manifest"])["splits"].values():
             for file in split["files"]:
                 yield "dataset", row["dataset_id"], Path(row["path"]) / file["name"], file["sha256"]
-    for row in lake.read("marts/model_rows").to_pylist():
+    for row in lake.read("model_rows").to_pylist():
         path = Path(row["path"]) / ADAPTER_FILE
         yield "model", row["model_id"], path, row["adapter_sha256"]
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from tasks.assembly import example_request, split_request
-from tasks.dataset.spec import DatasetSpec
-from warehouse.audit import ExampleAudit, Rows
-from warehouse.examples import CountTokens
+from tasks.dataset.build import example_request, split_request
+from tasks.dataset.spec.dataset import DatasetSpec
 from warehouse.lake import Lake
+from warehouse.tables.examples import CountTokens
+from warehouse.tables.lookahead import ExampleAudit, Rows
 
 CHECKS = ("gate", "stored", "truncated", "restated", "planted", "split")
 AT = "%Y-%m-%d %H:%M UTC"

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.manifest import DatasetManifest, FileEntry, SplitEntry, card
-from tasks.dataset.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SPLITS
-from warehouse.dataset_files import (
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, card
+from tasks.dataset.spec.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
+from tasks.dataset.spec.split import SPLITS
+from warehouse.lake import Lake
+from warehouse.tables.datasets import (
     Part,
     SplitRequest,
     assign_splits,
@@ -26,14 +27,13 @@ from warehouse.dataset_files import (
     write_part,
     write_text,
 )
-from warehouse.examples import (
+from warehouse.tables.examples import (
     CountTokens,
     ExampleRequest,
     build_examples,
     keep_sessions,
     needed_sessions,
 )
-from warehouse.lake import Lake
 
 
 def assemble_dataset(
@@ -131,7 +131,7 @@ class Former:
 
 
 def _former(lake: Lake, spec: DatasetSpec) -> Former | None:
-    rows = lake.read("marts/dataset_last", {"spec_digest": spec.digest}).to_pylist()
+    rows = lake.read("dataset_last", {"spec_digest": spec.digest}).to_pylist()
     if not rows or not rows[0]["is_followable"]:
         return None
     manifest = DatasetManifest.model_validate_json(rows[0]["manifest"])
@@ -179,7 +179,7 @@ def lay_out_sessions(lake: Lake, request: ExampleRequest, now: datetime) -> None
 
 
 def example_request(spec: DatasetSpec) -> ExampleRequest:
-    """The spec as the parameters of the example marts."""
+    """The spec as the parameters of the example statements."""
     return ExampleRequest(
         spec_id=spec.spec_id,
         tickers=spec.tickers,
@@ -211,7 +211,7 @@ def example_request(spec: DatasetSpec) -> ExampleRequest:
 
 
 def split_request(spec: DatasetSpec) -> SplitRequest:
-    """The spec as the parameters of the split and export marts."""
+    """The spec as the parameters of the split and export statements."""
     split = spec.split
     return SplitRequest(
         spec_id=spec.spec_id,
@@ -239,7 +239,7 @@ def _identity(spec: DatasetSpec, files: dict[str, list[FileEntry]]) -> str:
 
 
 def _register(lake: Lake, manifest: DatasetManifest, folder: Path, now: datetime) -> None:
-    if lake.read("marts/dataset_registered", {"dataset_id": manifest.dataset_id}).num_rows:
+    if lake.read("dataset_registered", {"dataset_id": manifest.dataset_id}).num_rows:
         return
     row = pa.table(
         {

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tasks.dataset.manifest import DatasetManifest
-from tasks.dataset.split import SPLITS
-from warehouse.dataset_files import export_lines, load_split, write_text
+from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
+from warehouse.tables.datasets import export_lines, load_split, write_text
 
-SHAPES = ("messages", "completion", "llama_factory", "axolotl", "fingpt", "pixiu")
+SHAPES = {
+    "messages": "dataset_export_messages",
+    "completion": "dataset_export_completion",
+    "llama_factory": "dataset_export_llama_factory",
+    "axolotl": "dataset_export_axolotl",
+    "fingpt": "dataset_export_fingpt",
+    "pixiu": "dataset_export_pixiu",
+}
+"""Each shape and the SQL statement that writes it."""
+
 QUESTION = "Will the price go {up} or {down}? Answer with one word."
 
 
@@ -41,7 +50,7 @@ def export_dataset(lake: Lake, folder: Path, shape: str, out: Path) -> tuple[Pat
     written = []
     for split in SPLITS:
         path = out / f"{split}.jsonl"
-        export_lines(lake, load_split(folder / f"{split}.parquet"), shape, words, path)
+        export_lines(lake, load_split(folder / f"{split}.parquet"), SHAPES[shape], words, path)
         written.append(path)
     if shape == "llama_factory":
         columns = {"prompt": "instruction", "query": "input", "response": "output"}

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.assembly import example_request, write_dataset
-from tasks.dataset.manifest import DatasetManifest
-from tasks.dataset.split import SPLITS
-from warehouse.dataset_files import compare_splits, load_split
-from warehouse.examples import CountTokens, derived_examples
+from tasks.dataset.build import example_request, write_dataset
+from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables.datasets import compare_splits, load_split
+from warehouse.tables.examples import CountTokens, derived_examples
 
 
 class ProvenanceError(RuntimeError):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.metrics import Bools, Floats, bin_of
 from tasks.evaluation.multiplicity import benjamini_hochberg, holm
 from tasks.evaluation.paired import Comparison

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.paired import Comparison
 from tasks.evaluation.slices import compare
 from tasks.evaluation.spec import EvaluationSpec

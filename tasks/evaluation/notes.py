@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.masking import masking_words
 from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationSpec
 

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.metrics import Bools
 
 

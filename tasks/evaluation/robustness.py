@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.bootstrap import Interval
 from tasks.evaluation.calibration import Calibration
 from tasks.evaluation.evaluate import ROWS
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.slices import compared, measured
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.trading import trading_curve

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.bootstrap import percentile_interval
+from tasks.evaluation.intervals import percentile_interval
 from tasks.evaluation.metrics import Floats, called_up, cross_entropies
 from tasks.evaluation.spec import EvaluationSpec
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.evaluation import metrics as measure
-from tasks.evaluation.bootstrap import Interval, percentile_interval, session_draws
+from tasks.evaluation.intervals import Interval, percentile_interval, session_draws
 from tasks.evaluation.metrics import METRICS, Bools, Floats, Ints
 from tasks.evaluation.paired import Comparison, detectable_edge, mcnemar, rows_needed
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan
 
-from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.paired import Comparison
 from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationSpec
 

@@ -1,0 +1,1 @@
+"""Ingest: vendors and archives fetched, landed, parsed, validated; batches of rows come out."""

@@ -17,7 +17,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.dataset as ds
 from pydantic import BaseModel
 
-from warehouse.landing import Payload
+from warehouse.storage.landing import Payload
 
 _FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.bootstrap import Interval, percentile_interval
+from tasks.evaluation.intervals import Interval, percentile_interval
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.slices import measured
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec

@@ -8,11 +8,18 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.dataset.split import SplitSpec
+from tasks.dataset.spec.split import SplitSpec
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.registry import RegistryError, champion, list_models, nominate, promote, show_model
-from warehouse.evaluations import set_stage
+from tasks.prediction.registry import (
+    RegistryError,
+    champion,
+    list_models,
+    nominate,
+    promote,
+    show_model,
+)
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import set_stage
 
 
 class RetrainingError(ValueError):
@@ -72,8 +79,8 @@ def settle(
 
     The first champion is unopposed. After that each challenger, the oldest first, is held against
     the champion on what both predicted and neither has seen, forward predictions above all
-    (`tasks.registry.promote`); the first to beat it takes its place. Challengers beyond the
-    newest `spec.challengers` retire. Entering the champion again changes nothing.
+    (`registry.promote`); the first to beat it takes its place. Challengers beyond the newest
+    `spec.challengers` retire. Entering the champion again changes nothing.
     """
     holder = champion(lake)
     if holder is None:

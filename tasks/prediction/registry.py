@@ -12,8 +12,8 @@ from typing import Any
 from tasks.evaluation.paired import Comparison
 from tasks.evaluation.slices import compare
 from tasks.evaluation.spec import EvaluationSpec
-from warehouse.evaluations import read_models, read_unseen, set_stage
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import read_models, read_unseen, set_stage
 
 ADAPTER_FILE = "adapter_model.safetensors"
 

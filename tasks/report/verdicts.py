@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.evaluation.bootstrap import Interval
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.paired import Comparison
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec

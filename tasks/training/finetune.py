@@ -16,9 +16,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from tasks.training.artefact import environment, peak_memory, write_artefact
 from tasks.training.base import LoadedBase, load_base
-from tasks.training.batches import Example, collate, examples, pack
 from tasks.training.encoding import DatasetError, Rows, encode, read_rows
 from tasks.training.job import (
     FinetuneJob,
@@ -30,6 +28,8 @@ from tasks.training.job import (
     split_path,
 )
 from tasks.training.likelihood import length_batches, score_labels
+from tasks.training.model_card import environment, peak_memory, write_artefact
+from tasks.training.packing import Example, collate, examples, pack
 from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe
 from tasks.training.result_files import file_sha256, write_atomically

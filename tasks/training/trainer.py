@@ -20,8 +20,8 @@ from transformers import (
 )
 
 from tasks.training.base import LoadedBase
-from tasks.training.batches import EpochOrder, Example
 from tasks.training.job import Progress
+from tasks.training.packing import EpochOrder, Example
 from tasks.training.recipe import Recipe
 
 OnProgress = Callable[[Progress], None]

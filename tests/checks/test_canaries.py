@@ -14,9 +14,7 @@ import pytest
 
 from sandbox.market import synthetic_market
 from sandbox.newswire import NewsSpec, ticker_headlines
-from tasks.evaluation.spec import EvaluationError, EvaluationSpec
-from tasks.learners import FinetunedLearner, tfidf_learner
-from tasks.selftest import (
+from tasks.checks.canaries import (
     Bench,
     Market,
     base_unchanged,
@@ -26,6 +24,8 @@ from tasks.selftest import (
     with_shifted_inputs,
     with_shuffled_labels,
 )
+from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
 from tasks.training.recipe import load_recipe
 
 SPEC = EvaluationSpec(resamples=300)

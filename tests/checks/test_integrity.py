@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tasks.registry import ADAPTER_FILE, promote
-from tasks.verify import seal, verify
-from warehouse.evaluations import store_model
+from tasks.checks.integrity import seal, verify
+from tasks.prediction.registry import ADAPTER_FILE, promote
 from warehouse.lake import Lake, LakeSpec, Transaction
-from warehouse.landing import Landing, Payload
-from warehouse.seals import seal_of
+from warehouse.storage.landing import Landing, Payload
+from warehouse.tables.evaluations import store_model
+from warehouse.tables.hash_chain import seal_of
 
 MONDAY = datetime(2024, 1, 8, 12, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)

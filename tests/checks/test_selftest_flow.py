@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.selftest import selftest
+from flows.checks import selftest
 from flows.settings import ConfigSelection
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]

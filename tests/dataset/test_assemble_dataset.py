@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from tasks.assembly import assemble_dataset, refresh_examples
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.render import RenderSpec
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SplitSpec
-from warehouse.dataset_files import DatasetFilesError, load_split
+from tasks.dataset.build import assemble_dataset, refresh_examples
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.render import RenderSpec
+from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake
+from warehouse.tables.datasets import DatasetFilesError, load_split
 
 NOW = datetime(2020, 1, 2, tzinfo=UTC)
 WEEK = [date(2019, 3, day) for day in (4, 5, 6, 7, 8)]
@@ -191,7 +191,7 @@ def test_a_killed_build_leaves_nothing_that_looks_whole(lake, fill, tmp_path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("tasks.assembly.write_text", killed)
+        patch.setattr("tasks.dataset.build.write_text", killed)
         with pytest.raises(KeyboardInterrupt):
             assemble_dataset(lake, DatasetSpec(), tmp_path, now=NOW)
     assert list(tmp_path.glob("*/manifest.json")) == []

@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
-from tasks.dataset.clock import CalendarError, ClockSpec, exchange_sessions
-from tasks.dataset.render import EXAMPLE_FIELDS, RenderSpec, TemplateError, positional
+from tasks.dataset.spec.clock import CalendarError, ClockSpec, exchange_sessions
+from tasks.dataset.spec.render import EXAMPLE_FIELDS, RenderSpec, TemplateError, positional
 
 
 def hours(exchange: str, day: date) -> tuple[datetime, datetime]:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.assembly import example_request, lay_out_sessions
-from tasks.dataset.clock import ClockSpec
-from tasks.dataset.labels import LabelSpec
-from tasks.dataset.spec import DatasetSpec
-from warehouse.audit import ExampleAudit
+from tasks.dataset.build import example_request, lay_out_sessions
+from tasks.dataset.spec.clock import ClockSpec
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.label import LabelSpec
 from warehouse.lake import Lake
+from warehouse.tables.lookahead import ExampleAudit
 
 NOW = datetime(2019, 3, 20, tzinfo=UTC)
 AT_OPEN = ClockSpec()
@@ -24,7 +24,7 @@ def labels(lake: Lake, rule: LabelSpec, clock: ClockSpec = AT_OPEN) -> dict[date
     request = example_request(DatasetSpec(label=rule, clock=clock, min_headlines=0))
     lay_out_sessions(lake, request, NOW)
     ExampleAudit(lake, request, seed=0)
-    return {row["session"]: row for row in lake.read("marts/audit_examples").to_pylist()}
+    return {row["session"]: row for row in lake.read("audit_examples").to_pylist()}
 
 
 def said(rows: dict[date, Any]) -> dict[date, str]:
@@ -131,7 +131,7 @@ def test_benchmark_is_subtracted_over_the_same_window(lake, fill) -> None:
     spec = DatasetSpec(tickers=("AAA",), label=LabelSpec(benchmark="SPY"), min_headlines=0)
     lay_out_sessions(lake, example_request(spec), NOW)
     ExampleAudit(lake, example_request(spec), seed=0)
-    rows = {row["session"]: row for row in lake.read("marts/audit_examples").to_pylist()}
+    rows = {row["session"]: row for row in lake.read("audit_examples").to_pylist()}
     assert said(rows) == {MON: "up", TUE: "down", WED: "missing_benchmark", THU: "pending"}
     assert rows[TUE]["label_return"] == pytest.approx(-0.02)
     assert {row["ticker"] for row in rows.values()} == {"AAA"}

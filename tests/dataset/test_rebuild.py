@@ -10,14 +10,14 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from tasks.assembly import assemble_dataset
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.labels import LabelSpec
-from tasks.dataset.render import RenderSpec
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SplitSpec
-from tasks.exports import SHAPES, ExportError, export_dataset
-from tasks.provenance import ProvenanceError, diff_datasets, read_manifest, rebuild_dataset
+from tasks.dataset.build import assemble_dataset
+from tasks.dataset.export import SHAPES, ExportError, export_dataset
+from tasks.dataset.rebuild import ProvenanceError, diff_datasets, read_manifest, rebuild_dataset
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.render import RenderSpec
+from tasks.dataset.spec.split import SplitSpec
 
 NOW = datetime(2019, 5, 1, tzinfo=UTC)
 CALENDAR = exchange_sessions("XNYS", date(2019, 3, 20), date(2019, 4, 10)).to_pylist()

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tasks.assembly import assemble_dataset, example_request, refresh_examples
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.manifest import DatasetManifest
-from tasks.dataset.render import RenderSpec
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SplitSpec
-from warehouse import dataset_files
-from warehouse.examples import build_examples, derived_stretches
+from tasks.dataset.build import assemble_dataset, example_request, refresh_examples
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.dataset.spec.render import RenderSpec
+from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables import datasets as dataset_files
+from warehouse.tables.examples import build_examples, derived_stretches
 
 SPEC = DatasetSpec(
     render=RenderSpec(

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.assembly import assemble_dataset
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.labels import LabelSpec
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SplitSpec, WalkForwardSpec, walk_forward
-from warehouse.dataset_files import load_split
+from tasks.dataset.build import assemble_dataset
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.split import SplitSpec, WalkForwardSpec, walk_forward
+from warehouse.tables.datasets import load_split
 
 NOW = datetime(2020, 1, 2, tzinfo=UTC)
 DAYS = exchange_sessions("XNYS", date(2019, 3, 1), date(2019, 3, 28))["session"].to_pylist()

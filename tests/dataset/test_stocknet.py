@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.assembly import assemble_dataset, refresh_examples
-from tasks.audit import audit_lookahead
-from tasks.dataset.manifest import DatasetManifest
-from tasks.dataset.spec import literature_spec
+from tasks.checks.lookahead import audit_lookahead
+from tasks.dataset.build import assemble_dataset, refresh_examples
+from tasks.dataset.spec.dataset import literature_spec
+from tasks.dataset.spec.manifest import DatasetManifest
 from warehouse.lake import Lake, LakeSpec
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]

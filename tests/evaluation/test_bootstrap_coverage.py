@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.evaluation.bootstrap import percentile_interval, session_draws
+from tasks.evaluation.intervals import percentile_interval, session_draws
 from tasks.evaluation.metrics import auroc, from_sums, session_sums
 from tasks.evaluation.paired import detectable_edge, mcnemar, rows_needed
 

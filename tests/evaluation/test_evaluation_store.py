@@ -10,7 +10,8 @@ import pytest
 
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
-from warehouse.evaluations import (
+from warehouse.lake import Lake, LakeError
+from warehouse.tables.evaluations import (
     evaluation_frame,
     read_evaluation,
     read_models,
@@ -19,7 +20,6 @@ from warehouse.evaluations import (
     store_evaluation,
     store_model,
 )
-from warehouse.lake import Lake, LakeError
 
 NOON = datetime(2024, 1, 9, 12, tzinfo=UTC)
 LATER = datetime(2024, 1, 10, 12, tzinfo=UTC)

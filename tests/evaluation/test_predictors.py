@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from flows.contestants import contestants
+from flows.predictors import contestants
 from flows.settings import Settings
 from tasks.evaluation.spec import ZERO_SHOT
 from tasks.training.recipe import load_recipe

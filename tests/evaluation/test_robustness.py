@@ -12,7 +12,7 @@ import pytest
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.notes import notes
-from tasks.evaluation.second_looks import another_way, calibrated, illustrated
+from tasks.evaluation.robustness import another_way, calibrated, illustrated
 from tasks.evaluation.spec import EvaluationSpec, TradingSpec
 from tasks.evaluation.trading import trading_curve
 from tasks.evaluation.walk_forward import with_base_cutoff

@@ -16,12 +16,12 @@ from sandbox.faults import Fault, FaultPlan
 from sandbox.market import Market, bokeh_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
-from tasks.dataset.clock import exchange_sessions
-from tasks.sources.batches import PriceBatch
-from tasks.sources.patience import PatienceSpec
-from tasks.sources.prices import PriceSpec, fetch_prices
-from tasks.sources.yahoo_transport import yahoo_session
-from warehouse.landing import Landing
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.ingest.http.retry import PatienceSpec
+from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.yahoo_transport import yahoo_session
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import PriceBatch
 
 AFTER_CLOSE = datetime(2013, 3, 1, 22, 30, tzinfo=UTC)
 IMPATIENT = PatienceSpec(attempts=3, first_wait=0.01, longest_wait=1.2)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.planning import PlanningError, check_range, missing_ranges, plan_requests
+from tasks.ingest.planning import PlanningError, check_range, missing_ranges, plan_requests
 
 ORIGIN = date(2012, 1, 1)
 

@@ -30,7 +30,7 @@ def newsvane(tmp_path: Path) -> Newsvane:
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "flows.cli", *words],
+            [sys.executable, "-m", "flows.cli.main", *words],
             cwd=REPOSITORY,
             env={
                 **without_prefect("PREFECT_API_URL"),

@@ -30,7 +30,7 @@ def paragraph(answer: subprocess.CompletedProcess[str]) -> str:
 
 def test_help_answers_without_heavy_imports(newsvane: Newsvane) -> None:
     code = (
-        "import sys, flows.cli; "
+        "import sys, flows.cli.main; "
         "heavy = {'torch', 'prefect', 'duckdb', 'pandas', 'pydantic_settings'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )

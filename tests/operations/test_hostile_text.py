@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.plain_text import LONGEST, plain
-from flows.summary import IngestSummary
+from flows.platform.plain_text import LONGEST, plain
+from flows.platform.summary import IngestSummary
 
 HOSTILE = (
     "<script>fetch('http://evil.example')</script>",
@@ -44,7 +44,7 @@ def test_summary_of_an_ingest_is_inert() -> None:
 def test_refused_batch_shows_its_headlines_as_inert_text(prefect_runs: str, tmp_path: Path) -> None:
     from prefect import flow
 
-    from flows.gate import _show_refusal
+    from flows.publish import _show_refusal
     from flows.settings import load_settings
     from validation.gate import CHECKS, CheckReport
 

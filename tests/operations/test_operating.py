@@ -23,7 +23,7 @@ def selection(root: Path, now: str) -> ConfigSelection:
 
 
 def test_every_parameter_of_every_form_is_explained() -> None:
-    from flows.deployments import deployments
+    from flows.platform.deployments import deployments
 
     for made in deployments(load_settings(REPOSITORY / "newsvane.toml")):
         assert made.description, made.name
@@ -32,7 +32,7 @@ def test_every_parameter_of_every_form_is_explained() -> None:
 
 
 def test_file_for_work_pools_says_what_the_code_says() -> None:
-    from flows.deployments import AT_ONCE, deployments, schedules
+    from flows.platform.deployments import AT_ONCE, deployments, schedules
 
     live = load_settings(REPOSITORY / "newsvane.toml", "live")
     text = (REPOSITORY / "prefect.yaml").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def test_file_for_work_pools_says_what_the_code_says() -> None:
 def test_schedule_is_in_the_time_of_the_exchange(
     exchange: str, zone: str, hours: list[str]
 ) -> None:
-    from flows.schedules import daily_schedules
+    from flows.platform.schedules import daily_schedules
 
     planned = [made.schedule for made in daily_schedules(exchange)]
     assert [plan.timezone for plan in planned] == [zone, zone]

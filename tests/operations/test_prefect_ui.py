@@ -38,7 +38,7 @@ def served(tmp_path: Path) -> Iterator[str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**ours, "NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
     command = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli", "ui", "--port", str(port)],
+        [sys.executable, "-m", "flows.cli.main", "ui", "--port", str(port)],
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,

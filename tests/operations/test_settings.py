@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.configuration_file import ConfigurationError
+from flows.config_file import ConfigurationError
 from flows.settings import load_settings
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.serve import ServerError
-from flows.stack import check_exposure
+from flows.platform.server import ServerError
+from flows.platform.stack import check_exposure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CREDENTIALS = ("desk", "correct-horse-battery")
@@ -36,7 +36,7 @@ def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "flows.cli", *words],
+            [sys.executable, "-m", "flows.cli.main", *words],
             cwd=REPOSITORY,
             env=environment,
             capture_output=True,

@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from flows.settings import ConfigSelection
-from warehouse.maintenance import Upkeep
+from warehouse.ops.maintenance import Upkeep
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_warehouse_is_backed_up_verified_and_restored_by_command(
 
 @pytest.mark.xdist_group("prefect")
 def test_maintenance_flow_backs_up_after_it(prefect_runs: str, tmp_path: Path) -> None:
-    from flows.maintenance import maintenance
+    from flows.operations import maintenance
 
     selection = ConfigSelection(
         config=REPOSITORY / "newsvane.toml", overrides=(f"data_root={tmp_path / 'data'}",)

@@ -7,17 +7,17 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from tasks.evaluation.forward import aligned
 from tasks.evaluation.spec import EvaluationError
-from warehouse.forward import (
+from tasks.prediction.live import aligned
+from warehouse.lake import Lake
+from warehouse.tables.hash_chain import seal
+from warehouse.tables.predictions import (
     ForwardPublication,
     matured_predictions,
     pending_predictions,
     store_forward,
     upcoming_examples,
 )
-from warehouse.lake import Lake
-from warehouse.seals import seal
 
 OPEN = datetime(2024, 1, 3, 14, 30, tzinfo=UTC)
 BEFORE = OPEN - timedelta(minutes=4)

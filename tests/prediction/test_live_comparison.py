@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
-from tasks.evaluation.drift import drift_table, input_features, population_stability
-from tasks.evaluation.forward import hold_to_promise
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.prediction.drift import drift_table, input_features, population_stability
+from tasks.prediction.live import hold_to_promise
 
 MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=500)

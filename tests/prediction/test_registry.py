@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.registry import (
+from tasks.prediction.registry import (
     ADAPTER_FILE,
     RegistryError,
     champion,
@@ -23,8 +23,8 @@ from tasks.registry import (
     promote,
     show_model,
 )
-from warehouse.evaluations import evaluation_frame, store_backtest, store_model
 from warehouse.lake import Lake, LakeError, Transaction
+from warehouse.tables.evaluations import evaluation_frame, store_backtest, store_model
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 FIRST = date(2024, 1, 1)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.settings import ConfigSelection, load_settings
-from tasks.dataset.clock import exchange_sessions
+from tasks.dataset.spec.clock import exchange_sessions
 from warehouse.lake import Lake
 
 FIRST, LAST = date(2012, 9, 4), date(2012, 10, 1)

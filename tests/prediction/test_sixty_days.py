@@ -21,11 +21,11 @@ import pytest
 
 from flows.settings import ConfigSelection, Settings, load_settings
 from flows.simulate import Simulation, itinerary
-from tasks.registry import list_models
-from tasks.verify import verify
-from warehouse.forward import matured_predictions
+from tasks.checks.integrity import verify
+from tasks.prediction.registry import list_models
 from warehouse.lake import Lake
-from warehouse.landing import Landing
+from warehouse.storage.landing import Landing
+from warehouse.tables.predictions import matured_predictions
 
 DAYS = int(os.environ.get("NEWSVANE_SIMULATED_DAYS", "2"))
 FULL = DAYS >= 60
@@ -172,7 +172,7 @@ def test_verdict_holds_the_record_to_the_backtest_promise(lived: Lived) -> None:
 
 def test_calls_unlike_those_of_the_backtest_are_told_as_drift(lived: Lived) -> None:
     from flows.drift import drift_in_words, drifted
-    from flows.promise import record_of
+    from flows.live_comparison import record_of
 
     now = lived.settings.sandbox.now + timedelta(days=200)  # type: ignore[union-attr]
     matured = matured_predictions(lived.lake, lived.settings.dataset.spec_id, now=now)

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.training.batches import IGNORED, collate, examples
 from tasks.training.encoding import DatasetError, encode, read_rows
+from tasks.training.packing import IGNORED, collate, examples
 from tasks.training.recipe import PromptSpec
 from tasks.training.tiny import tiny_tokenizer
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tasks.training.base import LoadedBase, load_base
-from tasks.training.batches import Example, collate, examples, pack
 from tasks.training.encoding import encode, read_rows
 from tasks.training.finetune import add_adapter
+from tasks.training.packing import Example, collate, examples, pack
 from tasks.training.recipe import Recipe
 
 

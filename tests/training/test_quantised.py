@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from tasks.training.base import load_base
-from tasks.training.batches import collate
 from tasks.training.encoding import read_rows
 from tasks.training.finetune import add_adapter, run_finetune, training_examples
 from tasks.training.job import FinetuneJob, MergeJob
 from tasks.training.likelihood import score_labels
 from tasks.training.merge import run_merge
+from tasks.training.packing import collate
 from tasks.training.plan import plan
 from tasks.training.process import finished_result
 from tasks.training.recipe import FolderBase, Recipe, load_recipe

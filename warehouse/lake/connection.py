@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import duckdb
 import duckdb_extensions
 
-from warehouse.spec import LakeError, LakeSpec, is_bucket
+from warehouse.lake.spec import LakeError, LakeSpec, is_bucket
 
 
 def attach(

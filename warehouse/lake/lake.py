@@ -13,26 +13,16 @@ from typing import Any, Protocol, TypeVar
 import duckdb
 import pyarrow as pa
 
-from warehouse.attachment import attach, attached_at, first_line
-from warehouse.migrations import bring_up_to_date, require_current
-from warehouse.spec import LakeError, LakeSpec
-from warehouse.writers import WriterLock
+from warehouse.lake import sql
+from warehouse.lake.connection import attach, attached_at, first_line
+from warehouse.lake.lock import WriterLock
+from warehouse.lake.migrations import bring_up_to_date, require_current
+from warehouse.lake.spec import LakeError, LakeSpec
 
-__all__ = ["Lake", "LakeError", "LakeSpec", "RunSql", "Transaction", "sql_text"]
-
-SQL_ROOT = Path(__file__).parent / "sql"
 T = TypeVar("T")
 _BATCH_ROWS = 20_000
 
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
-
-
-def sql_text(name: str) -> str:
-    """The text of `sql/NAME.sql`, e.g. `marts/label_balance`. Raises LakeError if absent."""
-    path = SQL_ROOT / f"{name}.sql"
-    if not path.is_file():
-        raise LakeError(f"No SQL file named {name!r} below {SQL_ROOT.name}/; check the spelling.")
-    return path.read_text(encoding="utf-8")
 
 
 class Transaction:
@@ -41,19 +31,29 @@ class Transaction:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
+    def read(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """The result of the reading statement `name`, as this transaction sees the warehouse."""
+        return sql.run(self._connection, _reading(name), params or {}, tables)
+
     def run(
         self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
     ) -> pa.Table:
-        """Run every statement of `sql/NAME.sql` and return the last one's result.
+        """Run the writing statement `name` and return its last result.
 
         `params` fill `$name` placeholders; each keyword table is visible under its own name.
+        Raises LakeError for a statement that writes nothing.
         """
-        return _run(self._connection, sql_text(name), params or {}, tables)
+        found = sql.statement(name)
+        if found.writes is None:
+            raise LakeError(f"The SQL statement {name!r} writes nothing; use read for it.")
+        return sql.run(self._connection, found.text, params or {}, tables)
 
     def append(self, table: str, rows: pa.Table) -> None:
         """Insert rows by column name, unconditionally."""
         if rows.num_rows:
-            with _registered(self._connection, {"appended_rows": rows}):
+            with sql.registered(self._connection, {"appended_rows": rows}):
                 self._connection.execute(
                     f"INSERT INTO {_identifier(table)} BY NAME SELECT * FROM appended_rows"
                 )
@@ -77,13 +77,13 @@ class Transaction:
             f" WHEN NOT MATCHED THEN INSERT ({', '.join(columns)})"
             f" VALUES ({', '.join(f'incoming.{name}' for name in columns)})"
         )
-        with _registered(self._connection, {"incoming": rows}):
+        with sql.registered(self._connection, {"incoming": rows}):
             answer = self._connection.execute(statement).fetchone()
         return int(answer[0]) if answer else 0
 
 
-class RunSql(Protocol):
-    """Runs `sql/NAME.sql`: `Lake.read`, `Transaction.run`, or what `Lake.frozen` gives."""
+class ReadSql(Protocol):
+    """Runs a reading statement: `Lake.read`, `Transaction.read`, or what `Lake.frozen` gives."""
 
     def __call__(
         self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
@@ -122,6 +122,7 @@ class Lake:
                 except BaseException:
                     connection.close()
                     raise
+        sql.define_views(connection)
         return cls(spec, connection, lock, snapshot)
 
     @classmethod
@@ -143,6 +144,7 @@ class Lake:
         except BaseException:
             connection.close()
             raise
+        sql.define_views(connection)
         return cls(spec, connection, WriterLock(spec), snapshot)
 
     def __enter__(self) -> Lake:
@@ -161,34 +163,51 @@ class Lake:
     def read(
         self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
     ) -> pa.Table:
-        """The result of `sql/NAME.sql`. Keyword tables are visible to it under their own names."""
-        return _run(self._connection, sql_text(name), params or {}, tables)
+        """The result of the reading statement `name`.
+
+        Keyword tables are visible to it under their own names. Raises LakeError for a statement
+        that is unknown or writes.
+        """
+        return sql.run(self._connection, _reading(name), params or {}, tables)
 
     def stream(
         self, name: str, /, params: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The result of `sql/NAME.sql` in batches, in order, without ever holding all of it."""
-        *former, last = duckdb.extract_statements(sql_text(name))
-        for statement in former:
-            self._connection.execute(statement, _named(statement, params or {}))
-        answer = self._connection.execute(last, _named(last, params or {}))
+        """The result of `name` in batches, in order, without ever holding all of it."""
+        *former, last = duckdb.extract_statements(_reading(name))
+        for part in former:
+            self._connection.execute(part, sql.used(part, params or {}))
+        answer = self._connection.execute(last, sql.used(last, params or {}))
         yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager
-    def frozen(self, snapshot_id: int) -> Iterator[RunSql]:
+    def frozen(self, snapshot_id: int) -> Iterator[ReadSql]:
         """Read the warehouse as of a snapshot, also while a transaction is open.
 
         What is read has temporary tables of its own, and gives their memory back when they go;
         inside a transaction they would be kept until its end.
         """
         with attached_at(self._connection, self.spec, snapshot_id) as beside:
+            sql.define_views(beside)
 
             def read(
                 name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
             ) -> pa.Table:
-                return _run(beside, sql_text(name), params or {}, tables)
+                return sql.run(beside, _reading(name), params or {}, tables)
 
             yield read
+
+    @contextmanager
+    def override(self, relation: str, by: str) -> Iterator[None]:
+        """While open, `relation` reads as the temporary relation `by`, then as itself again."""
+        stands_for = _identifier(relation)
+        self._connection.execute(
+            f"CREATE OR REPLACE TEMP VIEW {stands_for} AS SELECT * FROM temp.main.{_identifier(by)}"
+        )
+        try:
+            yield
+        finally:
+            self._connection.execute(f"DROP VIEW IF EXISTS temp.main.{stands_for}")
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """The result of an ad-hoc reading query. Raises LakeError unless it is one SELECT."""
@@ -207,6 +226,7 @@ class Lake:
         """A read-only attachment: some of DuckLake's functions delete data even from a SELECT."""
         if self._reader is None:
             self._reader = attach(self.spec, self._snapshot, read_only=True)
+            sql.define_views(self._reader)
         return self._reader
 
     def snapshot_id(self) -> int:
@@ -246,51 +266,11 @@ class Lake:
         return result
 
 
-def _run(
-    connection: duckdb.DuckDBPyConnection,
-    text: str,
-    params: Mapping[str, Any],
-    tables: Mapping[str, pa.Table],
-) -> pa.Table:
-    result = pa.table({})
-    with _registered(connection, tables):
-        for statement in duckdb.extract_statements(text):
-            answer = connection.execute(statement, _named(statement, params))
-            if answer.description:
-                result = answer.to_arrow_table()
-    return result
-
-
-def _named(statement: duckdb.Statement, params: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: params[name] for name in statement.named_parameters}
-
-
-@contextmanager
-def _registered(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]
-) -> Iterator[None]:
-    handed = {name: _Handed(table) for name, table in tables.items()}
-    for name, holder in handed.items():
-        connection.register(name, holder)
-    try:
-        yield
-    finally:
-        for name, holder in handed.items():
-            connection.unregister(name)
-            holder.table = pa.table({})
-
-
-class _Handed:
-    """Rows lent to a connection, which keeps what it was lent until its transaction ends.
-
-    Taking the table out of the holder frees the rows all the same.
-    """
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = table
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self.table.__arrow_c_stream__(requested_schema)
+def _reading(name: str) -> str:
+    found = sql.statement(name)
+    if found.writes is not None:
+        raise LakeError(f"The SQL statement {name!r} writes {found.writes}; run it in transact.")
+    return found.text
 
 
 def _identifier(name: str) -> str:

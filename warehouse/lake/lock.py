@@ -11,8 +11,8 @@ from types import TracebackType
 import duckdb
 from filelock import FileLock
 
-from warehouse.attachment import first_line, load_extension, quoted
-from warehouse.spec import LakeError, LakeSpec
+from warehouse.lake.connection import first_line, load_extension, quoted
+from warehouse.lake.spec import LakeError, LakeSpec
 
 # Any number will do, as long as every writer of a catalog uses the same one.
 _ADVISORY_LOCK = 0x6E657773

@@ -15,10 +15,10 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from warehouse.attachment import first_line
-from warehouse.spec import LakeError
+from warehouse.lake.connection import first_line
+from warehouse.lake.spec import LakeError
+from warehouse.lake.sql import SQL_ROOT
 
-SQL_ROOT = Path(__file__).parent / "sql"
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)")
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'"
 

@@ -1,21 +1,36 @@
-"""Columnar work that touches no warehouse: the same SQL files, over tables held in memory."""
+"""Columnar work that touches no warehouse: the same SQL statements over tables held in memory."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from warehouse.lake import Transaction
+from warehouse.lake import sql
+
+
+class Scratch:
+    """An in-memory database; what its statements build is gone with it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def read(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """The result of the statement `name` over the keyword tables."""
+        return sql.run(self._connection, sql.statement(name).text, params or {}, tables)
 
 
 @contextmanager
-def in_memory(*, threads: int = 2, memory_limit: str = "512MB") -> Iterator[Transaction]:
-    """A scratch database for `run`; nothing in it outlives the block. Its time zone is UTC."""
+def scratch(*, threads: int = 2, memory_limit: str = "512MB") -> Iterator[Scratch]:
+    """A scratch database for `read`; nothing in it outlives the block. Its time zone is UTC."""
     connection = duckdb.connect(
         config={
             "threads": threads,
@@ -25,6 +40,7 @@ def in_memory(*, threads: int = 2, memory_limit: str = "512MB") -> Iterator[Tran
     )
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        yield Transaction(connection)
+        sql.define_macros(connection)
+        yield Scratch(connection)
     finally:
         connection.close()

@@ -15,11 +15,11 @@ from typing import BinaryIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warehouse.catalog_copies import copy_catalog, copy_name, put_back_catalog, require_no_catalog
 from warehouse.lake import Lake
-from warehouse.spec import LakeError, LakeSpec
-from warehouse.stores import ByteStore, FolderStore, open_store
-from warehouse.writers import WriterLock
+from warehouse.lake.lock import WriterLock
+from warehouse.lake.spec import LakeError, LakeSpec
+from warehouse.ops.catalog_copy import copy_catalog, copy_name, put_back_catalog, require_no_catalog
+from warehouse.storage.object_store import ByteStore, FolderStore, open_store
 
 MANIFEST = "backup.json"
 TREES = ("lake", "landing")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.attachment import load_extension, quoted
-from warehouse.lake import sql_text
-from warehouse.spec import LakeError, LakeSpec
+from warehouse.lake import sql
+from warehouse.lake.connection import load_extension, quoted
+from warehouse.lake.spec import LakeError, LakeSpec
 
 
 class CatalogCopyError(LakeError):
@@ -53,7 +53,7 @@ def put_back_catalog(copy: Path, spec: LakeSpec) -> None:
         shutil.copyfile(copy, spec.catalog_location)
     with closing(_attached(spec)) as connection:
         storage = spec.storage.rstrip("/") + "/"
-        connection.execute(sql_text("maintenance/catalog_moved"), {"storage": storage})
+        connection.execute(sql.statement("catalog_moved").text, {"storage": storage})
 
 
 def require_no_catalog(spec: LakeSpec) -> None:
@@ -62,7 +62,7 @@ def require_no_catalog(spec: LakeSpec) -> None:
         taken = Path(spec.catalog_location).exists()
     else:
         with closing(_attached(spec)) as connection:
-            row = connection.execute(sql_text("maintenance/catalog_taken")).fetchone()
+            row = connection.execute(sql.statement("catalog_taken").text).fetchone()
             taken = row != (False,)
     if taken:
         raise CatalogCopyError(

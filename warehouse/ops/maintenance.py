@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from pydantic import BaseModel, ConfigDict
 
 from warehouse.lake import Lake
-from warehouse.landing import Landing
+from warehouse.storage.landing import Landing
 
 
 class MaintenanceSpec(BaseModel):
@@ -66,7 +66,7 @@ def compact(lake: Lake) -> int:
 
     What snapshots show stays the same. The old files stay until `delete_files`.
     """
-    merged = lake.transact(lambda tx: tx.run("maintenance/compact"))
+    merged = lake.transact(lambda tx: tx.run("compact"))
     return sum(merged["files_processed"].to_pylist()) if merged.num_rows else 0
 
 
@@ -75,12 +75,10 @@ def expire_snapshots(lake: Lake, older_than: datetime) -> tuple[int, ...]:
 
     Returns their ids. Rows as they are now are never touched, only the way back in time.
     """
-    found = lake.read("maintenance/snapshots_unneeded", {"older_than": older_than})
+    found = lake.read("snapshots_unneeded", {"older_than": older_than})
     unneeded = tuple(found["snapshot_id"].to_pylist())
     if unneeded:
-        lake.transact(
-            lambda tx: tx.run("maintenance/snapshots_expire", {"snapshot_ids": list(unneeded)})
-        )
+        lake.transact(lambda tx: tx.run("snapshots_expire", {"snapshot_ids": list(unneeded)}))
     return unneeded
 
 
@@ -90,8 +88,8 @@ def delete_files(lake: Lake, older_than: datetime) -> tuple[int, int]:
     Returns both counts. Files that any remaining snapshot needs stay.
     """
     moment = {"older_than": older_than}
-    unneeded = lake.transact(lambda tx: tx.run("maintenance/files_unneeded", moment))
-    orphaned = lake.transact(lambda tx: tx.run("maintenance/files_orphaned", moment))
+    unneeded = lake.transact(lambda tx: tx.run("files_unneeded", moment))
+    orphaned = lake.transact(lambda tx: tx.run("files_orphaned", moment))
     return unneeded.num_rows, orphaned.num_rows
 
 
@@ -103,7 +101,7 @@ def sweep_landing(lake: Lake, landing: Landing, older_than: datetime) -> int:
     """
     landed = [payload_id for payload_id, at in landing.landed() if at < older_than]
     # Read after listing: a payload published in between is then known as referred to.
-    referred = set(lake.read("maintenance/payloads_referred")["payload_id"].to_pylist())
+    referred = set(lake.read("payloads_referred")["payload_id"].to_pylist())
     unneeded = [payload_id for payload_id in landed if payload_id not in referred]
     for payload_id in unneeded:
         landing.discard(payload_id)

@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import Any
 
 from warehouse.lake import Lake
-from warehouse.landing import Landing, LandingError, Payload
+from warehouse.storage.landing import Landing, LandingError, Payload
 
 Held = Callable[[str], Payload | None]
 """Answers the payload held for an address, or None when it must be fetched afresh."""
@@ -19,7 +19,7 @@ def landed_answers(lake: Lake, landing: Landing, source: str) -> Iterator[Payloa
 
     Raises LandingError when a body is missing or altered.
     """
-    for row in lake.read("staging/feed_answers", {"source": source}).to_pylist():
+    for row in lake.read("feed_answers", {"source": source}).to_pylist():
         yield _payload(row, landing.load(row["payload_id"]))
 
 
@@ -29,7 +29,7 @@ def held_answers(lake: Lake, landing: Landing, source: str) -> Held:
     Bodies are read from the landing zone when asked for; one that is missing or altered counts as
     not held.
     """
-    found = lake.read("staging/feed_answers_held", {"source": source}).to_pylist()
+    found = lake.read("feed_answers_held", {"source": source}).to_pylist()
     by_url = {row["url"]: row for row in found}
 
     def held(url: str) -> Payload | None:

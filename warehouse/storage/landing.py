@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from warehouse.spec import LakeSpec
-from warehouse.stores import ByteStore, FolderStore, open_store
+from warehouse.lake.spec import LakeSpec
+from warehouse.storage.object_store import ByteStore, FolderStore, open_store
 
 
 class LandingError(RuntimeError):

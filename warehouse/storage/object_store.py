@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import get_ident
 from typing import Any, BinaryIO, Protocol, cast
 
-from warehouse.spec import is_bucket
+from warehouse.lake.spec import is_bucket
 
 
 class StoreError(RuntimeError):

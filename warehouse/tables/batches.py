@@ -12,7 +12,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from warehouse.landing import Payload
+from warehouse.storage.landing import Payload
 
 Clock = Callable[[], datetime]
 """Answers the present instant, UTC and aware."""

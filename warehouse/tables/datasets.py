@@ -44,7 +44,7 @@ class DatasetFilesError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class SplitRequest:
-    """Parameters of the split and export marts. Dates are inclusive sessions."""
+    """Parameters of the split and export statements. Dates are inclusive sessions."""
 
     spec_id: str
     start: date | None
@@ -98,10 +98,10 @@ def assign_splits(lake: Lake, request: SplitRequest) -> tuple[pa.Table, pa.Table
     row per reason for which examples are in no split (reason, rows), and the files to be written.
     """
     parameters = request.parameters()
-    lake.read("marts/split_rows", parameters)
-    counts = lake.read("marts/split_counts", parameters)
-    dropped = lake.read("marts/split_dropped", parameters)
-    parts = lake.read("marts/split_parts", {**parameters, "piece_rows": PIECE_ROWS})
+    lake.read("split_rows", parameters)
+    counts = lake.read("split_counts", parameters)
+    dropped = lake.read("split_dropped", parameters)
+    parts = lake.read("split_parts", {**parameters, "piece_rows": PIECE_ROWS})
     return counts, dropped, [Part(**row) for row in parts.to_pylist()]
 
 
@@ -118,7 +118,7 @@ def write_part(
         ) as columns,
     ):
         for piece in part.pieces:
-            lake.read("marts/dataset_chosen", {**request.parameters(), **piece, "fate": part.split})
+            lake.read("dataset_chosen", {**request.parameters(), **piece, "fate": part.split})
             rows = pa.Table.from_batches(write_lines(lake, request, lines))
             columns.write_table(rows.drop_columns(["line"]).cast(LINES_SCHEMA), rows.num_rows)
     return describe_file(path), describe_file(twin)
@@ -129,14 +129,14 @@ def write_lines(lake: Lake, request: SplitRequest, out: BinaryIO) -> Iterator[pa
 
     Gives them as they are written, the column `line` first.
     """
-    for batch in lake.stream("marts/dataset_rows", request.parameters()):
+    for batch in lake.stream("dataset_rows", request.parameters()):
         out.write(_text_of(batch["line"]))
         yield batch
 
 
 def write_labelled(lake: Lake, request: SplitRequest, out: BinaryIO) -> None:
     """Append those freshly derived examples that have a label to `out` as JSON lines."""
-    lake.read("marts/examples_chosen")
+    lake.read("examples_chosen")
     for _ in write_lines(lake, request, out):
         pass
 
@@ -154,7 +154,7 @@ def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:
     if since_snapshot >= last:
         return None
     span = {"spec_id": spec_id, "first_snapshot": since_snapshot + 1, "last_snapshot": last}
-    found: date | None = lake.read("marts/dataset_changed", span)["changed_from"][0].as_py()
+    found: date | None = lake.read("dataset_changed", span)["changed_from"][0].as_py()
     return found
 
 
@@ -167,12 +167,12 @@ def describe_file(path: Path) -> WrittenFile:
 
 
 def export_lines(
-    lake: Lake, rows: pa.Table, shape: str, words: Mapping[str, str], path: Path
+    lake: Lake, rows: pa.Table, statement: str, words: Mapping[str, str], path: Path
 ) -> None:
-    """Write the rows of a split, in their order, as JSON lines of another shape."""
+    """Write the rows of a split, in their order, as JSON lines by a `dataset_export_` statement."""
     numbered = rows.append_column("line", pa.array(range(rows.num_rows), pa.int64()))
     target = {**words, "path": str(path)}
-    lake.read(f"marts/dataset_export_{shape}", target, split_lines=numbered)
+    lake.read(statement, target, split_lines=numbered)
 
 
 def compare_splits(lake: Lake, one: pa.Table, other: pa.Table) -> pa.Table:
@@ -180,7 +180,7 @@ def compare_splits(lake: Lake, one: pa.Table, other: pa.Table) -> pa.Table:
 
     Both tables are rows of `load_split` with a column `split`.
     """
-    return lake.read("marts/dataset_differences", rows_a=one, rows_b=other)
+    return lake.read("dataset_differences", rows_a=one, rows_b=other)
 
 
 def publish_folder(root: Path, fill: Callable[[Path], str]) -> tuple[str, bool]:

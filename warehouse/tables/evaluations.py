@@ -23,7 +23,7 @@ def evaluation_frame(lake: Lake, spec_id: str, example_ids: pa.Array | pa.Chunke
     labelled example, because predictions are aligned by position.
     """
     wanted = pa.table({"example_id": example_ids, "position": pa.array(range(len(example_ids)))})
-    frame = lake.read("marts/evaluation_frame", {"spec_id": spec_id}, wanted_examples=wanted)
+    frame = lake.read("evaluation_frame", {"spec_id": spec_id}, wanted_examples=wanted)
     if frame.num_rows != wanted.num_rows:
         raise LakeError(
             f"Of {wanted.num_rows} examples asked for, {frame.num_rows} are stored with a label "
@@ -54,12 +54,12 @@ def store_evaluation(
         .append_column("model_id", pa.array(models, pa.string()))
         .append_column("evaluated_at", pa.array([now] * size, UTC_MICROSECONDS))
     )
-    lake.transact(lambda tx: tx.run("marts/evaluation_publish", incoming_evaluation=full))
+    lake.transact(lambda tx: tx.run("evaluation_publish", incoming_evaluation=full))
 
 
 def read_evaluation(lake: Lake, dataset_id: str, split: str) -> pa.Table:
     """The stored evaluation rows of one data set and split."""
-    return lake.read("marts/evaluation_rows", {"dataset_id": dataset_id, "split": split})
+    return lake.read("evaluation_rows", {"dataset_id": dataset_id, "split": split})
 
 
 def store_backtest(
@@ -87,12 +87,12 @@ def store_backtest(
         for name, p_up in predictions.items()
     ]
     rows = pa.concat_tables(parts)
-    lake.transact(lambda tx: tx.run("marts/prediction_backtest", incoming_predictions=rows))
+    lake.transact(lambda tx: tx.run("prediction_backtest", incoming_predictions=rows))
 
 
 def read_predictions(lake: Lake, dataset_id: str, kind: str = "backtest") -> pa.Table:
     """The stored predictions of one data set and kind."""
-    return lake.read("marts/prediction_rows", {"dataset_id": dataset_id, "kind": kind})
+    return lake.read("prediction_rows", {"dataset_id": dataset_id, "kind": kind})
 
 
 def store_model(lake: Lake, model: Mapping[str, Any], *, now: datetime) -> None:
@@ -111,21 +111,21 @@ def store_model(lake: Lake, model: Mapping[str, Any], *, now: datetime) -> None:
     table = pa.Table.from_pylist([row], schema=_MODEL)
 
     def work(tx: Transaction) -> None:
-        frozen = tx.run("marts/model_frozen", incoming_models=table)
+        frozen = tx.read("model_frozen", incoming_models=table)
         if frozen.num_rows:
             raise LakeError(
                 f"Model {model['model_id']} is {frozen['stage'][0]} with the adapter "
                 f"{frozen['adapter_sha256'][0]}; got {model['adapter_sha256']} under the same id. "
                 "Train with another seed, or restore the adapter that was evaluated."
             )
-        tx.run("marts/model_publish", incoming_models=table)
+        tx.run("model_publish", incoming_models=table)
 
     lake.transact(work)
 
 
 def read_models(lake: Lake) -> pa.Table:
     """All models, newest first."""
-    return lake.read("marts/model_rows")
+    return lake.read("model_rows")
 
 
 def read_unseen(lake: Lake, challenger: str, champion: str) -> pa.Table:
@@ -136,20 +136,20 @@ def read_unseen(lake: Lake, challenger: str, champion: str) -> pa.Table:
     nobody knows what it has seen.
     """
     pair = {"challenger": challenger, "champion": champion}
-    known = set(lake.read("marts/model_registered", pair)["model_id"].to_pylist())
+    known = set(lake.read("model_registered", pair)["model_id"].to_pylist())
     unknown = sorted({challenger, champion} - known)
     if unknown:
         raise LakeError(
             f"The data set of {', '.join(unknown)} is not registered in this warehouse, so what "
             "the model has seen is unknown. Build that data set here first."
         )
-    return lake.read("marts/model_unseen", pair)
+    return lake.read("model_unseen", pair)
 
 
 def set_stage(lake: Lake, model_id: str, stage: str) -> None:
     """Move a model to a stage; a new champion retires the old one in the same commit."""
     parameters = {"model_id": model_id, "stage": stage}
-    lake.transact(lambda tx: tx.run("marts/model_stage", parameters))
+    lake.transact(lambda tx: tx.run("model_stage", parameters))
 
 
 _MODEL = pa.schema(

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from warehouse.lake import Lake, RunSql, Transaction, sql_text
+from warehouse.lake import Lake, ReadSql, Transaction, sql
 
 CountTokens = Callable[[pa.Array], pa.Array]
 FROM_THE_START = date(1, 1, 1)
@@ -33,7 +33,7 @@ class TokenBudgetError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ExampleRequest:
-    """Parameters of the example marts; the `$names` of their SQL. Returns are fractions."""
+    """Parameters of the example statements; the `$names` of their SQL. Returns are fractions."""
 
     spec_id: str
     tickers: tuple[str, ...] | None
@@ -77,13 +77,13 @@ def needed_sessions(lake: Lake, request: ExampleRequest, calendar_version: str) 
     The first two bound what bars and headlines speak of, the last two (or NULL) what is stored.
     """
     parameters = {**request.parameters(), "calendar_version": calendar_version}
-    return lake.read("marts/sessions_span", parameters)
+    return lake.read("sessions_span", parameters)
 
 
 def keep_sessions(lake: Lake, sessions: pa.Table, calendar_version: str) -> None:
     """Store the calendar rows, in place of what was stored for the same exchanges and dates."""
     parameters = {"calendar_version": calendar_version}
-    lake.transact(lambda tx: tx.run("marts/sessions_publish", parameters, calendar=sessions))
+    lake.transact(lambda tx: tx.run("sessions_publish", parameters, calendar=sessions))
 
 
 def build_examples(
@@ -104,29 +104,29 @@ def build_examples(
     parameters = {**request.parameters(), "logic": _logic()}
 
     def refresh(tx: Transaction) -> int:
-        (mark,) = tx.run("marts/examples_watermark", parameters).to_pylist()
+        (mark,) = tx.read("examples_watermark", parameters).to_pylist()
         if mark["followed"] == mark["snapshot_id"]:
             return 0
         with lake.frozen(mark["snapshot_id"]) as past:
-            past("marts/sessions_clock", parameters)
+            past("sessions_clock", parameters)
             since = _scope(past, parameters, mark)
             if since is None:
                 return 0
             stretches = _stretches(past, parameters, request, count_tokens, since, stretch)
             changes = sum(_publish(tx, past, scoped) for scoped in stretches)
-        tx.run("marts/examples_followed", {**parameters, "snapshot_id": mark["snapshot_id"]})
+        tx.run("examples_followed", {**parameters, "snapshot_id": mark["snapshot_id"]})
         return changes
 
     return lake.transact(refresh)
 
 
-def _publish(tx: Transaction, past: RunSql, scoped: Mapping[str, object]) -> int:
+def _publish(tx: Transaction, past: ReadSql, scoped: Mapping[str, object]) -> int:
     """Store what differs of one stretch; returns how many examples that were."""
-    _refuse_lookahead(past("marts/examples_gate", scoped))
-    fresh = past("marts/examples_derived")
-    changed = tx.run("marts/examples_changes", scoped, derived=fresh)
+    _refuse_lookahead(past("examples_gate", scoped))
+    fresh = past("examples_derived")
+    changed = tx.read("examples_changes", scoped, derived=fresh)
     if changed.num_rows:
-        tx.run("marts/examples_publish", scoped, derived=fresh, example_changes=changed)
+        tx.run("examples_publish", scoped, derived=fresh, example_changes=changed)
     return int(changed.num_rows)
 
 
@@ -136,11 +136,8 @@ def derived_examples(
 ) -> Iterator[None]:
     """While open, `examples` reads as what the lake gives now; it may be open read-only."""
     derive_examples(lake, request, count_tokens)
-    try:
-        lake.read("marts/examples_stand_in")
+    with lake.override("examples", by="fresh_examples"):
         yield
-    finally:
-        lake.read("marts/examples_stand_down")
 
 
 def derive_examples(
@@ -167,13 +164,13 @@ def derived_stretches(
     stored or checked.
     """
     parameters = request.parameters()
-    lake.read("marts/sessions_clock", parameters)
+    lake.read("sessions_clock", parameters)
     for _ in _stretches(lake.read, parameters, request, count_tokens, FROM_THE_START, stretch):
         yield
 
 
 def _stretches(
-    run: RunSql,
+    run: ReadSql,
     parameters: Mapping[str, object],
     request: ExampleRequest,
     count_tokens: CountTokens | None,
@@ -182,34 +179,34 @@ def _stretches(
 ) -> Iterator[Mapping[str, object]]:
     """Derive stretch by stretch from session `since` on; gives the parameters of each."""
     asked = {**parameters, "from_session": since, "chunk_rows": rows}
-    stretches = run("marts/examples_chunks", asked).to_pylist()
+    stretches = run("examples_chunks", asked).to_pylist()
     whole = {"whole": since == FROM_THE_START, "from_ts": stretches[0]["from_ts"]}
-    run("marts/examples_retold", {**asked, **whole})
-    run("marts/examples_placed", {**asked, **whole})
+    run("examples_retold", {**asked, **whole})
+    run("examples_placed", {**asked, **whole})
     for bounds in stretches:
         scoped = {**asked, **bounds}
-        for mart in _PER_STRETCH:
-            run(f"marts/{mart}", scoped)
-        run("marts/examples_fresh", scoped)
+        for name in _PER_STRETCH:
+            run(name, scoped)
+        run("examples_fresh", scoped)
         if request.max_tokens is not None:
             _fit_budget(run, scoped, request, count_tokens)
         yield scoped
 
 
 def _scope(
-    run: RunSql, parameters: Mapping[str, object], mark: Mapping[str, int | None]
+    run: ReadSql, parameters: Mapping[str, object], mark: Mapping[str, int | None]
 ) -> date | None:
     """The first session to look at again, or None if nothing relevant has changed."""
     followed, last = mark["followed"], mark["snapshot_id"]
     if followed is None:
         return FROM_THE_START
     since = {**parameters, "first_snapshot": followed + 1, "last_snapshot": last}
-    (found,) = run("marts/examples_scope", since).to_pylist()
+    (found,) = run("examples_scope", since).to_pylist()
     return found["from_session"] if found["is_touched"] else None
 
 
 def _fit_budget(
-    run: RunSql,
+    run: ReadSql,
     parameters: Mapping[str, object],
     request: ExampleRequest,
     count_tokens: CountTokens | None,
@@ -221,7 +218,7 @@ def _fit_budget(
             "pass count_tokens for the tokenizer the spec names."
         )
     for allowed in range(request.max_headlines - 1, -2, -1):
-        rendered = run("marts/examples_inputs")
+        rendered = run("examples_inputs")
         counts = count_tokens(rendered["input"].combine_chunks())
         over = rendered.filter(pc.greater(counts, request.max_tokens)).drop_columns(["input"])
         if not over.num_rows:
@@ -233,8 +230,8 @@ def _fit_budget(
                 f"headline, the first for {row['ticker']}. Shorten the template or raise the "
                 "budget; the question is never cut."
             )
-        run("marts/examples_allow", {"allowed": allowed}, over_budget=over)
-        run("marts/examples_fresh", parameters)
+        run("examples_allow", {"allowed": allowed}, over_budget=over)
+        run("examples_fresh", parameters)
 
 
 def _refuse_lookahead(violations: pa.Table) -> None:
@@ -252,5 +249,6 @@ def _refuse_lookahead(violations: pa.Table) -> None:
 
 def _logic() -> str:
     names = (*_ONCE, *_PER_STRETCH, "examples_fresh")
-    text = "\n".join(sql_text(f"marts/{name}") for name in names)
+    texts = [sql.statement(name).text for name in names]
+    text = "\n".join([*texts, sql.macros(), *sql.views()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

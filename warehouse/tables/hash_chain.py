@@ -17,8 +17,8 @@ def seal(lake: Lake, *, now: datetime) -> str | None:
     """
 
     def work(tx: Transaction) -> pa.Table:
-        tx.run("marts/seal_records")
-        return tx.run("marts/seal_append", {"now": now})
+        tx.read("seal_records")
+        return tx.run("seal_append", {"now": now})
 
     added = lake.transact(work)
     return str(added["hash"][0].as_py()) if added.num_rows else None
@@ -26,13 +26,13 @@ def seal(lake: Lake, *, now: datetime) -> str | None:
 
 def findings(lake: Lake) -> pa.Table:
     """One row (subject, record_id, problem, seal_no) per record or seal that is not as sealed."""
-    lake.read("marts/seal_records")
-    return lake.read("marts/seal_findings")
+    lake.read("seal_records")
+    return lake.read("seal_findings")
 
 
 def chain(lake: Lake) -> pa.Table:
     """All seals, oldest first; the last one's `hash` is the head."""
-    return lake.read("marts/seal_chain")
+    return lake.read("seal_chain")
 
 
 def seal_of(lake: Lake, subject: str, record_id: str) -> pa.Table:
@@ -40,5 +40,5 @@ def seal_of(lake: Lake, subject: str, record_id: str) -> pa.Table:
 
     `subject`: prediction, payload, dataset or model. A record not sealed yet has nulls.
     """
-    lake.read("marts/seal_records")
-    return lake.read("marts/seal_of_record", {"subject": subject, "record_id": record_id})
+    lake.read("seal_records")
+    return lake.read("seal_of_record", {"subject": subject, "record_id": record_id})

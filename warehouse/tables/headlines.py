@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.lake import Lake, Transaction
-from warehouse.landing import Payload
-from warehouse.publish import (
+from warehouse.storage.landing import Payload
+from warehouse.tables.prices import (
     PublishError,
     record_partitions,
     record_payloads,
     record_rejects,
     require_utc,
 )
-from warehouse.stories import group_stories
+from warehouse.tables.stories import group_stories
 
 _BOOKKEEPING = ["incoming_id", "change"]
 
@@ -63,14 +63,14 @@ def publish_headlines(
         )
 
     def work(tx: Transaction) -> HeadlinePublication:
-        changes = tx.run("staging/headline_changes", _span(headlines), incoming_headlines=headlines)
+        changes = tx.read("headline_changes", _span(headlines), incoming_headlines=headlines)
         added, revised = _changed(changes, "new"), _changed(changes, "revised")
         tx.append("headlines", added.drop_columns(_BOOKKEEPING))
         if revised.num_rows:
-            tx.run("staging/headline_supersede", {"now": now}, superseding=revised)
+            tx.run("headline_supersede", {"now": now}, superseding=revised)
             tx.upsert("headlines", revised.drop_columns(_BOOKKEEPING), ("headline_id",))
         tickers = tx.run(
-            "staging/headline_tickers_record", incoming_tickers=headline_tickers, changes=changes
+            "headline_tickers_record", incoming_tickers=headline_tickers, changes=changes
         )
         joined = _join_stories(tx, pa.concat_tables([added, revised])) if join else 0
         record_payloads(tx, payloads)

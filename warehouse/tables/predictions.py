@@ -35,7 +35,7 @@ def upcoming_examples(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
     Columns: spec_id, example_id, ticker, session, decision_ts, label_start_ts, previous_return,
     headline_ids, input.
     """
-    return lake.read("marts/prediction_upcoming", {"spec_id": spec_id, "now": now})
+    return lake.read("prediction_upcoming", {"spec_id": spec_id, "now": now})
 
 
 def store_forward(
@@ -62,7 +62,7 @@ def store_forward(
         for name, p_up in predictions.items()
     ]
     rows = pa.concat_tables(parts)
-    fates = lake.transact(lambda tx: tx.run("marts/prediction_forward", incoming_predictions=rows))
+    fates = lake.transact(lambda tx: tx.run("prediction_forward", incoming_predictions=rows))
     counted = {row["values"]: row["counts"] for row in pc.value_counts(fates["fate"]).to_pylist()}
     taken = pc.is_in(fates["fate"], pa.array(["added", "repeated"]))
     return ForwardPublication(
@@ -78,9 +78,9 @@ def matured_predictions(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
     Of several predictions under one predictor's name the first committed counts. A prediction
     stored at or after the start of its window, by whatever road, never counts.
     """
-    return lake.read("marts/score_matured", {"spec_id": spec_id, "now": now})
+    return lake.read("score_matured", {"spec_id": spec_id, "now": now})
 
 
 def pending_predictions(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
     """Why the other forward predictions have no outcome yet: predictor, reason, n."""
-    return lake.read("marts/score_pending", {"spec_id": spec_id, "now": now})
+    return lake.read("score_pending", {"spec_id": spec_id, "now": now})

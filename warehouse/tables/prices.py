@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.lake import Lake, Transaction
-from warehouse.landing import Payload
+from warehouse.storage.landing import Payload
 
 _PAYLOADS = pa.schema(
     [
@@ -29,6 +29,19 @@ _PAYLOADS = pa.schema(
         ("fetched_at", pa.timestamp("us", tz="UTC")),
     ]
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Versioned:
+    """A table whose rows have vintages: its key, and the statement that keeps a former one."""
+
+    table: str
+    key: tuple[str, ...]
+    supersede: str
+
+
+_BARS = _Versioned("bars", ("ticker", "session"), "bar_supersede")
+_ACTIONS = _Versioned("actions", ("ticker", "ex_date", "kind"), "action_supersede")
 
 
 class PublishError(ValueError):
@@ -69,16 +82,14 @@ def publish_prices(
     def work(tx: Transaction) -> PricePublication:
         params = {"now": now}
         incoming = {"incoming_bars": bars, "incoming_actions": actions}
-        bar_changes = tx.run("staging/bar_changes", params, **incoming)
-        action_changes = tx.run("staging/action_changes", params, **incoming)
+        bar_changes = tx.read("bar_changes", params, **incoming)
+        action_changes = tx.read("action_changes", params, **incoming)
         conflicts = [
-            tx.run("staging/bar_conflicts", conflicting=_changed(bar_changes, "conflict")),
-            tx.run("staging/action_conflicts", conflicting=_changed(action_changes, "conflict")),
+            tx.read("bar_conflicts", conflicting=_changed(bar_changes, "conflict")),
+            tx.read("action_conflicts", conflicting=_changed(action_changes, "conflict")),
         ]
-        bars_added, bars_revised = _apply(tx, "bar", ("ticker", "session"), bar_changes, now)
-        actions_added, actions_revised = _apply(
-            tx, "action", ("ticker", "ex_date", "kind"), action_changes, now
-        )
+        bars_added, bars_revised = _apply(tx, _BARS, bar_changes, now)
+        actions_added, actions_revised = _apply(tx, _ACTIONS, action_changes, now)
         record_payloads(tx, payloads)
         record_partitions(tx, partitions, now)
         return PricePublication(
@@ -107,7 +118,7 @@ def record_payloads(tx: Transaction, payloads: Sequence[Payload]) -> int:
         for payload in payloads
     ]
     table = pa.Table.from_pylist(rows, schema=_PAYLOADS)
-    return _count(tx.run("staging/payloads_record", incoming_payloads=table))
+    return _count(tx.run("payloads_record", incoming_payloads=table))
 
 
 def record_rejects(tx: Transaction, rejects: pa.Table, now: datetime) -> int:
@@ -115,7 +126,7 @@ def record_rejects(tx: Transaction, rejects: pa.Table, now: datetime) -> int:
 
     `rejects` has the columns of `quarantine` less quarantine_id and quarantined_at.
     """
-    return _count(tx.run("staging/quarantine_record", {"now": now}, incoming_rejects=rejects))
+    return _count(tx.run("quarantine_record", {"now": now}, incoming_rejects=rejects))
 
 
 def record_partitions(tx: Transaction, partitions: pa.Table, now: datetime) -> int:
@@ -125,7 +136,7 @@ def record_partitions(tx: Transaction, partitions: pa.Table, now: datetime) -> i
     already done with the same outcome is left alone; any other repeat adds an attempt.
     """
     _require_unique(partitions, ("source", "key", "range_start", "range_end"), "partitions")
-    return _count(tx.run("staging/partitions_record", {"now": now}, incoming_partitions=partitions))
+    return _count(tx.run("partitions_record", {"now": now}, incoming_partitions=partitions))
 
 
 def require_utc(now: datetime) -> None:
@@ -135,14 +146,14 @@ def require_utc(now: datetime) -> None:
 
 
 def _apply(
-    tx: Transaction, noun: str, key: tuple[str, ...], changes: pa.Table, now: datetime
+    tx: Transaction, versioned: _Versioned, changes: pa.Table, now: datetime
 ) -> tuple[int, int]:
     added, revised = _changed(changes, "new"), _changed(changes, "revised")
     bookkeeping = ["change", "stored_source"]
-    tx.append(f"{noun}s", added.drop_columns(bookkeeping))
+    tx.append(versioned.table, added.drop_columns(bookkeeping))
     if revised.num_rows:
-        tx.run(f"staging/{noun}_supersede", {"now": now}, superseding=revised)
-        tx.upsert(f"{noun}s", revised.drop_columns(bookkeeping), key)
+        tx.run(versioned.supersede, {"now": now}, superseding=revised)
+        tx.upsert(versioned.table, revised.drop_columns(bookkeeping), versioned.key)
     return added.num_rows, revised.num_rows
 
 

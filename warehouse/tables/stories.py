@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.lake import Lake, Transaction
-from warehouse.similar_wordings import similar_wordings
+from warehouse.tables.near_duplicates import similar_wordings
 
 WINDOW = timedelta(hours=72)
 """How far apart in time two tellings of one story may be."""
@@ -38,9 +38,9 @@ def group_stories(tx: Transaction, first: datetime, last: datetime) -> int:
     links = pa.concat_tables(parts)
     if not links.num_rows:
         return 0
-    heads = tx.run("staging/story_heads", links=links)
+    heads = tx.read("story_heads", links=links)
     merged = _absorbed(heads["story"].combine_chunks(), links)
-    tx.run("staging/story_merge", merged=merged)
+    tx.run("story_merge", merged=merged)
     return int(merged.num_rows)
 
 
@@ -48,7 +48,7 @@ def _slices(
     tx: Transaction, first: datetime, last: datetime
 ) -> Iterator[tuple[datetime, datetime]]:
     """The span in equal parts of some _SLICE_ROWS headlines, so that memory stays bounded."""
-    found = tx.run("staging/story_span", {"first": first, "last": last})
+    found = tx.read("story_span", {"first": first, "last": last})
     count = 1 + int(found["headlines"][0].as_py()) // _SLICE_ROWS
     length = (last - first) / count
     for number in range(count):
@@ -57,9 +57,9 @@ def _slices(
 
 def _links(tx: Transaction, first: datetime, last: datetime) -> pa.Table:
     span = {"first": first, "last": last, "window": WINDOW}
-    worded = tx.run("staging/story_words", span)
+    worded = tx.read("story_words", span)
     pairs = similar_wordings(pc.unique(worded["words"]))
-    return tx.run("staging/story_links", span, worded=worded, similar_pairs=pairs)
+    return tx.read("story_links", span, worded=worded, similar_pairs=pairs)
 
 
 def _absorbed(stories: pa.Array, links: pa.Table) -> pa.Table:

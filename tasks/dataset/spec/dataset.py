@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.dataset.clock import ClockSpec
-from tasks.dataset.labels import LabelSpec
-from tasks.dataset.render import RenderSpec
-from tasks.dataset.split import SplitSpec
+from tasks.dataset.spec.clock import ClockSpec
+from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.render import RenderSpec
+from tasks.dataset.spec.split import SplitSpec
 
 
 class DatasetSpec(BaseModel):

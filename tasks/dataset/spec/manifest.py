@@ -6,7 +6,7 @@ from datetime import date
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.dataset.spec import DatasetSpec
+from tasks.dataset.spec.dataset import DatasetSpec
 
 
 class FileEntry(BaseModel):

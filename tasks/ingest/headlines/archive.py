@@ -12,16 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from tasks.sources.archive_file import ArchiveError, manifest, open_archive
-from tasks.sources.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
-from tasks.sources.feed_parsing import LONGEST_SUMMARY, LONGEST_TITLE
-from tasks.sources.headline_text import clean_column
-from tasks.sources.headlines import EARLIEST
-from tasks.sources.identity import SIGHTINGS, identify_headlines
-from tasks.sources.ticker_aliases import load_aliases, resolve_tickers
-from warehouse.in_memory import in_memory
-from warehouse.lake import Transaction
-from warehouse.landing import Payload
+from tasks.ingest.archive_file import ArchiveError, manifest, open_archive
+from tasks.ingest.headlines.fetch import EARLIEST
+from tasks.ingest.headlines.identity import SIGHTINGS, identify_headlines
+from tasks.ingest.headlines.parsing import LONGEST_SUMMARY, LONGEST_TITLE
+from tasks.ingest.headlines.text import clean_column
+from tasks.ingest.headlines.tickers import load_aliases, resolve_tickers
+from warehouse.lake.scratch import Scratch, scratch
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -92,7 +91,7 @@ def read_headlines(
         payload.fetched_at,
         aliases=known if mapping.ticker is None else None,
     )
-    with in_memory() as engine:
+    with scratch() as engine:
         try:
             for rows in source.to_batches(
                 columns=list(columns),
@@ -124,7 +123,7 @@ class _Reader:
     first: date | None = None
     last: date | None = None
 
-    def read(self, rows: pa.RecordBatch, engine: Transaction) -> HeadlineBatch:
+    def read(self, rows: pa.RecordBatch, engine: Scratch) -> HeadlineBatch:
         params = {
             "source": self.mapping.source,
             "payload_id": self.payload_id,
@@ -136,9 +135,9 @@ class _Reader:
             "synthetic": self.mapping.synthetic,
         }
         archive_rows = self._columns(rows, engine)
-        judged = engine.run("staging/headline_archive_judged", params, archive_rows=archive_rows)
-        rejects = engine.run("staging/headline_archive_rejects", params, judged=judged)
-        sightings = engine.run("staging/headline_archive_sightings", params, judged=judged)
+        judged = engine.read("headline_archive_judged", params, archive_rows=archive_rows)
+        rejects = engine.read("headline_archive_rejects", params, judged=judged)
+        sightings = engine.read("headline_archive_sightings", params, judged=judged)
         identified = identify_headlines(sightings.cast(SIGHTINGS), engine)
         self._count(identified.headlines, rows.num_rows)
         tickers = identified.headline_tickers
@@ -165,7 +164,7 @@ class _Reader:
             "payload_id": self.payload_id,
             "error": None,
         }
-        with in_memory() as engine:
+        with scratch() as engine:
             nothing = identify_headlines(SIGHTINGS.empty_table(), engine)
         return HeadlineBatch(
             headlines=nothing.headlines,
@@ -175,7 +174,7 @@ class _Reader:
             partitions=pa.Table.from_pylist([row], schema=PARTITIONS),
         )
 
-    def _columns(self, rows: pa.RecordBatch, engine: Transaction) -> pa.Table:
+    def _columns(self, rows: pa.RecordBatch, engine: Scratch) -> pa.Table:
         mapping = self.mapping
         absent = pa.nulls(rows.num_rows, pa.string())
 
@@ -211,7 +210,7 @@ class _Reader:
 
 
 def _instants(
-    column: pa.Array, position: pa.Array, mapping: HeadlineMapping, engine: Transaction
+    column: pa.Array, position: pa.Array, mapping: HeadlineMapping, engine: Scratch
 ) -> tuple[pa.Array, pa.Array]:
     """The UTC instant of each row (null: none), and whether all it lacks is a zone."""
     if pa.types.is_timestamp(column.type):
@@ -228,7 +227,7 @@ def _instants(
         "format": mapping.date_format,
         "format_has_zone": "%z" in (mapping.date_format or ""),
     }
-    read = engine.run("staging/headline_archive_dates", params, dated=dated)
+    read = engine.read("headline_archive_dates", params, dated=dated)
     wall, zoneless = _localised(read["wall"].combine_chunks(), mapping.zone)
     return pc.coalesce(read["instant"].combine_chunks().cast(_UTC), wall), zoneless
 

@@ -48,7 +48,7 @@ class FeedSpec(BaseModel):
     def _from_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict) or "preset" not in given:
             return given
-        from tasks.sources.feed_presets import preset_fields
+        from tasks.ingest.headlines.presets import preset_fields
 
         return preset_fields(given["preset"]) | {k: v for k, v in given.items() if k != "preset"}
 

@@ -11,16 +11,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.sources.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
-from tasks.sources.feed_parsing import FeedItem, FeedParseError, RefusedItem, parse_feed
-from tasks.sources.feed_requests import GENERAL, FeedRequest, FeedSpec, feed_requests, request_of
-from tasks.sources.feed_transport import FeedClient
-from tasks.sources.guarded_http import FeedFetchError
-from tasks.sources.identity import SIGHTINGS, identify_headlines
-from tasks.sources.ticker_aliases import named_tickers
-from warehouse.held_answers import Held
-from warehouse.in_memory import in_memory
-from warehouse.landing import Payload
+from tasks.ingest.headlines.feeds import GENERAL, FeedRequest, FeedSpec, feed_requests, request_of
+from tasks.ingest.headlines.identity import SIGHTINGS, identify_headlines
+from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, RefusedItem, parse_feed
+from tasks.ingest.headlines.tickers import named_tickers
+from tasks.ingest.http.client import FeedClient
+from tasks.ingest.http.guard import FeedFetchError
+from warehouse.lake.scratch import scratch
+from warehouse.storage.http_cache import Held
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """No web feed told a story before this instant; an older date is a mistake."""
@@ -148,7 +148,7 @@ class Harvest:
 
     def batch(self) -> HeadlineBatch:
         """All that was taken, with one row per headline."""
-        with in_memory() as engine:
+        with scratch() as engine:
             identified = identify_headlines(pa.concat_tables(self._sightings), engine)
         return HeadlineBatch(
             headlines=identified.headlines,

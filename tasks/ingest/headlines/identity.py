@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES
-from warehouse.lake import Transaction
+from warehouse.lake.scratch import Scratch
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES
 
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -44,13 +44,13 @@ class IdentifiedHeadlines:
     headline_tickers: pa.Table
 
 
-def identify_headlines(sightings: pa.Table, engine: Transaction) -> IdentifiedHeadlines:
+def identify_headlines(sightings: pa.Table, engine: Scratch) -> IdentifiedHeadlines:
     """Give each sighting its headline_id and available_at, and merge those of one headline.
 
     `sightings` has the columns of SIGHTINGS; `engine` is any place that runs SQL, such as
-    `warehouse.in_memory`. The answer does not depend on the order of the rows.
+    `warehouse.lake.scratch`. The answer does not depend on the order of the rows.
     """
-    identified = engine.run("staging/headline_identify", sightings=sightings)
-    headlines = engine.run("staging/headline_distinct", identified=identified)
-    pairs = engine.run("staging/headline_ticker_pairs", identified=identified)
+    identified = engine.read("headline_identify", sightings=sightings)
+    headlines = engine.read("headline_distinct", identified=identified)
+    pairs = engine.read("headline_ticker_pairs", identified=identified)
     return IdentifiedHeadlines(headlines.cast(HEADLINES), pairs.cast(HEADLINE_TICKERS))

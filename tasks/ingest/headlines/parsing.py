@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tasks.sources.headline_text import clean_text
-from tasks.sources.published import DateRefusedError, parse_published
+from tasks.ingest.headlines.dates import DateRefusedError, parse_published
+from tasks.ingest.headlines.text import clean_text
 
 LONGEST_TITLE = 1_000
 LONGEST_SUMMARY = 4_000

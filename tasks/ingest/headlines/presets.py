@@ -6,7 +6,7 @@ import tomllib
 from importlib.resources import files
 from typing import Any
 
-from tasks.sources.feed_requests import FeedSpec
+from tasks.ingest.headlines.feeds import FeedSpec
 
 
 class UnknownFeedError(ValueError):
@@ -33,5 +33,5 @@ def preset_fields(name: str) -> dict[str, Any]:
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
-    text = (files("tasks.sources") / "presets" / "feeds.toml").read_text(encoding="utf-8")
+    text = (files("tasks.ingest.headlines") / "presets" / "feeds.toml").read_text(encoding="utf-8")
     return {fields["name"]: fields for fields in tomllib.loads(text)["feeds"]}

@@ -9,9 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from tasks.sources.batches import HEADLINE_TICKERS
-from warehouse.in_memory import in_memory
-from warehouse.lake import Transaction
+from warehouse.lake.scratch import Scratch, scratch
+from warehouse.tables.batches import HEADLINE_TICKERS
 
 ALIASES = pa.schema(
     [
@@ -56,7 +55,7 @@ def load_aliases(path: Path | None = None) -> pa.Table:
 
     Raises AliasError for other columns, unreadable dates or an unknown kind.
     """
-    source = path or Path(str(files("tasks.sources"))) / "presets" / "tickers.csv"
+    source = path or Path(str(files("tasks.ingest.headlines"))) / "presets" / "tickers.csv"
     options = pa_csv.ConvertOptions(
         column_types=ALIASES, null_values=[""], strings_can_be_null=False
     )
@@ -79,7 +78,7 @@ def named_tickers(
     headlines: pa.Table, aliases: pa.Table | None = None, tickers: Sequence[str] | None = None
 ) -> pa.Table:
     """`resolve_tickers` in memory, by default with the aliases shipped."""
-    with in_memory() as engine:
+    with scratch() as engine:
         known = load_aliases() if aliases is None else aliases
         return resolve_tickers(headlines, known, engine, tickers)
 
@@ -87,7 +86,7 @@ def named_tickers(
 def resolve_tickers(
     headlines: pa.Table,
     aliases: pa.Table,
-    engine: Transaction,
+    engine: Scratch,
     tickers: Sequence[str] | None = None,
 ) -> pa.Table:
     """The tickers that each title names on the day it was published, as HEADLINE_TICKERS.
@@ -96,8 +95,8 @@ def resolve_tickers(
     With `tickers`, only those are answered, former symbols of a ticker under its present one. A
     company with several share classes is answered with each of them.
     """
-    found = engine.run(
-        "staging/headline_aliases",
+    found = engine.read(
+        "headline_aliases",
         {"evidence": list(EVIDENCE), "tickers": None if tickers is None else list(tickers)},
         headlines=headlines.select(["headline_id", "title", "published_at"]),
         aliases=aliases,

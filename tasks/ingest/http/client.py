@@ -17,9 +17,9 @@ from types import TracebackType
 import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.sources.batches import Clock
-from tasks.sources.guarded_http import FeedFetchError, GuardedTransport, PassingFaultError
-from warehouse.landing import Payload
+from tasks.ingest.http.guard import FeedFetchError, GuardedTransport, PassingFaultError
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import Clock
 
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _KEPT_HEADERS = ("content-type", "content-language", "date", "etag", "last-modified")

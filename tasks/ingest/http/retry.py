@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.sources.batches import Clock
+from warehouse.tables.batches import Clock
 
 
 class PatienceSpec(BaseModel):

@@ -12,12 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.sources.archive_file import ArchiveError, manifest, open_archive
-from tasks.sources.batches import ACTIONS, BARS, PARTITIONS, Clock, Land, PriceBatch
-from tasks.sources.price_rules import CANDIDATES, NO_CALENDAR, PriceRules, judge_bars
-from warehouse.in_memory import in_memory
-from warehouse.lake import Transaction
-from warehouse.landing import Payload
+from tasks.ingest.archive_file import ArchiveError, manifest, open_archive
+from tasks.ingest.prices.validation import CANDIDATES, NO_CALENDAR, PriceRules, judge_bars
+from warehouse.lake.scratch import Scratch, scratch
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, Clock, Land, PriceBatch
 
 _NO_SPLITS = ACTIONS.empty_table()
 
@@ -73,7 +72,7 @@ def read_prices(
     source = open_archive(path, kinds)
     payload = manifest(path, mapping.source, mapping, clock())
     reader = _Reader(mapping, payload, land(payload), calendar, rules or PriceRules())
-    with in_memory() as engine:
+    with scratch() as engine:
         try:
             for rows in source.to_batches(
                 columns=list(kinds), batch_size=batch_rows, batch_readahead=1, fragment_readahead=1
@@ -99,7 +98,7 @@ class _Reader:
     context: pa.Table = field(default_factory=BARS.empty_table)
     position: int = 0
 
-    def read(self, rows: pa.RecordBatch, engine: Transaction) -> PriceBatch:
+    def read(self, rows: pa.RecordBatch, engine: Scratch) -> PriceBatch:
         candidates = self._candidates(rows)
         bars, rejects = judge_bars(
             candidates,
@@ -113,9 +112,9 @@ class _Reader:
         )
         self.position += rows.num_rows
         recent = pa.concat_tables([self.context, bars])
-        self.context = engine.run("staging/bar_context", bars=recent).cast(BARS)
-        ledger = engine.run(
-            "staging/bar_archive_ledger",
+        self.context = engine.read("bar_context", bars=recent).cast(BARS)
+        ledger = engine.read(
+            "bar_archive_ledger",
             {"source": self.mapping.source, "payload_id": self.payload_id},
             bars=bars,
         )

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.sources.batches import PARTITIONS, Clock, Land, PriceBatch
-from tasks.sources.ticker_prices import PriceSpec, TickerPrices, TickerReader
-from tasks.sources.yahoo_client import prepare
-from warehouse.landing import Payload
+from tasks.ingest.prices.ticker import PriceSpec, TickerPrices, TickerReader
+from tasks.ingest.prices.yahoo_client import prepare
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import PARTITIONS, Clock, Land, PriceBatch
 
 if TYPE_CHECKING:
-    from tasks.sources.yahoo_transport import YahooSession
+    from tasks.ingest.prices.yahoo_transport import YahooSession
 
 __all__ = ["PriceSourceError", "PriceSpec", "fetch_prices"]
 

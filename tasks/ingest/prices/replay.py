@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from tasks.sources.batches import ACTIONS, BARS, PARTITIONS, REJECTS, PriceBatch
-from tasks.sources.patience import Patience, PatienceSpec
-from tasks.sources.ticker_prices import PriceSpec, TickerPrices, TickerReader
-from tasks.sources.yahoo_chart import CHART_PATH
-from tasks.sources.yahoo_client import prepare
-from tasks.sources.yahoo_transport import Answer, LenientResponse, YahooSession
-from warehouse.in_memory import in_memory
+from tasks.ingest.http.retry import Patience, PatienceSpec
+from tasks.ingest.prices.ticker import PriceSpec, TickerPrices, TickerReader
+from tasks.ingest.prices.yahoo_chart import CHART_PATH
+from tasks.ingest.prices.yahoo_client import prepare
+from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
+from warehouse.lake.scratch import scratch
+from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, PriceBatch
 
 
 def replay_prices(
@@ -30,7 +30,7 @@ def replay_prices(
 ) -> PriceBatch:
     """Read landed chart answers again.
 
-    `landed` has payload_id, url and fetched_at (UTC), oldest first (see `marts/charts_landed`);
+    `landed` has payload_id, url and fetched_at (UTC), oldest first (see `charts_landed`);
     `load` returns a body by payload_id and raises when it is gone. `calendar` is as for
     `fetch_prices`. The batch names no new payloads and no ledger rows: nothing was fetched.
     An answer that cannot be read is listed in `missing` under its ticker.
@@ -42,13 +42,13 @@ def replay_prices(
     ]
     tickers = tuple(dict.fromkeys(reading.ticker for reading in readings))
     rejects = [reading.rejects for reading in readings]
-    with in_memory() as engine:
+    with scratch() as engine:
         return PriceBatch(
-            bars=engine.run(
-                "staging/bars_latest", readings=_numbered([one.bars for one in readings], BARS)
+            bars=engine.read(
+                "bars_latest", readings=_numbered([one.bars for one in readings], BARS)
             ),
-            actions=engine.run(
-                "staging/actions_latest",
+            actions=engine.read(
+                "actions_latest",
                 readings=_numbered([one.actions for one in readings], ACTIONS),
             ),
             rejects=pa.concat_tables([REJECTS.empty_table(), *rejects]),

@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.sources.batches import ACTIONS, BARS, REJECTS, Clock, Land
-from tasks.sources.price_rules import CANDIDATES, PriceRules, judge_actions, judge_bars
-from tasks.sources.yahoo_chart import CHART_PATH, read_chart
-from tasks.sources.yahoo_client import ClientAnswer, ask, client_errors
-from warehouse.in_memory import in_memory
-from warehouse.landing import Payload
+from tasks.ingest.prices.validation import CANDIDATES, PriceRules, judge_actions, judge_bars
+from tasks.ingest.prices.yahoo_chart import CHART_PATH, read_chart
+from tasks.ingest.prices.yahoo_client import ClientAnswer, ask, client_errors
+from warehouse.lake.scratch import scratch
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Clock, Land
 
 if TYPE_CHECKING:
-    from tasks.sources.yahoo_transport import Answer, YahooSession
+    from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
 
 
 class PriceSpec(BaseModel):
@@ -136,12 +136,10 @@ class TickerReader:
             "fetched_on": fetched_on if spec.basis == "fetch" else None,
         }
         answered = read_chart(payload.body, self._symbol(ticker), spec.exchange_zone)
-        with in_memory() as engine:
-            found = engine.run("staging/action_candidates", params, client=client.actions)
+        with scratch() as engine:
+            found = engine.read("action_candidates", params, client=client.actions)
             actions, bad_actions = judge_actions(found, self.calendar, engine)
-            candidates = engine.run(
-                "staging/bar_reconcile", params, answered=answered, client=client.bars
-            )
+            candidates = engine.read("bar_reconcile", params, answered=answered, client=client.bars)
             bars, bad_bars = judge_bars(
                 candidates.cast(CANDIDATES),
                 actions.filter(pc.equal(actions["kind"], "split")),

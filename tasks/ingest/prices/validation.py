@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.sources.batches import ACTIONS, BARS, REJECTS
-from warehouse.lake import Transaction
+from warehouse.lake.scratch import Scratch
+from warehouse.tables.batches import ACTIONS, BARS, REJECTS
 
 CANDIDATES = pa.schema(
     [
@@ -57,7 +57,7 @@ def judge_bars(
     splits: pa.Table,
     calendar: pa.Table,
     rules: PriceRules,
-    engine: Transaction,
+    engine: Scratch,
     *,
     source: str,
     now: datetime,
@@ -68,8 +68,8 @@ def judge_bars(
     `splits` has ticker, ex_date and value; `calendar` session and close_ts (UTC) of one exchange;
     `context` holds good bars before the candidates, so that jumps across batches are seen.
     """
-    verdicts = engine.run(
-        "staging/bar_verdicts",
+    verdicts = engine.read(
+        "bar_verdicts",
         {"now": now, "settle_seconds": rules.settle_seconds, "jump_limit": rules.jump_limit},
         candidates=candidates,
         context=BARS.empty_table() if context is None else context,
@@ -87,11 +87,11 @@ def judge_bars(
 
 
 def judge_actions(
-    candidates: pa.Table, calendar: pa.Table, engine: Transaction
+    candidates: pa.Table, calendar: pa.Table, engine: Scratch
 ) -> tuple[pa.Table, pa.Table]:
     """Split candidates (ACTIONS) into good actions and rejects, one reason each."""
-    verdicts = engine.run(
-        "staging/action_verdicts",
+    verdicts = engine.read(
+        "action_verdicts",
         candidates=candidates,
         calendar=calendar.select(["session", "close_ts"]),
     )

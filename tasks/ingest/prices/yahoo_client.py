@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.sources.patience import AllowanceError
+from tasks.ingest.http.retry import AllowanceError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tasks.sources.yahoo_transport import Answer, YahooSession
+    from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
 
 # yfinance keeps one client per process; two sessions must not take turns inside one request.
 _ONE_AT_A_TIME = threading.Lock()
@@ -101,7 +101,7 @@ def client_errors() -> tuple[type[Exception], ...]:
     from curl_cffi.requests.exceptions import RequestException
     from yfinance.exceptions import YFException
 
-    from tasks.sources.yahoo_transport import YahooTransportError
+    from tasks.ingest.prices.yahoo_transport import YahooTransportError
 
     unreadable = (LookupError, TypeError, ValueError, AttributeError)
     return (YFException, RequestException, YahooTransportError, AllowanceError, *unreadable)

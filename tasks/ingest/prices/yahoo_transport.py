@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from curl_cffi.requests import Response, Session
 from curl_cffi.requests.exceptions import RequestException
 
-from tasks.sources.batches import Clock
-from tasks.sources.patience import Patience, PatienceSpec
+from tasks.ingest.http.retry import Patience, PatienceSpec
+from warehouse.tables.batches import Clock
 
 _CURL_ABORT = 0xFFFFFFFF
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

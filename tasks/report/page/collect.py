@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from tasks.dataset.manifest import DatasetManifest
+from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.notes import notes
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.verdict import Verdict
@@ -79,7 +79,7 @@ def collect(
     data set, and for a manifest that this version cannot read.
     """
     dataset = _dataset(lake, dataset_id)
-    sources = lake.read("marts/report_sources")
+    sources = lake.read("report_sources")
     synthetic = bool(pc.any(sources["synthetic"]).as_py())
     about = {
         "dataset_id": dataset.dataset_id if dataset else "",
@@ -87,19 +87,19 @@ def collect(
         "rows": SHOWN_EXAMPLES,
     }
     read = {
-        name: lake.read(f"marts/report_{name}", about)
+        name.removeprefix("report_"): lake.read(name, about)
         for name in (
-            "tickers",
-            "months",
-            "quarantine",
-            "failures",
-            "checks",
-            "labels",
-            "examples",
-            "models",
-            "evaluations",
-            "reliability",
-            "returns",
+            "report_tickers",
+            "report_months",
+            "report_quarantine",
+            "report_failures",
+            "report_checks",
+            "report_labels",
+            "report_examples",
+            "report_models",
+            "report_evaluations",
+            "report_reliability",
+            "report_returns",
         )
     }
     stored = read["evaluations"]
@@ -120,7 +120,7 @@ def collect(
 
 
 def _dataset(lake: Lake, dataset_id: str | None) -> DatasetRecord | None:
-    rows = lake.read("marts/report_datasets").to_pylist()
+    rows = lake.read("report_datasets").to_pylist()
     if dataset_id is not None:
         known = [row["dataset_id"] for row in rows]
         rows = [row for row in rows if row["dataset_id"] == dataset_id]

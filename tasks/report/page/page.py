@@ -12,10 +12,10 @@ import pyarrow as pa
 from tasks.evaluation.spec import MAJORITY
 from tasks.evaluation.trading import ILLUSTRATION
 from tasks.evaluation.verdict import Verdict
-from tasks.report.collect import ReportData
 from tasks.report.markup import numeral, predictor_label, render, write_page
-from tasks.report.page_plots import DRAWN_FROM, report_plots
-from tasks.report.second_looks import second_looks
+from tasks.report.page.collect import ReportData
+from tasks.report.page.plots import DRAWN_FROM, report_plots
+from tasks.report.page.robustness import second_looks
 from tasks.report.verdicts import WHOLE, Cell, in_order, read_verdicts
 
 ENTROPIES = {

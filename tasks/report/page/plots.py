@@ -13,8 +13,8 @@ from tasks.evaluation.spec import MAJORITY, REFERENCE, ZERO_SHOT
 from tasks.evaluation.trading import trading_curve
 from tasks.evaluation.verdict import Verdict
 from tasks.report import plots
-from tasks.report.collect import ReportData
 from tasks.report.markup import predictor_label
+from tasks.report.page.collect import ReportData
 from tasks.report.plots import Estimate
 from tasks.report.verdicts import Cell, in_order
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.evaluation.second_looks import CALIBRATED, LOOKED_AT, MASKED, PLAIN
+from tasks.evaluation.robustness import CALIBRATED, LOOKED_AT, MASKED, PLAIN
 from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec
 from tasks.evaluation.verdict import Verdict
 from tasks.report.markup import predictor_label

@@ -18,9 +18,9 @@ Rows = list[dict[str, Any]]
 
 
 def read(lake: Lake, root: Path, name: str, **params: Any) -> Rows:
-    """The rows of `site_NAME.sql`, which are also exported for download."""
-    table = lake.read(f"marts/site_{name}", params)
-    export(root, name, table)
+    """The rows of the SQL statement `name`, which are also exported for download."""
+    table = lake.read(name, params)
+    export(root, name.removeprefix("site_"), table)
     rows: Rows = table.to_pylist()
     return rows
 

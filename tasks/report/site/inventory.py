@@ -7,9 +7,9 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tasks.report import site_plots
 from tasks.report.heatmap import heatmap
-from tasks.report.site_files import Rows, export, page, read
+from tasks.report.site import plots as site_plots
+from tasks.report.site.files import Rows, export, page, read
 from warehouse.lake import Lake
 
 RECENT = timedelta(days=84)
@@ -21,21 +21,21 @@ DRAWN_FROM = 20
 
 def inventory(lake: Lake, root: Path, now: datetime) -> str:
     """The page on what the warehouse holds; `now` (UTC) dates the freshness figures."""
-    freshness = read(lake, root, "freshness")
-    labels = _latest_spec(read(lake, root, "labels"))
+    freshness = read(lake, root, "site_freshness")
+    labels = _latest_spec(read(lake, root, "site_labels"))
     told = [row["latest_record"] for row in freshness if row["kind"] == "headlines"]
     latest = max(told, default=now.date())
     months = _coverage(lake, root, "month", date.min, date.max)
     days = _coverage(lake, root, "day", latest - RECENT, latest)
-    quarantine = lake.read("marts/report_quarantine")
+    quarantine = lake.read("report_quarantine")
     export(root, "quarantine", quarantine)
     return page(
         "data",
         freshness=freshness,
         now=now,
         quarantine=quarantine.to_pylist(),
-        restated=read(lake, root, "restated"),
-        checks=lake.read("marts/report_checks").to_pylist(),
+        restated=read(lake, root, "site_restated"),
+        checks=lake.read("report_checks").to_pylist(),
         maps={
             "bars": _map("bars", "Sessions with a bar, by month", months, "bars", "%Y"),
             "news": _map("news", "Days with a headline, by month", months, "news", "%Y"),
@@ -54,7 +54,7 @@ def inventory(lake: Lake, root: Path, now: datetime) -> str:
 
 
 def _coverage(lake: Lake, root: Path, step: str, since: date, until: date) -> Rows:
-    table = lake.read("marts/site_coverage", {"step": step, "since": since, "until": until})
+    table = lake.read("site_coverage", {"step": step, "since": since, "until": until})
     export(root, f"coverage_{step}", table)
     rows: Rows = table.to_pylist()
     return rows

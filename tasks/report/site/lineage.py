@@ -27,7 +27,7 @@ def write_lineage(lake: Lake, root: Path) -> list[dict[str, Any]]:
     Needs `site_scored` to have been built on this connection. Each returned row: session,
     examples, predictions, href.
     """
-    rows: list[dict[str, Any]] = lake.read("marts/site_sessions").to_pylist()
+    rows: list[dict[str, Any]] = lake.read("site_sessions").to_pylist()
     stale = []
     for row in rows:
         row["href"] = f"lineage/{row['session']}.html"
@@ -42,7 +42,7 @@ def write_lineage(lake: Lake, root: Path) -> list[dict[str, Any]]:
 def _write(lake: Lake, root: Path, wanted: list[dict[str, Any]]) -> None:
     sessions = [row["session"] for row in wanted]
     by_session: dict[Any, list[dict[str, Any]]] = {session: [] for session in sessions}
-    for example in lake.read("marts/site_lineage", {"sessions": sessions}).to_pylist():
+    for example in lake.read("site_lineage", {"sessions": sessions}).to_pylist():
         by_session[example["session"]].append(example)
     for row in wanted:
         text = render(

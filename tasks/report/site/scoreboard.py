@@ -10,10 +10,11 @@ from typing import Any
 from markupsafe import Markup
 
 from tasks.evaluation.spec import TRIVIAL
-from tasks.report import plots, site_plots
+from tasks.report import plots
 from tasks.report.markup import predictor_label
 from tasks.report.plots import Estimate
-from tasks.report.site_files import Rows, candidate_of, page, read
+from tasks.report.site import plots as site_plots
+from tasks.report.site.files import Rows, candidate_of, page, read
 from warehouse.lake import Lake
 
 ALWAYS_UP = "always_up"
@@ -26,11 +27,11 @@ def scoreboard(lake: Lake, root: Path, scores: Rows, models: Rows) -> str:
     `scores` and `models` are rows of `site_scores.sql` and `site_models.sql`.
     """
     candidate = candidate_of(scores)
-    rolling = read(lake, root, "rolling")
-    differences = read(lake, root, "differences")
-    calibration = read(lake, root, "calibration")
-    drift = [row for row in read(lake, root, "drift") if row["predictor"] == candidate]
-    tickers = [r for r in read(lake, root, "ticker_scores") if r["predictor"] == candidate]
+    rolling = read(lake, root, "site_rolling")
+    differences = read(lake, root, "site_differences")
+    calibration = read(lake, root, "site_calibration")
+    drift = [row for row in read(lake, root, "site_drift") if row["predictor"] == candidate]
+    tickers = [r for r in read(lake, root, "site_ticker_scores") if r["predictor"] == candidate]
     own = next((row for row in scores if row["predictor"] == candidate), None)
     promised = next((m for m in models if own and m["model_id"] == own["model_id"]), None)
     return page(

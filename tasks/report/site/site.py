@@ -10,14 +10,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.report import site_plots
 from tasks.report.markup import predictor_label, write_page
-from tasks.report.site_files import Rows, candidate_of, export, page, read
-from tasks.report.site_inventory import inventory
-from tasks.report.site_lineage import write_lineage
-from tasks.report.site_scoreboard import scoreboard
+from tasks.report.site import plots as site_plots
+from tasks.report.site.files import Rows, candidate_of, export, page, read
+from tasks.report.site.inventory import inventory
+from tasks.report.site.lineage import write_lineage
+from tasks.report.site.scoreboard import scoreboard
 from warehouse.lake import Lake
-from warehouse.seals import chain
+from warehouse.tables.hash_chain import chain
 
 
 class SiteError(ValueError):
@@ -33,9 +33,9 @@ def write_site(lake: Lake, root: Path, now: datetime) -> Path:
     """
     if now.tzinfo is None:
         raise SiteError(f"now is {now}, without a time zone; pass an aware UTC time.")
-    lake.read("marts/site_scored", {"now": now})
-    models = lake.read("marts/site_models").to_pylist()
-    scores = read(lake, root, "scores")
+    lake.read("site_scored", {"now": now})
+    models = lake.read("site_models").to_pylist()
+    scores = read(lake, root, "site_scores")
     first = write_page(root / "index.html", _today(lake, root, scores, now))
     write_page(root / "scoreboard.html", scoreboard(lake, root, scores, models))
     write_page(root / "data.html", inventory(lake, root, now))
@@ -47,7 +47,7 @@ def write_site(lake: Lake, root: Path, now: datetime) -> Path:
 
 
 def _today(lake: Lake, root: Path, scores: Rows, now: datetime) -> str:
-    table = lake.read("marts/site_today")
+    table = lake.read("site_today")
     export(root, "today", table.drop_columns(["headlines"]))
     rows = table.to_pylist()
     candidate = candidate_of(scores)
@@ -60,7 +60,7 @@ def _today(lake: Lake, root: Path, scores: Rows, now: datetime) -> str:
         "today",
         calls=calls,
         others=others,
-        silent=[row["ticker"] for row in lake.read("marts/site_silent").to_pylist()],
+        silent=[row["ticker"] for row in lake.read("site_silent").to_pylist()],
         synthetic=any(item["synthetic"] for row in calls for item in row["headlines"]),
         candidate=predictor_label(candidate) if candidate else "",
         now=now,

@@ -22,7 +22,7 @@ from sandbox.market import Market, synthetic_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from warehouse.lake import Lake
-from warehouse.landing import Landing
+from warehouse.storage.landing import Landing
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CONTENT = dict.fromkeys(

@@ -1,7 +1,7 @@
 """Coverage-guided fuzzing of the feed path; optional, needs `pip install atheris`.
 
-Run `python tests/fuzz/feeds.py -max_total_time=60 [CORPUS_DIR]`. Ends with a traceback and the
-offending input when anything but FeedParseError escapes, or an item gets through unclean.
+Run `python tests/ingest/fuzz/feeds.py -max_total_time=60 [CORPUS_DIR]`. Ends with a traceback and
+the offending input when anything but FeedParseError escapes, or an item gets through unclean.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["tasks.sources", "feedparser"]):
+with atheris.instrument_imports(include=["tasks.ingest", "feedparser"]):
     import feedparser  # noqa: F401 - instrumented here, used by the parser
 
-    from tasks.sources.feed_parsing import FeedParseError, parse_feed
+    from tasks.ingest.headlines.parsing import FeedParseError, parse_feed
 
 
 def read_one(body: bytes) -> None:

@@ -9,10 +9,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tasks.sources.headline_archive import HeadlineMapping, read_headlines
+from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from warehouse.lake import Lake, LakeSpec
-from warehouse.landing import Landing
-from warehouse.publish_headlines import publish_headlines
+from warehouse.storage.landing import Landing
+from warehouse.tables.headlines import publish_headlines
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 MAPPING = HeadlineMapping(source="archive", title="text", published_at="when", ticker="symbol")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.sources.feed_parsing import FeedParseError, ParsedFeed, parse_feed
+from tasks.ingest.headlines.parsing import FeedParseError, ParsedFeed, parse_feed
 
 _DATES = re.compile(
     r"\d{1,2} [A-Z][a-z]{2,8} \d{2,4} \d{1,2}:\d{2}(?::\d{2})? ?(?:[A-Z]{1,4}|[+-]\d{2}:?\d{2})"

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.sources.feed_parsing import FeedItem, FeedParseError, parse_feed
-from tasks.sources.feed_requests import FeedRequest, FeedSpec
-from tasks.sources.headline_text import clean_column, clean_text
-from tasks.sources.headlines import Harvest
-from tasks.sources.published import DateRefusedError, parse_published
-from warehouse.landing import Payload
+from tasks.ingest.headlines.dates import DateRefusedError, parse_published
+from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
+from tasks.ingest.headlines.fetch import Harvest
+from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, parse_feed
+from tasks.ingest.headlines.text import clean_column, clean_text
+from warehouse.storage.landing import Payload
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 MARKUP = re.compile(r"<(?:[a-zA-Z/!?])")

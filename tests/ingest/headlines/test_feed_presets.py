@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from tasks.sources.feed_presets import feed_presets
-from tasks.sources.feed_requests import FeedSpec, feed_requests, request_of
+from tasks.ingest.headlines.feeds import FeedSpec, feed_requests, request_of
+from tasks.ingest.headlines.presets import feed_presets
 
 DAY = date(2024, 1, 2)
 

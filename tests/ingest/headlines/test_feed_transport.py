@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tasks.sources.feed_transport import FeedLimits, feed_client
-from tasks.sources.guarded_http import FeedFetchError
-from warehouse.landing import Payload
+from tasks.ingest.http.client import FeedLimits, feed_client
+from tasks.ingest.http.guard import FeedFetchError
+from warehouse.storage.landing import Payload
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.sources.archive_file import ArchiveError
-from tasks.sources.batches import HEADLINES, REJECTS, HeadlineBatch
-from tasks.sources.headline_archive import HeadlineMapping, read_headlines
+from tasks.ingest.archive_file import ArchiveError
+from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from warehouse.lake import Lake
-from warehouse.landing import Landing
-from warehouse.publish_headlines import publish_headlines
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import HEADLINES, REJECTS, HeadlineBatch
+from warehouse.tables.headlines import publish_headlines
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 

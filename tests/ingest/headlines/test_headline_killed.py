@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("NEWSVANE_KILLS", "5"))
 SCRIPT = Path(__file__).with_name("headline_import_process.py")
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 TABLES = ("headlines", "headline_tickers", "headline_revisions", "quarantine", "payloads")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS, HeadlineBatch
-from tasks.sources.feed_requests import FeedSpec, feed_requests
-from tasks.sources.feed_transport import FeedLimits, feed_client
-from tasks.sources.headlines import fetch_headlines
-from warehouse.landing import Landing
+from tasks.ingest.headlines.feeds import FeedSpec, feed_requests
+from tasks.ingest.headlines.fetch import fetch_headlines
+from tasks.ingest.http.client import FeedLimits, feed_client
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS, HeadlineBatch
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 DAY = date(2020, 3, 4)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.sources.ticker_aliases import AliasError, load_aliases, resolve_tickers
-from warehouse.in_memory import in_memory
+from tasks.ingest.headlines.tickers import AliasError, load_aliases, resolve_tickers
+from warehouse.lake.scratch import scratch
 
 Named = list[set[str]]
 
@@ -29,7 +29,7 @@ def resolve(
             "published_at": pa.array(at, pa.timestamp("us", tz="UTC")),
         }
     )
-    with in_memory() as engine:
+    with scratch() as engine:
         found = resolve_tickers(headlines, load_aliases(), engine, tickers)
     named: defaultdict[int, set[str]] = defaultdict(set)
     for row in found.to_pylist():

@@ -15,12 +15,12 @@ from pathlib import Path
 import pandas as pd  # noqa: F401 - imported before the fork, so that children start at once
 import yfinance  # noqa: F401
 
-from tasks.dataset.clock import exchange_sessions
-from tasks.sources.prices import PriceSpec, fetch_prices
-from tasks.sources.yahoo_transport import yahoo_session
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.yahoo_transport import yahoo_session
 from warehouse.lake import Lake, LakeSpec
-from warehouse.landing import Landing
-from warehouse.publish import publish_prices
+from warehouse.storage.landing import Landing
+from warehouse.tables.prices import publish_prices
 
 NOW = datetime(2013, 3, 1, 22, 30, tzinfo=UTC)
 MONTHS = [date(2012, month, 1) for month in range(9, 13)]

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pytest
 
 from sandbox.faults import Fault
-from tasks.sources.batches import PriceBatch
-from tasks.sources.patience import PatienceSpec
+from tasks.ingest.http.retry import PatienceSpec
+from warehouse.tables.batches import PriceBatch
 
 START, END = date(2013, 2, 1), date(2013, 2, 28)
 SESSIONS = 19
@@ -212,7 +212,7 @@ def test_deadline_ends_the_run_and_says_so(price_desk: Any) -> None:
 
 
 def test_retry_after_given_as_a_date_is_read_against_the_clock(price_desk: Any) -> None:
-    from tasks.sources.patience import Patience
+    from tasks.ingest.http.retry import Patience
 
     now = datetime(2013, 3, 1, 22, tzinfo=UTC)
     waits: list[float] = []

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from tasks.sources.patience import PatienceSpec
-from tasks.sources.prices import PriceSourceError
-from warehouse.landing import Landing
+from tasks.ingest.http.retry import PatienceSpec
+from tasks.ingest.prices.fetch import PriceSourceError
+from warehouse.storage.landing import Landing
 
 START, END = date(2013, 2, 1), date(2013, 2, 28)
 ALL = ("AAPL", "FB", "GOOG", "IBM", "MSFT")

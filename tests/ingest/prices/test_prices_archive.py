@@ -12,13 +12,13 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.dataset.clock import exchange_sessions
-from tasks.sources.archive_file import ArchiveError
-from tasks.sources.batches import PriceBatch
-from tasks.sources.price_archive import PriceMapping, read_prices
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.ingest.archive_file import ArchiveError
+from tasks.ingest.prices.archive import PriceMapping, read_prices
 from warehouse.lake import Lake
-from warehouse.landing import Landing
-from warehouse.publish import PricePublication, publish_prices
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import PriceBatch
+from warehouse.tables.prices import PricePublication, publish_prices
 
 NOW = datetime(2026, 3, 1, 22, tzinfo=UTC)
 STOCKNET = PriceMapping(source="stocknet", basis=date(2017, 9, 1), vendor_adj_close="adj_close")

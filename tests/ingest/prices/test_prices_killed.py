@@ -20,7 +20,7 @@ from sandbox.market import Market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from warehouse.lake import Lake, LakeSpec
-from warehouse.landing import Landing
+from warehouse.storage.landing import Landing
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ class Ingests:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[2])},
+            env=os.environ | {"PYTHONPATH": str(SCRIPT.parents[3])},
         )
 
     def _say(self, line: str) -> int:

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tasks.dataset.clock import exchange_sessions
-from tasks.sources.batches import PriceBatch
-from tasks.sources.prices import PriceSpec, fetch_prices
-from tasks.sources.yahoo_transport import yahoo_session
-from warehouse.landing import Landing
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.yahoo_transport import yahoo_session
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import PriceBatch
 
 pytestmark = pytest.mark.shared_data
 

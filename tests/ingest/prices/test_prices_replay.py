@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sandbox.faults import Fault
-from tasks.sources.batches import PriceBatch
-from tasks.sources.price_replay import replay_prices
-from tasks.sources.prices import PriceSpec
+from tasks.ingest.prices.fetch import PriceSpec
+from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
-from warehouse.landing import Landing
-from warehouse.publish import PricePublication, publish_prices
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import PriceBatch
+from warehouse.tables.prices import PricePublication, publish_prices
 
 PAIR = ("AAPL", "IBM")
 START, END = date(2013, 2, 1), date(2013, 2, 28)
@@ -40,7 +40,7 @@ def evening(day: date) -> datetime:
 
 def replayed(lake: Lake, desk: Any) -> PriceBatch:
     return replay_prices(
-        lake.read("marts/charts_landed", {"source": "sandbox"}),
+        lake.read("charts_landed", {"source": "sandbox"}),
         Landing(desk.folder / "landing").load,
         PriceSpec(source="sandbox", basis="session", cache=desk.folder / "yfinance"),
         calendar=desk.calendar,
@@ -120,6 +120,6 @@ def test_restated_close_that_turns_a_label_is_reported(price_desk: Any, lake: La
     rows[4] |= {"close": (rows[4]["close"] + rows[4]["open"]) / 2}
     restated = replace(batch, bars=pa.Table.from_pylist(rows, schema=batch.bars.schema))
     assert publish(lake, restated, evening(END) + timedelta(days=1)).bars_revised == 2
-    [flip] = lake.read("marts/label_flips", {"lower": 0.0, "upper": 0.0}).to_pylist()
+    [flip] = lake.read("label_flips", {"lower": 0.0, "upper": 0.0}).to_pylist()
     assert (flip["ticker"], flip["session"]) == (rows[3]["ticker"], rows[3]["session"])
     assert {flip["former_direction"], flip["current_direction"]} == {"up", "down"}

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.sources.batches import ACTIONS
-from tasks.sources.price_rules import (
+from tasks.ingest.prices.validation import (
     CANDIDATES,
     NO_CALENDAR,
     PriceRules,
     judge_actions,
     judge_bars,
 )
-from warehouse.in_memory import in_memory
+from warehouse.lake.scratch import scratch
+from warehouse.tables.batches import ACTIONS
 
 FIRST = date(2013, 2, 1)
 NOW = datetime(2013, 6, 1, tzinfo=UTC)
@@ -61,7 +61,7 @@ def judged(
     rows: list[dict[str, Any]], splits: list[dict[str, Any]] | None = None
 ) -> dict[str, str]:
     """Reason by session's day number; the rest were kept."""
-    with in_memory() as engine:
+    with scratch() as engine:
         bars, rejects = judge_bars(
             pa.Table.from_pylist(rows, schema=CANDIDATES),
             pa.Table.from_pylist(splits or [], schema=ACTIONS),
@@ -173,7 +173,7 @@ def test_lasting_change_of_units_stops_being_a_jump() -> None:
 
 def test_context_of_an_earlier_batch_reveals_a_jump_at_the_boundary() -> None:
     rows = [candidate(day, 100.0) for day in range(5)]
-    with in_memory() as engine:
+    with scratch() as engine:
         known, _ = judge_bars(
             pa.Table.from_pylist(rows, schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW,
@@ -198,7 +198,7 @@ def test_context_of_an_earlier_batch_reveals_a_jump_at_the_boundary() -> None:
 )
 def test_impossible_action_is_named(value: float, kind: str, reason: str) -> None:
     table = pa.Table.from_pylist([split(4, value) | {"kind": kind}], schema=ACTIONS)
-    with in_memory() as engine:
+    with scratch() as engine:
         good, bad = judge_actions(table, NO_CALENDAR, engine)
     assert good.num_rows == 0
     assert bad["reason"].to_pylist() == [reason]
@@ -219,7 +219,7 @@ def test_whatever_comes_every_bar_is_kept_or_named_once(rows: list[tuple[Any, ..
         )
         for at, (day, open_, high, low, close, volume) in enumerate(rows)
     ]
-    with in_memory() as engine:
+    with scratch() as engine:
         bars, rejects = judge_bars(
             pa.Table.from_pylist(candidates, schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW,

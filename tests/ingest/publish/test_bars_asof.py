@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse.in_memory import in_memory
+from warehouse.lake.scratch import scratch
 
 DAYS = [date(2020, 1, 1) + timedelta(days=day) for day in range(12)]
 RECORDED = datetime(2020, 2, 1, tzinfo=UTC)
@@ -113,9 +113,9 @@ def asof(
     revisions: pa.Table | None = None,
     known_at: datetime | None = None,
 ) -> dict[date, dict[str, float]]:
-    with in_memory() as engine:
-        table = engine.run(
-            "marts/bars_asof",
+    with scratch() as engine:
+        table = engine.read(
+            "bars_asof",
             {"asof": day, "known_at": known_at},
             bars=bars,
             actions=actions,

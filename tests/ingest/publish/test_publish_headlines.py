@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
 from warehouse.lake import Lake
-from warehouse.landing import Payload
-from warehouse.publish import PublishError
-from warehouse.publish_headlines import HeadlinePublication, publish_headlines
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.headlines import HeadlinePublication, publish_headlines
+from warehouse.tables.prices import PublishError
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 NOTHING = HeadlinePublication(0, 0, 0, 0, 0)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.sources.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
 from warehouse.lake import Lake, LakeSpec
-from warehouse.publish_headlines import publish_headlines
-from warehouse.similar_wordings import similar_wordings
-from warehouse.stories import join_stories
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.near_duplicates import similar_wordings
+from warehouse.tables.stories import join_stories
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 

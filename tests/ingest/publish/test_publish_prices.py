@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 import pytest
 
-from tasks.sources.batches import ACTIONS, BARS, PARTITIONS, REJECTS
 from warehouse.lake import Lake
-from warehouse.landing import Payload
-from warehouse.publish import PricePublication, PublishError, publish_prices
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS
+from warehouse.tables.prices import PricePublication, PublishError, publish_prices
 
 MONDAY = datetime(2020, 8, 24, 22, tzinfo=UTC)
 TUESDAY = datetime(2020, 9, 1, 22, tzinfo=UTC)

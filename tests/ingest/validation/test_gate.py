@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from tasks.sources.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES
 from validation.gate import CHECKS, BatchRefused, SuiteError, check
 from validation.suites import SUITES
+from warehouse.tables.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES
 
 NOW = datetime(2024, 3, 1, 22, tzinfo=UTC)
 PAYLOAD = "a" * 64

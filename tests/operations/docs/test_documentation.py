@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import typer
 
-from flows.cli import app
-from flows.configuration_file import ConfigurationError
+from flows.cli.main import app
+from flows.config_file import ConfigurationError
 from flows.settings import Settings, load_settings
 from tasks.training.recipe import load_recipe
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 GENERATED = ("cli", "configuration", "recipes", "data-dictionary")
 
 
@@ -190,7 +190,7 @@ def test_tutorial_works_as_printed_from_nothing(pages: list[Any], tmp_path: Path
             attempt([sys.executable, "-c", block.text], tmp_path, environment)
         for words in block.commands():
             known = [newest_model(tmp_path) if word == "MODEL" else word for word in words]
-            attempt([sys.executable, "-m", "flows.cli", *known], tmp_path, environment)
+            attempt([sys.executable, "-m", "flows.cli.main", *known], tmp_path, environment)
     assert (tmp_path / "data" / "report.html").is_file()
 
 

@@ -18,16 +18,16 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from warehouse.attachment import attach
-from warehouse.backup import back_up, restore
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
-from warehouse.landing import Landing, LandingError, Payload
-from warehouse.stores import StoreError, open_store
-from warehouse.writers import WriterLock
+from warehouse.lake.connection import attach
+from warehouse.lake.lock import WriterLock
+from warehouse.ops.backup import back_up, restore
+from warehouse.storage.landing import Landing, LandingError, Payload
+from warehouse.storage.object_store import StoreError, open_store
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 Machine = Callable[[str], LakeSpec]
 KEY = ("payload_id",)
 VISITS = 6

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import pytest
 
+from flows.platform.summary import IngestSummary
 from flows.settings import ConfigSelection, load_settings
-from flows.summary import IngestSummary
 from warehouse.lake import Lake, LakeSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 DAYS = (date(2012, 9, 3), date(2012, 11, 2))
 TABLES = (
     "bars",
@@ -92,7 +92,7 @@ def on_a_server(shared: LakeSpec, root: Path, runner: str) -> ConfigSelection:
         f"shards.runner={runner}",
         f"warehouse.catalog={shared.catalog}",
         f"warehouse.storage={shared.storage}",
-        f"warehouse.landing={shared.landing}",
+        f"warehouse.storage.landing={shared.landing}",
     )
 
 

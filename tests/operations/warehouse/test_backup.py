@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from warehouse.backup import BackupError, back_up, restore, verify_backup
-from warehouse.catalog_copies import CatalogCopyError
 from warehouse.lake import Lake, LakeSpec
-from warehouse.landing import Landing, Payload
+from warehouse.ops.backup import BackupError, back_up, restore, verify_backup
+from warehouse.ops.catalog_copy import CatalogCopyError
+from warehouse.storage.landing import Landing, Payload
 
 BODY = b"an answer" * 50
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from filelock import FileLock
 
-from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql_text
+from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql
 
 WRITER = Path(__file__).with_name("lake_writer_process.py")
 SESSION_KEY = ("exchange", "session")
@@ -67,7 +67,7 @@ def test_warehouse_begun_by_relative_paths_is_written_from_another_folder(
 
 @pytest.mark.slow
 def test_concurrent_writer_processes_lose_no_commit(lake: Lake, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(WRITER.parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(WRITER.parents[3])}
     writers = [
         subprocess.Popen([sys.executable, str(WRITER), str(tmp_path), name, "8"], env=environment)
         for name in ("a", "b", "c", "d")
@@ -239,15 +239,23 @@ def test_table_names_are_never_sql(lake: Lake) -> None:
 
 
 def test_unknown_sql_file_is_explained() -> None:
-    with pytest.raises(LakeError, match="No SQL file named 'marts/nothing'"):
-        sql_text("marts/nothing")
+    with pytest.raises(LakeError, match="No SQL statement is named 'nothing'"):
+        sql.statement("nothing")
 
 
-def test_every_sql_file_states_its_grain_first() -> None:
-    root = Path(sys.modules["warehouse.lake"].__file__ or "").parent / "sql"
-    files = sorted(root.rglob("*.sql"))
-    assert len(files) > 20
-    lacking = [
-        file.name for file in files if not file.read_text(encoding="utf-8").startswith("-- grain: ")
-    ]
-    assert lacking == []
+def test_every_sql_statement_says_what_it_gives_or_writes() -> None:
+    found = [sql.statement(name) for name in sql.names()]
+    assert len(found) > 20
+    assert [one.name for one in found if not (one.grain or one.writes)] == []
+
+
+def test_every_relation_states_its_grain_first() -> None:
+    relations = sql.relations("schema") | sql.relations("views")
+    assert [name for name, text in relations.items() if not text.startswith("-- grain: ")] == []
+
+
+def test_a_writing_statement_is_refused_outside_a_transaction(lake: Lake) -> None:
+    with pytest.raises(LakeError, match="run it in transact"):
+        lake.read("story_merge", merged=pa.table({"story": ["a"], "root": ["b"]}))
+    with pytest.raises(LakeError, match="writes nothing"):
+        lake.transact(lambda tx: tx.run("model_rows"))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse.landing import Landing, LandingError, Payload
+from warehouse.storage.landing import Landing, LandingError, Payload
 
 
 def payload(body: bytes, url: str = "https://vendor/chart") -> Payload:

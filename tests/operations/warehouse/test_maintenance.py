@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from warehouse.lake import Lake, LakeError, LakeSpec, sql_text
-from warehouse.landing import Landing, Payload
-from warehouse.maintenance import MaintenanceSpec, Upkeep, compact, expire_snapshots, maintain
+from warehouse.lake import Lake, LakeError, LakeSpec, sql
+from warehouse.ops.maintenance import MaintenanceSpec, Upkeep, compact, expire_snapshots, maintain
+from warehouse.storage.landing import Landing, Payload
 
-SCHEMA = Path(__file__).parents[2] / "warehouse" / "sql" / "schema"
+SCHEMA = Path(__file__).parents[3] / "warehouse" / "sql" / "schema"
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=365)
 OPENED = datetime(2020, 1, 2, 14, 30, tzinfo=UTC)
@@ -175,7 +175,7 @@ def test_payloads_that_rows_refer_to_are_never_discarded(lake: Lake, lake_spec: 
 
 
 def test_retention_asks_every_table_that_can_refer_to_a_payload() -> None:
-    asked = sql_text("maintenance/payloads_referred")
+    asked = sql.statement("payloads_referred").text
     for table in SCHEMA.glob("*.sql"):
         if "payload_id" in table.read_text(encoding="utf-8"):
             assert f"FROM {table.stem}\n" in asked, table.stem

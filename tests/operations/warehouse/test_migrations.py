@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.attachment import attach
 from warehouse.lake import Lake, LakeError, LakeSpec
-from warehouse.migrations import Migration, bring_up_to_date, known_migrations
+from warehouse.lake.connection import attach
+from warehouse.lake.migrations import Migration, bring_up_to_date, known_migrations
 
 NEXT = len(known_migrations()) + 1
 ADD = Migration(NEXT, "note", "-- grain: none\nALTER TABLE sessions ADD COLUMN note VARCHAR;")

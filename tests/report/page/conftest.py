@@ -12,20 +12,25 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.assembly import assemble_dataset
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.manifest import DatasetManifest
-from tasks.dataset.spec import DatasetSpec
+from tasks.dataset.build import assemble_dataset
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.second_looks import MASKED, another_way, calibrated, illustrated
+from tasks.evaluation.robustness import MASKED, another_way, calibrated, illustrated
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.walk_forward import Fold, walk_forward, with_base_cutoff
-from tasks.sources.batches import BARS
 from validation.gate import check
-from warehouse.dataset_files import load_split
-from warehouse.evaluations import evaluation_frame, store_backtest, store_evaluation, store_model
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables.batches import BARS
+from warehouse.tables.datasets import load_split
+from warehouse.tables.evaluations import (
+    evaluation_frame,
+    store_backtest,
+    store_evaluation,
+    store_model,
+)
 
 NOW = datetime(2024, 1, 5, 22, tzinfo=UTC)
 TICKERS = ("AAPL", "IBM", "MSFT")

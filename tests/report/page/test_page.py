@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 
-from tasks.report.collect import ReportError, collect
-from tasks.report.page import write_report
-from warehouse.evaluations import store_evaluation
+from tasks.report.page.collect import ReportError, collect
+from tasks.report.page.page import write_report
 from warehouse.lake import Lake
+from warehouse.tables.evaluations import store_evaluation
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -224,6 +224,6 @@ def test_a_retrained_model_replaces_its_predecessor_on_the_page(lake: Lake) -> N
 
     stored("older", 0.9, 1)
     stored("newer", 0.4, 2)
-    shown = lake.read("marts/report_evaluations", {"dataset_id": "d"}).to_pylist()
+    shown = lake.read("report_evaluations", {"dataset_id": "d"}).to_pylist()
     found = [(row["predictor"], row["model_id"], row["value"]) for row in shown]
     assert found == [("fine_tuned", "newer", 0.4), ("majority", None, 0.5)]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tasks.report.collect import collect
-from tasks.report.page import write_report
+from tasks.report.page.collect import collect
+from tasks.report.page.page import write_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -13,20 +13,20 @@ import pyarrow as pa
 import pytest
 
 from newsvane import Reader, connect
-from tasks.assembly import assemble_dataset, example_request, lay_out_sessions
-from tasks.dataset.clock import exchange_sessions
-from tasks.dataset.spec import DatasetSpec
-from tasks.dataset.split import SplitSpec
+from tasks.dataset.build import assemble_dataset, example_request, lay_out_sessions
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.split import SplitSpec
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.sources.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
-from warehouse.dataset_files import load_split
-from warehouse.evaluations import evaluation_frame, store_backtest, store_evaluation
-from warehouse.forward import store_forward, upcoming_examples
 from warehouse.lake import Lake, LakeSpec
-from warehouse.landing import Payload
-from warehouse.publish import publish_prices
-from warehouse.publish_headlines import publish_headlines
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.datasets import load_split
+from warehouse.tables.evaluations import evaluation_frame, store_backtest, store_evaluation
+from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.predictions import store_forward, upcoming_examples
+from warehouse.tables.prices import publish_prices
 
 SESSIONS = exchange_sessions("XNYS", date(2012, 5, 17), date(2012, 5, 30))
 SPLIT_DAY = date(2012, 5, 22)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "notebook.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "notebook.md"
 
 
 def test_examples_run_as_printed(diary, monkeypatch, capsys) -> None:

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tasks.dataset.clock import exchange_sessions
-from tasks.report.site import write_site
-from tasks.sources.batches import BARS
+from tasks.dataset.spec.clock import exchange_sessions
+from tasks.report.site.site import write_site
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables.batches import BARS
 
 NOW = datetime(2024, 1, 5, 12, tzinfo=UTC)
 """Before the open of the last session."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.report.site import SiteError, write_site
-from tasks.report.site_lineage import write_lineage
+from tasks.report.site.lineage import write_lineage
+from tasks.report.site.site import SiteError, write_site
 from warehouse.lake import Lake
-from warehouse.seals import seal
+from warehouse.tables.hash_chain import seal
 
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
 
@@ -78,10 +78,10 @@ def test_late_and_open_predictions_are_counted_but_not_scored(desk_site: Any) ->
 @pytest.mark.slow
 def test_an_outcome_is_not_shown_before_its_session_is_over(desk_site: Any) -> None:
     ended = datetime.fromisoformat("2024-01-04T21:00:00+00:00")
-    desk_site.lake.read("marts/site_scored", {"now": ended - timedelta(seconds=1)})
-    before = desk_site.lake.read("marts/site_scores").to_pylist()[0]
-    desk_site.lake.read("marts/site_scored", {"now": ended})
-    after = desk_site.lake.read("marts/site_scores").to_pylist()[0]
+    desk_site.lake.read("site_scored", {"now": ended - timedelta(seconds=1)})
+    before = desk_site.lake.read("site_scores").to_pylist()[0]
+    desk_site.lake.read("site_scored", {"now": ended})
+    after = desk_site.lake.read("site_scores").to_pylist()[0]
     assert before["last_session"] == date(2024, 1, 3)
     assert after["last_session"] == date(2024, 1, 4)
 
@@ -185,7 +185,7 @@ def test_an_example_rewritten_after_the_prediction_is_pointed_out(desk_site: Any
     def republish(rows: Any) -> None:
         key = ("spec_id", "example_id")
         desk_site.lake.transact(lambda tx: tx.upsert("examples", rows, key))
-        desk_site.lake.read("marts/site_scored", {"now": desk_site.now})
+        desk_site.lake.read("site_scored", {"now": desk_site.now})
         write_lineage(desk_site.lake, desk_site.root)
 
     republish(changed)

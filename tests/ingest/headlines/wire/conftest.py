@@ -15,13 +15,13 @@ from sandbox.faults import Fault, FaultPlan
 from sandbox.market import bokeh_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
-from tasks.sources.batches import HeadlineBatch
-from tasks.sources.feed_requests import FeedSpec
-from tasks.sources.feed_transport import FeedLimits, feed_client
-from tasks.sources.headlines import fetch_headlines
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.fetch import fetch_headlines
+from tasks.ingest.http.client import FeedLimits, feed_client
 from warehouse.lake import Lake
-from warehouse.landing import Landing
-from warehouse.publish_headlines import HeadlinePublication, publish_headlines
+from warehouse.storage.landing import Landing
+from warehouse.tables.batches import HeadlineBatch
+from warehouse.tables.headlines import HeadlinePublication, publish_headlines
 
 TICKERS = ("AAPL", "MSFT")
 FEED = FeedSpec(

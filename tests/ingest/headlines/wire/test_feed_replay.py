@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.faults import Fault
-from tasks.sources.headlines import replay_headlines
-from warehouse.held_answers import held_answers, landed_answers
+from tasks.ingest.headlines.fetch import replay_headlines
 from warehouse.lake import Lake
-from warehouse.landing import Payload
-from warehouse.publish_headlines import HeadlinePublication
+from warehouse.storage.http_cache import held_answers, landed_answers
+from warehouse.storage.landing import Payload
+from warehouse.tables.headlines import HeadlinePublication
 
 
 def test_unchanged_feed_is_asked_conditionally_and_loses_nothing(wire: Any, lake: Lake) -> None:
@@ -63,7 +63,7 @@ def stored(lake: Lake) -> list[Any]:
 def test_sources_check_tells_freshness_and_the_last_error(wire: Any, lake: Lake) -> None:
     wire.publish(lake, wire.fetch(Fault(kind="server_error"), attempts=1))
     params = {"now": wire.now + timedelta(hours=3), "stale_after": timedelta(hours=2)}
-    found = {row["key"]: row for row in lake.read("marts/sources_check", params).to_pylist()}
+    found = {row["key"]: row for row in lake.read("sources_check", params).to_pylist()}
     assert "HTTP 500" in found["AAPL"]["last_error"]
     assert found["AAPL"]["stale"], "never asked with success"
     assert found["AAPL"]["newest_item"] is None
@@ -71,7 +71,7 @@ def test_sources_check_tells_freshness_and_the_last_error(wire: Any, lake: Lake)
     assert found["MSFT"]["last_success_at"] == wire.now
     assert found["MSFT"]["last_error"] is None
     wire.publish(lake, wire.fetch(), wire.now + timedelta(hours=2))
-    found = {row["key"]: row for row in lake.read("marts/sources_check", params).to_pylist()}
+    found = {row["key"]: row for row in lake.read("sources_check", params).to_pylist()}
     assert not found["AAPL"]["stale"]
     assert found["AAPL"]["last_error"] is None, "a later success made it good"
     assert found["AAPL"]["newest_item"] is not None

@@ -1,0 +1,1 @@
+"""Prefect: how our runs are served, named, retried, and shown."""

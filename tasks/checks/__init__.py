@@ -1,0 +1,1 @@
+"""Checks: look-ahead audit, canaries, integrity of what is stored."""

@@ -1,0 +1,1 @@
+"""Headlines: feeds and archives to identified rows."""

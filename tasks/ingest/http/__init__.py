@@ -1,0 +1,1 @@
+"""HTTP: bounded fetching from hosts nobody vouches for."""

@@ -1,0 +1,1 @@
+"""Prices: vendors and archives to validated daily bars and corporate actions."""

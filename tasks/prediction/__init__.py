@@ -1,0 +1,1 @@
+"""Prediction: predictors, the model registry, promotion, and the live record."""

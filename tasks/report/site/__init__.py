@@ -1,0 +1,1 @@
+"""The site: static pages on the forward record, the data and the models."""

@@ -1,0 +1,173 @@
+"""Named SQL statements: the blocks of `sql/STAGE/*.sql`, called by their literal names.
+
+A block begins with `-- name: NAME` and says what it gives (`-- grain:`), which temporary relations
+of the connection it makes (`-- builds:`), or what it changes in the warehouse (`-- writes:`).
+Relations are files of their own: tables in `sql/schema/`, views in `sql/views/`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.lake.spec import LakeError
+
+SQL_ROOT = Path(__file__).resolve().parents[1] / "sql"
+STAGES = ("ingest", "dataset", "evaluation", "prediction", "report", "checks", "operations")
+_BLOCK = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_HEADER = re.compile(r"^-- (grain|builds|writes): (.+)$", re.MULTILINE)
+_overrides: dict[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One named block: its text, and what its header says it gives, builds or writes."""
+
+    name: str
+    text: str
+    grain: str
+    builds: str | None
+    writes: str | None
+
+
+def statement(name: str) -> Statement:
+    """The block called `name`. Raises LakeError when no file of `sql/` has it."""
+    found = _library().get(name)
+    if found is None:
+        raise LakeError(f"No SQL statement is named {name!r} below sql/; check the spelling.")
+    replaced = _overrides.get(name)
+    return found if replaced is None else _statement(name, replaced)
+
+
+@contextmanager
+def override(name: str, text: str) -> Iterator[None]:
+    """While open, `name` reads as `text`: the seam by which tests break the pipeline on purpose."""
+    statement(name)
+    _overrides[name] = text
+    try:
+        yield
+    finally:
+        del _overrides[name]
+
+
+def names() -> tuple[str, ...]:
+    """The names of all statements, in order."""
+    return tuple(sorted(_library()))
+
+
+def relations(kind: str) -> dict[str, str]:
+    """The relations of `kind` (schema, views) by name, each with its definition."""
+    return {
+        path.stem: path.read_text(encoding="utf-8")
+        for path in sorted((SQL_ROOT / kind).glob("*.sql"))
+    }
+
+
+def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the shared macros known to a connection."""
+    connection.execute(macros())
+
+
+def define_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make macros and views known to a connection that sees the warehouse's tables.
+
+    They are temporary and bind when they are read, so that a relation that stands before a stored
+    one is seen through them too. A view over tables that an old snapshot lacks is left out.
+    """
+    define_macros(connection)
+    for text in views():
+        with suppress(duckdb.CatalogException, duckdb.BinderException):
+            connection.execute(text)
+
+
+def run(
+    connection: duckdb.DuckDBPyConnection,
+    text: str,
+    params: Mapping[str, Any],
+    tables: Mapping[str, pa.Table],
+) -> pa.Table:
+    """Run every statement of `text` and return the last one's result.
+
+    `params` fill `$name` placeholders; each of `tables` is visible under its own name meanwhile.
+    """
+    result = pa.table({})
+    with registered(connection, tables):
+        for part in duckdb.extract_statements(text):
+            answer = connection.execute(part, used(part, params))
+            if answer.description:
+                result = answer.to_arrow_table()
+    return result
+
+
+def used(part: duckdb.Statement, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `params` that a statement has placeholders for."""
+    return {name: params[name] for name in part.named_parameters}
+
+
+@contextmanager
+def registered(
+    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Table]
+) -> Iterator[None]:
+    """Lend tables to a connection under their names, and take their rows back afterwards."""
+    lent = {name: _Lent(table) for name, table in tables.items()}
+    for name, holder in lent.items():
+        connection.register(name, holder)
+    try:
+        yield
+    finally:
+        for name, holder in lent.items():
+            connection.unregister(name)
+            holder.table = pa.table({})
+
+
+class _Lent:
+    """Rows lent to a connection, which keeps what it was lent until its transaction ends.
+
+    Taking the table out of the holder frees the rows all the same.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.table.__arrow_c_stream__(requested_schema)
+
+
+@cache
+def _library() -> dict[str, Statement]:
+    found: dict[str, Statement] = {}
+    for stage in STAGES:
+        for path in sorted((SQL_ROOT / stage).glob("*.sql")):
+            _, *parts = _BLOCK.split(path.read_text(encoding="utf-8"))
+            for name, text in zip(parts[::2], parts[1::2], strict=True):
+                if name in found:
+                    raise LakeError(f"Two SQL statements are named {name!r}; rename one of them.")
+                found[name] = _statement(name, text.strip())
+    return found
+
+
+def _statement(name: str, text: str) -> Statement:
+    header = dict(_HEADER.findall(text))
+    return Statement(
+        name, text, header.get("grain", ""), header.get("builds"), header.get("writes")
+    )
+
+
+@cache
+def macros() -> str:
+    """The text of the macros that statements share."""
+    return (SQL_ROOT / "macros.sql").read_text(encoding="utf-8")
+
+
+@cache
+def views() -> tuple[str, ...]:
+    """The definitions of the views, in order."""
+    return tuple(relations("views").values())

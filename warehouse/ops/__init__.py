@@ -1,0 +1,1 @@
+"""Operations: backup, restore and maintenance of a whole warehouse."""

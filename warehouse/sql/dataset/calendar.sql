@@ -1,0 +1,155 @@
+-- The decision clock laid over the calendar, and the batches of sessions built at a time.
+
+
+-- name: sessions_clock
+-- builds: clock, clock_days, listings, ends
+-- grain: one row per exchange and session
+-- The calendar's part of every example: when it is decided, what is known, what the label spans.
+CREATE OR REPLACE TEMP TABLE clock AS
+WITH numbered AS (
+    SELECT
+        exchange,
+        session,
+        open_ts,
+        close_ts,
+        row_number() OVER by_session                 AS position,
+        lag(close_ts) OVER by_session                AS previous_close_ts,
+        lead(close_ts, $horizon - 1) OVER by_session AS label_end_ts
+    FROM sessions
+    WINDOW by_session AS (PARTITION BY exchange ORDER BY session)
+), decided AS (
+    SELECT
+        *,
+        CASE WHEN $decide_at = 'open' THEN open_ts ELSE previous_close_ts END
+        - $lead::INTERVAL                                                 AS decision_ts,
+        CASE WHEN $entry = 'open' THEN open_ts ELSE previous_close_ts END AS label_start_ts
+    FROM numbered
+)
+SELECT
+    d.exchange,
+    d.session,
+    d.position,
+    d.close_ts,
+    d.decision_ts,
+    lag(d.decision_ts) OVER (PARTITION BY d.exchange ORDER BY d.session) AS previous_decision_ts,
+    d.label_start_ts,
+    d.label_end_ts,
+    known.position                                                       AS known_position,
+    known.close_ts + $bar_lag::INTERVAL                                  AS known_available_at
+FROM decided AS d
+ASOF LEFT JOIN numbered AS known
+    ON d.exchange = known.exchange AND d.decision_ts > known.close_ts + $bar_lag::INTERVAL
+WHERE d.decision_ts IS NOT NULL AND d.label_start_ts IS NOT NULL;
+
+-- One row per exchange and UTC day: the first session decided after it began, and the one after that.
+-- Days from before the calendar are not there: their news belongs to a session we do not have.
+CREATE OR REPLACE TEMP TABLE clock_days AS
+WITH followed AS (
+    SELECT
+        *,
+        lead(session) OVER (PARTITION BY exchange ORDER BY position)        AS next_session,
+        -- A day that begins at the very instant of a decision belongs to the session after it.
+        utc_day(previous_decision_ts + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND) AS first_day,
+        utc_day(decision_ts - INTERVAL 1 MICROSECOND)                           AS last_day
+    FROM clock
+)
+SELECT
+    exchange,
+    unnest(generate_series(first_day, last_day)) AS day,
+    decision_ts,
+    position,
+    session,
+    next_session
+FROM followed
+WHERE previous_decision_ts IS NOT NULL;
+
+-- The exchange of every ticker that is needed; the benchmark need not be a subject itself.
+-- A ticker and a session together are a cell (see macros.sql).
+CREATE OR REPLACE TEMP TABLE listings AS
+WITH named AS (
+    SELECT ticker FROM bars
+    UNION
+    SELECT ticker FROM headline_tickers
+)
+SELECT
+    n.ticker,
+    row_number() OVER (ORDER BY n.ticker)                      AS number,
+    coalesce(l.exchange, $exchange)                            AS exchange,
+    $tickers IS NULL OR list_contains($tickers, n.ticker)      AS is_subject
+FROM named AS n
+LEFT JOIN ticker_exchanges AS l USING (ticker)
+WHERE is_subject OR n.ticker = $benchmark;
+
+-- Where each ticker's bars begin, and where those of its exchange end.
+CREATE OR REPLACE TEMP TABLE ends AS
+WITH told AS (
+    SELECT l.exchange, l.number, min(b.session) AS first_session, max(b.session) AS last_session
+    FROM bars AS b
+    JOIN listings AS l USING (ticker)
+    GROUP BY ALL
+)
+SELECT t.exchange, t.number, t.first_session, max(c.position) AS last_position
+FROM (SELECT *, max(last_session) OVER (PARTITION BY exchange) AS latest FROM told) AS t
+JOIN clock AS c ON c.exchange = t.exchange AND c.session <= t.latest
+GROUP BY ALL;
+
+
+-- name: examples_chunks
+-- grain: one row per stretch of sessions that is built at a time, oldest first; together they are all
+-- Stretches hold about $chunk_rows headlines (or tickers, where every session counts), so that what is
+-- in memory does not grow with the warehouse. from_session is inclusive, until_session exclusive;
+-- headlines of the stretch are available from from_ts until until_ts, its bars are those of bars_from
+-- to bars_until. Times are NULL where there is nothing to look at.
+WITH told AS (
+    SELECT utc_day(available_at) AS day, count(*) AS headlines
+    FROM headlines
+    -- Older ones weigh in no session that is built.
+    WHERE available_at >= $from_session::TIMESTAMPTZ - INTERVAL 1 MONTH
+    GROUP BY ALL
+), weights AS (
+    SELECT d.session, sum(coalesce(t.headlines, 0)) AS weight
+    FROM clock_days AS d
+    LEFT JOIN told AS t USING (day)
+    WHERE d.session >= $from_session
+    GROUP BY ALL
+), numbered AS (
+    SELECT
+        session,
+        sum(weight + CASE WHEN $min_headlines = 0 THEN (SELECT count(*) FROM listings) ELSE 0 END)
+            OVER (ORDER BY session) // $chunk_rows AS chunk
+    FROM weights
+), cuts AS (
+    SELECT $from_session AS from_session
+    UNION
+    SELECT min(session) FROM numbered WHERE chunk > 0 GROUP BY chunk
+), stretches AS (
+    SELECT
+        from_session,
+        lead(from_session, 1, DATE '9999-12-31') OVER (ORDER BY from_session) AS until_session
+    FROM cuts
+), bounds AS (
+    SELECT
+        s.from_session,
+        s.until_session,
+        c.exchange,
+        min(c.previous_decision_ts)                                AS from_ts,
+        max(c.decision_ts)                                         AS until_ts,
+        -- Sessions that labels, earlier returns and context look back at, and the label's last.
+        min(c.position) - $horizon - $lookback - 2                 AS first_position,
+        max(c.position) + $horizon - 1                             AS last_position
+    FROM stretches AS s
+    LEFT JOIN clock AS c ON c.session >= s.from_session AND c.session < s.until_session
+    GROUP BY ALL
+)
+SELECT
+    b.from_session,
+    b.until_session,
+    min(b.from_ts)  AS from_ts,
+    max(b.until_ts) AS until_ts,
+    min(c.session)  AS bars_from,
+    max(c.session)  AS bars_until
+FROM bounds AS b
+LEFT JOIN clock AS c
+    ON c.exchange = b.exchange AND c.position BETWEEN b.first_position AND b.last_position
+GROUP BY ALL
+ORDER BY b.from_session;

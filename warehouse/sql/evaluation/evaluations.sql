@@ -1,0 +1,72 @@
+-- Evaluations: the frame that is judged, the metrics that are stored.
+
+
+-- name: evaluation_frame
+-- grain: one row per wanted example that has a label, in the order wanted
+SELECT
+    examples.spec_id,
+    examples.example_id,
+    examples.ticker,
+    examples.session,
+    examples.decision_ts,
+    examples.label_end_ts,
+    examples.label = 'up' AS label_up,
+    examples.label_return,
+    examples.previous_return,
+    examples.availability,
+    examples.input
+FROM wanted_examples AS wanted
+INNER JOIN examples
+    ON examples.example_id = wanted.example_id
+    AND examples.spec_id = $spec_id
+WHERE examples.label IS NOT NULL
+ORDER BY wanted.position;
+
+
+-- name: evaluation_publish
+-- writes: evaluations (dataset_id, split, slice, predictor, metric, model_id), idempotent
+-- grain: one row per data set, split, slice, predictor, model and metric (merged into evaluations)
+-- A repeated evaluation with equal numbers keeps its first evaluated_at and changes nothing.
+MERGE INTO evaluations AS stored
+USING incoming_evaluation AS incoming
+ON stored.dataset_id = incoming.dataset_id
+    AND stored.split = incoming.split
+    AND stored.slice = incoming.slice
+    AND stored.predictor = incoming.predictor
+    AND stored.metric = incoming.metric
+    AND stored.model_id IS NOT DISTINCT FROM incoming.model_id
+WHEN MATCHED AND (
+    stored.value IS DISTINCT FROM incoming.value
+    OR stored.ci_low IS DISTINCT FROM incoming.ci_low
+    OR stored.ci_high IS DISTINCT FROM incoming.ci_high
+    OR stored.n_examples IS DISTINCT FROM incoming.n_examples
+    OR stored.n_sessions IS DISTINCT FROM incoming.n_sessions
+) THEN UPDATE SET
+    value = incoming.value,
+    ci_low = incoming.ci_low,
+    ci_high = incoming.ci_high,
+    n_examples = incoming.n_examples,
+    n_sessions = incoming.n_sessions,
+    evaluated_at = incoming.evaluated_at
+WHEN NOT MATCHED THEN INSERT BY NAME;
+
+
+-- name: evaluation_rows
+-- grain: one row per data set, split, slice, predictor, model and metric
+SELECT *
+FROM evaluations
+WHERE dataset_id = $dataset_id
+    AND split = $split
+ORDER BY slice, predictor, model_id NULLS FIRST, metric;
+
+
+-- name: report_evaluations
+-- grain: one row per split, slice, predictor and metric evaluated on data set $dataset_id
+-- A predictor that several models share is shown by its latest model.
+SELECT
+    split, slice, predictor, model_id, metric, value, ci_low, ci_high,
+    n_examples, n_sessions, evaluated_at
+FROM evaluations
+WHERE dataset_id = $dataset_id
+QUALIFY model_id IS NOT DISTINCT FROM arg_max(model_id, evaluated_at) OVER (PARTITION BY split, predictor)
+ORDER BY split, slice, predictor, metric;

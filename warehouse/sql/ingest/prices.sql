@@ -1,0 +1,273 @@
+-- Prices: what a vendor or an archive gave, validated row by row, and published as vintages.
+
+
+-- name: bar_reconcile
+-- grain: one row per bar in the vendor's answer, with whether the client handed it on unaltered
+-- The client spells null and NaN alike and a null volume 0; numbers must agree to the last bit.
+-- fetched_on NULL: the vendor quotes the share basis of the session itself.
+SELECT
+    $ticker AS ticker,
+    answered.*,
+    coalesce($fetched_on::DATE, answered.session) AS basis_date,
+    $payload_id AS payload_id,
+    client.session IS NOT NULL
+    AND client.open IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.open) THEN answered.open END
+    AND client.high IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.high) THEN answered.high END
+    AND client.low IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.low) THEN answered.low END
+    AND client.close IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.close) THEN answered.close END
+    AND client.volume = CASE WHEN isnan(answered.volume) THEN 0 ELSE coalesce(answered.volume, 0) END
+        AS agrees
+FROM answered
+LEFT JOIN client USING (session)
+ORDER BY answered.position;
+
+
+-- name: action_candidates
+-- grain: one row per ex-date and kind of action in the client's frame, which spells "none" 0
+-- fetched_on NULL: the vendor quotes dividends on the share basis of their own ex-date.
+SELECT
+    $ticker AS ticker,
+    ex_date,
+    kind,
+    value,
+    CASE WHEN kind = 'split' THEN ex_date ELSE coalesce($fetched_on::DATE, ex_date) END AS basis_date,
+    $source AS source,
+    $payload_id AS payload_id
+FROM (UNPIVOT client ON dividend, split INTO NAME kind VALUE value)
+WHERE value <> 0
+ORDER BY ex_date, kind;
+
+
+-- name: bar_context
+-- grain: one row per ticker and session, the last five sessions of each ticker
+SELECT *
+FROM bars
+QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY session DESC) <= 5;
+
+
+-- name: bar_verdicts
+-- grain: one row per candidate bar, in the order received; reason NULL: keep the bar
+-- Tables: candidates; context (bars known good that precede them); splits (ticker, ex_date, value);
+-- calendar (session, close_ts), empty when the sessions are not to be checked.
+-- Prices are compared on one share basis: each close divided by the splits after its basis_date.
+-- A repeat is a traded bar with a range that equals its predecessor to the share; thinly traded stocks
+-- do repeat a flat one.
+-- The jump rules ask what a bar is worth beside its neighbours, so a fault spoils one bar and not the
+-- ones after it: `scaled` looks at the median of five earlier closes (of five later ones at the start
+-- of a history), `unapplied` at the last bar that is neither broken nor scaled.
+WITH counted AS (
+    SELECT
+        *,
+        count(*) OVER (PARTITION BY ticker, session) AS copies
+    FROM candidates
+),
+
+judged AS (
+    SELECT
+        counted.*,
+        CASE
+            WHEN counted.ticker IS NULL OR counted.session IS NULL THEN 'ticker or session is missing'
+            WHEN NOT regexp_matches(counted.ticker, '^\^?[A-Z0-9][A-Z0-9.=-]{0,14}$')
+                THEN 'ticker is not a symbol'
+            WHEN
+                counted.open IS NULL OR counted.high IS NULL OR counted.low IS NULL
+                OR counted.close IS NULL OR isnan(counted.open) OR isnan(counted.high)
+                OR isnan(counted.low) OR isnan(counted.close)
+                THEN 'price is null or NaN'
+            WHEN
+                isinf(counted.open) OR isinf(counted.high) OR isinf(counted.low) OR isinf(counted.close)
+                THEN 'price is infinite'
+            WHEN least(counted.open, counted.high, counted.low, counted.close) <= 0
+                THEN 'price is zero or negative'
+            WHEN greatest(counted.open, counted.high, counted.low, counted.close) > 1e7
+                THEN 'price is beyond that of any share'
+            WHEN counted.volume IS NULL OR NOT isfinite(counted.volume) THEN 'volume is null or infinite'
+            WHEN counted.volume < 0 OR counted.volume <> floor(counted.volume) OR counted.volume > 1e13
+                THEN 'volume is not a whole number of shares'
+            WHEN counted.basis_date IS NULL OR counted.basis_date < counted.session
+                THEN 'share basis lies before the session'
+            WHEN counted.high < counted.low THEN 'high is below low'
+            WHEN counted.open > counted.high OR counted.open < counted.low
+                THEN 'open is outside low..high'
+            WHEN counted.close > counted.high OR counted.close < counted.low
+                THEN 'close is outside low..high'
+            WHEN calendar.session IS NULL AND (SELECT count(*) FROM calendar) > 0
+                THEN 'not a session of the exchange'
+            WHEN calendar.close_ts + to_seconds($settle_seconds) > $now::TIMESTAMPTZ
+                THEN 'session is unfinished'
+            WHEN known.session IS NOT NULL OR (NOT counted.agrees AND counted.copies > 1)
+                THEN 'session is repeated'
+            WHEN NOT counted.agrees THEN 'client altered or dropped this bar'
+        END AS reason
+    FROM counted
+    LEFT JOIN calendar ON counted.session = calendar.session
+    LEFT JOIN context AS known
+        ON counted.ticker = known.ticker AND counted.session = known.session
+),
+
+ranked AS (
+    SELECT
+        *,
+        row_number() OVER (PARTITION BY ticker, session ORDER BY position) AS copy
+    FROM judged
+    WHERE reason IS NULL
+),
+
+sound AS (
+    SELECT ticker, session, position, open, high, low, close, volume, basis_date
+    FROM ranked
+    WHERE copy = 1
+    UNION ALL
+    SELECT ticker, session, NULL, open, high, low, close, volume, basis_date
+    FROM context
+),
+
+rebased AS (
+    SELECT
+        sound.*,
+        coalesce(
+            (
+                SELECT product(splits.value)
+                FROM splits
+                WHERE splits.ticker = sound.ticker AND splits.ex_date > sound.basis_date
+            ), 1
+        ) AS shares
+    FROM sound
+),
+
+neighbours AS (
+    SELECT
+        *,
+        close / shares AS common_close,
+        count(*) OVER earlier AS n_earlier,
+        median(close / shares) OVER earlier AS median_earlier,
+        median(close / shares) OVER later AS median_later,
+        lag(open) OVER by_session = open AND lag(high) OVER by_session = high
+        AND lag(low) OVER by_session = low AND lag(close) OVER by_session = close
+        AND lag(volume) OVER by_session = volume AND volume > 0 AND high > low AS repeats
+    FROM rebased
+    WINDOW
+        by_session AS (PARTITION BY ticker ORDER BY session),
+        earlier AS (PARTITION BY ticker ORDER BY session ROWS BETWEEN 5 PRECEDING AND 1 PRECEDING),
+        later AS (PARTITION BY ticker ORDER BY session ROWS BETWEEN 1 FOLLOWING AND 5 FOLLOWING)
+),
+
+scaled AS (
+    SELECT
+        *,
+        abs(ln(common_close / if(n_earlier >= 3, median_earlier, median_later)))
+        > ln($jump_limit) AS jumps
+    FROM neighbours
+),
+
+stepped AS (
+    SELECT
+        ticker,
+        session,
+        common_close / lag(common_close) OVER by_session AS step,
+        open / shares / lag(common_close) OVER by_session AS gap,
+        volume * shares / nullif(median(volume * shares) OVER earlier, 0) AS busy,
+        lag(session) OVER by_session AS previous
+    FROM scaled
+    WHERE NOT coalesce(jumps, FALSE)
+    WINDOW
+        by_session AS (PARTITION BY ticker ORDER BY session),
+        earlier AS (PARTITION BY ticker ORDER BY session ROWS BETWEEN 5 PRECEDING AND 1 PRECEDING)
+),
+
+-- A split leaves open and close alike near 1/ratio and, unlike a crash, brings no rush of trading.
+unapplied AS (
+    SELECT DISTINCT stepped.ticker, stepped.session
+    FROM stepped
+    INNER JOIN (VALUES (2.0), (3.0), (4.0), (5.0), (6.0), (7.0), (8.0), (10.0), (15.0)) AS usual (ratio)
+        ON
+            abs(abs(ln(stepped.step)) - ln(usual.ratio)) < 0.03
+            AND abs(abs(ln(stepped.gap)) - ln(usual.ratio)) < 0.03
+            AND sign(ln(stepped.step)) = sign(ln(stepped.gap))
+    WHERE coalesce(stepped.busy, 1) < 3 * usual.ratio
+    UNION
+    SELECT stepped.ticker, stepped.session
+    FROM stepped
+    INNER JOIN splits
+        ON
+            stepped.ticker = splits.ticker
+            AND splits.ex_date > stepped.previous
+            AND splits.ex_date <= stepped.session
+            AND abs(ln(splits.value)) > 0.3
+            AND abs(abs(ln(stepped.step)) - abs(ln(splits.value))) < 0.15
+)
+
+SELECT
+    judged.* EXCLUDE (reason, copies, agrees),
+    coalesce(
+        judged.reason,
+        CASE
+            WHEN scaled.position IS NULL THEN 'session is repeated'
+            WHEN scaled.repeats THEN 'repeats the previous bar'
+            WHEN scaled.jumps THEN 'price jumps beyond the limit'
+            WHEN unapplied.session IS NOT NULL THEN 'price jumps like an unapplied split'
+        END
+    ) AS reason,
+    to_json({
+        'ticker': judged.ticker, 'session': judged.session,
+        'open': judged.open, 'high': judged.high, 'low': judged.low,
+        'close': judged.close, 'volume': judged.volume
+    })::VARCHAR AS record
+FROM judged
+LEFT JOIN scaled USING (ticker, session, position)
+LEFT JOIN unapplied ON judged.ticker = unapplied.ticker AND judged.session = unapplied.session
+ORDER BY judged.position;
+
+
+-- name: action_verdicts
+-- grain: one row per candidate action; reason NULL: keep the action
+SELECT
+    candidates.*,
+    CASE
+        WHEN candidates.value IS NULL OR NOT isfinite(candidates.value) THEN 'value is null or infinite'
+        WHEN candidates.value <= 0 THEN 'value is zero or negative'
+        WHEN candidates.value > 1e5 THEN 'value is beyond that of any action'
+        WHEN candidates.kind = 'split' AND abs(ln(candidates.value)) > ln(1000)
+            THEN 'split ratio is beyond 1000:1'
+        WHEN calendar.session IS NULL AND (SELECT count(*) FROM calendar) > 0
+            THEN 'ex-date is not a session of the exchange'
+    END AS reason,
+    to_json({
+        'ticker': candidates.ticker, 'ex_date': candidates.ex_date, 'kind': candidates.kind,
+        'value': candidates.value
+    })::VARCHAR AS record
+FROM candidates
+LEFT JOIN calendar ON candidates.ex_date = calendar.session
+ORDER BY candidates.ticker, candidates.ex_date, candidates.kind;
+
+
+-- name: bars_latest
+-- grain: one row per ticker and session, as read from the latest of several answers
+SELECT * EXCLUDE (reading)
+FROM readings
+QUALIFY row_number() OVER (PARTITION BY ticker, session ORDER BY reading DESC) = 1
+ORDER BY ticker, session;
+
+
+-- name: actions_latest
+-- grain: one row per ticker, ex-date and kind, as read from the latest of several answers
+SELECT * EXCLUDE (reading)
+FROM readings
+QUALIFY row_number() OVER (PARTITION BY ticker, ex_date, kind ORDER BY reading DESC) = 1
+ORDER BY ticker, ex_date, kind;
+
+
+-- name: bar_archive_ledger
+-- grain: one row per ticker of one slice of an archive, over the sessions it holds there
+SELECT
+    $source AS source,
+    ticker AS key,
+    min(session) AS range_start,
+    max(session) AS range_end,
+    'done' AS state,
+    count(*) AS rows,
+    $payload_id AS payload_id,
+    NULL::VARCHAR AS error
+FROM bars
+GROUP BY ticker
+ORDER BY ticker;

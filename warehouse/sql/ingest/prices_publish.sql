@@ -1,0 +1,217 @@
+-- Publishing prices: what is new, revised or in conflict, compared on one share basis.
+
+
+-- name: bar_changes
+-- grain: one row per incoming bar that is new, revised or in conflict with another source's bar
+-- Stored and incoming quotes are compared on the incoming bar's share basis: exactly when no split lies
+-- between the two bases, else within one part in a million, because vendors restate in rounded numbers.
+-- vendor_adj_close is not compared: vendors restate all of it at every dividend.
+WITH splits AS (
+    SELECT ticker, ex_date, value FROM incoming_actions WHERE kind = 'split'
+    UNION
+    SELECT actions.ticker, actions.ex_date, actions.value
+    FROM actions
+    ANTI JOIN incoming_actions USING (ticker, ex_date, kind)
+    WHERE actions.kind = 'split'
+),
+
+pairs AS (
+    SELECT
+        incoming.*,
+        stored.open AS stored_open,
+        stored.high AS stored_high,
+        stored.low AS stored_low,
+        stored.close AS stored_close,
+        stored.volume AS stored_volume,
+        stored.basis_date AS stored_basis_date,
+        stored.source AS stored_source,
+        stored.vintage AS stored_vintage
+    FROM incoming_bars AS incoming
+    LEFT JOIN bars AS stored USING (ticker, session)
+),
+
+restated AS (
+    SELECT
+        pairs.ticker,
+        pairs.session,
+        product(
+            CASE WHEN splits.ex_date <= pairs.basis_date THEN splits.value ELSE 1 / splits.value END
+        ) AS shares
+    FROM pairs
+    INNER JOIN splits
+        ON
+            pairs.ticker = splits.ticker
+            AND splits.ex_date > least(pairs.basis_date, pairs.stored_basis_date)
+            AND splits.ex_date <= greatest(pairs.basis_date, pairs.stored_basis_date)
+    WHERE pairs.stored_vintage IS NOT NULL
+    GROUP BY ALL
+),
+
+compared AS (
+    SELECT
+        pairs.*,
+        restated.shares IS NULL AS one_basis,
+        coalesce(restated.shares, 1) AS shares
+    FROM pairs
+    LEFT JOIN restated USING (ticker, session)
+),
+
+judged AS (
+    SELECT
+        *,
+        CASE
+            WHEN one_basis THEN
+                open = stored_open AND high = stored_high AND low = stored_low
+                AND close = stored_close AND volume = stored_volume
+            ELSE
+                abs(stored_open / shares / open - 1) < 1e-6
+                AND abs(stored_high / shares / high - 1) < 1e-6
+                AND abs(stored_low / shares / low - 1) < 1e-6
+                AND abs(stored_close / shares / close - 1) < 1e-6
+                AND abs(stored_volume * shares - volume) <= greatest(shares, 1, 1e-6 * volume)
+        END AS same
+    FROM compared
+)
+
+SELECT
+    ticker,
+    session,
+    open,
+    high,
+    low,
+    close,
+    volume,
+    vendor_adj_close,
+    basis_date,
+    source,
+    payload_id,
+    $now::TIMESTAMPTZ AS recorded_at,
+    (coalesce(stored_vintage, 0) + 1)::INTEGER AS vintage,
+    CASE
+        WHEN stored_vintage IS NULL THEN 'new'
+        WHEN source = stored_source THEN 'revised'
+        ELSE 'conflict'
+    END AS change,
+    stored_source
+FROM judged
+WHERE stored_vintage IS NULL OR NOT same
+ORDER BY ticker, session;
+
+
+-- name: action_changes
+-- grain: one row per incoming action that is new, revised or in conflict with another source's action
+-- Dividends are compared on the incoming share basis, as bars are (see bar_changes); splits as quoted.
+WITH splits AS (
+    SELECT ticker, ex_date, value FROM incoming_actions WHERE kind = 'split'
+    UNION
+    SELECT actions.ticker, actions.ex_date, actions.value
+    FROM actions
+    ANTI JOIN incoming_actions USING (ticker, ex_date, kind)
+    WHERE actions.kind = 'split'
+),
+
+pairs AS (
+    SELECT
+        incoming.*,
+        stored.value AS stored_value,
+        stored.basis_date AS stored_basis_date,
+        stored.source AS stored_source,
+        stored.vintage AS stored_vintage
+    FROM incoming_actions AS incoming
+    LEFT JOIN actions AS stored USING (ticker, ex_date, kind)
+),
+
+restated AS (
+    SELECT
+        pairs.ticker,
+        pairs.ex_date,
+        pairs.kind,
+        product(
+            CASE WHEN splits.ex_date <= pairs.basis_date THEN splits.value ELSE 1 / splits.value END
+        ) AS shares
+    FROM pairs
+    INNER JOIN splits
+        ON
+            pairs.ticker = splits.ticker
+            AND splits.ex_date > least(pairs.basis_date, pairs.stored_basis_date)
+            AND splits.ex_date <= greatest(pairs.basis_date, pairs.stored_basis_date)
+    WHERE pairs.stored_vintage IS NOT NULL AND pairs.kind = 'dividend'
+    GROUP BY ALL
+)
+
+SELECT
+    pairs.ticker,
+    pairs.ex_date,
+    pairs.kind,
+    pairs.value,
+    pairs.basis_date,
+    pairs.source,
+    pairs.payload_id,
+    $now::TIMESTAMPTZ AS recorded_at,
+    (coalesce(pairs.stored_vintage, 0) + 1)::INTEGER AS vintage,
+    CASE
+        WHEN pairs.stored_vintage IS NULL THEN 'new'
+        WHEN pairs.source = pairs.stored_source THEN 'revised'
+        ELSE 'conflict'
+    END AS change,
+    pairs.stored_source
+FROM pairs
+LEFT JOIN restated USING (ticker, ex_date, kind)
+WHERE
+    pairs.stored_vintage IS NULL
+    OR (restated.shares IS NULL AND pairs.value <> pairs.stored_value)
+    OR abs(pairs.stored_value / restated.shares / pairs.value - 1) > 1e-6
+ORDER BY pairs.ticker, pairs.ex_date, pairs.kind;
+
+
+-- name: bar_conflicts
+-- grain: one row per incoming bar that another source already holds with different numbers
+SELECT
+    'bar' AS kind,
+    source,
+    ticker || '@' || session AS key,
+    'another source holds this bar with different numbers' AS reason,
+    to_json({
+        'ticker': ticker, 'session': session, 'open': open, 'high': high, 'low': low,
+        'close': close, 'volume': volume, 'held_by': stored_source
+    })::VARCHAR AS record,
+    payload_id
+FROM conflicting
+ORDER BY key;
+
+
+-- name: action_conflicts
+-- grain: one row per incoming action that another source already holds with a different value
+SELECT
+    'action' AS kind,
+    source,
+    ticker || '@' || ex_date || '/' || kind AS key,
+    'another source holds this action with a different value' AS reason,
+    to_json({
+        'ticker': ticker, 'ex_date': ex_date, 'kind': kind, 'value': value, 'held_by': stored_source
+    })::VARCHAR AS record,
+    payload_id
+FROM conflicting
+ORDER BY key;
+
+
+-- name: bar_supersede
+-- writes: bar_revisions (ticker, session, vintage)
+-- grain: one inserted row per stored bar about to be replaced by a newer vintage
+INSERT INTO bar_revisions BY NAME
+SELECT
+    bars.*,
+    $now::TIMESTAMPTZ AS superseded_at
+FROM bars
+SEMI JOIN superseding USING (ticker, session);
+
+
+-- name: action_supersede
+-- writes: action_revisions (ticker, ex_date, kind, vintage)
+-- grain: one inserted row per stored action about to be replaced by a newer vintage
+INSERT INTO action_revisions BY NAME
+SELECT
+    actions.*,
+    $now::TIMESTAMPTZ AS superseded_at
+FROM actions
+SEMI JOIN superseding USING (ticker, ex_date, kind);

@@ -1,0 +1,153 @@
+-- Entity linking: which tickers a title names.
+
+
+-- name: headline_aliases
+-- grain: one row per headline, ticker it names and way it names it (method: cashtag | alias)
+-- Names match as whole words with their capitals, the longest at a place winning; decoys ("Amazon
+-- rainforest") win like any other and name nobody. A word_name ("Target") is also an English word and
+-- counts only before a word of $evidence. A bare symbol counts unless it is a word_symbol ("COST"),
+-- which needs its $, brackets or exchange. In a title all in capitals only names count.
+WITH told AS (
+    SELECT
+        headline_id,
+        published_at::DATE AS day,
+        replace(title, '’', '''') AS title,
+        title = upper(title) AS shouted,
+        regexp_extract_all(
+            replace(title, '’', ''''), '[\pL\pN]+(?:[&.''][\pL\pN]+)*|&'
+        ) AS tokens
+    FROM headlines
+),
+
+known AS (
+    SELECT
+        *,
+        regexp_extract_all(alias, '[\pL\pN]+(?:[&.''][\pL\pN]+)*|&') AS words,
+        coalesce(valid_to, DATE '9999-12-31') AS until
+    FROM aliases
+),
+
+cased AS (
+    SELECT *, FALSE AS shouted FROM known WHERE kind NOT IN ('word_symbol')
+    UNION ALL BY NAME
+    SELECT * REPLACE (list_transform(words, word -> upper(word)) AS words), TRUE AS shouted
+    FROM known
+    WHERE kind IN ('name', 'former_name', 'share_class', 'decoy') AND length(alias) > 3
+),
+
+placed AS (
+    SELECT
+        headline_id,
+        day,
+        shouted,
+        tokens,
+        unnest(tokens) AS token,
+        unnest(range(1, len(tokens) + 1)) AS place
+    FROM told
+),
+
+forms AS (
+    SELECT *, unnest(list_distinct([token, regexp_replace(token, '''[sS]$', '')])) AS form
+    FROM placed
+),
+
+spans AS (
+    SELECT
+        forms.headline_id,
+        cased.ticker,
+        cased.kind,
+        forms.place AS first,
+        forms.place + len(cased.words) - 1 AS last
+    FROM forms
+    INNER JOIN cased
+        ON
+            forms.form = cased.words[1]
+            AND forms.shouted = cased.shouted
+            AND forms.day BETWEEN cased.valid_from AND cased.until
+    WHERE
+        CASE
+            WHEN len(cased.words) = 1 THEN TRUE
+            ELSE
+                regexp_replace(
+                    array_to_string(
+                        forms.tokens[forms.place:forms.place + len(cased.words) - 1], ' '
+                    ), '''[sS]$', ''
+                ) = regexp_replace(array_to_string(cased.words, ' '), '''[sS]$', '')
+        END
+        AND CASE
+            WHEN cased.kind = 'word_name'
+                THEN
+                    forms.token <> forms.form
+                    OR list_contains($evidence, lower(forms.tokens[forms.place + 1]))
+            ELSE TRUE
+        END
+),
+
+named AS (
+    SELECT headline_id, ticker, 'alias' AS method
+    FROM spans
+    WHERE
+        kind <> 'decoy'
+        AND NOT EXISTS (
+            SELECT 1
+            FROM spans AS longer
+            WHERE
+                longer.headline_id = spans.headline_id
+                AND longer.first <= spans.first
+                AND longer.last >= spans.last
+                AND longer.last - longer.first > spans.last - spans.first
+        )
+),
+
+marked AS (
+    SELECT
+        headline_id,
+        day,
+        unnest(
+            regexp_extract_all(title, '\$([A-Z]{1,5}(?:[.-][A-Z])?)\b', 1)
+            || regexp_extract_all(title, '\(([A-Z]{1,5}(?:[.-][A-Z])?)\)', 1)
+            || regexp_extract_all(
+                title, '(?i:NYSE|NASDAQ|AMEX|ARCA)\s?:\s?([A-Z]{1,5}(?:[.-][A-Z])?)\b', 1
+            )
+        ) AS symbol
+    FROM told
+),
+
+tagged AS (
+    SELECT marked.headline_id, known.ticker, 'cashtag' AS method
+    FROM marked
+    INNER JOIN known
+        ON
+            marked.symbol = known.alias
+            AND marked.day BETWEEN known.valid_from AND known.until
+            AND known.kind IN ('symbol', 'word_symbol', 'former_symbol')
+),
+
+found AS (
+    SELECT * FROM named
+    UNION ALL
+    SELECT * FROM tagged
+),
+
+-- A caller who knows a company by its later symbol gets the headlines of its former one too.
+succeeded AS (
+    SELECT
+        found.headline_id,
+        CASE
+            WHEN $tickers IS NULL OR list_contains($tickers, found.ticker) THEN found.ticker
+            WHEN list_contains($tickers, heirs.ticker) THEN heirs.ticker
+        END AS ticker,
+        found.method
+    FROM found
+    LEFT JOIN (SELECT ticker, alias FROM aliases WHERE kind = 'former_symbol') AS heirs
+        ON found.ticker = heirs.alias
+)
+
+SELECT
+    headline_id,
+    ticker,
+    max(method) AS method
+FROM succeeded
+WHERE ticker IS NOT NULL
+GROUP BY headline_id, ticker
+ORDER BY headline_id, ticker;

@@ -1,0 +1,16 @@
+-- Macros that every statement may use.
+
+-- A ticker and a session of its exchange together are a cell: one whole number to join on.
+CREATE OR REPLACE TEMP MACRO cell_of(number, place) AS number * 1000000 + place;
+CREATE OR REPLACE TEMP MACRO cell_number(cell) AS cell // 1000000;
+CREATE OR REPLACE TEMP MACRO cell_position(cell) AS cell % 1000000;
+
+-- The number of an instant's UTC day, counted from the first of January of the year 1.
+CREATE OR REPLACE TEMP MACRO utc_day(instant) AS
+    (epoch_us(instant) + 62135596800000000) // 86400000000;
+
+-- Text on one line, without control characters; what is plain already is not searched twice.
+CREATE OR REPLACE TEMP MACRO one_line(words) AS
+    CASE WHEN regexp_matches(words, '[^ -~]|  |^ | $')
+         THEN trim(regexp_replace(words, '[\s\pC\pZ]+', ' ', 'g'))
+         ELSE words END;

@@ -1,2 +1,0 @@
--- grain: one temporary view dropped; the stored examples are seen again
-DROP VIEW IF EXISTS temp.main.examples;

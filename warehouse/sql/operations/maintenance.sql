@@ -1,0 +1,60 @@
+-- Maintenance: compaction, expiry, deletion.
+
+
+-- name: compact
+-- writes: data files
+-- grain: one row per table whose small files were merged: files before and after
+-- Snapshots and the change feed keep working: merged files remember which rows came when.
+CALL ducklake_merge_adjacent_files('lake');
+
+
+-- name: snapshots_unneeded
+-- grain: one row per snapshot that may be forgotten
+-- Kept: those younger than $older_than, the last one, the ones that data sets were built from (and
+-- with them every model, evaluation and prediction, which name a data set), and the ones that
+-- examples have followed the warehouse to.
+WITH needed AS (
+    SELECT snapshot_id FROM datasets
+    UNION ALL
+    SELECT snapshot_id FROM example_builds
+    UNION ALL
+    SELECT id FROM lake.current_snapshot()
+)
+SELECT s.snapshot_id
+FROM lake.snapshots() AS s
+WHERE s.snapshot_time < $older_than
+    AND s.snapshot_id NOT IN (SELECT snapshot_id FROM needed)
+ORDER BY s.snapshot_id;
+
+
+-- name: snapshots_expire
+-- writes: snapshots
+-- grain: one row per snapshot that is forgotten
+SELECT snapshot_id FROM ducklake_expire_snapshots('lake', versions => $snapshot_ids);
+
+
+-- name: files_unneeded
+-- writes: data files
+-- grain: one row per deleted data file that no snapshot has needed since before $older_than
+SELECT path FROM ducklake_cleanup_old_files('lake', older_than => $older_than);
+
+
+-- name: files_orphaned
+-- writes: data files
+-- grain: one row per deleted data file that no commit ever named, written before $older_than
+-- Younger ones may belong to a transaction that is about to commit.
+SELECT path FROM ducklake_delete_orphaned_files('lake', older_than => $older_than);
+
+
+-- name: payloads_referred
+-- grain: one row per payload that any row of the warehouse refers to
+SELECT payload_id FROM payloads
+UNION SELECT payload_id FROM partitions
+UNION SELECT payload_id FROM quarantine
+UNION SELECT payload_id FROM bars
+UNION SELECT payload_id FROM bar_revisions
+UNION SELECT payload_id FROM actions
+UNION SELECT payload_id FROM action_revisions
+UNION SELECT payload_id FROM headlines
+UNION SELECT payload_id FROM headline_revisions
+UNION SELECT record_id FROM sealed_rows WHERE subject = 'payload';

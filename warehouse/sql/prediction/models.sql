@@ -1,0 +1,103 @@
+-- The model registry: stages, and what two models have both not seen.
+
+
+-- name: model_rows
+-- grain: one row per model, newest first
+SELECT *
+FROM models
+ORDER BY created_at DESC, model_id;
+
+
+-- name: model_frozen
+-- grain: one row per incoming model that is past candidacy under other weights
+SELECT stored.stage, stored.adapter_sha256
+FROM models AS stored
+INNER JOIN incoming_models AS incoming USING (model_id)
+WHERE stored.stage <> 'candidate'
+    AND stored.adapter_sha256 <> incoming.adapter_sha256;
+
+
+-- name: model_publish
+-- writes: models (model_id), idempotent
+-- grain: one row per model (merged into models)
+-- A model is what its id says: its stage is changed by promotion alone, never by storing it again.
+MERGE INTO models AS stored
+USING incoming_models AS incoming
+ON stored.model_id = incoming.model_id
+WHEN MATCHED AND (
+    stored.path IS DISTINCT FROM incoming.path
+    OR stored.metrics IS DISTINCT FROM incoming.metrics
+    OR stored.adapter_sha256 IS DISTINCT FROM incoming.adapter_sha256
+) THEN UPDATE SET
+    path = incoming.path,
+    metrics = incoming.metrics,
+    adapter_sha256 = incoming.adapter_sha256
+WHEN NOT MATCHED THEN INSERT BY NAME;
+
+
+-- name: model_stage
+-- writes: models.stage, idempotent
+-- grain: one updated row per model whose stage changes
+-- There is one champion at most: whoever held the place is retired in the same commit.
+UPDATE models
+SET stage = CASE
+    WHEN model_id = $model_id THEN $stage
+    ELSE 'retired'
+END
+WHERE (model_id = $model_id AND stage <> $stage)
+    OR ($stage = 'champion' AND stage = 'champion' AND model_id <> $model_id);
+
+
+-- name: model_registered
+-- grain: one row per model of the two whose data set is known to this warehouse
+SELECT models.model_id
+FROM models
+INNER JOIN datasets USING (dataset_id)
+WHERE models.model_id IN ($challenger, $champion);
+
+
+-- name: model_unseen
+-- grain: one row per example that both models predicted and neither has seen
+-- Seen is every outcome known by the end of the last training or validation session of either model's data
+-- set. Where a model predicted an example twice, what it said before the outcome counts.
+WITH boundary AS (
+    SELECT max(examples.label_end_ts) AS seen_until
+    FROM models
+    INNER JOIN datasets USING (dataset_id)
+    INNER JOIN examples
+        ON examples.spec_id = datasets.spec_id
+        AND examples.session <= greatest(
+            CAST(datasets.manifest ->> '$.splits.train.last_session' AS DATE),
+            CAST(datasets.manifest ->> '$.splits.validation.last_session' AS DATE)
+        )
+    WHERE models.model_id IN ($challenger, $champion)
+        AND examples.label IS NOT NULL
+), said AS (
+    SELECT model_id, spec_id, example_id, p_up
+    FROM predictions
+    WHERE model_id IN ($challenger, $champion)
+    QUALIFY row_number() OVER (
+        PARTITION BY model_id, spec_id, example_id
+        ORDER BY kind = 'forward' DESC, predicted_at, prediction_id
+    ) = 1
+)
+SELECT
+    examples.example_id,
+    examples.ticker,
+    examples.session,
+    examples.label = 'up' AS label_up,
+    examples.availability,
+    challenger.p_up AS challenger_p_up,
+    champion.p_up AS champion_p_up
+FROM said AS challenger
+INNER JOIN said AS champion
+    ON champion.spec_id = challenger.spec_id
+    AND champion.example_id = challenger.example_id
+    AND champion.model_id = $champion
+INNER JOIN examples
+    ON examples.spec_id = challenger.spec_id
+    AND examples.example_id = challenger.example_id
+INNER JOIN boundary ON examples.decision_ts > boundary.seen_until
+WHERE challenger.model_id = $challenger
+    AND examples.label IS NOT NULL
+ORDER BY examples.session, examples.ticker, examples.example_id;

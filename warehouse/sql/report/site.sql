@@ -1,0 +1,326 @@
+-- What the site shows: today, the data, the lineage, the models.
+
+
+-- name: site_today
+-- grain: one row per predictor and ticker predicted for the latest forward session
+-- headlines: what the prediction saw, oldest first.
+WITH latest AS (
+    SELECT max(session) AS session
+    FROM predictions
+    WHERE kind = 'forward'
+),
+shown AS (
+    SELECT
+        predictions.* EXCLUDE (headline_ids),
+        coalesce(predictions.headline_ids, examples.headline_ids) AS seen_ids,
+        examples.label,
+        examples.label_reason,
+        examples.label_return,
+        examples.label_start_ts,
+        examples.label_end_ts
+    FROM predictions
+    JOIN latest USING (session)
+    JOIN examples USING (spec_id, example_id)
+    WHERE kind = 'forward'
+),
+seen AS (
+    SELECT prediction_id, unnest(seen_ids) AS headline_id
+    FROM shown
+),
+told AS (
+    SELECT
+        prediction_id,
+        list(
+            {'title': title, 'source': source, 'available_at': available_at, 'synthetic': synthetic}
+            ORDER BY available_at, headline_id
+        ) AS headlines
+    FROM seen
+    JOIN headlines USING (headline_id)
+    GROUP BY prediction_id
+)
+SELECT
+    shown.prediction_id,
+    shown.predictor,
+    shown.model_id,
+    shown.dataset_id,
+    shown.ticker,
+    shown.session,
+    shown.decision_ts,
+    shown.predicted_at,
+    shown.label_start_ts,
+    shown.label_end_ts,
+    shown.p_up,
+    shown.predicted_at >= shown.label_start_ts AS late,
+    shown.label,
+    shown.label_return,
+    coalesce(told.headlines, []) AS headlines
+FROM shown
+LEFT JOIN told USING (prediction_id)
+ORDER BY shown.predictor, abs(shown.p_up - 0.5) DESC, shown.ticker;
+
+
+-- name: site_silent
+-- grain: one row per ticker traded in the last 30 days but not predicted for the latest forward session
+WITH latest AS (
+    SELECT max(session) AS session
+    FROM predictions
+    WHERE kind = 'forward'
+),
+traded AS (
+    SELECT DISTINCT ticker
+    FROM bars
+    JOIN latest ON bars.session BETWEEN latest.session - 30 AND latest.session
+),
+predicted AS (
+    SELECT DISTINCT ticker
+    FROM predictions
+    JOIN latest USING (session)
+    WHERE kind = 'forward'
+)
+SELECT ticker
+FROM traded
+ANTI JOIN predicted USING (ticker)
+ORDER BY ticker;
+
+
+-- name: site_sessions
+-- grain: one row per session with a forward prediction, the latest first
+-- digest changes when a prediction is added, an outcome arrives or an example is rewritten, so a page is rebuilt only then.
+SELECT
+    session,
+    count(DISTINCT example_id) AS examples,
+    count(*) AS predictions,
+    md5(string_agg(concat_ws('|', predictor, example_id, p_up, predicted_at, label, state,
+        rewritten), ';'
+        ORDER BY predictor, example_id)) AS digest
+FROM site_scored
+WHERE predicted_at IS NOT NULL
+GROUP BY session
+ORDER BY session DESC;
+
+
+-- name: site_lineage
+-- grain: one row per example with a forward prediction in $sessions
+-- predictions: who said what and when, and whether the example still reads as it did then;
+-- headlines: what they saw, with the payload it came from.
+WITH asked AS (
+    SELECT
+        predictions.*,
+        coalesce(predictions.headline_ids, examples.headline_ids) AS seen_ids,
+        input_sha256 <> sha256(input) AS rewritten
+    FROM predictions
+    JOIN examples USING (spec_id, example_id)
+    WHERE kind = 'forward' AND list_contains($sessions, predictions.session)
+),
+predicted AS (
+    SELECT
+        spec_id,
+        example_id,
+        list(
+            {
+                'predictor': predictor,
+                'model_id': model_id,
+                'dataset_id': dataset_id,
+                'prediction_id': prediction_id,
+                'p_up': p_up,
+                'predicted_at': predicted_at,
+                'rewritten': coalesce(rewritten, false)
+            }
+            ORDER BY predictor, prediction_id
+        ) AS predictions
+    FROM asked
+    GROUP BY spec_id, example_id
+),
+seen AS (
+    SELECT DISTINCT spec_id, example_id, unnest(seen_ids) AS headline_id
+    FROM asked
+),
+told AS (
+    SELECT
+        spec_id,
+        example_id,
+        list(
+            {
+                'headline_id': headline_id,
+                'title': title,
+                'source': source,
+                'url': payloads.url,
+                'available_at': available_at,
+                'availability': availability,
+                'payload_id': headlines.payload_id,
+                'fetched_at': payloads.fetched_at
+            }
+            ORDER BY available_at, headline_id
+        ) AS headlines
+    FROM seen
+    JOIN headlines USING (headline_id)
+    LEFT JOIN (
+        SELECT payload_id, min(url) AS url, min(fetched_at) AS fetched_at
+        FROM payloads
+        GROUP BY payload_id
+    ) AS payloads USING (payload_id)
+    GROUP BY spec_id, example_id
+)
+SELECT
+    examples.session,
+    examples.ticker,
+    examples.example_id,
+    examples.spec_id,
+    examples.decision_ts,
+    examples.max_input_available_at,
+    examples.label_start_ts,
+    examples.label_end_ts,
+    examples.label,
+    examples.label_reason,
+    examples.label_return,
+    predicted.predictions,
+    coalesce(told.headlines, []) AS headlines,
+    bars.source AS bar_source,
+    bars.payload_id AS bar_payload_id,
+    bars.vintage AS bar_vintage
+FROM predicted
+JOIN examples USING (spec_id, example_id)
+LEFT JOIN told USING (spec_id, example_id)
+LEFT JOIN bars ON bars.ticker = examples.ticker AND bars.session = examples.session
+ORDER BY examples.session, examples.ticker, examples.example_id;
+
+
+-- name: site_models
+-- grain: one row per fine-tuned model, the newest first, with its accuracy on its test split
+SELECT
+    models.model_id,
+    models.dataset_id,
+    models.recipe_name,
+    models.base_model,
+    models.adapter_sha256,
+    models.seed,
+    models.metrics,
+    models.stage,
+    models.created_at,
+    judged.value AS accuracy,
+    judged.ci_low,
+    judged.ci_high,
+    judged.n_examples
+FROM models
+LEFT JOIN evaluations AS judged
+    ON judged.model_id = models.model_id
+    AND judged.dataset_id = models.dataset_id
+    AND judged.split = 'test'
+    AND judged.slice = 'all'
+    AND judged.metric = 'accuracy'
+QUALIFY row_number() OVER (PARTITION BY models.model_id ORDER BY judged.evaluated_at DESC) = 1
+ORDER BY models.created_at DESC, models.model_id;
+
+
+-- name: site_coverage
+-- grain: one row per ticker and calendar step with a session, from $since to $until (inclusive)
+-- $step: 'month' or 'day'.
+-- bars and news: share of the step's sessions with a bar, and with a headline published on a day of
+-- the step; a session is any date on which some ticker has a bar.
+WITH calendar AS (
+    SELECT DISTINCT session, CAST(date_trunc($step, session) AS DATE) AS step
+    FROM bars
+    WHERE session BETWEEN $since AND $until
+),
+sized AS (
+    SELECT step, count(*) AS sessions
+    FROM calendar
+    GROUP BY step
+),
+priced AS (
+    SELECT ticker, CAST(date_trunc($step, session) AS DATE) AS step, count(*) AS bars
+    FROM bars
+    WHERE session BETWEEN $since AND $until
+    GROUP BY ALL
+),
+told AS (
+    SELECT
+        ticker,
+        CAST(date_trunc($step, published_at AT TIME ZONE 'UTC') AS DATE) AS step,
+        count(DISTINCT CAST(published_at AT TIME ZONE 'UTC' AS DATE)) AS days
+    FROM headlines
+    JOIN headline_tickers USING (headline_id)
+    WHERE CAST(published_at AT TIME ZONE 'UTC' AS DATE) BETWEEN $since AND $until
+    GROUP BY ALL
+),
+tickers AS (
+    SELECT ticker FROM bars
+    UNION
+    SELECT ticker FROM headline_tickers
+)
+SELECT
+    ticker,
+    step,
+    sessions,
+    round(coalesce(bars, 0) / sessions, 4) AS bars,
+    round(least(1.0, coalesce(days, 0) / sessions), 4) AS news
+FROM tickers
+CROSS JOIN sized
+LEFT JOIN priced USING (ticker, step)
+LEFT JOIN told USING (ticker, step)
+ORDER BY ticker, step;
+
+
+-- name: site_freshness
+-- grain: one row per source that has ever been asked or has ever delivered
+WITH delivered AS (
+    SELECT source, 'bars' AS kind, count(*) AS rows, max(session) AS latest_record
+    FROM bars
+    GROUP BY source
+    UNION ALL
+    SELECT source, 'headlines', count(*), CAST(max(published_at) AT TIME ZONE 'UTC' AS DATE)
+    FROM headlines
+    GROUP BY source
+),
+asked AS (
+    SELECT source, max(fetched_at) AS last_fetched_at, count(*) AS payloads, sum(bytes) AS bytes
+    FROM payloads
+    GROUP BY source
+),
+failing AS (
+    SELECT source, count(*) AS failed_requests
+    FROM partitions
+    WHERE state = 'failed'
+    GROUP BY source
+)
+SELECT
+    source,
+    kind,
+    coalesce(rows, 0) AS rows,
+    latest_record,
+    last_fetched_at,
+    coalesce(payloads, 0) AS payloads,
+    CAST(coalesce(bytes, 0) AS BIGINT) AS bytes,
+    coalesce(failed_requests, 0) AS failed_requests
+FROM delivered
+FULL JOIN asked USING (source)
+FULL JOIN failing USING (source)
+ORDER BY kind, source;
+
+
+-- name: site_labels
+-- grain: one row per example spec and month: examples, those labelled, and how many went up
+SELECT
+    spec_id,
+    CAST(date_trunc('month', session) AS DATE) AS month,
+    count(*) AS examples,
+    count(label) AS labelled,
+    count(*) FILTER (label = 'up') AS up,
+    round(count(*) FILTER (label = 'up') / nullif(count(label), 0), 6) AS up_share
+FROM examples
+GROUP BY spec_id, month
+ORDER BY spec_id, month;
+
+
+-- name: site_restated
+-- grain: one row per source whose bars were restated
+-- A flip: the superseded quote moved the other way from open to close than the one in force.
+SELECT
+    old.source,
+    count(*) AS restated,
+    count(*) FILTER (sign(old.close - old.open) <> sign(bars.close - bars.open)) AS flipped,
+    max(old.superseded_at) AS last_superseded_at
+FROM bar_revisions AS old
+JOIN bars USING (ticker, session)
+GROUP BY old.source
+ORDER BY old.source;

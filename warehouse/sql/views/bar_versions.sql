@@ -1,0 +1,5 @@
+-- grain: one row per ticker, session and vintage of its bar; superseded_at NULL: the one in force
+CREATE OR REPLACE TEMP VIEW bar_versions AS
+SELECT *, NULL::TIMESTAMPTZ AS superseded_at FROM bars
+UNION ALL BY NAME
+SELECT * FROM bar_revisions;

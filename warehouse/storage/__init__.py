@@ -1,0 +1,1 @@
+"""Storage: bytes under names, in folders and buckets."""

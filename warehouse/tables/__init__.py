@@ -1,0 +1,1 @@
+"""Tables: one module per group of tables, with the rows they take and give."""
