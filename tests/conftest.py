@@ -11,6 +11,8 @@ import pytest
 
 from warehouse.lake import Lake, LakeSpec
 
+pytest_plugins = ("tests.builders.frames", "tests.builders.warehouse")
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 

@@ -1,0 +1,1 @@
+"""Builders of small worlds that tests of several stages share."""
