@@ -20,7 +20,7 @@ from flows.training import report_progress
 from tasks.checks.canaries import Bench, Market, SelftestReport
 from tasks.checks.canaries import selftest as try_canaries
 from tasks.dataset.build import refresh_examples
-from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
+from tasks.prediction.predictors import FinetunedTextModel, tfidf_text_model
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.lake import Lake
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
@@ -47,7 +47,7 @@ def selftest(selection: ConfigSelection, quick: bool = False) -> SelftestReport:
     sink = current_sink()
     folder = settings.data_root / "selftest"
     try_on = _RealPipeline(settings, selection, _plainer(settings) if quick else ())
-    model = FinetunedLearner(
+    model = FinetunedTextModel(
         _affordable(load_recipe(QUICK_RECIPE if quick else settings.training.recipe)),
         folder=folder,
         cache=settings.training.cache,
@@ -62,7 +62,7 @@ def selftest(selection: ConfigSelection, quick: bool = False) -> SelftestReport:
 
     bench = Bench(
         examples=try_on.examples,
-        learn=tfidf_learner if quick else model,
+        learn=tfidf_text_model if quick else model,
         base_scores=quick_base_scores if quick else model.base_scores,
         plant_future=try_on.plant_future,
     )

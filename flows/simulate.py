@@ -92,7 +92,7 @@ def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None
 def _live(selection: ConfigSelection, job: Job) -> str | None:
     """Run one job; the champion after a retraining."""
     if job == "weekly":
-        return weekly(selection).settlement.champion
+        return weekly(selection).decision.champion
     daily(selection)
     return None
 

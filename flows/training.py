@@ -14,14 +14,13 @@ from flows.platform.parameters import DatasetId, Selection
 from flows.platform.progress import current_sink
 from flows.platform.runtime import named_by_start
 from flows.settings import Settings, load_settings
+from tasks.prediction import registry
+from tasks.prediction.predictors import Scorer
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
 from tasks.training.plan import Plan, plan
 from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
-from warehouse.tables.evaluations import store_model
-
-FINE_TUNED = "fine_tuned"
 
 
 @flow(name="finetune", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
@@ -58,6 +57,11 @@ def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
     )
 
 
+def scorer_of(settings: Settings) -> Scorer:
+    """Scores of language models, kept below the data root."""
+    return Scorer(settings.data_root / "scores", settings.training.cache, report_progress)
+
+
 def plan_of(settings: Settings, dataset_id: str | None) -> Plan:
     """What the configured fine-tune would take here: memory and time, before anything is loaded."""
     manifest = find_dataset(settings, dataset_id)
@@ -67,9 +71,8 @@ def plan_of(settings: Settings, dataset_id: str | None) -> Plan:
 
 def register(settings: Settings, result: FinetuneResult) -> None:
     """Write one row to `models`; a model that is already there stays as it is."""
-    model = result.model_dump(exclude={"kind", "scores"})
     with Lake.open(settings.warehouse) as lake:
-        store_model(lake, {**model, "path": str(result.path)}, now=clock_of(settings)())
+        registry.register(lake, result, now=clock_of(settings)())
 
 
 def report_progress(event: Progress) -> None:

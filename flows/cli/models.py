@@ -19,11 +19,10 @@ def list_models(context: typer.Context) -> None:
     settings = settings_of(context)
     from flows.cli.console import show_table
     from warehouse.lake import Lake
-    from warehouse.tables.evaluations import read_models
 
     columns = ["model_id", "stage", "recipe_name", "dataset_id", "seed", "created_at"]
     with Lake.open(settings.warehouse) as lake:
-        show_table(read_models(lake).select(columns))
+        show_table(lake.read("model_rows").select(columns))
 
 
 @app.command()

@@ -122,7 +122,7 @@ def evaluate(
     from flows.cli.console import progress_bars, show_verdict
 
     if walk_forward:
-        from flows.walk_forward import walk_forward as walk_forward_flow
+        from flows.evaluation import walk_forward as walk_forward_flow
 
         with progress_bars():
             pooled = walk_forward_flow(settings.selection, dataset_id, refit_model)

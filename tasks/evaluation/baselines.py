@@ -1,4 +1,4 @@
-"""What a model must beat: predictors that are cheap, fitted on the training split alone."""
+"""Baselines: cheap predictors a model must beat, fitted on the training split alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BaselineSpec(BaseModel):
 
     `prior` is the weight, in examples, with which every conditional frequency is drawn towards
     the training share of ups. `momentum_window` counts the ticker's latest known returns.
-    `text` names the column the reference learner reads: the same text the model is shown.
+    `text` names the column the reference model reads: the same text the language model reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

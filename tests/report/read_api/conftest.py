@@ -23,9 +23,9 @@ from warehouse.lake import Lake, LakeSpec
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
 from warehouse.tables.datasets import load_split
-from warehouse.tables.evaluations import evaluation_frame, store_backtest, store_evaluation
+from warehouse.tables.evaluations import evaluation_frame, store_evaluation
 from warehouse.tables.headlines import publish_headlines
-from warehouse.tables.predictions import store_forward, upcoming_examples
+from warehouse.tables.predictions import store_backtest, store_forward, upcoming_examples
 from warehouse.tables.prices import publish_prices
 
 SESSIONS = exchange_sessions("XNYS", date(2012, 5, 17), date(2012, 5, 30))
