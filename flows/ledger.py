@@ -1,10 +1,9 @@
-"""What the ledger and the calendar say about a request before it is made."""
+"""The sessions around a request, recorded before it is made."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 import pyarrow as pa
 
@@ -42,21 +41,3 @@ def record_sessions(
         tx.upsert("tickers", symbols, ("ticker", "alias", "valid_from"))
 
     lake.transact(work)
-
-
-def done_ranges(lake: Lake, source: str) -> dict[str, list[DateRange]]:
-    """Per key, the inclusive ranges that `source` has already delivered."""
-    rows = lake.read("ranges_done", {"source": source}).to_pylist()
-    ranges: dict[str, list[DateRange]] = defaultdict(list)
-    for row in rows:
-        ranges[row["key"]].append((row["range_start"], row["range_end"]))
-    return ranges
-
-
-def last_finished_session(
-    lake: Lake, exchange: str, wanted: DateRange, now: datetime
-) -> date | None:
-    """The last session of the range whose close lies before `now` (UTC); None if there is none."""
-    params = {"exchange": exchange, "first": wanted[0], "last": wanted[1], "now": now}
-    answer: date | None = lake.read("last_finished_session", params)["session"][0].as_py()
-    return answer

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.config_file import ConfigurationError
-from flows.settings import load_settings
+from flows.settings import ConfigurationError, load_settings
 
 
 def write(folder: Path, text: str) -> Path:

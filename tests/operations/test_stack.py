@@ -13,8 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.platform.server import ServerError
-from flows.platform.stack import check_exposure
+from flows.platform.server import ServerError, check_exposure
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CREDENTIALS = ("desk", "correct-horse-battery")

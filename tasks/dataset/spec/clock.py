@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 
 import pyarrow as pa
@@ -85,3 +85,10 @@ def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
         },
         schema=SESSIONS_SCHEMA,
     )
+
+
+def exchange_day(exchange: str, now: datetime) -> date:
+    """The local date at `exchange` (a code as in exchange_calendars) at an instant."""
+    import exchange_calendars
+
+    return now.astimezone(exchange_calendars.get_calendar(exchange).tz).date()
