@@ -13,12 +13,16 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 
 from flows.connections import Outside, outside_world
-from flows.ledger import record_sessions
 from flows.platform.parameters import FirstDay, Force, Kinds, LastDay, Tickers
 from flows.platform.progress import current_sink
 from flows.platform.runtime import VENDOR_TASK, configured_flow
 from flows.platform.summary import IngestSummary
-from flows.publish import publish_headline_batch, publish_price_batch, show_validation
+from flows.publish import (
+    publish_headline_batch,
+    publish_price_batch,
+    record_sessions,
+    show_validation,
+)
 from flows.settings import Settings
 from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
