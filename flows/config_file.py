@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import tomllib
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+# Tables of earlier releases: the client of [http] they became, and their keys that have new names.
+_EARLIER_TABLES = {
+    "patience": (
+        "prices",
+        {
+            "request_budget": "requests",
+            "deadline": "run_deadline",
+            "body_limit": "body_bytes",
+            "redirect_limit": "redirects",
+        },
+    ),
+    "feed_limits": ("feeds", {}),
+}
+_RETRY_KEYS = frozenset({"attempts", "first_wait", "longest_wait"})
 
 
 class ConfigurationError(ValueError):
@@ -54,6 +70,28 @@ def profiled(tables: dict[str, Any], profile: str | None, path: Path) -> dict[st
     for table in reversed(chain):
         tables = _merged(tables, table)
     return tables
+
+
+def with_new_names(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables with those of earlier releases under their new names, with a FutureWarning.
+
+    Where both are given the new name counts.
+    """
+    result = dict(tables)
+    for name, (client, new_keys) in _EARLIER_TABLES.items():
+        given = result.pop(name, None)
+        if not given:
+            continue
+        warnings.warn(
+            f"The settings [{name}] are now [http.{client}], with attempts and waits in "
+            f"[http.{client}.retry]; rename them, the next release refuses the earlier name.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        limits = {new_keys.get(key, key): given[key] for key in given.keys() - _RETRY_KEYS}
+        limits["retry"] = {key: given[key] for key in given.keys() & _RETRY_KEYS}
+        result["http"] = _merged({client: limits}, result.get("http", {}))
+    return result
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.headlines.tickers import load_aliases
 from tasks.ingest.planning import DateRange, Request
-from warehouse.storage.http_cache import held_answers
+from warehouse.storage.http_cache import cached_answers
 
 TICKERS_PER_TASK = 10
 
@@ -81,7 +81,7 @@ def _ingest_group(desk: Desk, feed: FeedSpec, request: Request) -> IngestSummary
         client=desk.outside.feeds,
         clock=clock,
         land=desk.land,
-        held=held_answers(desk.lake, desk.landing, feed.name) if feed.mode == "poll" else None,
+        cached=cached_answers(desk.lake, desk.landing, feed.name) if feed.mode == "poll" else None,
         aliases=load_aliases(desk.settings.universe.aliases),
     )
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"

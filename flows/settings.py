@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -20,16 +20,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from flows.config_file import ConfigurationError, parsed, profiled, read
+from flows.config_file import ConfigurationError, parsed, profiled, read, with_new_names
 from sandbox.faults import FaultPlan
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.ingest.headlines.archive import HeadlineMapping
-from tasks.ingest.headlines.feeds import FeedSpec
-from tasks.ingest.headlines.presets import preset_fields
-from tasks.ingest.http.client import FeedLimits
-from tasks.ingest.http.retry import PatienceSpec
+from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
+from tasks.ingest.http.retry import FeedLimits, PriceLimits
 from tasks.ingest.prices.archive import PriceMapping
 from tasks.ingest.prices.fetch import PriceSpec
 from tasks.prediction.promotion import RetrainSpec
@@ -123,6 +121,15 @@ class ShardSpec(BaseModel):
     scheduler: str | None = Field(default=None, description="Dask's, e.g. tcp://HOST:8786")
 
 
+class HttpSpec(BaseModel):
+    """What the clients of vendors may cost, and when they try again."""
+
+    model_config = _FROZEN
+
+    prices: PriceLimits = PriceLimits()
+    feeds: FeedLimits = FeedLimits()
+
+
 class ArchiveSpec(BaseModel):
     """How the columns of imported files are read, unless a command says otherwise."""
 
@@ -164,8 +171,10 @@ class Settings(BaseSettings):
     history: HistorySpec = HistorySpec()
     sandbox: SandboxSpec | None = None
     prices: PriceSpec = PriceSpec()
-    patience: PatienceSpec = PatienceSpec()
-    feed_limits: FeedLimits = FeedLimits()
+    http: HttpSpec = HttpSpec()
+    # Former names of `http.prices` and `http.feeds`, still read.
+    patience: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
+    feed_limits: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     feeds: tuple[Annotated[FeedSpec, BeforeValidator(_preset)], ...] = ()
     stale_after: timedelta = timedelta(days=4)
     archive: ArchiveSpec = ArchiveSpec()
@@ -178,6 +187,11 @@ class Settings(BaseSettings):
     walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
     alarms: AlarmSpec = AlarmSpec()
     selection: ConfigSelection = ConfigSelection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed_keys(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return with_new_names(given)
 
     def placed_below(self, folder: Path) -> Settings:
         """The same settings with `data_root` taken from `folder`, and all data below `data_root`.
