@@ -37,7 +37,7 @@ from tasks.ingest.planning import (
 )
 from tasks.ingest.prices.fetch import fetch_prices
 from warehouse.lake import Lake
-from warehouse.storage.http_cache import held_answers
+from warehouse.storage.http_cache import cached_answers
 from warehouse.storage.landing import Landing
 
 TICKERS_PER_TASK = 10
@@ -218,7 +218,7 @@ def _ingest_headline_group(
         client=context.outside.feeds,
         clock=clock,
         land=context.landing.store,
-        held=held_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None,
+        cached=cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None,
         aliases=load_aliases(settings.universe.aliases),
     )
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"

@@ -15,9 +15,10 @@ from prefect.artifacts import (
 from flows.platform.links import link_to
 from flows.platform.plain_text import plain
 from flows.platform.summary import IngestSummary
-from flows.settings import Settings, UniverseSpec
+from flows.settings import Settings
 from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.ingest.planning import DateRange
+from tasks.ingest.spec import UniverseSpec
 from validation.gate import CheckReport, check
 from warehouse.lake import Lake
 from warehouse.tables.batches import HeadlineBatch, PriceBatch

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,13 +25,9 @@ from sandbox.spec import SandboxSpec
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.ingest.headlines.archive import HeadlineMapping
-from tasks.ingest.headlines.feeds import FeedSpec
-from tasks.ingest.headlines.presets import preset_fields
-from tasks.ingest.http.client import FeedLimits
-from tasks.ingest.http.retry import PatienceSpec
-from tasks.ingest.prices.archive import PriceMapping
+from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
 from tasks.ingest.prices.fetch import PriceSpec
+from tasks.ingest.spec import ArchiveSpec, HistorySpec, HttpSpec, UniverseSpec, with_new_names
 from tasks.prediction.promotion import RetrainSpec
 from warehouse.lake import LakeSpec
 from warehouse.ops.maintenance import MaintenanceSpec
@@ -58,33 +54,6 @@ class ConfigSelection(BaseModel):
         return self.model_copy(update={"overrides": (*self.overrides, *overrides)})
 
 
-class UniverseSpec(BaseModel):
-    """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it)."""
-
-    model_config = _FROZEN
-
-    exchange: str = "XNYS"
-    tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
-    aliases: Path | None = Field(default=None, description="names and symbols; None: the shipped")
-
-
-class HistorySpec(BaseModel):
-    """How far back `run` ingests. Dates are sessions or the days between them; inclusive."""
-
-    model_config = _FROZEN
-
-    prices_start: date = date(2000, 3, 1)
-    headlines_start: date = date(2011, 6, 1)
-    end: date | None = Field(default=None, description="None: the last finished session")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> HistorySpec:
-        starts = max(self.prices_start, self.headlines_start)
-        if self.end is not None and self.end < starts:
-            raise ValueError(f"end {self.end} lies before a start ({starts}); swap or correct them")
-        return self
-
-
 class TrainingSpec(BaseModel):
     """Which recipe to fine-tune, with which seed, where base models are cached."""
 
@@ -104,15 +73,6 @@ class ShardSpec(BaseModel):
     runner: Literal["processes", "dask"] = "processes"
     workers: int = Field(default=2, ge=1, description="processes; ignored with a scheduler")
     scheduler: str | None = Field(default=None, description="Dask's, e.g. tcp://HOST:8786")
-
-
-class ArchiveSpec(BaseModel):
-    """How the columns of imported files are read, unless a command says otherwise."""
-
-    model_config = _FROZEN
-
-    prices: PriceMapping | None = None
-    headlines: HeadlineMapping | None = None
 
 
 class AlarmSpec(BaseModel):
@@ -147,8 +107,10 @@ class Settings(BaseSettings):
     history: HistorySpec = HistorySpec()
     sandbox: SandboxSpec | None = None
     prices: PriceSpec = PriceSpec()
-    patience: PatienceSpec = PatienceSpec()
-    feed_limits: FeedLimits = FeedLimits()
+    http: HttpSpec = HttpSpec()
+    # Former names of `http.prices` and `http.feeds`, still read.
+    patience: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
+    feed_limits: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     feeds: tuple[Annotated[FeedSpec, BeforeValidator(_preset)], ...] = ()
     stale_after: timedelta = timedelta(days=4)
     archive: ArchiveSpec = ArchiveSpec()
@@ -161,6 +123,11 @@ class Settings(BaseSettings):
     walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
     alarms: AlarmSpec = AlarmSpec()
     selection: ConfigSelection = ConfigSelection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed_keys(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return with_new_names(given)
 
     def placed_below(self, folder: Path) -> Settings:
         """The same settings with `data_root` taken from `folder`, and all data below `data_root`.

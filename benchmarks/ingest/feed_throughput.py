@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import Harvest
+from tasks.ingest.headlines.fetch import BatchBuilder
 from warehouse.storage.landing import Landing, Payload
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -32,20 +32,20 @@ def main() -> None:
     payloads = [_payload(number) for number in range(items // PER_FEED)]
     with tempfile.TemporaryDirectory() as folder:
         landing = Landing(Path(folder))
-        _harvested(payloads[:1], landing)  # imports what is imported lazily
+        _built(payloads[:1], landing)  # imports what is imported lazily
         begun = time.process_time()
-        rows = _harvested(payloads[1:], landing)
+        rows = _built(payloads[1:], landing)
         spent = time.process_time() - begun
     assert rows == len(payloads[1:]) * PER_FEED
     print(f"{rows:,} items in {spent:.2f} s of CPU: {rows / spent:,.0f} items/s")
 
 
-def _harvested(payloads: Sequence[Payload], landing: Landing) -> int:
-    harvest = Harvest(FEED)
+def _built(payloads: Sequence[Payload], landing: Landing) -> int:
+    builder = BatchBuilder(FEED)
     for number, payload in enumerate(payloads):
         request = FeedRequest(f"T{number}", payload.url, NOW.date(), NOW.date())
-        harvest.take(request, payload, landing.store(payload))
-    return harvest.batch().headlines.num_rows
+        builder.add(request, payload, landing.store(payload))
+    return builder.batch().headlines.num_rows
 
 
 def _payload(number: int) -> Payload:

@@ -7,8 +7,7 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from tasks.ingest.headlines.feeds import FeedSpec, feed_requests, request_of
-from tasks.ingest.headlines.presets import feed_presets
+from tasks.ingest.headlines.feeds import FeedSpec, feed_presets, feed_requests, request_of
 
 DAY = date(2024, 1, 2)
 

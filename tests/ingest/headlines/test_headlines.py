@@ -12,7 +12,8 @@ import pytest
 
 from tasks.ingest.headlines.feeds import FeedSpec, feed_requests
 from tasks.ingest.headlines.fetch import fetch_headlines
-from tasks.ingest.http.client import FeedLimits, feed_client
+from tasks.ingest.http.client import feed_client
+from tasks.ingest.http.retry import FeedLimits, RetryPolicy
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS, HeadlineBatch
 
@@ -69,7 +70,7 @@ def fetched(pages: tuple[Pages, str], tmp_path: Path) -> Callable[..., HeadlineB
         feed: FeedSpec, *tickers: str, start: date = DAY, end: date = DAY, now: datetime = NOW
     ) -> HeadlineBatch:
         landing = Landing(tmp_path / "landing")
-        with feed_client(pages[1], FeedLimits(attempts=1)) as client:
+        with feed_client(pages[1], FeedLimits(retry=RetryPolicy(attempts=1))) as client:
             return fetch_headlines(
                 feed, tickers, start, end, client=client, clock=lambda: now, land=landing.store
             )

@@ -15,8 +15,8 @@ from tasks.ingest.prices.validation import (
     CANDIDATES,
     NO_CALENDAR,
     PriceRules,
-    judge_actions,
-    judge_bars,
+    validate_actions,
+    validate_bars,
 )
 from warehouse.lake.scratch import scratch
 from warehouse.tables.batches import ACTIONS
@@ -62,7 +62,7 @@ def judged(
 ) -> dict[str, str]:
     """Reason by session's day number; the rest were kept."""
     with scratch() as engine:
-        bars, rejects = judge_bars(
+        bars, rejects = validate_bars(
             pa.Table.from_pylist(rows, schema=CANDIDATES),
             pa.Table.from_pylist(splits or [], schema=ACTIONS),
             NO_CALENDAR,
@@ -174,11 +174,11 @@ def test_lasting_change_of_units_stops_being_a_jump() -> None:
 def test_context_of_an_earlier_batch_reveals_a_jump_at_the_boundary() -> None:
     rows = [candidate(day, 100.0) for day in range(5)]
     with scratch() as engine:
-        known, _ = judge_bars(
+        known, _ = validate_bars(
             pa.Table.from_pylist(rows, schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW,
         )  # fmt: skip
-        bars, rejects = judge_bars(
+        bars, rejects = validate_bars(
             pa.Table.from_pylist([candidate(5, 10_000.0)], schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW, context=known,
         )  # fmt: skip
@@ -199,7 +199,7 @@ def test_context_of_an_earlier_batch_reveals_a_jump_at_the_boundary() -> None:
 def test_impossible_action_is_named(value: float, kind: str, reason: str) -> None:
     table = pa.Table.from_pylist([split(4, value) | {"kind": kind}], schema=ACTIONS)
     with scratch() as engine:
-        good, bad = judge_actions(table, NO_CALENDAR, engine)
+        good, bad = validate_actions(table, NO_CALENDAR, engine)
     assert good.num_rows == 0
     assert bad["reason"].to_pylist() == [reason]
     assert bad["key"].to_pylist() == [f"X@2013-02-05@{kind}"]
@@ -220,7 +220,7 @@ def test_whatever_comes_every_bar_is_kept_or_named_once(rows: list[tuple[Any, ..
         for at, (day, open_, high, low, close, volume) in enumerate(rows)
     ]
     with scratch() as engine:
-        bars, rejects = judge_bars(
+        bars, rejects = validate_bars(
             pa.Table.from_pylist(candidates, schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW,
         )  # fmt: skip

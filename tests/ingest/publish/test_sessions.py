@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.publish import record_sessions
-from flows.settings import UniverseSpec
 from tasks.dataset.spec.clock import CalendarError, calendar_version, calendar_years
+from tasks.ingest.spec import UniverseSpec
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables.sessions import DateSpan, publish_sessions
 

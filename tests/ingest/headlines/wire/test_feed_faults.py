@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from sandbox.faults import Fault
+from tasks.ingest.http.retry import RetryPolicy
 
 
 def test_well_behaved_vendor_serves_every_item(wire: Any) -> None:
@@ -53,7 +54,9 @@ def test_connection_reset_mid_body_is_retried(wire: Any) -> None:
 def test_slow_drip_is_cut_off_at_the_deadline(wire: Any) -> None:
     begun = time.monotonic()
     batch = wire.fetch(
-        Fault(kind="slow_drip", value=0.2), deadline=timedelta(seconds=0.8), attempts=1
+        Fault(kind="slow_drip", value=0.2),
+        deadline=timedelta(seconds=0.8),
+        retry=RetryPolicy(attempts=1),
     )
     assert "longer than the deadline" in wire.error_of(batch)
     assert time.monotonic() - begun < 5
