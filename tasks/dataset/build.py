@@ -18,14 +18,13 @@ from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, 
 from tasks.dataset.spec.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
+from warehouse.storage.atomic import publish_folder, write_text
 from warehouse.tables.datasets import (
     Part,
     SplitRequest,
     assign_splits,
     changed_from,
-    publish_folder,
     write_part,
-    write_text,
 )
 from warehouse.tables.examples import (
     CountTokens,
@@ -99,7 +98,7 @@ def write_dataset(
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         return manifest.dataset_id
 
-    dataset_id, _ = publish_folder(root, fill)
+    dataset_id, _ = publish_folder(root, fill, last="manifest.json")
     text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
     return DatasetManifest.model_validate_json(text), root / dataset_id
 
