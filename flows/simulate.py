@@ -21,7 +21,7 @@ from flows.prediction import score
 from flows.report import write_site
 from flows.settings import ConfigSelection, load_settings
 from flows.weekly import weekly
-from tasks.training.process import staying_worker
+from tasks.training.process import persistent_worker
 from warehouse.lake import Lake
 from warehouse.tables.hash_chain import chain
 
@@ -74,7 +74,7 @@ def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None
     with Lake.open(settings.warehouse) as lake:
         lived = pc.max(chain(lake)["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
-    with one_heartbeat(), staying_worker(settings.data_root / "simulation.log"):
+    with one_heartbeat(), persistent_worker(settings.data_root / "simulation.log"):
         left = [moment for moment in moments if lived is None or moment[0] > lived]
         champions = [_live(at_clock(selection, at), job) for at, job in _told(left)]
         daily(evening)
