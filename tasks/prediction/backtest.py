@@ -72,7 +72,7 @@ def chosen_model(
 
 def with_memory(frame: pa.Table, predictors: Predictors) -> pa.Table:
     """Examples before and after the base model's knowledge cutoff, where that is known."""
-    cutoffs = [model.recipe.base.knows_until for model in predictors.models.values()]
+    cutoffs = [model.recipe.base.knowledge_cutoff for model in predictors.models.values()]
     known = [cutoff for cutoff in cutoffs if cutoff is not None]
     return with_base_cutoff(frame, max(known)) if known else frame
 
