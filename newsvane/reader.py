@@ -172,24 +172,24 @@ class Reader:
 
         from tasks.evaluation.verdict import read_verdicts
 
-        asked = self.dataset(dataset_id).dataset_id
+        name = self.dataset(dataset_id).dataset_id
         statement = "report_evaluations"
-        table = self._lake.read(statement, {"dataset_id": asked}).filter(pc.field("split") == split)
+        table = self._lake.read(statement, {"dataset_id": name}).filter(pc.field("split") == split)
         if not table.num_rows:
             raise ReadError(
-                f"No evaluation of data set {asked} on its {split} split is stored. "
+                f"No evaluation of data set {name} on its {split} split is stored. "
                 "Run `newsvane evaluate`, or name another data set."
             )
         verdicts = read_verdicts(table, self._evaluation_spec())
-        return Evaluation(asked, split, Rows(table, _grain(statement)), verdicts)
+        return Evaluation(name, split, Rows(table, _grain(statement)), verdicts)
 
     def backtest(self, dataset_id: str | None = None) -> Rows:
         """P(up) of every predictor on the evaluated examples of a data set (default: the newest).
 
         These were made after the outcome was known; `forward` holds those made before.
         """
-        asked = self.dataset(dataset_id).dataset_id
-        return self._rows("prediction_rows", dataset_id=asked, kind="backtest")
+        name = self.dataset(dataset_id).dataset_id
+        return self._rows("prediction_rows", dataset_id=name, kind="backtest")
 
     def forward(self, *, asof: Moment) -> Rows:
         """Predictions made before their outcome and by `asof`, with the outcome if known by then.

@@ -131,7 +131,7 @@ def _returns(frame: pa.Table) -> Floats:
 def _trend(frame: pa.Table, window: int) -> Floats:
     """Sum of the ticker's latest `window` previous_returns up to and including each row's own.
 
-    Each was known at its own decision, hence at every later one; nothing looks ahead.
+    Each was known at its own decision, hence at every later one; there is no look-ahead.
     """
     _, ticker = np.unique(frame["ticker"].to_numpy(), return_inverse=True)
     order = np.lexsort((frame["session"].to_numpy(), ticker))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from tasks.evaluation.paired import Comparison, compare
 from tasks.evaluation.spec import FINE_TUNED, EvaluationSpec
 from warehouse.lake import Lake
+from warehouse.storage.atomic import file_sha256
 from warehouse.tables.models import Model, read_models, read_unseen, set_stage, store_model
 
 if TYPE_CHECKING:
@@ -173,8 +173,7 @@ def adapter_hash(folder: Path) -> str:
     path = folder / ADAPTER_FILE
     if not path.is_file():
         raise RegistryError(f"There is no {ADAPTER_FILE} in {folder}; restore it or train again.")
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def check_adapter(model: Model) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.evaluation.spec import predictor_label
+from warehouse.storage.atomic import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -48,9 +48,7 @@ def render(template: str, **context: Any) -> str:
 def write_page(path: Path, text: str) -> Path:
     """Replace the page at `path` in one step, so that no reader meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text)
     return path
 
 

@@ -32,7 +32,7 @@ WIDE, NARROW = 7.2, 3.6
 """Inches of a plot beside text and of one on a phone; at 96 dpi its text is as drawn."""
 
 Draw = Callable[[Any, float], None]
-"""Draws into an empty Figure, whose width in inches it is told."""
+"""Draws into an empty Figure, given its width in inches."""
 
 
 def plot(name: str, title: str, description: str, draw: Draw, *, height: float) -> Markup:

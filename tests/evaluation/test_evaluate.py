@@ -129,13 +129,13 @@ def test_one_session_gives_no_interval(make_frame: MakeFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [([0.5, nan], "nan at row 1"), ([0.5, 1.2], "1.2 at row 1"), ([0.5], r"shape \(1,\)")],
 )
 def test_bad_probabilities_are_refused(
-    make_frame: MakeFrame, values: list[float], said: str
+    make_frame: MakeFrame, values: list[float], message: str
 ) -> None:
-    with pytest.raises(EvaluationError, match=said):
+    with pytest.raises(EvaluationError, match=message):
         evaluate(make_frame(sessions=1, tickers=2), {"model": values}, SPEC)
 
 

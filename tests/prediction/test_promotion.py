@@ -24,7 +24,7 @@ from warehouse.tables.models import Model, store_model
 from warehouse.tables.predictions import store_forward
 
 FIRST = date(2024, 1, 1)
-TRAINED, BESIDE, AFTER = 5, 60, 10
+TRAINED, BESIDE, AFTER = 3, 30, 4
 """Days of training, of predictions of both models, and of those since the promotion."""
 TICKERS = ("AAPL", "IBM", "MSFT")
 SKILL = {"old": 0.5, "new": 0.9}

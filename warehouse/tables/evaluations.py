@@ -8,8 +8,9 @@ from datetime import datetime
 import pyarrow as pa
 
 from warehouse.lake import Lake, LakeError
+from warehouse.tables.schemas import EVALUATIONS
 
-UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
+_AT = EVALUATIONS.field("evaluated_at").type
 
 
 def evaluation_frame(lake: Lake, spec_id: str, example_ids: pa.Array | pa.ChunkedArray) -> pa.Table:
@@ -49,6 +50,6 @@ def store_evaluation(
         rows.append_column("dataset_id", pa.array([dataset_id] * size, pa.string()))
         .append_column("split", pa.array([split] * size, pa.string()))
         .append_column("model_id", pa.array(models, pa.string()))
-        .append_column("evaluated_at", pa.array([now] * size, UTC_MICROSECONDS))
+        .append_column("evaluated_at", pa.array([now] * size, _AT))
     )
     lake.transact(lambda tx: tx.run("evaluation_publish", incoming_evaluation=full))

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from warehouse.lake import Lake, LakeError, Transaction
+from warehouse.tables.schemas import MODELS
 
 _DOCUMENTS = ("recipe", "environment", "metrics")
 
@@ -47,7 +48,7 @@ def store_model(lake: Lake, model: Model) -> None:
         name: json.dumps(getattr(model, name), sort_keys=True, default=str) for name in _DOCUMENTS
     }
     row = {**asdict(model), **documents, "path": str(model.path)}
-    table = pa.Table.from_pylist([row], schema=_MODELS)
+    table = pa.Table.from_pylist([row], schema=MODELS)
 
     def work(tx: Transaction) -> None:
         frozen = tx.read("model_frozen", incoming_models=table)
@@ -98,23 +99,3 @@ def set_stage(lake: Lake, model_id: str, stage: str) -> None:
     """Move a model to a stage; a new champion retires the old one in the same commit."""
     parameters = {"model_id": model_id, "stage": stage}
     lake.transact(lambda tx: tx.run("model_stage", parameters))
-
-
-_MODELS = pa.schema(
-    [
-        *(
-            (name, pa.string())
-            for name in (
-                "model_id",
-                "dataset_id",
-                "recipe_name",
-                "base_model",
-                "adapter_sha256",
-                "path",
-            )
-        ),
-        ("seed", pa.int32()),
-        *((name, pa.string()) for name in (*_DOCUMENTS, "stage")),
-        ("created_at", pa.timestamp("us", tz="UTC")),
-    ]
-)

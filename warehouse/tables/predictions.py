@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.lake import Lake
+from warehouse.tables.schemas import PREDICTIONS
 
-UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
+_AT = PREDICTIONS.field("predicted_at").type
+
 _FRAME_COLUMNS = ("spec_id", "example_id", "ticker", "session", "decision_ts")
 
 
@@ -120,7 +122,7 @@ def _rows(
         .append_column("model_id", pa.array([model_ids.get(name)] * size, pa.string()))
         .append_column("dataset_id", pa.array([dataset_id] * size, pa.string()))
         .append_column("p_up", pa.array(p_up, pa.float64()))
-        .append_column("predicted_at", pa.array([now] * size, UTC_MICROSECONDS))
+        .append_column("predicted_at", pa.array([now] * size, _AT))
         for name, p_up in predictions.items()
     ]
     return pa.concat_tables(parts)

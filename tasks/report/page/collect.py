@@ -25,7 +25,7 @@ Metrics = Mapping[str, Mapping[tuple[str, str | None], Cell]]
 
 
 class ReportError(ValueError):
-    """The report was asked about something the warehouse does not hold."""
+    """A report on something the warehouse does not hold; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

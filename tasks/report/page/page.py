@@ -19,7 +19,7 @@ from tasks.report.page.robustness import robustness_tables
 ENTROPIES = {
     "label_ce": "the label's own tokens",
     "completion_ce": "the whole completion",
-    "pair_ce": "the label, if only the two may be said",
+    "pair_ce": "the label, when only the two are allowed",
 }
 """The measures of a model's `validation_before` and `validation_after`, in words."""
 

@@ -1,4 +1,4 @@
-"""A warehouse with a small market in it: prices, hostile headlines, a data set, a judged model."""
+"""A warehouse with a small market: prices, hostile headlines, a data set, an evaluated model."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with Lake.open(_spec(root)) as lake:
         ingest(lake)
         manifest = assemble_dataset(lake, DatasetSpec(), root / "datasets", now=NOW)
-        judge_a_model(lake, manifest, root / "datasets")
+        evaluate_a_model(lake, manifest, root / "datasets")
         yield House(lake, manifest, root)
 
 
@@ -133,8 +133,8 @@ def ingest(lake: Lake) -> None:
         lake.transact(lambda tx, table=table, rows=rows: tx.append(table, rows))
 
 
-def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
-    """Predictions that know a little, judged and stored as an evaluation flow would."""
+def evaluate_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
+    """Predictions that know a little, evaluated and stored as an evaluation flow would."""
     split = load_split(root / manifest.dataset_id / "test.parquet")
     frame = evaluation_frame(lake, manifest.spec_id, split["example_id"])
     rng = np.random.default_rng(1)
@@ -149,11 +149,11 @@ def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
     }
     spec = EvaluationSpec(resamples=200, candidate="fine_tuned", synthetic=True)
     frame = with_base_cutoff(frame, date(2023, 11, 15))
-    judged = evaluate(frame, predictions, spec)
+    found = evaluate(frame, predictions, spec)
     own, label = predictions["fine_tuned"], frame["label_up"].to_numpy()
     rows_of_all = pa.concat_tables(
         [
-            judged.rows,
+            found.rows,
             calibrated(frame, "fine_tuned", own, fit_calibration(label, own), spec),
             variant(frame, "fine_tuned", own, np.full(rows, 0.5), MASKED, spec),
             illustrated(frame, "fine_tuned", own, spec),

@@ -174,8 +174,8 @@ FROM forward_states AS forward
 LEFT JOIN models USING (model_id)
 GROUP BY forward.predictor
 ORDER BY
-    is_model DESC,
-    stage IS NOT DISTINCT FROM 'champion' DESC,
+    any_value(forward.model_id) IS NOT NULL DESC,
+    any_value(models.stage) IS NOT DISTINCT FROM 'champion' DESC,
     max(models.created_at) DESC NULLS LAST,
     forward.predictor;
 
