@@ -23,7 +23,7 @@ from tasks.dataset.build import refresh_examples
 from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.lake import Lake
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, HeadlineBatch
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
 from warehouse.tables.headlines import publish_headlines
@@ -150,15 +150,11 @@ class _RealPipeline:
                 "method": "declared",
             }
             now = clock_of(settings)()
-            publish_headlines(
-                lake,
+            batch = HeadlineBatch(
                 headlines=pa.Table.from_pylist([planted], schema=HEADLINES),
                 headline_tickers=pa.Table.from_pylist([about], schema=HEADLINE_TICKERS),
-                rejects=REJECTS.empty_table(),
-                payloads=(),
-                partitions=PARTITIONS.empty_table(),
-                now=now,
             )
+            publish_headlines(lake, batch, now=now)
             refresh_examples(lake, settings.dataset, now=now)
             after = lake.read("examples_decided", {"spec_id": spec_id}).to_pylist()
         mine = [row for row in after if row["ticker"] == chosen["ticker"]]

@@ -9,9 +9,10 @@ from datetime import date, datetime, timedelta
 import pyarrow as pa
 
 from flows.settings import UniverseSpec
-from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.ingest.planning import DateRange
-from warehouse.lake import Lake, Transaction
+from warehouse.lake import Lake
+from warehouse.tables.sessions import publish_sessions
 
 MARGIN = timedelta(days=14)
 EVER = date(1900, 1, 1)
@@ -24,7 +25,8 @@ def record_sessions(
 
     The sessions reach past its end, because a decision belongs to a session yet to come.
     """
-    sessions = exchange_sessions(universe.exchange, wanted[0] - MARGIN, wanted[1] + MARGIN)
+    around = {universe.exchange: (wanted[0] - MARGIN, wanted[1] + MARGIN)}
+    publish_sessions(lake, around, calendar_years, calendar_version())
     size = len(tickers)
     symbols = pa.table(
         {
@@ -36,12 +38,7 @@ def record_sessions(
             "valid_to": pa.array([None] * size, pa.date32()),
         }
     )
-
-    def work(tx: Transaction) -> None:
-        tx.upsert("sessions", sessions, ("exchange", "session"))
-        tx.upsert("tickers", symbols, ("ticker", "alias", "valid_from"))
-
-    lake.transact(work)
+    lake.transact(lambda tx: tx.upsert("tickers", symbols, ("ticker", "alias", "valid_from")))
 
 
 def done_ranges(lake: Lake, source: str) -> dict[str, list[DateRange]]:

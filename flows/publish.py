@@ -32,15 +32,7 @@ def publish_price_batch(
     Raises BatchRefused when an expectation fails; nothing is then published.
     """
     checked = _audit(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
-    published = publish_prices(
-        lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-    )
+    published = publish_prices(lake, batch, now=now)
     return IngestSummary(
         start=days[0],
         end=days[1],
@@ -69,16 +61,7 @@ def publish_headline_batch(
     """
     tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
     checked = _audit(settings, lake, tables, name, now)
-    published = publish_headlines(
-        lake,
-        headlines=batch.headlines,
-        headline_tickers=batch.headline_tickers,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-        join=join,
-    )
+    published = publish_headlines(lake, batch, now=now, join=join)
     return IngestSummary(
         start=days[0],
         end=days[1],

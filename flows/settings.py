@@ -49,6 +49,10 @@ class ConfigSelection(BaseModel):
     profile: str | None = Field(default=None, description="sandbox, live, stocknet or your own")
     overrides: tuple[str, ...] = Field(default=(), description="KEY=VALUE settings to override")
 
+    def overridden(self, *overrides: str) -> ConfigSelection:
+        """This selection with further `KEY=VALUE` overrides, which win over its own."""
+        return self.model_copy(update={"overrides": (*self.overrides, *overrides)})
+
 
 class UniverseSpec(BaseModel):
     """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it)."""

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.evaluation import evaluate
 from flows.platform.notifications import one_heartbeat
-from flows.platform.parameters import Selection
-from flows.platform.runtime import named_by_start
-from flows.settings import ConfigSelection, Settings, load_settings
+from flows.platform.runtime import configured_flow
+from flows.settings import ConfigSelection, Settings
 from flows.training import finetune
 from tasks.checks.integrity import seal
 from tasks.dataset.build import refresh_examples
@@ -34,14 +32,13 @@ class Retraining:
     settlement: Settlement
 
 
-@flow(name="weekly", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
-def weekly(selection: Selection) -> Retraining:
+@configured_flow("weekly", hours=24)
+def weekly(settings: Settings) -> Retraining:
     """Fine-tune on everything known, judge on the latest sessions, promote only who earned it.
 
     The splits move along with the calendar (`[retraining]`); everything else is as configured.
     """
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
-    latest = up_to_now(selection, settings)
+    latest = up_to_now(settings)
     with one_heartbeat():
         dataset = build_dataset(latest)
         model = finetune(latest, dataset.dataset_id)
@@ -53,7 +50,7 @@ def weekly(selection: Selection) -> Retraining:
     return Retraining(model, evaluation, settlement)
 
 
-def up_to_now(selection: ConfigSelection, settings: Settings) -> ConfigSelection:
+def up_to_now(settings: Settings) -> ConfigSelection:
     """The selection with the splits cut at the latest sessions whose outcome is final."""
     now = clock_of(settings)()
     with Lake.open(settings.warehouse) as lake:
@@ -62,4 +59,4 @@ def up_to_now(selection: ConfigSelection, settings: Settings) -> ConfigSelection
         sessions = lake.read("sessions_labelled", wanted)["session"].to_pylist()
     split = latest_split(sessions, settings.retraining, settings.dataset.split)
     cuts = tuple(f"dataset.split.{name}={getattr(split, name)}" for name in _CUTS)
-    return selection.model_copy(update={"overrides": (*selection.overrides, *cuts)})
+    return settings.selection.overridden(*cuts)

@@ -104,15 +104,7 @@ class Bench:
                     calendar=self.calendar,
                 )
                 self.gate(bars=batch.bars, actions=batch.actions)
-                publish_prices(
-                    self.lake,
-                    bars=batch.bars,
-                    actions=batch.actions,
-                    rejects=batch.rejects,
-                    payloads=batch.payloads,
-                    partitions=batch.partitions,
-                    now=self.now,
-                )
+                publish_prices(self.lake, batch, now=self.now)
                 cost.rows += batch.bars.num_rows
                 cost.requests += len(batch.payloads)
 
@@ -130,16 +122,7 @@ class Bench:
                         land=self.landing.store,
                     )
                     self.gate(headlines=batch.headlines, headline_tickers=batch.headline_tickers)
-                    publish_headlines(
-                        self.lake,
-                        headlines=batch.headlines,
-                        headline_tickers=batch.headline_tickers,
-                        rejects=batch.rejects,
-                        payloads=batch.payloads,
-                        partitions=batch.partitions,
-                        now=self.now,
-                        join=False,
-                    )
+                    publish_headlines(self.lake, batch, now=self.now, join=False)
                     cost.rows += batch.headlines.num_rows
                     cost.requests += len(batch.payloads)
             first = datetime.combine(self.days[0], datetime.min.time(), UTC)

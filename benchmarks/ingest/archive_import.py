@@ -67,16 +67,7 @@ def imported(lake: Lake, root: Path) -> tuple[int, int]:
     for batch in read_headlines(
         root / "news.parquet", MAPPING, clock=lambda: NOW, land=landing.store
     ):
-        added += publish_headlines(
-            lake,
-            headlines=batch.headlines,
-            headline_tickers=batch.headline_tickers,
-            rejects=batch.rejects,
-            payloads=batch.payloads,
-            partitions=batch.partitions,
-            now=NOW,
-            join=False,
-        ).added
+        added += publish_headlines(lake, batch, now=NOW, join=False).added
     return added, join_stories(lake, FIRST, FIRST + YEARS) if added else 0
 
 

@@ -27,7 +27,7 @@ def settings_of(context: typer.Context) -> Settings:
 
 def prepared(context: typer.Context) -> Settings:
     """Settings for a command that runs flows: Prefect's environment is set before its import."""
-    from flows.platform.runtime import prepare_prefect
+    from flows.platform.environment import prepare_prefect
 
     settings = settings_of(context)
     prepare_prefect(settings.data_root)

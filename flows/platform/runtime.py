@@ -1,42 +1,21 @@
-"""How flows reach Prefect: the settings it starts with and the server they report to."""
+"""Flows as we declare them: settings from the selection, runs named by their start."""
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-SERVER_FILE = "server.json"
-SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
-"""USER:PASSWORD that the server asks for. Clients started beside it are given the same."""
+from prefect import Flow, flow
+from prefect.runtime import flow_run
+from prefect.utilities.hashing import file_hash
 
+from flows.platform.parameters import Selection
+from flows.settings import ConfigSelection, Settings, load_settings
 
-def prepare_prefect(data_root: Path) -> None:
-    """Set Prefect's environment for this process; call before prefect is first imported.
-
-    Runs are recorded under DATA_ROOT/prefect. When `newsvane ui` serves that folder, runs report
-    to it; otherwise Prefect starts a server of its own for the length of the command. Values the
-    user has set in the environment win.
-    """
-    home = (data_root / "prefect").resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    chosen = {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-        "PREFECT_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        # The least there is: a run whose process was killed is known as such (notifications.py).
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-    }
-    if SERVER_AUTH in os.environ:
-        chosen["PREFECT_API_AUTH_STRING"] = os.environ[SERVER_AUTH]
-    served = _served_api(home)
-    if served is not None:
-        chosen["PREFECT_API_URL"] = served
-    for name, value in chosen.items():
-        os.environ.setdefault(name, value)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def named_by_start() -> str:
@@ -44,25 +23,39 @@ def named_by_start() -> str:
 
     In UTC, as everything inside; the UI shows local time beside it.
     """
-    from prefect.runtime import flow_run
-
     return f"{flow_run.flow_name} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
 
 
-def announce_server(data_root: Path, api_url: str, pid: int) -> Path:
-    """Record that a server answers for DATA_ROOT, so that later commands report to it."""
-    path = (data_root / "prefect").resolve() / SERVER_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"api_url": api_url, "pid": pid}), encoding="utf-8")
-    return path
+def configured_flow(
+    name: str, *, run_name: str | Callable[[], str] = named_by_start, hours: float | None = None
+) -> Callable[[Callable[Concatenate[Settings, P], R]], Flow[Concatenate[ConfigSelection, P], R]]:
+    """A flow over settings that is called with a selection, which the run loads first.
 
+    `run_name` is a fixed text with the flow's parameters in braces, or a function; `hours` is the
+    timeout of a run, none by default. Runs raise ConfigurationError for an unusable selection.
+    """
 
-def _served_api(home: Path) -> str | None:
-    path = home / SERVER_FILE
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        os.kill(int(record["pid"]), 0)
-        return str(record["api_url"])
-    except (OSError, ValueError, KeyError):
-        # No record, a broken one, or one left by a server that has since died.
-        return None
+    def declared(
+        body: Callable[Concatenate[Settings, P], R],
+    ) -> Flow[Concatenate[ConfigSelection, P], R]:
+        @wraps(body)
+        def run(selection: ConfigSelection, *args: P.args, **kwargs: P.kwargs) -> R:
+            chosen = load_settings(selection.config, selection.profile, selection.overrides)
+            return body(chosen, *args, **kwargs)
+
+        # Prefect reads parameters and version from here; the wrapper's own say nothing.
+        own = inspect.signature(body, eval_str=True)
+        _, *others = own.parameters.values()
+        first = inspect.Parameter(
+            "selection", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Selection
+        )
+        described: Any = run
+        described.__signature__ = own.replace(parameters=[first, *others])
+        return flow(
+            name=name,
+            version=file_hash(inspect.getfile(body)),
+            flow_run_name=run_name,
+            timeout_seconds=None if hours is None else hours * 3600,
+        )(run)
+
+    return declared

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flows.platform.environment import announce_server, prepare_prefect
 from flows.platform.notifications import keep_alarms
-from flows.platform.runtime import announce_server, prepare_prefect
 
 if TYPE_CHECKING:
     from flows.settings import Settings

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.platform.environment import SERVER_AUTH
 from flows.platform.notifications import keep_alarms
-from flows.platform.runtime import SERVER_AUTH
 from flows.platform.server import HOST, ServerError, interrupt, prefect_server, require_free
 from flows.platform.site_server import site_server
 from flows.settings import Settings

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tasks.prediction.registry import ADAPTER_FILE
 from warehouse.lake import Lake
+from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Landing, LandingError
 from warehouse.tables import hash_chain as seals
 
@@ -58,7 +59,7 @@ class VerifyReport:
 def verify(
     lake: Lake, landing: Landing, *, anchor: str | None = None, progress: Progress | None = None
 ) -> VerifyReport:
-    """Recompute every hash the warehouse promised and name what does not match.
+    """Recompute every hash that the warehouse recorded and name what does not match.
 
     `anchor` is a head of the chain kept elsewhere: it must still be part of the chain. `progress`
     is told (done, total) for payload bodies, which take the longest. Nothing is changed.
@@ -75,7 +76,7 @@ def verify(
         )
     payload_ids = lake.read("verify_payloads")["payload_id"].to_pylist()
     found += _payloads(landing, payload_ids, progress)
-    files = list(_promised_files(lake))
+    files = list(_recorded_files(lake))
     found += [finding for file in files if (finding := _file(*file)) is not None]
     return VerifyReport(
         findings=tuple(found),
@@ -104,8 +105,8 @@ def _payloads(
             progress(done, len(payload_ids))
 
 
-def _promised_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
-    """Subject, id, path and promised sha256 of each data set file and adapter."""
+def _recorded_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
+    """Subject, id, path and recorded sha256 of each data set file and adapter."""
     for row in lake.read("verify_datasets").to_pylist():
         manifest = hashlib.sha256(row["manifest"].encode()).hexdigest()
         yield "dataset", row["dataset_id"], Path(row["path"]) / "manifest.json", manifest
@@ -117,11 +118,10 @@ def _promised_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
         yield "model", row["model_id"], path, row["adapter_sha256"]
 
 
-def _file(subject: str, record_id: str, path: Path, promised: str) -> Finding | None:
+def _file(subject: str, record_id: str, path: Path, expected: str) -> Finding | None:
     if not path.is_file():
         return Finding(subject, record_id, f"{path} is missing")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found == promised:
+    found = file_sha256(path)
+    if found == expected:
         return None
-    return Finding(subject, record_id, f"{path} hashes to {found}, promised was {promised}")
+    return Finding(subject, record_id, f"{path} hashes to {found}, expected {expected}")

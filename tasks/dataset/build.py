@@ -12,28 +12,27 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, card
 from tasks.dataset.spec.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
+from warehouse.storage.atomic import publish_folder, write_text
 from warehouse.tables.datasets import (
     Part,
     SplitRequest,
     assign_splits,
     changed_from,
-    publish_folder,
     write_part,
-    write_text,
 )
 from warehouse.tables.examples import (
     CountTokens,
     ExampleRequest,
     build_examples,
-    keep_sessions,
     needed_sessions,
 )
+from warehouse.tables.sessions import publish_sessions
 
 
 def assemble_dataset(
@@ -99,7 +98,7 @@ def write_dataset(
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         return manifest.dataset_id
 
-    dataset_id, _ = publish_folder(root, fill)
+    dataset_id, _ = publish_folder(root, fill, last="manifest.json")
     text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
     return DatasetManifest.model_validate_json(text), root / dataset_id
 
@@ -159,23 +158,14 @@ def refresh_examples(
 
 
 def lay_out_sessions(lake: Lake, request: ExampleRequest, now: datetime) -> None:
-    """Store the sessions of every exchange in use, from before its first datum to past `now`.
-
-    Nothing is done while what is stored reaches far enough and comes from the installed release
-    of exchange_calendars.
-    """
-    release = version("exchange_calendars")
-    needed = timedelta(days=14 + 2 * request.horizon)
-    calendars = []
-    for row in needed_sessions(lake, request, release).to_pylist():
-        first, last = row["first_date"] - needed, max(row["last_date"], now.date()) + needed
-        # A calendar ends on a session, up to a holiday week away from the date asked for.
-        slack = timedelta(days=10)
-        covered = row["laid_from"] and row["laid_from"] <= first + slack
-        if not (covered and row["laid_until"] >= last - slack):
-            calendars.append(exchange_sessions(row["exchange"], first, last + 2 * slack))
-    if calendars:
-        keep_sessions(lake, pa.concat_tables(calendars), release)
+    """Store the sessions of every exchange in use, from before its first datum to past `now`."""
+    # A calendar ends on a session, up to a holiday week away from the date asked for.
+    margin = timedelta(days=34 + 2 * request.horizon)
+    spans = {
+        row["exchange"]: (row["first_date"] - margin, max(row["last_date"], now.date()) + margin)
+        for row in needed_sessions(lake, request).to_pylist()
+    }
+    publish_sessions(lake, spans, calendar_years, calendar_version())
 
 
 def example_request(spec: DatasetSpec) -> ExampleRequest:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from flows.settings import AlarmSpec, ConfigSelection, load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 def selection(root: Path, now: str) -> ConfigSelection:
@@ -43,7 +43,7 @@ def test_file_for_work_pools_says_what_the_code_says() -> None:
         limit = entry.get("concurrency_limit")
         assert (limit and tuple(limit.values())) == AT_ONCE.get(name), name
     for name, planned in schedules(live).items():
-        told = [
+        planned_times = [
             {
                 "cron": plan.schedule.cron,
                 "timezone": plan.schedule.timezone,
@@ -52,7 +52,7 @@ def test_file_for_work_pools_says_what_the_code_says() -> None:
             }
             for plan in planned
         ]
-        assert filed[name]["schedules"] == told
+        assert filed[name]["schedules"] == planned_times
 
 
 @pytest.mark.parametrize(

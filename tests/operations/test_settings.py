@@ -1,4 +1,4 @@
-"""A mistake in the configuration is told in words and nothing runs with half of it."""
+"""A mistake in the configuration is explained in words and nothing runs with half of it."""
 
 from __future__ import annotations
 

@@ -26,7 +26,6 @@ SPLIT = (
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("prefect"),
     pytest.mark.usefixtures("prefect_runs"),
 ]
 

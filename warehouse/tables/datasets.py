@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -18,6 +14,7 @@ import pyarrow.json
 import pyarrow.parquet
 
 from warehouse.lake import Lake
+from warehouse.storage.atomic import file_sha256, sync
 
 # Rows that are put in order, written as lines and made a row group of the twin at a time.
 PIECE_ROWS = 50_000
@@ -160,10 +157,8 @@ def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:
 
 def describe_file(path: Path) -> WrittenFile:
     """Make the file durable and tell its name, hash and size."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return WrittenFile(path.name, digest, path.stat().st_size)
+    sync(path)
+    return WrittenFile(path.name, file_sha256(path), path.stat().st_size)
 
 
 def export_lines(
@@ -181,38 +176,6 @@ def compare_splits(lake: Lake, one: pa.Table, other: pa.Table) -> pa.Table:
     Both tables are rows of `load_split` with a column `split`.
     """
     return lake.read("dataset_differences", rows_a=one, rows_b=other)
-
-
-def publish_folder(root: Path, fill: Callable[[Path], str]) -> tuple[str, bool]:
-    """Let `fill` write a folder aside and name it, then move it to `root/NAME` in one step.
-
-    Returns the name and whether it is new. A folder of that name that is complete already (it
-    has a manifest.json) is left as it is, and what was written aside is dropped.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
-    try:
-        name = fill(aside)
-        target = root / name
-        if (target / "manifest.json").is_file():
-            return name, False
-        if target.exists():
-            shutil.rmtree(target)
-        aside.chmod(0o755)
-        _sync_folder(aside)
-        aside.rename(target)
-        _sync_folder(root)
-        return name, True
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file durably."""
-    with path.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def load_split(path: Path) -> pa.Table:
@@ -243,11 +206,3 @@ def _load_file(path: Path) -> pa.Table:
     for field in lines.schema.field("meta").type:
         flat = flat.append_column(field.name, pa.compute.struct_field(lines["meta"], field.name))
     return flat.cast(LINES_SCHEMA)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -71,19 +71,9 @@ class ExampleRequest:
         return values
 
 
-def needed_sessions(lake: Lake, request: ExampleRequest, calendar_version: str) -> pa.Table:
-    """One row per exchange in use: exchange, first_date, last_date, laid_from, laid_until.
-
-    The first two bound what bars and headlines speak of, the last two (or NULL) what is stored.
-    """
-    parameters = {**request.parameters(), "calendar_version": calendar_version}
-    return lake.read("sessions_span", parameters)
-
-
-def keep_sessions(lake: Lake, sessions: pa.Table, calendar_version: str) -> None:
-    """Store the calendar rows, in place of what was stored for the same exchanges and dates."""
-    parameters = {"calendar_version": calendar_version}
-    lake.transact(lambda tx: tx.run("sessions_publish", parameters, calendar=sessions))
+def needed_sessions(lake: Lake, request: ExampleRequest) -> pa.Table:
+    """One row per exchange in use: exchange, and the first_date and last_date of its data (UTC)."""
+    return lake.read("sessions_span", request.parameters())
 
 
 def build_examples(

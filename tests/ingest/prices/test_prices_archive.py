@@ -41,15 +41,7 @@ def batches(path: Path, mapping: PriceMapping, folder: Path, **changes: Any) -> 
 
 
 def publish(lake: Lake, batch: PriceBatch) -> PricePublication:
-    return publish_prices(
-        lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=NOW,
-    )
+    return publish_prices(lake, batch, now=NOW)
 
 
 def written(table: pa.Table, path: Path) -> Path:

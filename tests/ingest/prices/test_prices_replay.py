@@ -23,15 +23,7 @@ BARS = "SELECT * EXCLUDE (vendor_adj_close, payload_id, recorded_at) FROM bars O
 
 
 def publish(lake: Lake, batch: PriceBatch, now: datetime) -> PricePublication:
-    return publish_prices(
-        lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-    )
+    return publish_prices(lake, batch, now=now)
 
 
 def evening(day: date) -> datetime:

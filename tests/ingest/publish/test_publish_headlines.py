@@ -10,9 +10,15 @@ import pytest
 
 from warehouse.lake import Lake
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.batches import (
+    HEADLINE_TICKERS,
+    HEADLINES,
+    PARTITIONS,
+    REJECTS,
+    HeadlineBatch,
+    PublishError,
+)
 from warehouse.tables.headlines import HeadlinePublication, publish_headlines
-from warehouse.tables.prices import PublishError
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 NOTHING = HeadlinePublication(0, 0, 0, 0, 0)
@@ -58,15 +64,14 @@ def publish(lake: Lake, *rows: dict[str, Any], now: datetime = NOW) -> HeadlineP
         "payload_id": "p1",
         "error": None,
     }
-    return publish_headlines(
-        lake,
+    batch = HeadlineBatch(
         headlines=pa.Table.from_pylist(list(rows), schema=HEADLINES),
         headline_tickers=pa.Table.from_pylist(pairs, schema=HEADLINE_TICKERS),
         rejects=pa.Table.from_pylist([reject], schema=REJECTS),
         payloads=(Payload("wire", "http://wire.example/rss", 200, (), b"x", NOW),),
         partitions=pa.Table.from_pylist([outcome], schema=PARTITIONS),
-        now=now,
     )
+    return publish_headlines(lake, batch, now=now)
 
 
 def stored(lake: Lake, headline_id: str) -> dict[str, Any]:

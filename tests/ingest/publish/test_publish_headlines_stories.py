@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.batches import HEADLINES, HeadlineBatch
 from warehouse.tables.headlines import publish_headlines
 from warehouse.tables.near_duplicates import similar_wordings
 from warehouse.tables.stories import join_stories
@@ -36,16 +36,10 @@ def publish(lake: Lake, told: list[Told], *, join: bool = True) -> None:
         }
         for headline_id, title, at in told
     ]
-    publish_headlines(
-        lake,
+    batch = HeadlineBatch(
         headlines=pa.Table.from_pylist(rows, schema=HEADLINES),
-        headline_tickers=HEADLINE_TICKERS.empty_table(),
-        rejects=REJECTS.empty_table(),
-        payloads=(),
-        partitions=PARTITIONS.empty_table(),
-        now=NOW,
-        join=join,
     )
+    publish_headlines(lake, batch, now=NOW, join=join)
 
 
 def stories(lake: Lake) -> dict[str, str]:

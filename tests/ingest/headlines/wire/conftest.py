@@ -76,15 +76,7 @@ class Wire:
         self, lake: Lake, batch: HeadlineBatch, now: datetime | None = None
     ) -> HeadlinePublication:
         """Publish a batch as the flows do."""
-        return publish_headlines(
-            lake,
-            headlines=batch.headlines,
-            headline_tickers=batch.headline_tickers,
-            rejects=batch.rejects,
-            payloads=batch.payloads,
-            partitions=batch.partitions,
-            now=now or self.now,
-        )
+        return publish_headlines(lake, batch, now=now or self.now)
 
     def counts(self, batch: HeadlineBatch) -> dict[str, int]:
         """Headlines per ticker."""
