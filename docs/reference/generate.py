@@ -231,11 +231,11 @@ def dictionary_page() -> str:
             for name, kind, filled in columns_of(text)
         ]
         parts.append("")
-    parts += ["# Views", "", "Relations that are computed from the tables above.", ""]
+    parts += ["## Views", "", "Relations that are computed from the tables above.", ""]
     for path in sorted(VIEWS.glob("*.sql")):
         text = path.read_text("utf-8")
         body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-        parts += [f"## `{path.stem}`", "", *_remarks(text), "```sql", body, "```", ""]
+        parts += [f"### `{path.stem}`", "", *_remarks(text), "```sql", body, "```", ""]
     return "\n".join(parts)
 
 
