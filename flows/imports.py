@@ -120,8 +120,8 @@ def _mapping(kind: type[M], configured: M | None, given: Mapping[str, str]) -> M
         )
         raise ConfigurationError(
             f"The column mapping for this import is not usable: {problems}. Give it with --map "
-            "FIELD=COLUMN, or in [archive] of newsvane.toml; docs/import.md lists the fields. "
-            "Nothing was imported."
+            "FIELD=COLUMN, or in [archive] of newsvane.toml; docs/how-to/import.md lists "
+            "the fields. Nothing was imported."
         ) from error
 
 
