@@ -10,10 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows.connections import clock_of
 from flows.ingest import ingest, search_keys
+from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
-from flows.platform.parameters import FirstDay, Force, LastDay, Tickers, Told
-from flows.platform.runtime import configured_flow, ended
-from flows.platform.summary import IngestSummary
+from flows.platform.runtime import (
+    Described,
+    FirstDay,
+    Force,
+    LastDay,
+    Tickers,
+    configured_flow,
+    ended,
+)
 from flows.prediction import backtest
 from flows.settings import Settings
 from tasks.dataset.build import refresh_examples
@@ -95,7 +102,7 @@ def backfill(
     what: Annotated[
         tuple[What, ...],
         Field(min_length=1),
-        Told("What to fill in; predictions are marked as a back-test."),
+        Described("What to fill in; predictions are marked as a back-test."),
     ] = DEFAULT,
     force: Force = False,
 ) -> IngestSummary:

@@ -14,7 +14,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.ingest import ingest
-from flows.platform.progress import current_sink
+from flows.platform.display import current_sink
 from flows.settings import ConfigSelection, Settings, load_settings
 from flows.training import report_progress
 from tasks.checks.canaries import Bench, Market, SelftestReport

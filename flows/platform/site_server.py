@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from flows.platform.links import SERVED
+from flows.platform.display import SERVED
 from flows.platform.notifications import Receiver
 
 INBOX = "/alarms"
