@@ -78,7 +78,7 @@ def link_to(settings: Settings, path: Path) -> str:
 
 
 class IncompleteIngestError(RuntimeError):
-    """Something asked for could not be had; all the rest was published."""
+    """Something requested could not be had; all the rest was published."""
 
 
 class IngestSummary(BaseModel):
