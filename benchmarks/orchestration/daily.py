@@ -90,7 +90,8 @@ def measure(tickers: int, years: int, folder: Path) -> list[dict[str, object]]:
             for day in DAYS:
                 today[0] = day
                 overrides = [*shared, f"sandbox.now={moment(day).isoformat()}", *split(began)]
-                printed = output_of([sys.executable, "-m", __spec__.name, "--one", *overrides], environment)
+                words = [sys.executable, "-m", __spec__.name, "--one", *overrides]
+                printed = output_of(words, environment)
                 if day == DAYS[-1]:
                     rows.append({"history": name, **json.loads(printed.splitlines()[-1])})
     return rows
