@@ -103,7 +103,7 @@ def _automations(webhooks: Sequence[UUID], block: UUID | None) -> Iterator[Autom
     heartbeat = "prefect.flow-run.heartbeat"
     yield AutomationCore(
         name=DIED,
-        description="Marks a run as crashed whose process was killed, so that it ends and is reported.",
+        description="Marks a run whose process was killed as crashed, so that it is reported.",
         tags=[TAG],
         trigger=EventTrigger(
             match=run,
