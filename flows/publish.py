@@ -1,4 +1,4 @@
-"""Write, audit, publish: a batch is checked, the outcome recorded, and what passed committed."""
+"""Write-audit-publish: a batch is validated, the outcome recorded, and what passed committed."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def publish_price_batch(
 
     Raises BatchRefused when an expectation fails; nothing is then published.
     """
-    checked = _audit(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
+    checked = _validate(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
     published = publish_prices(lake, batch, now=now)
     return IngestSummary(
         start=days[0],
@@ -87,7 +87,7 @@ def publish_headline_batch(
     published.
     """
     tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
-    checked = _audit(settings, lake, tables, name, now)
+    checked = _validate(settings, lake, tables, name, now)
     published = publish_headlines(lake, batch, now=now, join=join)
     return IngestSummary(
         start=days[0],
@@ -98,7 +98,7 @@ def publish_headline_batch(
     )
 
 
-def _audit(
+def _validate(
     settings: Settings, lake: Lake, tables: Mapping[str, pa.Table], batch: str, now: datetime
 ) -> int:
     reports = [
@@ -120,8 +120,8 @@ def show_validation(settings: Settings, summary: IngestSummary) -> None:
     docs = settings.data_root / "data_docs" / "index.html"
     where = f" [All results]({link_to(settings, docs)})" if docs.is_file() else ""
     create_markdown_artifact(
-        f"{summary.checked:,} expectations held; {summary.quarantined:,} rows went to quarantine "
-        f"beforehand.{where}",
+        f"{summary.checked:,} expectations were met; {summary.quarantined:,} rows went to "
+        f"quarantine beforehand.{where}",
         key="validation",
         description=f"{summary.start} to {summary.end}",
     )

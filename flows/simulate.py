@@ -19,7 +19,7 @@ from flows.platform.runtime import configured_flow
 from flows.prediction import score
 from flows.report import write_site
 from flows.settings import ConfigSelection, Settings
-from tasks.training.process import staying_worker
+from tasks.training.process import persistent_worker
 from warehouse.lake import Lake
 from warehouse.tables.hash_chain import chain
 
@@ -69,7 +69,7 @@ def simulate(settings: Settings, days: int = 60, seed: int | None = None) -> Sim
     with Lake.open(settings.warehouse) as lake:
         done = pc.max(chain(lake)["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
-    with one_heartbeat(), staying_worker(settings.data_root / "simulation.log"):
+    with one_heartbeat(), persistent_worker(settings.data_root / "simulation.log"):
         left = [moment for moment in moments if done is None or moment[0] > done]
         champions = [_run_job(at_clock(selection, at), job) for at, job in _with_progress(left)]
         daily(evening)

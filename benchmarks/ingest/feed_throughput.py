@@ -62,11 +62,11 @@ def _item(number: int) -> str:
     title = f"Company {number} lifts outlook for region {number % 97}"
     if number % 5 == 0:
         title = f"Société {number} &amp; Co&amp;#8217;s outlook lifted"
-    told = format_datetime(NOW - timedelta(minutes=number % 9000), usegmt=True)
+    dated = format_datetime(NOW - timedelta(minutes=number % 9000), usegmt=True)
     summary = f"&lt;p&gt;Company {number} said its &lt;b&gt;outlook&lt;/b&gt; improved.&lt;/p&gt;"
     return (
         f"<item><title>{title}</title><link>https://bench.example/{number}</link>"
-        f'<guid isPermaLink="false">b-{number}</guid><pubDate>{told}</pubDate>'
+        f'<guid isPermaLink="false">b-{number}</guid><pubDate>{dated}</pubDate>'
         f"<description>{summary}</description></item>"
     )
 

@@ -26,7 +26,7 @@ def landed_answers(lake: Lake, landing: Landing, source: str) -> Iterator[Payloa
 def cached_answers(lake: Lake, landing: Landing, source: str) -> CachedPayload:
     """The latest published answer of each address of `source`, if it came with a validator.
 
-    Bodies are read from the landing zone when asked for; one that is missing or altered counts as
+    Bodies are read from the landing zone when needed; one that is missing or altered counts as
     not cached.
     """
     found = lake.read("feed_answers_cached", {"source": source}).to_pylist()

@@ -17,11 +17,11 @@ _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _ONE_DAY = timedelta(days=1)
 
 GENERAL = "*"
-"""The ledger key of a feed that is not asked per ticker."""
+"""The ledger key of a feed that is not requested per ticker."""
 
 
 class UnknownFeedError(ValueError):
-    """No preset has the name that was asked for."""
+    """No preset has the name that was given."""
 
 
 class FeedSpec(BaseModel):

@@ -43,7 +43,7 @@ def fetch_headlines(
     Each answer is landed before it is parsed. An address that cannot be fetched or read gets a
     failed row in the batch's `partitions` (and, if it answered, a rejected payload); the others
     go on. Items that cannot be used become rejects with their reason. A poll keeps all items
-    it sees, whatever the range. With `cached`, addresses are asked conditionally, and one that has
+    it sees, whatever the range. With `cached`, requests are conditional, and one that has
     not changed counts as having answered the same again. What a general feed has is about those
     of `tickers` (all, if it is GENERAL) that its titles name by `aliases`, by default the shipped
     ones. Raises ValueError when `start` is after `end`.

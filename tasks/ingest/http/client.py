@@ -1,4 +1,4 @@
-"""Fetching from hosts nobody vouches for: bounded in size, time, hops, retries and reach.
+"""Fetching from untrusted hosts: bounded in size, time, hops, retries and reach.
 
 Every hop of every request passes one guard. It admits http and https only, and connects to the
 very address it has checked, so that neither a redirect nor a name server can lead inside.
@@ -85,7 +85,7 @@ class FeedClient:
     def _read_body(self, url: str, response: httpx.Response) -> bytes:
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"identity", "gzip", "x-gzip", ""}:
-            raise FetchError(f"{url} came as {encoding!r}, which was not asked for.")
+            raise FetchError(f"{url} came as {encoding!r}, which was not requested.")
         unpack = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
         body, received = bytearray(), 0
         for block in response.iter_raw():

@@ -122,7 +122,7 @@ class RequestBudget:
         """What `send` returns, sent again after each TransientError as the policy allows.
 
         Raises BudgetError when budget or deadline is used up, FetchError when the server asks for
-        more patience than the policy has, and the last TransientError when every attempt failed.
+        a longer wait than the policy has, and the last TransientError when every attempt failed.
         """
         attempts = self.limits.retry.attempts
         for attempt in range(1, attempts):
@@ -144,12 +144,12 @@ class RequestBudget:
             self._ends_at = now + deadline.total_seconds()
         if self.spent >= self.limits.requests:
             raise BudgetError(
-                f"{url} was not asked for: the budget of {self.limits.requests} requests is "
+                f"{url} was not requested: the budget of {self.limits.requests} requests is "
                 "spent. Run again to go on where this run stopped, or raise requests."
             )
         if self._ends_at is not None and now >= self._ends_at:
             raise BudgetError(
-                f"{url} was not asked for: the {self._deadline()} passed. "
+                f"{url} was not requested: the {self._deadline()} passed. "
                 "Run again to go on where this run stopped, or raise run_deadline."
             )
         self.spent += 1

@@ -1,7 +1,7 @@
 """Daily bars and corporate actions from Yahoo through the real yfinance client.
 
 One chart request per ticker and range. Every answer is landed before the client parses it, and
-the client's frame is then held against the landed bytes: a bar that yfinance altered, merged or
+the client's frame is then compared with the landed bytes: a bar that yfinance altered, merged or
 dropped never passes for the vendor's. Options that change numbers are off (auto_adjust,
 back_adjust, repair, rounding) and keepna is on, so empty bars reach the row rules.
 """
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class PriceSourceError(ValueError):
-    """The request for prices makes no sense as it stands; nothing was asked of the vendor."""
+    """The request for prices makes no sense as it stands; nothing was requested."""
 
 
 class PriceSpec(BaseModel):
@@ -83,7 +83,7 @@ def fetch_prices(
 
     `calendar` holds session and close_ts (UTC) of the exchange's sessions and should reach
     `overlap_sessions` before `start`; bars from there on are returned. A ticker without a usable
-    bar is asked for again (`passes` times in all) and then listed in `missing`; the others go on.
+    bar is requested again (`passes` times in all) and then listed in `missing`; the others go on.
     Raises PriceSourceError for a request that makes no sense, and whatever `land` raises.
     """
     _require_request(tickers, start, end, calendar)

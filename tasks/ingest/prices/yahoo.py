@@ -1,7 +1,7 @@
 """Yahoo's daily bars: the real yfinance client, and its answer as the vendor sent it.
 
-The client is asked so that it changes no number and hides no error; its reading is then held
-against the landed bytes.
+The client is called so that it changes no number and hides no error; its reading is then compared
+with the landed bytes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class ChartError(ValueError):
-    """A chart answer does not have the shape of one, or answers for something not asked."""
+    """A chart answer does not have the shape of one, or answers for another request."""
 
 
 def read_chart(body: bytes, symbol: str, zone: str) -> pa.Table:

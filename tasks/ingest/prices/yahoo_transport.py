@@ -106,7 +106,7 @@ class YahooSession(Session):  # type: ignore[misc]
         try:
             return self._budget.retrying(send, _public(url), self._clock)
         except TransientError as fault:
-            # yfinance has errors of its own for what the vendor and the connection said last.
+            # yfinance has errors of its own for the last answer and the last broken connection.
             if fault.answer is not None:
                 return fault.answer
             raise (fault.__cause__ or fault) from None
@@ -194,7 +194,7 @@ def _with_query(url: str, query: dict[str, Any]) -> str:
 
 
 def _public(url: str) -> str:
-    """The URL less session secrets: it identifies what was asked, and is stored and shown."""
+    """The URL less session secrets: it identifies the request, and is stored and shown."""
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     shown = [(name, value) for name, value in pairs if name not in _SECRET_PARAMETERS]

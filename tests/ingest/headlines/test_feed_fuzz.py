@@ -63,10 +63,10 @@ def usable(item: FeedItem) -> bool:
 
 
 def feed(items: list[tuple[str, str, str]], *, escaped: bool) -> bytes:
-    told = escape if escaped else str
+    spelled = escape if escaped else str
     body = "".join(
-        f"<item><title>{told(title)}</title><pubDate>{told(date)}</pubDate>"
-        f"<description>{told(summary)}</description><guid>{told(title)}</guid></item>"
+        f"<item><title>{spelled(title)}</title><pubDate>{spelled(date)}</pubDate>"
+        f"<description>{spelled(summary)}</description><guid>{spelled(title)}</guid></item>"
         for title, date, summary in items
     )
     return f"<rss version='2.0'><channel>{body}</channel></rss>".encode("utf-8", "surrogatepass")

@@ -30,12 +30,12 @@ def evening(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 22, 30, tzinfo=UTC)
 
 
-def replayed(lake: Lake, desk: Any) -> PriceBatch:
+def replayed(lake: Lake, vendor: Any) -> PriceBatch:
     return replay_prices(
         lake.read("charts_landed", {"source": "sandbox"}),
-        Landing(desk.folder / "landing").load,
-        PriceSpec(source="sandbox", basis="session", cache=desk.folder / "yfinance"),
-        calendar=desk.calendar,
+        Landing(vendor.folder / "landing").load,
+        PriceSpec(source="sandbox", basis="session", cache=vendor.folder / "yfinance"),
+        calendar=vendor.calendar,
     )
 
 

@@ -1,4 +1,4 @@
-"""A news desk for tests: the real client, a real vendor on loopback that misbehaves on demand."""
+"""A feed for tests: the real client, a real vendor on loopback that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LIMITS = FeedLimits(
 
 @dataclass
 class Wire:
-    """A vendor per set of faults, asked for the headlines of two tickers; the faults hit AAPL."""
+    """A vendor per set of faults, queried for the headlines of two tickers; the faults hit AAPL."""
 
     landing: Landing
     stack: ExitStack
@@ -80,8 +80,8 @@ class Wire:
 
     def counts(self, batch: HeadlineBatch) -> dict[str, int]:
         """Headlines per ticker."""
-        told = batch.headline_tickers.column("ticker").to_pylist()
-        return {ticker: told.count(ticker) for ticker in TICKERS}
+        tickers = batch.headline_tickers.column("ticker").to_pylist()
+        return {ticker: tickers.count(ticker) for ticker in TICKERS}
 
     def titles(self, batch: HeadlineBatch) -> list[str]:
         """The titles in order of publication."""

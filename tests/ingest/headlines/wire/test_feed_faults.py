@@ -92,9 +92,9 @@ def test_truncated_xml_keeps_the_whole_items_before_the_break(wire: Any) -> None
 
 def test_wrong_declared_encoding_is_read_without_inventing_characters(wire: Any) -> None:
     batch = wire.fetch(Fault(kind="wrong_encoding"))
-    told = [title for title in wire.titles(batch) if "caf" in title]
-    assert told
-    assert all(title.startswith("Zürich café – ") for title in told)
+    titles = [title for title in wire.titles(batch) if "caf" in title]
+    assert titles
+    assert all(title.startswith("Zürich café – ") for title in titles)
 
 
 def test_entity_bomb_is_refused_in_bounded_time(wire: Any) -> None:

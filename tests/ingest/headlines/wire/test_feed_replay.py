@@ -1,4 +1,4 @@
-"""Answers we hold: asked for conditionally, read again, and checked for their age."""
+"""Answers in the HTTP cache: requested conditionally, read again, and checked for their age."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_sources_check_tells_freshness_and_the_last_error(wire: Any, lake: Lake)
     params = {"now": wire.now + timedelta(hours=3), "stale_after": timedelta(hours=2)}
     found = {row["key"]: row for row in lake.read("sources_check", params).to_pylist()}
     assert "HTTP 500" in found["AAPL"]["last_error"]
-    assert found["AAPL"]["stale"], "never asked with success"
+    assert found["AAPL"]["stale"], "never requested with success"
     assert found["AAPL"]["newest_item"] is None
     assert found["MSFT"]["stale"], "the success is three hours old"
     assert found["MSFT"]["last_success_at"] == wire.now
