@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
-from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.ingest import ingest
-from flows.platform.progress import current_sink
+from flows.platform.display import current_sink
+from flows.platform.runtime import configured_flow
 from flows.settings import ConfigSelection, Settings, load_settings
 from flows.training import report_progress
 from tasks.checks.canaries import Bench, Market, SelftestReport
@@ -34,8 +34,8 @@ TRAIN_ROWS, VALIDATION_ROWS, BATCH_SIZE = 256, 32, 8
 QUICK_RECIPE = "sandbox-tiny"
 
 
-@flow(name="selftest")
-def selftest(selection: ConfigSelection, quick: bool = False) -> SelftestReport:
+@configured_flow("selftest")
+def selftest(settings: Settings, quick: bool = False) -> SelftestReport:
     """Ingest a null and a planted market, fine-tune on each, and try every canary.
 
     Everything happens below `selftest/` of the data root, on the sandbox vendor; the report is
@@ -43,10 +43,9 @@ def selftest(selection: ConfigSelection, quick: bool = False) -> SelftestReport:
     reference learner (TF-IDF) reads plainer news in its place, and only the base scores are those
     of a language model, of random weights.
     """
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     sink = current_sink()
     folder = settings.data_root / "selftest"
-    try_on = _RealPipeline(settings, selection, _plainer(settings) if quick else ())
+    try_on = _RealPipeline(settings, _plainer(settings) if quick else ())
     model = FinetunedLearner(
         _affordable(load_recipe(QUICK_RECIPE if quick else settings.training.recipe)),
         folder=folder,
@@ -103,7 +102,6 @@ class _RealPipeline:
     """Answers the bench's questions by running the flows on two markets."""
 
     settings: Settings
-    selection: ConfigSelection
     defaults: tuple[str, ...] = ()
 
     def examples(self, market: Market) -> tuple[pa.Table, pa.Table]:
@@ -170,6 +168,7 @@ class _RealPipeline:
             f"training.cache={self.settings.training.cache.resolve()}",
             f"sandbox.news={market}",
         )
-        overrides = (*self.defaults, *self.selection.overrides, *own)
-        chosen = self.selection.model_copy(update={"overrides": overrides})
+        selection = self.settings.selection
+        overrides = (*self.defaults, *selection.overrides, *own)
+        chosen = selection.model_copy(update={"overrides": overrides})
         return chosen, load_settings(chosen.config, chosen.profile, chosen.overrides)

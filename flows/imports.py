@@ -12,9 +12,8 @@ from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ValidationError
 
 from flows.connections import clock_of
-from flows.platform.progress import current_sink
+from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
-from flows.platform.summary import IngestSummary
 from flows.publish import publish_headline_batch, publish_price_batch, record_sessions
 from flows.settings import ConfigurationError, Settings
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from flows.backfill import backfill
 from flows.jobs import BEFORE_OPEN, daily, weekly
+from flows.platform.display import current_sink
 from flows.platform.notifications import one_heartbeat
-from flows.platform.progress import current_sink
 from flows.platform.runtime import configured_flow
 from flows.prediction import score
 from flows.report import write_site
