@@ -28,7 +28,7 @@ from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
 from warehouse.tables.headlines import publish_headlines
 
-TRAIN_ROWS, VALIDATION_ROWS, BATCH_ROWS = 256, 32, 8
+TRAIN_ROWS, VALIDATION_ROWS, BATCH_SIZE = 256, 32, 8
 """Enough for a pre-trained model to hear the planted tone, and minutes instead of an hour."""
 
 QUICK_RECIPE = "sandbox-tiny"
@@ -93,7 +93,7 @@ def _affordable(recipe: Recipe) -> Recipe:
     fewer = {
         "train_rows": min(TRAIN_ROWS, own.train_rows or TRAIN_ROWS),
         "validation_rows": min(VALIDATION_ROWS, own.validation_rows or VALIDATION_ROWS),
-        "batch_rows": min(BATCH_ROWS, own.batch_rows),
+        "batch_size": min(BATCH_SIZE, own.batch_size),
     }
     return recipe.model_copy(update={"schedule": own.model_copy(update=fewer)})
 

@@ -1,6 +1,6 @@
 """Publishing sessions: whole calendar years of an exchange, without holes, from one release.
 
-What is stored depends on the years that were ever asked for, not on who asked first or how often:
+What is stored depends on the years that were ever needed, not on who came first or how often:
 each writer covers the union of what is stored and what it needs, in whole years, and a calendar of
 another release replaces all of it.
 """
@@ -42,7 +42,7 @@ def publish_sessions(
 def _publish(
     tx: Transaction, spans: Mapping[str, DateSpan], calendar: Calendar, calendar_version: str
 ) -> None:
-    # Asked again inside the transaction: another writer may have laid out years meanwhile.
+    # Looked up again inside the transaction: another writer may have laid out years meanwhile.
     lacking = _lacking(tx.read, spans, calendar_version)
     if lacking:
         years = [calendar(exchange, *span) for exchange, span in sorted(lacking.items())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
@@ -128,3 +128,10 @@ def _sessions(calendar: ExchangeCalendar, exchange: str, start: date, end: date)
         },
         schema=SESSIONS_SCHEMA,
     )
+
+
+def exchange_day(exchange: str, now: datetime) -> date:
+    """The local date at `exchange` (a code as in exchange_calendars) at an instant."""
+    import exchange_calendars
+
+    return now.astimezone(exchange_calendars.get_calendar(exchange).tz).date()

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ledger import record_sessions
-from flows.settings import UniverseSpec
+from flows.publish import record_sessions
 from tasks.dataset.spec.clock import CalendarError, calendar_version, calendar_years
+from tasks.ingest.spec import UniverseSpec
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables.sessions import DateSpan, publish_sessions
 
@@ -60,19 +60,19 @@ requests = st.lists(st.tuples(st.sampled_from(["XNYS", "XLON"]), spans), min_siz
 
 
 @settings(max_examples=8, deadline=None)
-@given(requests.flatmap(lambda asked: st.tuples(st.just(asked), st.permutations(asked))), st.data())
+@given(requests.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))), st.data())
 def test_stored_sessions_are_equal_whatever_the_order_and_number_of_writers(
     orders: tuple[list[tuple[str, DateSpan]], list[tuple[str, DateSpan]]], data: st.DataObject
 ) -> None:
-    asked, shuffled = orders
-    again = data.draw(st.lists(st.sampled_from(asked), max_size=2))
+    ordered, shuffled = orders
+    again = data.draw(st.lists(st.sampled_from(ordered), max_size=2))
     found = []
-    for order in (asked, [*shuffled, *again]):
+    for order in (ordered, [*shuffled, *again]):
         with TemporaryDirectory() as folder, Lake.open(spec_in(Path(folder))) as lake:
             found.append(laid_out(lake, order))
     assert found[0].equals(found[1])
-    for exchange in {exchange for exchange, _ in asked}:
-        mine = [span for name, span in asked if name == exchange]
+    for exchange in {exchange for exchange, _ in ordered}:
+        mine = [span for name, span in ordered if name == exchange]
         first, last = min(span[0] for span in mine).year, max(span[1] for span in mine).year
         stored = found[0].filter(pc.equal(found[0]["exchange"], exchange))
         assert stored.drop_columns(["calendar_version"]).equals(
