@@ -122,7 +122,7 @@ def _table(
     """The rows of one model's fields; models among them are added to `inner`."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        if name in skip:
+        if name in skip or field.exclude:
             continue
         full = f"{key}.{name}" if key else name
         inner += [(full, found) for found in _models(field.annotation)]
