@@ -23,7 +23,6 @@ from flows.settings import ConfigSelection, load_settings
 from flows.weekly import weekly
 from tasks.training.process import staying_worker
 from warehouse.lake import Lake
-from warehouse.tables.hash_chain import chain
 
 Job = Literal["daily", "weekly"]
 AFTER_OPEN = timedelta(hours=12)
@@ -72,7 +71,7 @@ def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None
     backfill(eve, history.prices_start, mornings[0].date(), what=("prices",))
     backfill(eve, history.headlines_start, mornings[0].date(), what=("headlines",))
     with Lake.open(settings.warehouse) as lake:
-        lived = pc.max(chain(lake)["sealed_at"]).as_py()
+        lived = pc.max(lake.read("seal_chain")["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
     with one_heartbeat(), staying_worker(settings.data_root / "simulation.log"):
         left = [moment for moment in moments if lived is None or moment[0] > lived]

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def turn(way: str, folder: Path) -> Turn:
-    """One contestant's figures, from a process of its own."""
+    """One competitor's figures, from a process of its own."""
     paths = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
     done = subprocess.run(
         [sys.executable, str(HERE / "contest.py"), way, str(folder)],

@@ -19,7 +19,7 @@ SESSIONS_SCHEMA = pa.schema(
 
 
 class CalendarError(ValueError):
-    """An exchange or a range of dates for which no sessions can be told."""
+    """An exchange or a range of dates for which there are no sessions."""
 
 
 class ClockSpec(BaseModel):
@@ -60,7 +60,7 @@ def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
     """
     if start > end:
         raise CalendarError(
-            f"Sessions were asked from {start} to {end}; the start must not be after the end."
+            f"The sessions' range is {start} to {end}; the start must not be after the end."
         )
     import exchange_calendars
 
