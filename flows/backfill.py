@@ -6,28 +6,25 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Literal, cast, get_args
 
-from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.connections import clock_of
-from flows.headline_ingest import search_keys
-from flows.ingest import ingest
-from flows.ledger import done_ranges
+from flows.ingest import ingest, search_keys
 from flows.platform.notifications import one_heartbeat
-from flows.platform.parameters import FirstDay, Force, LastDay, Selection, Tickers, Told
-from flows.platform.run_states import ended
+from flows.platform.parameters import FirstDay, Force, LastDay, Tickers, Told
+from flows.platform.runtime import configured_flow, ended
 from flows.platform.summary import IngestSummary
 from flows.prediction import backtest
-from flows.settings import Settings, load_settings
+from flows.settings import Settings
 from tasks.dataset.build import refresh_examples
 from tasks.ingest.headlines.feeds import feed_requests
-from tasks.ingest.planning import Request, check_range, plan_requests
+from tasks.ingest.planning import Request, check_range, done_ranges, plan_requests
 from warehouse.lake import Lake
 
 What = Literal["prices", "headlines", "examples", "predictions"]
 DEFAULT: tuple[What, ...] = ("prices", "headlines", "examples")
 SECONDS_PER_REQUEST = 0.5
-"""A round number for a polite client; the plan's time is an estimate, not a promise."""
+"""A round number for a polite client: the plan's time is an estimate."""
 
 
 class BackfillError(ValueError):
@@ -89,9 +86,9 @@ def plan_backfill(
     return tuple(planned)
 
 
-@flow(name="backfill", flow_run_name="backfill {start} to {end}", timeout_seconds=7 * 24 * 3600)
+@configured_flow("backfill", run_name="backfill {start} to {end}", hours=7 * 24)
 def backfill(
-    selection: Selection,
+    settings: Settings,
     start: FirstDay,
     end: LastDay,
     tickers: Tickers = None,
@@ -111,12 +108,11 @@ def backfill(
     that is back to front. Ends as Incomplete when a ticker or a feed could not be had.
     """
     check_range(start, end)
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     kinds = tuple(kind for kind in ("prices", "headlines") if kind in what)
     summary = IngestSummary(start=start, end=end)
     if kinds:
         with one_heartbeat():
-            summary = ingest(selection, start, end, tickers, kinds, force)
+            summary = ingest(settings.selection, start, end, tickers, kinds, force)
     if "examples" in what or "predictions" in what:
         with Lake.open(settings.warehouse) as lake:
             refresh_examples(lake, settings.dataset, now=clock_of(settings)())

@@ -23,12 +23,12 @@ from tasks.dataset.build import refresh_examples
 from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.lake import Lake
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, HeadlineBatch
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
 from warehouse.tables.headlines import publish_headlines
 
-TRAIN_ROWS, VALIDATION_ROWS, BATCH_ROWS = 256, 32, 8
+TRAIN_ROWS, VALIDATION_ROWS, BATCH_SIZE = 256, 32, 8
 """Enough for a pre-trained model to hear the planted tone, and minutes instead of an hour."""
 
 QUICK_RECIPE = "sandbox-tiny"
@@ -93,7 +93,7 @@ def _affordable(recipe: Recipe) -> Recipe:
     fewer = {
         "train_rows": min(TRAIN_ROWS, own.train_rows or TRAIN_ROWS),
         "validation_rows": min(VALIDATION_ROWS, own.validation_rows or VALIDATION_ROWS),
-        "batch_rows": min(BATCH_ROWS, own.batch_rows),
+        "batch_size": min(BATCH_SIZE, own.batch_size),
     }
     return recipe.model_copy(update={"schedule": own.model_copy(update=fewer)})
 
@@ -150,15 +150,11 @@ class _RealPipeline:
                 "method": "declared",
             }
             now = clock_of(settings)()
-            publish_headlines(
-                lake,
+            batch = HeadlineBatch(
                 headlines=pa.Table.from_pylist([planted], schema=HEADLINES),
                 headline_tickers=pa.Table.from_pylist([about], schema=HEADLINE_TICKERS),
-                rejects=REJECTS.empty_table(),
-                payloads=(),
-                partitions=PARTITIONS.empty_table(),
-                now=now,
             )
+            publish_headlines(lake, batch, now=now)
             refresh_examples(lake, settings.dataset, now=now)
             after = lake.read("examples_decided", {"spec_id": spec_id}).to_pylist()
         mine = [row for row in after if row["ticker"] == chosen["ticker"]]

@@ -41,9 +41,9 @@ def outside_world(settings: Settings) -> Iterator[Outside]:
 
     clock = clock_of(settings)
     with _vendor(settings, clock) as redirect_to:
-        yahoo = yahoo_session(redirect_to, settings.patience, clock=clock)
+        yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock)
         try:
-            with feed_client(redirect_to, settings.feed_limits) as feeds:
+            with feed_client(redirect_to, settings.http.feeds) as feeds:
                 yield Outside(clock, yahoo, feeds, synthetic=redirect_to is not None)
         finally:
             yahoo.close()

@@ -93,7 +93,7 @@ def show_evaluation(outcome: Evaluation, key: str, what: str) -> None:
 
 def _with_memory(test: pa.Table, who: Contestants) -> pa.Table:
     """Examples told apart by the end of the base model's training data, where that is known."""
-    ends = [recipe.base.knows_until for recipe, _ in who.models.values()]
+    ends = [recipe.base.knowledge_cutoff for recipe, _ in who.models.values()]
     known = [end for end in ends if end is not None]
     return with_base_cutoff(test, max(known)) if known else test
 

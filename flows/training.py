@@ -29,13 +29,13 @@ def finetune(selection: Selection, dataset_id: DatasetId = None) -> FinetuneResu
     """Fine-tune the configured recipe; an adapter that already exists is found, not made again."""
     settings = load_settings(selection.config, selection.profile, selection.overrides)
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
-    shown = TrainingProgress()
+    artifact = TrainingProgress()
 
-    def tell(event: Progress) -> None:
+    def on_progress(event: Progress) -> None:
         report_progress(event)
-        shown(event)
+        artifact(event)
 
-    result = run_job(job, tell)
+    result = run_job(job, on_progress)
     register(settings, result)
     show_loss_curve(result.metrics.get("loss_curve", ()), result.model_id)
     create_markdown_artifact(_card(result), key="model-card", description=result.model_id)
@@ -43,7 +43,7 @@ def finetune(selection: Selection, dataset_id: DatasetId = None) -> FinetuneResu
 
 
 def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
-    """The configured recipe on one data set; what an evaluation asks is scored in that process.
+    """The configured recipe on one data set; what an evaluation needs is scored in that process.
 
     The scores go where an evaluation looks for them, so that nothing is scored twice.
     """

@@ -1,4 +1,4 @@
-"""Faults the vendor commits when told to: which, on whose requests, and on which of them."""
+"""Faults the vendor commits on demand: which, on whose requests, and on which of them."""
 
 from __future__ import annotations
 

@@ -1,37 +1,44 @@
-"""Fixtures every room of the house may use."""
+"""Which builders and servers every stage's tests share, and in what order the tests run."""
 
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from warehouse.lake import Lake, LakeSpec
-
-pytest_plugins = ("tests.builders.frames", "tests.builders.warehouse")
+pytest_plugins = (
+    "tests.builders.command_line",
+    "tests.builders.frames",
+    "tests.builders.servers",
+    "tests.builders.warehouse",
+)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+LONGEST = (
+    "prediction/test_sixty_days.py",
+    "operations/test_whole_job.py",
+    "ingest/backfill/test_backfill_at_scale.py",
+    "prediction/test_simulated_days.py",
+    "operations/test_prefect_ui.py",
+    "checks/test_selftest_flow.py",
+)
+"""Files that begin first, so that no worker is left alone with one at the end."""
 
-@pytest.fixture
-def lake_spec(tmp_path: Path) -> LakeSpec:
-    """A warehouse of its own for one test."""
-    return LakeSpec(
-        catalog=f"sqlite:{tmp_path / 'catalog.sqlite'}",
-        storage=str(tmp_path / "lake"),
-        landing=str(tmp_path / "landing"),
-        lock=tmp_path / "writer.lock",
-    )
 
-
-@pytest.fixture
-def lake(lake_spec: LakeSpec) -> Iterator[Lake]:
-    """A real, empty DuckLake."""
-    with Lake.open(lake_spec) as opened:
-        yield opened
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each file to one worker, so that what it shares is made once; slow files begin first."""
+    ranks: dict[Path, tuple[int, int]] = {}
+    for item in items:
+        path = item.path.relative_to(REPOSITORY / "tests")
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(path.as_posix()))
+        quick = item.get_closest_marker("slow") is None
+        place = LONGEST.index(path.as_posix()) if path.as_posix() in LONGEST else len(LONGEST)
+        ranks[item.path] = min(ranks.get(item.path, (place, 1)), (place, int(quick)))
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(scope="session")
@@ -41,45 +48,3 @@ def shared_data() -> Path:
     if not root.is_dir():
         pytest.skip(f"real data sets are not present at {root}; set NEWSVANE_SHARED_DATA")
     return root
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real Prefect server of this test session's own."""
-    from flows.platform.server import prefect_server
-
-    before = dict(os.environ)
-    with prefect_server(tmp_path_factory.mktemp("prefect"), free_port()) as api_url:
-        # The server has its settings; the tests' own processes must not inherit its home.
-        os.environ.clear()
-        os.environ.update(before)
-        yield api_url
-
-
-@pytest.fixture(scope="module")
-def prefect_runs(prefect_api: str) -> Iterator[str]:
-    """Runs of this process and of its children are recorded by the test session's server."""
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-        PREFECT_LOGGING_TO_API_ENABLED,
-        temporary_settings,
-    )
-
-    # Prefect reads the environment once, when it is imported; children read it anew.
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PREFECT_API_URL", prefect_api)
-        chosen = {
-            PREFECT_API_URL: prefect_api,
-            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
-            # Its thread knows the settings of the import only, and would start a second server.
-            PREFECT_LOGGING_TO_API_ENABLED: False,
-        }
-        with temporary_settings(chosen):
-            yield prefect_api

@@ -7,7 +7,6 @@ with stray spaces or without end, sessions without trade.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.clock import calendar_version, calendar_years, exchange_sessions
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.examples import keep_sessions
+from warehouse.tables.sessions import publish_sessions
 
 FIRST, LAST = date(2010, 1, 4), date(2019, 12, 31)
 STAMP = pa.timestamp("us", tz="UTC")
@@ -140,7 +139,8 @@ def prepare(folder: Path, lake_spec: LakeSpec, rows: int, tickers: int) -> None:
     pq.write_table(calendar, folder / "sessions.parquet", compression="zstd")
     with Lake.open(lake_spec) as lake:
         _append(lake, news, prices)
-        keep_sessions(lake, calendar, version("exchange_calendars"))
+        span = date(2009, 12, 1), date(2020, 2, 1)
+        publish_sessions(lake, {"XNYS": span}, calendar_years, calendar_version())
 
 
 def add_session(lake: Lake, rows: int = 400, tickers: int = 500) -> None:

@@ -34,7 +34,7 @@ NEWS = NewsSpec(coverage=0.6)
 
 def one(overrides: list[str]) -> None:
     """One daily run in this process; writes its seconds as a JSON line."""
-    from flows.daily import daily
+    from flows.jobs import daily
     from flows.settings import ConfigSelection
 
     chosen = ConfigSelection(config=REPOSITORY / "newsvane.toml", overrides=tuple(overrides))

@@ -1,18 +1,29 @@
-"""Flows as we declare them: settings from the selection, runs named by their start."""
+"""How our flows run: settings from the selection, named by their start, retried, ended."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 from prefect import Flow, flow
+from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from prefect.utilities.hashing import file_hash
 
 from flows.platform.parameters import Selection
+from flows.platform.plain_text import plain
+from flows.platform.summary import IngestSummary
 from flows.settings import ConfigSelection, Settings, load_settings
+from warehouse.lake import LakeError
+from warehouse.storage.object_store import StoreError
+
+SKIPPED = "Skipped"
+INCOMPLETE = "Incomplete"
+"""States of runs that did not fail, shown in the UI; automations can wait for them
+(`prefect.flow-run.Incomplete`). Whoever called the flow gets the summary as ever."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,3 +70,49 @@ def configured_flow(
         )(run)
 
     return declared
+
+
+def skipped(summary: IngestSummary, reason: str) -> IngestSummary:
+    """What a flow returns that had nothing to do today."""
+    return _named(SKIPPED, summary, reason)
+
+
+def ended(summary: IngestSummary) -> IngestSummary:
+    """What a flow returns that did its work; `Incomplete` when something could not be had."""
+    if not summary.missing:
+        return summary
+    reasons = "; ".join(f"{plain(key)}: {plain(error)}" for key, error in summary.missing[:5])
+    return _named(INCOMPLETE, summary, f"{len(summary.missing)} could not be had: {reasons}")
+
+
+def _named(name: str, summary: IngestSummary, message: str) -> IngestSummary:
+    # Prefect unwraps a returned state, so the caller sees the summary that is in it.
+    return cast(IngestSummary, Completed(name=name, message=message, data=summary))
+
+
+def is_transient(task: Any, task_run: Any, state: Any) -> bool:
+    """Whether a failed attempt is worth another one.
+
+    Requests to a vendor are retried inside the task, and what it owes goes to the ledger; here it
+    is the disk, the bucket or the catalog. A batch the gate refused would be refused again.
+    """
+    del task, task_run
+    try:
+        state.result()
+    except (OSError, LakeError, StoreError):
+        return True
+    except Exception:
+        return False
+    return False
+
+
+VENDOR_TASK: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "tags": ["vendor"],
+    "retries": 2,
+    "retry_delay_seconds": [10, 60],
+    "retry_jitter_factor": 0.5,  # so that runs part ways
+    "retry_condition_fn": is_transient,
+    "timeout_seconds": 3600,  # of one attempt
+}
+"""Options of the tasks that send requests to a vendor."""

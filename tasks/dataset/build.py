@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, card
 from tasks.dataset.spec.split import SPLITS
@@ -27,9 +27,9 @@ from warehouse.tables.datasets import (
 from warehouse.tables.examples import (
     CountTokens,
     build_examples,
-    keep_sessions,
     needed_sessions,
 )
+from warehouse.tables.sessions import publish_sessions
 
 
 def assemble_dataset(
@@ -154,23 +154,14 @@ def refresh_examples(
 
 
 def lay_out_sessions(lake: Lake, spec: DatasetSpec, now: datetime) -> None:
-    """Store the sessions of every exchange in use, from before its first datum to past `now`.
-
-    Nothing is done while what is stored reaches far enough and comes from the installed release
-    of exchange_calendars.
-    """
-    release = version("exchange_calendars")
-    needed = timedelta(days=14 + 2 * spec.label.horizon)
-    calendars = []
-    for row in needed_sessions(lake, spec.sql_parameters(), release).to_pylist():
-        first, last = row["first_date"] - needed, max(row["last_date"], now.date()) + needed
-        # A calendar ends on a session, up to a holiday week away from the date asked for.
-        slack = timedelta(days=10)
-        covered = row["laid_from"] and row["laid_from"] <= first + slack
-        if not (covered and row["laid_until"] >= last - slack):
-            calendars.append(exchange_sessions(row["exchange"], first, last + 2 * slack))
-    if calendars:
-        keep_sessions(lake, pa.concat_tables(calendars), release)
+    """Store the sessions of every exchange in use, from before its first datum to past `now`."""
+    # A calendar ends on a session, up to a holiday week away from the date that is needed.
+    margin = timedelta(days=34 + 2 * spec.label.horizon)
+    spans = {
+        row["exchange"]: (row["first_date"] - margin, max(row["last_date"], now.date()) + margin)
+        for row in needed_sessions(lake, spec.sql_parameters()).to_pylist()
+    }
+    publish_sessions(lake, spans, calendar_years, calendar_version())
 
 
 def _identity(spec: DatasetSpec, files: dict[str, list[FileEntry]]) -> str:

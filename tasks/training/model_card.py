@@ -82,7 +82,7 @@ def model_card(result: FinetuneResult, recipe: Recipe) -> str:
 {front}---
 # {recipe.name} on data set {result.dataset_id}
 
-A LoRA adapter (rank {recipe.lora.rank}) for {recipe.base.name} that continues a prompt of a
+A LoRA adapter (rank {recipe.lora.r}) for {recipe.base.name} that continues a prompt of a
 ticker's headlines with "{recipe.prompt.up}" or "{recipe.prompt.down}": the direction of the price
 over the label window of the data set. Model {result.model_id}, seed {result.seed}.
 

@@ -1,18 +1,58 @@
-"""Markets small enough to reason about, put into the warehouse without any vendor."""
+"""Empty warehouses, and markets small enough to reason about put into them without any vendor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
 
-from warehouse.lake import Lake
+from warehouse.lake import Lake, LakeSpec
 
 LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
+
+OpenLake = Callable[[Path], Lake]
+
+
+def lake_spec_below(folder: Path) -> LakeSpec:
+    """Where the warehouse in `folder` is. One thread: with so few rows a second one only costs."""
+    return LakeSpec(threads=1).placed_below(folder)
+
+
+@pytest.fixture(scope="session")
+def open_lake(tmp_path_factory: pytest.TempPathFactory) -> OpenLake:
+    """Opens the warehouse in a folder; where there is none, a copy of an empty one.
+
+    Making the tables costs more than most tests do with them.
+    """
+    template = tmp_path_factory.mktemp("template")
+    Lake.open(lake_spec_below(template)).close()
+
+    def opened(folder: Path) -> Lake:
+        if not (folder / "catalog.sqlite").exists():
+            shutil.copytree(template, folder, dirs_exist_ok=True)
+        return Lake.open(lake_spec_below(folder))
+
+    return opened
+
+
+@pytest.fixture
+def lake_spec(tmp_path: Path) -> LakeSpec:
+    """A place for a warehouse of its own for one test; nothing is there yet."""
+    return lake_spec_below(tmp_path)
+
+
+@pytest.fixture
+def lake(open_lake: OpenLake, tmp_path: Path) -> Iterator[Lake]:
+    """A real, empty DuckLake, where `lake_spec` says."""
+    with open_lake(tmp_path) as opened:
+        yield opened
 
 
 @dataclass
@@ -20,7 +60,7 @@ class Filler:
     """Appends bars, splits and news to a lake, as the publishing code would leave them."""
 
     lake: Lake
-    told: int = field(default=0)
+    written: int = field(default=0)
 
     def bars(
         self,
@@ -87,8 +127,8 @@ class Filler:
         """Rows are (published at, title), available `seen_after` that; returns the headline ids."""
         instants, titles = zip(*rows, strict=True)
         count = len(instants)
-        names = list(ids) if ids else [f"h{self.told + number:06d}" for number in range(count)]
-        self.told += count
+        names = list(ids) if ids else [f"h{self.written + number:06d}" for number in range(count)]
+        self.written += count
         headlines = pa.table(
             {
                 "headline_id": names,
@@ -146,7 +186,6 @@ def fill(lake: Lake) -> Filler:
 @pytest.fixture
 def ny() -> Callable[..., datetime]:
     """An instant in New York's wall time, as UTC."""
-    from zoneinfo import ZoneInfo
 
     def instant(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
         local = datetime(year, month, day, hour, minute, tzinfo=ZoneInfo("America/New_York"))

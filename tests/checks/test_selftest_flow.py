@@ -10,7 +10,7 @@ import pytest
 from flows.checks import selftest
 from flows.settings import ConfigSelection
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 def chosen(root: Path, *more: str) -> ConfigSelection:

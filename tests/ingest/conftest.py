@@ -1,4 +1,4 @@
-"""A price desk for tests: the real client, a real vendor on loopback, a real landing zone."""
+"""A price source for tests: the real client, a real vendor on loopback, a real landing zone."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from sandbox.market import Market, bokeh_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.ingest.http.retry import PatienceSpec
+from tasks.ingest.http.retry import PriceLimits, RetryPolicy
 from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import PriceBatch
 
 AFTER_CLOSE = datetime(2013, 3, 1, 22, 30, tzinfo=UTC)
-IMPATIENT = PatienceSpec(attempts=3, first_wait=0.01, longest_wait=1.2)
+QUICK = PriceLimits(retry=RetryPolicy(attempts=3, first_wait=0.01, longest_wait=1.2))
 
 
 @dataclass
-class PriceDesk:
+class YahooSource:
     """Fetches from a sandbox vendor that lasts until the test ends."""
 
     folder: Path
@@ -45,14 +45,14 @@ class PriceDesk:
         end: date,
         *faults: Fault,
         now: datetime = AFTER_CLOSE,
-        patience: PatienceSpec = IMPATIENT,
+        limits: PriceLimits = QUICK,
         **changes: Any,
     ) -> PriceBatch:
         """Start a vendor that commits `faults` at the moment `now`, and ask it."""
         self.vendor = self.stack.enter_context(
             SandboxVendor(self.market, NewsSpec(), now=lambda: now, faults=FaultPlan.of(*faults))
         )
-        return self.ask(tickers, start, end, now=now, patience=patience, **changes)
+        return self.ask(tickers, start, end, now=now, limits=limits, **changes)
 
     def ask(
         self,
@@ -61,14 +61,14 @@ class PriceDesk:
         end: date,
         *,
         now: datetime = AFTER_CLOSE,
-        patience: PatienceSpec = IMPATIENT,
+        limits: PriceLimits = QUICK,
         **changes: Any,
     ) -> PriceBatch:
         """Ask the vendor that is already running."""
         assert self.vendor is not None
         spec = PriceSpec(source="sandbox", basis="session", cache=self.folder / "yfinance")
         session = yahoo_session(
-            self.vendor.base_url, patience, clock=lambda: now, sleep=self._remembered(self.waits)
+            self.vendor.base_url, limits, clock=lambda: now, sleep=self._remembered(self.waits)
         )
         with session:
             return fetch_prices(
@@ -106,7 +106,7 @@ def exchange_calendar() -> pa.Table:
 
 
 @pytest.fixture
-def price_desk(tmp_path: Path, bokeh: Market, exchange_calendar: pa.Table) -> Iterator[PriceDesk]:
-    """A desk with its vendor, landing zone and client cache in a folder of its own."""
+def yahoo(tmp_path: Path, bokeh: Market, exchange_calendar: pa.Table) -> Iterator[YahooSource]:
+    """A source with its vendor, landing zone and client cache in a folder of its own."""
     with ExitStack() as stack:
-        yield PriceDesk(tmp_path, bokeh, exchange_calendar, stack)
+        yield YahooSource(tmp_path, bokeh, exchange_calendar, stack)

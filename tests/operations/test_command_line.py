@@ -7,25 +7,24 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from flows.settings import load_settings
+from tests.builders.command_line import Answer, Newsvane
 from warehouse.lake import Lake
 
-Newsvane = Callable[..., "subprocess.CompletedProcess[str]"]
 WEEK = ("2012-06-04", "2012-06-08")
 
 
-def paragraph(answer: subprocess.CompletedProcess[str]) -> str:
+def paragraph(answer: Answer) -> str:
     """The error as one line of text, after checking that it is an error and no traceback."""
     assert answer.returncode == 2, answer.stderr
     assert "Traceback" not in answer.stderr + answer.stdout
-    told = answer.stderr[answer.stderr.index("newsvane: ") :]
-    assert "\n\n" not in told.strip()
-    return re.sub(r"\s+", " ", told)
+    words = answer.stderr[answer.stderr.index("newsvane: ") :]
+    assert "\n\n" not in words.strip()
+    return re.sub(r"\s+", " ", words)
 
 
 def test_help_answers_without_heavy_imports(newsvane: Newsvane) -> None:
@@ -39,15 +38,15 @@ def test_help_answers_without_heavy_imports(newsvane: Newsvane) -> None:
 
 
 def test_malformed_configuration_key(newsvane: Newsvane) -> None:
-    told = paragraph(newsvane("--set", "universe.tikcers=[]", "sql", "select 1"))
-    assert "universe.tikcers is not a setting" in told
-    assert "nothing was run" in told
+    error = paragraph(newsvane("--set", "universe.tikcers=[]", "sql", "select 1"))
+    assert "universe.tikcers is not a setting" in error
+    assert "nothing was run" in error
 
 
 def test_start_after_end(newsvane: Newsvane) -> None:
-    told = paragraph(newsvane("backfill", "2012-06-08", "2012-06-04"))
-    assert "starts at 2012-06-08 and ends at 2012-06-04" in told
-    assert "Swap the two dates" in told
+    error = paragraph(newsvane("backfill", "2012-06-08", "2012-06-04"))
+    assert "starts at 2012-06-08 and ends at 2012-06-04" in error
+    assert "Swap the two dates" in error
 
 
 def test_unreadable_query(newsvane: Newsvane) -> None:
@@ -60,9 +59,9 @@ def test_taken_port(newsvane: Newsvane) -> None:
         squatter.bind(("127.0.0.1", 0))
         squatter.listen()
         port = squatter.getsockname()[1]
-        told = paragraph(newsvane("ui", "--port", str(port)))
-    assert f"Port {port} on 127.0.0.1 is taken" in told
-    assert "newsvane ui --port" in told
+        error = paragraph(newsvane("ui", "--port", str(port)))
+    assert f"Port {port} on 127.0.0.1 is taken" in error
+    assert "newsvane ui --port" in error
 
 
 def test_no_data_set_yet(newsvane: Newsvane) -> None:
@@ -70,13 +69,9 @@ def test_no_data_set_yet(newsvane: Newsvane) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
+@pytest.mark.usefixtures("prefect_runs")
 class TestAgainstTheVendor:
     """Faults of the outside world, through the whole command."""
-
-    @pytest.fixture(autouse=True)
-    def _server(self, prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("PREFECT_API_URL", prefect_api)
 
     def count(self, tmp_path: Path, table: str, **where: str) -> int:
         settings = load_settings(overrides=[f"data_root={tmp_path / 'data'}"])
@@ -84,21 +79,21 @@ class TestAgainstTheVendor:
             rows = lake.sql(f"SELECT * FROM {table}")
         return sum(where.items() <= row.items() for row in rows.to_pylist())
 
-    def test_unknown_ticker_is_told_and_the_others_are_published(
-        self, newsvane: Newsvane, tmp_path: Path
+    def test_unknown_ticker_is_named_and_the_others_are_published(
+        self, newsvane_process: Newsvane, prefect_runs: str, tmp_path: Path
     ) -> None:
-        known = newsvane("--set", 'universe.tickers=["IBM", "NOPE"]', "backfill", *WEEK)
-        told = paragraph(known)
-        assert "NOPE" in told
-        assert "All the rest was published" in told
+        words = ("--set", 'universe.tickers=["IBM", "NOPE"]', "backfill", *WEEK)
+        error = paragraph(newsvane_process(*words, PREFECT_API_URL=prefect_runs))
+        assert "NOPE" in error
+        assert "All the rest was published" in error
         assert self.count(tmp_path, "bars", ticker="IBM") >= 5
         assert self.count(tmp_path, "partitions", key="NOPE", state="failed") >= 1
 
     def test_empty_price_frame_is_an_error_and_a_rerun_asks_only_for_what_failed(
         self, newsvane: Newsvane, tmp_path: Path
     ) -> None:
-        told = paragraph(self.faulty(newsvane, kind="empty_frame", ticker="IBM"))
-        assert "IBM" in told
+        error = paragraph(self.faulty(newsvane, kind="empty_frame", ticker="IBM"))
+        assert "IBM" in error
         assert self.count(tmp_path, "bars", ticker="MSFT") >= 5
         healed = newsvane(*self.tickers(), "backfill", *WEEK)
         assert healed.returncode == 0, healed.stderr
@@ -106,11 +101,11 @@ class TestAgainstTheVendor:
         again = newsvane(*self.tickers(), "backfill", *WEEK)
         assert "0 requests, 0 bars" in again.stdout
 
-    def test_corrupt_feed_is_told_and_kept_and_prices_go_on(
+    def test_corrupt_feed_is_named_and_kept_and_prices_go_on(
         self, newsvane: Newsvane, tmp_path: Path
     ) -> None:
-        told = paragraph(self.faulty(newsvane, kind="html_page", ticker="IBM", path="/rss"))
-        assert "sandbox-search IBM" in told
+        error = paragraph(self.faulty(newsvane, kind="html_page", ticker="IBM", path="/rss"))
+        assert "sandbox-search IBM" in error
         assert self.count(tmp_path, "bars", ticker="IBM") >= 5
         assert self.count(tmp_path, "headlines") >= 1
         assert self.count(tmp_path, "quarantine") >= 1
@@ -127,8 +122,8 @@ class TestAgainstTheVendor:
         archive.write_text("when,what\n2012-06-05T12:00:00Z,Zorp Works opens a second mill\n")
         columns = ("--map", "title=what", "--map", "published_at=when", "--map", "source=mill")
         where = ("--set", f"universe.aliases={json.dumps(str(names))}")
-        told = newsvane(*where, "import", "headlines", str(archive), *columns)
-        assert told.returncode == 0, told.stderr
+        imported = newsvane(*where, "import", "headlines", str(archive), *columns)
+        assert imported.returncode == 0, imported.stderr
         assert self.count(tmp_path, "headline_tickers", ticker="ZORP") == 1
         names.unlink()
         lost = newsvane(*where, "import", "headlines", str(archive), *columns)
@@ -137,7 +132,7 @@ class TestAgainstTheVendor:
     def tickers(self) -> tuple[str, str]:
         return ("--set", 'universe.tickers=["IBM", "MSFT"]')
 
-    def faulty(self, newsvane: Newsvane, **fault: str) -> subprocess.CompletedProcess[str]:
+    def faulty(self, newsvane: Newsvane, **fault: str) -> Answer:
         plan = ", ".join(f"{key} = {json.dumps(value)}" for key, value in fault.items())
         faults = f"sandbox.faults={{ faults = [{{ {plan} }}] }}"
         return newsvane("--set", faults, *self.tickers(), "backfill", *WEEK)

@@ -40,7 +40,6 @@ def test_summary_of_an_ingest_is_inert() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("prefect")
 def test_refused_batch_shows_its_headlines_as_inert_text(prefect_runs: str, tmp_path: Path) -> None:
     from prefect import flow
 

@@ -7,10 +7,8 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -22,25 +20,29 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tests.builders.command_line import Newsvane, command_of, without_prefect
+from tests.builders.servers import free_ports
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-Newsvane = Callable[..., "subprocess.CompletedProcess[str]"]
-PATIENCE = 90
+LONGEST_WAIT = 600  # for what hangs: no page or run takes a tenth of it
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.xdist_group("prefect")]
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data root of the server and of the runs that it shows."""
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def served(root: Path) -> Iterator[str]:
     """The address of a `newsvane ui` that serves its deployments."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = {**ours, "NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
+    (port,) = free_ports()
     command = subprocess.Popen(
-        [sys.executable, "-m", "flows.cli.main", "ui", "--port", str(port)],
+        command_of("ui", "--port", str(port)),
         cwd=REPOSITORY,
-        env=environment,
+        env={**without_prefect(), "NEWSVANE_DATA_ROOT": str(root)},
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -53,14 +55,14 @@ def served(tmp_path: Path) -> Iterator[str]:
         # Not SIGINT: a runner in the background has its children ignore it.
         command.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            command.wait(timeout=45)
+            command.wait(timeout=120)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(command.pid, signal.SIGKILL)
         command.wait()
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     """Headless Chromium with a profile of its own; skips when it is not installed."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
@@ -68,12 +70,13 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
             "chromium and chromedriver are not installed; on Debian: apt-get install "
             "chromium chromium-driver"
         )
+    profile = tmp_path_factory.mktemp("profile")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     for switch in (
         "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
         "disable-background-networking", "disable-component-update", "disable-sync",
-        "disable-dev-shm-usage", "window-size=1280,900", f"user-data-dir={tmp_path / 'profile'}",
+        "disable-dev-shm-usage", "window-size=1280,900", f"user-data-dir={profile}",
     ):  # fmt: skip
         options.add_argument(f"--{switch}")
     opened = webdriver.Chrome(options=options, service=Service(driver))
@@ -81,7 +84,7 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     opened.quit()
 
 
-def seen(browser: webdriver.Chrome, address: str, *words: str, seconds: float = PATIENCE) -> bytes:
+def seen(browser: webdriver.Chrome, address: str, *words: str) -> bytes:
     """Open a page, wait until it shows all the words, and return a picture of it."""
     browser.get(address)
 
@@ -90,7 +93,7 @@ def seen(browser: webdriver.Chrome, address: str, *words: str, seconds: float = 
         return all(word in text for word in words)
 
     try:
-        WebDriverWait(browser, seconds).until(shows_all)
+        WebDriverWait(browser, LONGEST_WAIT).until(shows_all)
     except Exception as error:
         text = browser.find_element(By.TAG_NAME, "body").text
         raise AssertionError(f"{address} does not show {words}; it shows: {text[:1500]}") from error
@@ -111,10 +114,10 @@ def start_from_the_form(
         found = {entry["name"]: entry["id"] for entry in listed}
         return found if names <= found.keys() else {}
 
-    deployment = WebDriverWait(browser, PATIENCE).until(registered)[name]
+    deployment = WebDriverWait(browser, LONGEST_WAIT).until(registered)[name]
     filled = urlencode({"parameters": json.dumps(parameters)}) if parameters else ""
     browser.get(f"{served}/deployments/deployment/{deployment}/run?{filled}")
-    submit = WebDriverWait(browser, PATIENCE).until(
+    submit = WebDriverWait(browser, LONGEST_WAIT).until(
         lambda page: page.find_element(By.XPATH, "//button[contains(., 'Submit')]")
     )
     submit.click()
@@ -124,14 +127,14 @@ def start_from_the_form(
         runs = httpx.post(f"{served}/api/flow_runs/filter", json=asked, timeout=30).json()
         return [run["id"] for run in runs]
 
-    (run,) = WebDriverWait(browser, PATIENCE).until(started)
+    (run,) = WebDriverWait(browser, LONGEST_WAIT).until(started)
 
     def ended(_: object) -> str | None:
         # Asked of the server: the page of a running flow shows "Completed" in its logs already.
         state = httpx.get(f"{served}/api/flow_runs/{run}", timeout=30).json()["state"]
         return state["type"] if state["type"] in {"COMPLETED", "FAILED", "CRASHED"} else None
 
-    assert WebDriverWait(browser, 300).until(ended) == "COMPLETED"
+    assert WebDriverWait(browser, LONGEST_WAIT).until(ended) == "COMPLETED"
     return f"{served}/runs/flow-run/{run}"
 
 
@@ -149,18 +152,14 @@ def test_daily_and_backfill_start_from_the_form_and_succeed(
 
 
 def test_flows_runs_and_artifacts_are_shown(
-    served: str,
-    browser: webdriver.Chrome,
-    newsvane: Newsvane,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    served: str, root: Path, browser: webdriver.Chrome, newsvane_process: Newsvane, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    done = newsvane("backfill", "2012-06-04", "2012-06-08")
+    days = ("2012-06-11", "2012-06-15")
+    done = newsvane_process("backfill", *days, NEWSVANE_DATA_ROOT=str(root))
     assert done.returncode == 0, done.stderr
     pages = {
         "deployments": ("daily", "backfill", "dataset", "finetune", "evaluate", "predict"),
-        "runs": ("backfill 2012-06-04 to 2012-06-08", "Completed"),
+        "runs": ("backfill {} to {}".format(*days), "Completed"),
         "artifacts": ("ingest",),
     }
     for page, words in pages.items():

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,42 +11,24 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.platform.server import ServerError
-from flows.platform.stack import check_exposure
+from flows.platform.server import ServerError, check_exposure
+from tests.builders.command_line import Newsvane
+from tests.builders.servers import free_ports
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-CREDENTIALS = ("desk", "correct-horse-battery")
+CREDENTIALS = ("analyst", "correct-horse-battery")
 SECRET = ":".join(CREDENTIALS)
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """A `newsvane` command on a data root and a server of its own, with authentication on."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = {
-        **clean,
-        "NEWSVANE_DATA_ROOT": str(tmp_path / "data"),
-        "PREFECT_SERVER_API_AUTH_STRING": SECRET,
-        "COLUMNS": "200",
-    }
-
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "flows.cli.main", *words],
-            cwd=REPOSITORY,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-
-    return run
+def command(newsvane_process: Newsvane) -> Newsvane:
+    """A `newsvane` command on a server of its own, with authentication on."""
+    return functools.partial(newsvane_process, PREFECT_SERVER_API_AUTH_STRING=SECRET)
 
 
-def until(condition: Callable[[], object], seconds: float = 120) -> object:
+def until(condition: Callable[[], object], seconds: float = 600) -> object:
+    """What the condition gives once it gives anything; the limit is for what hangs."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := condition():
@@ -57,18 +37,14 @@ def until(condition: Callable[[], object], seconds: float = 120) -> object:
     raise AssertionError(f"nothing came within {seconds} s")
 
 
-def test_stack_is_locked_tells_of_a_failed_run_and_ends(
-    command: Callable[..., subprocess.CompletedProcess[str]],
-    free_ports: tuple[int, int],
-    tmp_path: Path,
-) -> None:
-    port, site = free_ports
+def test_stack_is_locked_reports_a_failed_run_and_ends(command: Newsvane, tmp_path: Path) -> None:
+    port, site = free_ports(2)
     up = command("up", "--port", str(port), "--site-port", str(site))
     assert up.returncode == 0, up.stderr
     data, api = tmp_path / "data", f"http://127.0.0.1:{port}/api"
     try:
         assert httpx.get(f"{api}/health").status_code == 200
-        for path, wrong in (("/flows/filter", None), ("/flow_runs/filter", ("desk", "guess"))):
+        for path, wrong in (("/flows/filter", None), ("/flow_runs/filter", ("analyst", "guess"))):
             assert httpx.post(f"{api}{path}", json={}, auth=wrong).status_code == 401
         assert "already up" in command("up").stderr
         refused = httpx.post(f"http://127.0.0.1:{site}/alarms", json={"flow": "forged"})
@@ -76,10 +52,10 @@ def test_stack_is_locked_tells_of_a_failed_run_and_ends(
 
         with httpx.Client(base_url=api, auth=CREDENTIALS, timeout=30) as server:
             ask(server, start="2012-06-08", end="2012-06-04")
-            told = json.loads(str(until(lambda: inbox(data))))
-            assert (told["flow"], told["state"]) == ("backfill", "Failed")
-            assert "Swap the two dates" in told["message"]
-            assert told["run"] in told["message"] or "backfill 2012-06-08" in told["run"]
+            alarm = json.loads(str(until(lambda: inbox(data))))
+            assert (alarm["flow"], alarm["state"]) == ("backfill", "Failed")
+            assert "Swap the two dates" in alarm["message"]
+            assert alarm["run"] in alarm["message"] or "backfill 2012-06-08" in alarm["run"]
             automations = server.post("/automations/filter", json={}).json()
             assert {entry["name"] for entry in automations} == {
                 "newsvane: a run failed",
@@ -146,11 +122,10 @@ def test_loopback_needs_none(host: str) -> None:
     check_exposure(host, {})
 
 
-def test_doctor_names_what_is_missing_and_the_remedy(
-    command: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
-    told = command("--set", "warehouse.catalog=postgres:host=127.0.0.1 port=1", "doctor")
-    assert told.returncode == 1
-    assert "warehouse" in told.stdout
-    assert "missing" in told.stdout
-    assert SECRET not in told.stdout + told.stderr
+def test_doctor_names_what_is_missing_and_the_remedy(newsvane: Newsvane) -> None:
+    away = ("--set", "warehouse.catalog=postgres:host=127.0.0.1 port=1")
+    found = newsvane(*away, "doctor", PREFECT_SERVER_API_AUTH_STRING=SECRET)
+    assert found.returncode == 1
+    assert "warehouse" in found.stdout
+    assert "missing" in found.stdout
+    assert SECRET not in found.stdout + found.stderr

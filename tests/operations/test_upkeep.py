@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 
 from flows.settings import ConfigSelection
+from tests.builders.command_line import Newsvane
 from warehouse.ops.maintenance import Upkeep
 
 pytestmark = pytest.mark.slow
 
-Newsvane = Callable[..., "CompletedProcess[str]"]
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -32,7 +30,6 @@ def test_warehouse_is_backed_up_verified_and_restored_by_command(
     assert "never overwrites" in again.stderr
 
 
-@pytest.mark.xdist_group("prefect")
 def test_maintenance_flow_backs_up_after_it(prefect_runs: str, tmp_path: Path) -> None:
     from flows.operations import maintenance
 

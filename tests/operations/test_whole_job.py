@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,17 +12,12 @@ import pytest
 
 from flows.settings import load_settings
 from sandbox.market import bokeh_market
+from tests.builders.command_line import Newsvane
 from warehouse.lake import Lake
 
-Newsvane = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = ("--set", "training.recipe=sandbox-tiny")
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
-
-
-@pytest.fixture(autouse=True)
-def _server(prefect_api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", prefect_api)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs")]
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -56,12 +49,12 @@ def test_first_run_concludes_and_second_run_does_only_new_work(
     assert rows(tmp_path, "SELECT count(*) AS n FROM examples")["n"][0].as_py() > 1000
     assert rows(tmp_path, "SELECT count(*) AS n FROM models")["n"][0].as_py() == 1
 
-    looked = rows(
+    checked = rows(
         tmp_path,
         "SELECT metric FROM evaluations WHERE predictor = 'fine_tuned' AND slice = 'all'",
     )["metric"].to_pylist()
     for metric in ("ece_calibrated", "accuracy_masked_vs_plain", "illustration_net"):
-        assert metric in looked
+        assert metric in checked
     assert "Calibrated on 142 validation examples" in re.sub(r"\s+", " ", first.stdout)
 
     walked = newsvane("evaluate", "--walk-forward")
@@ -92,13 +85,16 @@ def test_archives_import_by_declared_columns_and_repeats_count_once(
         "ticker,date,open,high,low,close,volume\n"
         "ZZZ,2015-06-01,10,11,9,10.5,1000\nZZZ,2015-06-02,,,,,\nZZZ,2015-06-03,10,12,10,11,900\n"
     )
-    told = {"ticker": "ZZZ", "created_at": "2015-06-02T12:00:00Z", "text": "ZZZ lifts its outlook"}
+    headline = {
+        "ticker": "ZZZ",
+        "created_at": "2015-06-02T12:00:00Z",
+        "text": "ZZZ lifts its outlook",
+    }
     news = tmp_path / "news.jsonl"
-    news.write_text("".join(json.dumps(told) + "\n" for _ in range(3)))
+    news.write_text("".join(json.dumps(headline) + "\n" for _ in range(3)))
 
     words = ("--profile", "stocknet")
-    moved = {"NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
-    bars = newsvane(*words, "import", "prices", str(prices), **moved)
+    bars = newsvane(*words, "import", "prices", str(prices))
     assert bars.returncode == 2, "the file declares vendor_adj_close, which this one lacks"
     assert "adj_close" in bars.stderr
     mapped = ("--map", "source=own", "--map", "basis=session")

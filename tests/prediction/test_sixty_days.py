@@ -40,7 +40,6 @@ SHORT = (
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("prefect"),
     pytest.mark.usefixtures("prefect_runs"),
 ]
 

@@ -34,18 +34,9 @@ class TokenBudgetError(RuntimeError):
     """A prompt does not fit its token budget even without a single headline."""
 
 
-def needed_sessions(lake: Lake, parameters: Parameters, calendar_version: str) -> pa.Table:
-    """One row per exchange in use: exchange, first_date, last_date, laid_from, laid_until.
-
-    The first two bound what bars and headlines speak of, the last two (or NULL) what is stored.
-    """
-    return lake.read("sessions_span", {**parameters, "calendar_version": calendar_version})
-
-
-def keep_sessions(lake: Lake, sessions: pa.Table, calendar_version: str) -> None:
-    """Store the calendar rows, in place of what was stored for the same exchanges and dates."""
-    parameters = {"calendar_version": calendar_version}
-    lake.transact(lambda tx: tx.run("sessions_publish", parameters, calendar=sessions))
+def needed_sessions(lake: Lake, parameters: Parameters) -> pa.Table:
+    """One row per exchange in use: exchange, and the first_date and last_date of its data (UTC)."""
+    return lake.read("sessions_span", parameters)
 
 
 def build_examples(

@@ -147,7 +147,7 @@ class Scene:
         )
 
     def facts(self, root: Path) -> dict[str, pa.Table]:
-        """What is known, without by which answer and in how many pieces it came to be known."""
+        """What is known, without by which answer and in how many requests it came to be known."""
         with self.lake(root) as lake:
             return {
                 name: lake.sql(f"SELECT {columns} FROM {name} ORDER BY ALL")

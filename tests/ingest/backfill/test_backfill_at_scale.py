@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 FULL = os.environ.get("NEWSVANE_BACKFILL") == "full"
 SIZE, START, END, KILLS = (

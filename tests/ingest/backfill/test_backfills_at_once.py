@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 START, MIDDLE, LATE, END = (
     date(2012, 9, 4), date(2012, 10, 10), date(2012, 9, 24), date(2012, 10, 31)
@@ -47,7 +47,7 @@ def test_overlapping_runs_ask_once_and_end_where_a_sequence_of_them_ends(
         backfill(chosen, **parameters)
     town.run("daily", apart).wait()
     # Whoever comes second may find part of a range done: the ledger is cut elsewhere then, and
-    # which answer told of a headline first depends on it. What is known does not. Examples follow
+    # which answer had a headline first depends on it. What is known does not. Examples follow
     # from it, in whatever order it came: see test_late_data.py.
     found, expected = (town.facts(root) for root in (together, apart))
     assert expected["bars"].num_rows > 150

@@ -16,7 +16,7 @@ import pytest
 from sandbox.market import Market, synthetic_market
 from sandbox.newswire import NewsSpec, headlines
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+pytestmark = pytest.mark.slow
 
 START, END = date(2012, 9, 4), date(2012, 10, 12)
 SPLIT = (
@@ -34,15 +34,15 @@ def test_late_headline_and_restated_bar_render_what_depends_on_them_again(
     market = synthetic_market(2, START, END)
     news = headlines(market, NewsSpec(coverage=0.9))
     late = news.slice(news.num_rows // 2, 1)
-    told = news.filter(pc.not_equal(news["guid"], late["guid"][0]))
-    early = scene(2, START, END, market=misquoted(market, row=7), news=told)
+    without_it = news.filter(pc.not_equal(news["guid"], late["guid"][0]))
+    early = scene(2, START, END, market=misquoted(market, row=7), news=without_it)
     final = scene(2, START, END, market=market, news=news)
 
-    desk, fresh = tmp_path / "desk", tmp_path / "fresh"
-    backfill(early.selection(desk, *SPLIT), START, END)
-    before, first = early.facts(desk)["examples"], build_dataset(early.selection(desk, *SPLIT))
-    backfill(final.selection(desk, *SPLIT), START, END, force=True)
-    after, second = final.facts(desk)["examples"], build_dataset(final.selection(desk, *SPLIT))
+    grown, fresh = tmp_path / "grown", tmp_path / "fresh"
+    backfill(early.selection(grown, *SPLIT), START, END)
+    before, first = early.facts(grown)["examples"], build_dataset(early.selection(grown, *SPLIT))
+    backfill(final.selection(grown, *SPLIT), START, END, force=True)
+    after, second = final.facts(grown)["examples"], build_dataset(final.selection(grown, *SPLIT))
 
     changed = touched(before, after)
     assert 2 <= len(changed) <= 4, changed
@@ -56,7 +56,7 @@ def test_late_headline_and_restated_bar_render_what_depends_on_them_again(
 
 
 def misquoted(market: Market, row: int) -> Market:
-    """The market with the first ticker's close of one session told as its low."""
+    """The market with the first ticker's close of one session quoted as its low."""
     right = market.history(market.tickers[0])
     close = right.close.copy()
     close[row] = right.low[row]

@@ -199,13 +199,13 @@ def test_vintage_known_at_an_instant_is_the_one_that_counts() -> None:
     history = History(tuple(float(day + 100) for day in range(12)), ())
     bars = history.bars()
     revised_at = datetime(2020, 3, 1, tzinfo=UTC)
-    former = bars.slice(0, 1).append_column(SUPERSEDED, pa.array([revised_at]))
+    earlier = bars.slice(0, 1).append_column(SUPERSEDED, pa.array([revised_at]))
     corrected = bars.to_pylist()
     corrected[0] |= {"close": 111.0, "recorded_at": revised_at, "vintage": 2}
     current = pa.Table.from_pylist(corrected, schema=BARS)
 
     def first_close(known_at: datetime | None) -> float:
-        found = asof(current, history.actions(), DAYS[-1], revisions=former, known_at=known_at)
+        found = asof(current, history.actions(), DAYS[-1], revisions=earlier, known_at=known_at)
         return found[DAYS[0]]["close"] if DAYS[0] in found else float("nan")
 
     assert first_close(None) == 111.0
@@ -215,7 +215,7 @@ def test_vintage_known_at_an_instant_is_the_one_that_counts() -> None:
         current,
         history.actions(),
         DAYS[-1],
-        revisions=former,
+        revisions=earlier,
         known_at=RECORDED - timedelta(days=1),
     )
 

@@ -16,8 +16,7 @@ import pytest
 import typer
 
 from flows.cli.main import app
-from flows.config_file import ConfigurationError
-from flows.settings import Settings, load_settings
+from flows.settings import ConfigurationError, Settings, load_settings
 from tasks.training.recipe import load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[3]

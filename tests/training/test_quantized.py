@@ -1,4 +1,4 @@
-"""NF4 QLoRA on the CPU: it trains, reloads, and merges to the same scores."""
+"""NF4 QLoRA on the CPU: it trains, and reloads to the same scores."""
 
 from __future__ import annotations
 
@@ -12,58 +12,41 @@ import pytest
 import torch
 
 from tasks.training.base import load_base
-from tasks.training.encoding import read_rows
+from tasks.training.encoding import collate, read_rows
 from tasks.training.finetune import add_adapter, run_finetune, training_examples
-from tasks.training.job import FinetuneJob, MergeJob
-from tasks.training.likelihood import score_labels
-from tasks.training.merge import run_merge
-from tasks.training.packing import collate
+from tasks.training.job import FinetuneJob
 from tasks.training.plan import plan
 from tasks.training.process import finished_result
-from tasks.training.recipe import FolderBase, Recipe, load_recipe
-from tasks.training.score import load_adapter
+from tasks.training.recipe import Recipe, load_recipe
+from tasks.training.scoring import load_adapter, score_labels
 
 
-def quiet(progress: object) -> None:
-    """Progress nobody watches."""
-
-
-def check_round_trip(recipe: Recipe, dataset: Path, cache: Path, root: Path) -> FinetuneJob:
-    """Train, then score the adapter as trained, reloaded, and merged: all within 1e-4."""
-    job = FinetuneJob(recipe=recipe, dataset=dataset, output=root, cache=cache, score=("test",))
-    result = run_finetune(job, quiet)
-    trained = pq.read_table(result.scores[1].path)["p_up"].to_numpy()
-    rows = read_rows(dataset / "test.parquet")
-    base = load_base(recipe, cache)
-    reloaded = score_labels(
-        load_adapter(base.model, result.path), base.tokenizer, rows, recipe
-    ).p_up
+def check_round_trip(job: FinetuneJob) -> None:
+    """Train, then score the adapter as trained and reloaded: within 1e-4."""
+    recipe = job.recipe
+    result = run_finetune(job, lambda progress: None)
+    before, trained = (pq.read_table(score.path)["p_up"].to_numpy() for score in result.scores)
+    base = load_base(recipe, job.cache)
+    model = load_adapter(base.model, result.path)
+    rows = read_rows(job.dataset / "test.parquet")
+    reloaded = score_labels(model, base.tokenizer, rows, recipe).p_up
     np.testing.assert_allclose(reloaded, trained, atol=1e-4)
-    merge = MergeJob(recipe=recipe, adapter=result.path, output=root / "m", cache=cache)
-    merge.folder.mkdir(parents=True)
-    merged = run_merge(merge, quiet)
-    plain = FolderBase(name="merged", path=merged.path, shape=recipe.base.shape)
-    compute = recipe.compute.model_copy(update={"quantisation": "none"})
-    loaded = load_base(recipe.model_copy(update={"base": plain, "compute": compute}), cache)
-    merged_p = score_labels(loaded.model, loaded.tokenizer, rows, recipe).p_up
-    np.testing.assert_allclose(merged_p, trained, atol=1e-4)
-    assert np.abs(trained - pq.read_table(result.scores[0].path)["p_up"].to_numpy()).max() > 0.01
-    return job
+    assert np.abs(trained - before).max() > 0.01
 
 
-def test_nf4_qlora_learns_reloads_and_merges(
+def test_nf4_qlora_learns_and_reloads(
     tiny: Recipe,
     changed: Callable[..., Recipe],
-    dataset: Path,
+    job: Callable[..., FinetuneJob],
     cache: Path,
     tmp_path: Path,
 ) -> None:
     torch.set_num_threads(1)
     recipe = changed(
         tiny,
-        schedule={"batch_rows": 4},
+        schedule={"batch_size": 4},
         compute={
-            "quantisation": "nf4",
+            "quantization": "nf4",
             "gradient_checkpointing": True,
             "packing": True,
             "pack_tokens": 128,
@@ -72,8 +55,9 @@ def test_nf4_qlora_learns_reloads_and_merges(
     base = load_base(recipe, cache)
     packed = [m for m in base.model.modules() if type(m).__name__ == "Linear4bit"]
     assert len(packed) == 14
-    job = check_round_trip(recipe, dataset, cache, tmp_path)
-    before, after = (run.pair_ce for run in finished_result(job).scores)
+    tuning = job(recipe, tmp_path, score=("test",))
+    check_round_trip(tuning)
+    before, after = (score.pair_ce for score in finished_result(tuning).scores)
     assert after < 0.8 * before
 
 
@@ -81,7 +65,7 @@ def test_evaluating_a_4bit_model_leaves_it_trainable(
     tiny: Recipe, changed: Callable[..., Recipe], dataset: Path, cache: Path
 ) -> None:
     """bitsandbytes repacks 4-bit weights at an evaluation on some CPUs: gradients would stop."""
-    recipe = changed(tiny, compute={"quantisation": "nf4"})
+    recipe = changed(tiny, compute={"quantization": "nf4"})
     rows = read_rows(dataset / "train.parquet").take(range(8))
 
     def gradients(evaluated: bool) -> list[torch.Tensor]:
@@ -103,7 +87,7 @@ def test_evaluating_a_4bit_model_leaves_it_trainable(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "quantisation",
+    "quantization",
     [
         "nf4",
         pytest.param(
@@ -115,23 +99,24 @@ def test_evaluating_a_4bit_model_leaves_it_trainable(
         ),
     ],
 )
-def test_a_real_language_model_trains_reloads_and_merges(
-    quantisation: str,
+def test_a_real_language_model_trains_and_reloads(
+    quantization: str,
     changed: Callable[..., Recipe],
     dataset: Path,
     training_root: Path,
-    cache: Path,
+    job: Callable[..., FinetuneJob],
     tmp_path: Path,
 ) -> None:
     torch.set_num_threads(2)
     small = small_dataset(dataset, training_root / "few")
     recipe = changed(
         load_recipe("smollm2-135m"),
-        schedule={"train_rows": 24, "validation_rows": 6, "batch_rows": 8},
-        compute={"quantisation": quantisation, "dtype": "float32"},
+        schedule={"train_rows": 24, "validation_rows": 6, "batch_size": 8},
+        compute={"quantization": quantization, "dtype": "float32"},
     )
-    job = check_round_trip(recipe, small, cache, tmp_path)
-    metrics = finished_result(job).metrics
+    tuning = job(recipe, tmp_path, dataset=small, score=("test",))
+    check_round_trip(tuning)
+    metrics = finished_result(tuning).metrics
     assert metrics["validation_after"]["label_ce"] < metrics["validation_before"]["label_ce"]
     assert metrics["steps"] == 3
     estimate = plan(recipe, small)

@@ -1,6 +1,6 @@
 """Two ways to fine-tune and two ways to score, on the same rows, model and threads.
 
-    python -m benchmarks.training.contest --rows 192 --recipe smollm2-135m
+    python -m benchmarks.training.comparison --rows 192 --recipe smollm2-135m
 
 Training: packed rows with the loss (and the logits) on the completion alone, against rows padded
 to the longest of their batch with the loss on every token, by transformers' own collator, as most
@@ -9,11 +9,11 @@ published projects do it. That collator takes the padding out of the loss; with 
 
 Scoring: the likelihood of the two labels, against free generation whose text is parsed, with an
 unparsed answer counted as wrong. Generation works on rows in their order, left-padded, greedily,
-with a key-value cache, in the settings of `SETTINGS`. Contestants are the untuned base, the model
+with a key-value cache, in the settings of `SETTINGS`. Both score the untuned base, the model
 trained the published way, and the one trained here, which was taught to stop: the last is the most
 generous to generation.
 
-Useful tokens are those of prompts and answers; padding is not useful. Every contestant is timed in
+Useful tokens are those of prompts and answers; padding is not useful. Everything is timed in
 the same process, by the clock and by the processor time it used (which other work on the machine
 disturbs less), and its quality is measured on the same unseen rows.
 """
@@ -25,6 +25,7 @@ import copy
 import gc
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -39,12 +40,10 @@ from transformers import DataCollatorForLanguageModeling
 
 from benchmarks.training.prompts import write_dataset
 from tasks.training.base import LoadedBase, load_base
-from tasks.training.encoding import Rows, encode, read_rows
+from tasks.training.encoding import Example, Rows, collate, encode, examples, read_rows
 from tasks.training.finetune import add_adapter, training_examples, validation_ce
-from tasks.training.generate import parse
-from tasks.training.likelihood import padded, score_labels
-from tasks.training.packing import Example, collate, examples
-from tasks.training.recipe import Recipe, load_recipe
+from tasks.training.recipe import PromptSpec, Recipe, load_recipe
+from tasks.training.scoring import score_labels
 
 SEED = 0
 PUBLISHED, OURS = "padded, full sequence", "packed, completion only"
@@ -101,7 +100,7 @@ def train(
     timer = Timer()
     for number in batches:
         model(**to_batch([rows[i] for i in number])).loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, recipe.schedule.max_gradient_norm)
+        torch.nn.utils.clip_grad_norm_(weights, recipe.schedule.max_grad_norm)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
@@ -119,7 +118,7 @@ def quality(model: Any, base: LoadedBase, rows: Rows, recipe: Recipe) -> dict[st
     return {"accuracy": accuracy, **validation_ce(model, base.tokenizer, rows, recipe)}
 
 
-def training_contest(recipe: Recipe, rows: dict[str, Rows], cache: Path) -> dict[str, Any]:
+def training_comparison(recipe: Recipe, rows: dict[str, Rows], cache: Path) -> dict[str, Any]:
     """Both ways, each on a fresh base with about the same rows in each step; then they answer."""
     results: dict[str, Any] = {}
     for name in (PUBLISHED, OURS):
@@ -127,7 +126,7 @@ def training_contest(recipe: Recipe, rows: dict[str, Rows], cache: Path) -> dict
         inputs = rows["train"].inputs, rows["train"].outputs
         encoded = encode(base.tokenizer, *inputs, recipe.prompt)
         made = examples(encoded, base.tokenizer.eos_token_id)
-        batch, to_batch = recipe.schedule.batch_rows, full_sequence(base.tokenizer)
+        batch, to_batch = recipe.schedule.batch_size, full_sequence(base.tokenizer)
         if name == OURS:
             packing = recipe.compute.model_copy(update={"packing": True})
             packed = recipe.model_copy(update={"compute": packing})
@@ -137,14 +136,14 @@ def training_contest(recipe: Recipe, rows: dict[str, Rows], cache: Path) -> dict
         model, speed = train(base, recipe, made, batch, to_batch)
         results[name] = {**speed, "steps": -(-len(made) // batch)}
         results[name].update(quality(model, base, rows["test"], recipe))
-        results[f"scoring, {name}"] = scoring_contest(model, base, rows["few"], recipe)
+        results[f"scoring, {name}"] = scoring_comparison(model, base, rows["few"], recipe)
         del model, base
         gc.collect()
     results["speed-up"] = {key: results[OURS][key] / results[PUBLISHED][key] for key in speed}
     return results
 
 
-def scoring_contest(model: Any, base: LoadedBase, rows: Rows, recipe: Recipe) -> dict[str, Any]:
+def scoring_comparison(model: Any, base: LoadedBase, rows: Rows, recipe: Recipe) -> dict[str, Any]:
     """Label likelihoods once, and generation in every setting, each with speed and accuracy."""
     is_up = np.array([output == recipe.prompt.up for output in rows.outputs])
     score_labels(model, base.tokenizer, rows.take(range(2)), recipe)  # the first call is slower
@@ -160,18 +159,28 @@ def scoring_contest(model: Any, base: LoadedBase, rows: Rows, recipe: Recipe) ->
     for name, (batch_rows, new_tokens) in SETTINGS.items():
         timer = Timer()
         texts, made = published_generation(model, base, rows, recipe, batch_rows, new_tokens)
-        theirs, theirs_cpu = timer.seconds(), timer.cpu_seconds()
-        said = [parse(text, recipe.prompt) for text in texts]
-        right = [answer == output for answer, output in zip(said, rows.outputs, strict=True)]
+        generation, generation_cpu = timer.seconds(), timer.cpu_seconds()
+        labels = [parse(text, recipe.prompt) for text in texts]
+        right = [label == output for label, output in zip(labels, rows.outputs, strict=True)]
         found[name] = {
-            "rows_per_second": len(rows) / theirs,
+            "rows_per_second": len(rows) / generation,
             "accuracy": float(np.mean(right)),
-            "unparsed": said.count(None) / len(rows),
+            "unparsed": labels.count(None) / len(rows),
             "new_tokens_per_row": made / len(rows),
-            "likelihood is faster": theirs / clock,
-            "likelihood is faster, processor time": theirs_cpu / cpu,
+            "likelihood is faster": generation / clock,
+            "likelihood is faster, processor time": generation_cpu / cpu,
         }
     return found
+
+
+def parse(text: str, prompt: PromptSpec) -> str | None:
+    """The one label that `text` names as a word of its own; None if it names neither or both."""
+    named = {
+        label
+        for label in (prompt.up, prompt.down)
+        if re.search(rf"(?<!\w){re.escape(label)}(?!\w)", text, re.IGNORECASE)
+    }
+    return named.pop() if len(named) == 1 else None
 
 
 @torch.inference_mode()
@@ -183,22 +192,22 @@ def published_generation(
     prompts = encode(tokenizer, rows.inputs, rows.outputs, recipe.prompt).prompts
     texts, made = [], 0
     for start in range(0, len(prompts), batch_rows):
-        ids, mask = padded(prompts[start : start + batch_rows], model.device, side="left")
+        rows_here = {"input_ids": prompts[start : start + batch_rows]}
+        batch = tokenizer.pad(rows_here, padding_side="left", return_tensors="pt")
         answer = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
+            **batch.to(model.device),
             max_new_tokens=new_tokens,
             do_sample=False,
             use_cache=True,
             pad_token_id=tokenizer.eos_token_id,
-        )[:, ids.shape[1] :]
+        )[:, batch["input_ids"].shape[1] :]
         made += answer.numel()
         texts += tokenizer.batch_decode(answer, skip_special_tokens=True)
     return texts, made
 
 
 def main() -> None:
-    """Run all contests and print one JSON document."""
+    """Run both comparisons and print one JSON document."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recipe", default="smollm2-135m")
     parser.add_argument("--rows", type=int, default=320)
@@ -222,8 +231,8 @@ def main() -> None:
         "settings": {
             name: dict(zip(("rows", "new"), s, strict=True)) for name, s in SETTINGS.items()
         },
-        "scoring, base": scoring_contest(base.model, base, rows["few"], recipe),
-        **training_contest(recipe, rows, given.cache),
+        "scoring, base": scoring_comparison(base.model, base, rows["few"], recipe),
+        **training_comparison(recipe, rows, given.cache),
     }
     print(json.dumps(report, indent=2))
 

@@ -11,8 +11,8 @@ import torch
 
 from tasks.training.base import LoadedBase, load_base
 from tasks.training.encoding import Rows, encode, read_rows
-from tasks.training.likelihood import score_labels
 from tasks.training.recipe import Recipe
+from tasks.training.scoring import score_labels
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +25,9 @@ def rows(dataset: Path) -> Rows:
     return read_rows(dataset / "test.parquet").take(range(40))
 
 
-def by_definition(base: LoadedBase, rows: Rows, word: str, recipe: Recipe) -> np.ndarray:
+def by_definition(base: LoadedBase, rows: Rows, label: str, recipe: Recipe) -> np.ndarray:
     """Sum of log p(token | everything before it) over the label's tokens."""
-    encoded = encode(base.tokenizer, rows.inputs, [word] * len(rows), recipe.prompt)
+    encoded = encode(base.tokenizer, rows.inputs, [label] * len(rows), recipe.prompt)
     out = []
     for prompt, answer in zip(encoded.prompts, encoded.continuations, strict=True):
         with torch.no_grad():
@@ -38,24 +38,26 @@ def by_definition(base: LoadedBase, rows: Rows, word: str, recipe: Recipe) -> np
     return np.array(out)
 
 
-@pytest.mark.parametrize("words", [("up", "down"), ("rise strongly today", "slump"), ("Ω", "down")])
+@pytest.mark.parametrize(
+    "labels", [("up", "down"), ("rise strongly today", "slump"), ("Ω", "down")]
+)
 @pytest.mark.parametrize("batch_tokens", [1, 200, 100_000])
 def test_batched_scores_equal_the_definition(
     base: LoadedBase,
     rows: Rows,
     tiny: Recipe,
     changed: Callable[..., Recipe],
-    words: tuple[str, str],
+    labels: tuple[str, str],
     batch_tokens: int,
 ) -> None:
     recipe = changed(
         tiny,
-        prompt={"up": words[0], "down": words[1]},
+        prompt={"up": labels[0], "down": labels[1]},
         compute={"score_batch_tokens": batch_tokens},
     )
     some = rows if batch_tokens > 1 else rows.take(range(5))
     scores = score_labels(base.model, base.tokenizer, some, recipe)
-    up, down = (by_definition(base, some, word, recipe) for word in words)
+    up, down = (by_definition(base, some, label, recipe) for label in labels)
     np.testing.assert_allclose(scores.logp_up, up, atol=1e-4)
     np.testing.assert_allclose(scores.logp_down, down, atol=1e-4)
     np.testing.assert_allclose(scores.p_up, np.exp(up) / (np.exp(up) + np.exp(down)), atol=1e-5)

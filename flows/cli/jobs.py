@@ -1,4 +1,4 @@
-"""Commands about weeks and days under the clock: retrain, simulate."""
+"""Commands that run the jobs: run, daily, weekly, simulate, report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,36 @@ app = typer.Typer()
 
 
 @app.command()
+def run(context: typer.Context) -> None:
+    """The whole job: ingest, validate, label, render, fine-tune, evaluate, report."""
+    settings = prepared(context)
+    from flows.cli.console import progress_bars, show_outcome
+    from flows.jobs import run_everything
+
+    with progress_bars():
+        outcome = run_everything(settings.selection)
+    show_outcome(outcome)
+    outcome.ingested.require_complete()
+
+
+@app.command()
+def daily(context: typer.Context) -> None:
+    """The daily job: read what is new, score what is mature, predict what comes next."""
+    settings = prepared(context)
+    from flows.cli.console import finish_ingest, progress_bars
+    from flows.jobs import daily as daily_flow
+
+    with progress_bars():
+        outcome = daily_flow(settings.selection)
+    finish_ingest(outcome)
+
+
+@app.command()
 def weekly(context: typer.Context) -> None:
     """The weekly job: retrain on all that is known; the rule decides on the champion."""
     settings = prepared(context)
     from flows.cli.console import console, progress_bars, show_model, show_verdict
-    from flows.weekly import weekly as weekly_flow
+    from flows.jobs import weekly as weekly_flow
 
     with progress_bars():
         outcome = weekly_flow(settings.selection)
@@ -49,3 +74,13 @@ def simulate(
         highlight=False,
         soft_wrap=True,
     )
+
+
+@app.command()
+def report(context: typer.Context) -> None:
+    """Write the self-contained HTML report and the site; print where they are."""
+    settings = prepared(context)
+    from flows.report import write_report, write_site
+
+    typer.echo(write_report(settings.selection))
+    typer.echo(write_site(settings.selection))

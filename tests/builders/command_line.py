@@ -1,0 +1,91 @@
+"""The command line, called in this process or, where that is what is tested, in one of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+WIDTH = 200
+Answer = subprocess.CompletedProcess[str]
+Newsvane = Callable[..., Answer]
+
+
+@pytest.fixture
+def newsvane(tmp_path: Path) -> Newsvane:
+    """Run the command in this process with its data below tmp_path.
+
+    Flows are recorded by the server that `prefect_runs` chose; a command that runs one needs it.
+    """
+
+    def run(*words: str, **environment: str) -> Answer:
+        out, err = io.StringIO(), io.StringIO()
+        with as_if_alone(words, {**_below(tmp_path), **environment}):
+            from flows.cli.main import main
+
+            with redirect_stdout(out), redirect_stderr(err):
+                try:
+                    main()
+                    code = 0
+                except SystemExit as stop:
+                    code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def newsvane_process(tmp_path: Path) -> Newsvane:
+    """Run the command in a process of its own with its data below tmp_path, knowing no server."""
+
+    def run(*words: str, **environment: str) -> Answer:
+        return subprocess.run(
+            command_of(*words),
+            cwd=REPOSITORY,
+            env={**without_prefect(), **_below(tmp_path), **environment},
+            capture_output=True,
+            text=True,
+            timeout=900,  # generous: only a command that hangs may fail by it
+            check=False,
+        )
+
+    return run
+
+
+def command_of(*words: str) -> list[str]:
+    """The words that start `newsvane` in a process of its own."""
+    return [sys.executable, "-m", "flows.cli.main", *words]
+
+
+def without_prefect() -> dict[str, str]:
+    """This process's environment less Prefect's settings."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("PREFECT_")}
+
+
+@contextmanager
+def as_if_alone(words: tuple[str, ...], environment: dict[str, str]) -> Iterator[None]:
+    """Arguments, folder, environment and signals of a command; afterwards all are as before."""
+    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["newsvane", *words])
+        patch.setattr("flows.cli.console.console.width", WIDTH)  # else as wide as at its import
+        patch.chdir(REPOSITORY)
+        os.environ.update(environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _below(folder: Path) -> dict[str, str]:
+    return {"NEWSVANE_DATA_ROOT": str(folder / "data"), "COLUMNS": str(WIDTH)}

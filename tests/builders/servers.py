@@ -1,0 +1,65 @@
+"""A Prefect server for the tests of one worker, and free ports for any other."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+
+def free_ports(count: int = 1) -> list[int]:
+    """Ports of loopback that nobody listens on, and that the kernel gives to no client meanwhile.
+
+    Those that it gives out begin at 32768; a port of theirs may be taken before the server has it.
+    """
+    found: list[int] = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+    return found
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Prefect server of this test session's own."""
+    from flows.platform.server import prefect_server
+
+    before = dict(os.environ)
+    # What watches schedules and workers has nothing to do here, and asks its database all the time.
+    for service in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS"):
+        os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
+    (port,) = free_ports()
+    with prefect_server(tmp_path_factory.mktemp("prefect"), port) as api_url:
+        # The server has its settings; the tests' own processes must not inherit its home.
+        os.environ.clear()
+        os.environ.update(before)
+        yield api_url
+
+
+@pytest.fixture(scope="module")
+def prefect_runs(prefect_api: str) -> Iterator[str]:
+    """Runs of this process and of its children are recorded by the test session's server."""
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+        PREFECT_LOGGING_TO_API_ENABLED,
+        temporary_settings,
+    )
+
+    # Prefect reads the environment once, when it is imported; children read it anew.
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PREFECT_API_URL", prefect_api)
+        chosen = {
+            PREFECT_API_URL: prefect_api,
+            PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+            # Its thread knows the settings of the import only, and would start a second server.
+            PREFECT_LOGGING_TO_API_ENABLED: False,
+        }
+        with temporary_settings(chosen):
+            yield prefect_api
