@@ -8,15 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.dataset.build import refresh_examples
+from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tasks.evaluation.verdict import Verdict
+from warehouse.lake import Lake
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, HeadlineBatch
+from warehouse.tables.headlines import publish_headlines
 
 Market = Literal["null", "planted"]
 Examples = Callable[[Market], tuple[pa.Table, pa.Table]]
@@ -135,6 +141,42 @@ def future_headline(plant: PlantFuture) -> Canary:
     words = f"{early} of {len(before)} inputs decided before its publication hold the headline, "
     words += f"{late} of {len(after)} decided after it do; expected none and at least one."
     return Canary("future headline", early == 0 and late > 0, words)
+
+
+def plant_future(
+    lake: Lake, spec: DatasetSpec, marker: str, *, now: datetime
+) -> tuple[list[str], list[str]]:
+    """Publish a headline with `marker` one second after a decision and build the examples again.
+
+    Returns its ticker's inputs decided before it was published, and those decided after.
+    """
+    decided = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
+    middle = decided[len(decided) // 2]
+    moment = middle["decision_ts"] + timedelta(seconds=1)
+    headline = dict.fromkeys(HEADLINES.names) | {
+        "headline_id": f"canary-{marker}",
+        "source": "canary",
+        "title": f"{middle['ticker']} {marker}",
+        "published_at": moment,
+        "first_seen_at": moment,
+        "available_at": moment,
+        "availability": "observed",
+        "synthetic": True,
+        "payload_id": "canary",
+    }
+    about = {"headline_id": f"canary-{marker}", "ticker": middle["ticker"], "method": "declared"}
+    batch = HeadlineBatch(
+        headlines=pa.Table.from_pylist([headline], schema=HEADLINES),
+        headline_tickers=pa.Table.from_pylist([about], schema=HEADLINE_TICKERS),
+    )
+    publish_headlines(lake, batch, now=now)
+    refresh_examples(lake, spec, now=now)
+    after = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
+    own = [row for row in after if row["ticker"] == middle["ticker"]]
+    return (
+        [row["input"] for row in own if row["decision_ts"] < moment],
+        [row["input"] for row in own if row["decision_ts"] >= moment],
+    )
 
 
 def base_unchanged(scores: BaseScores, tolerance: float = 1e-6) -> Canary:

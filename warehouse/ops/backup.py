@@ -34,7 +34,7 @@ _BLOCK = 1 << 20
 
 
 class BackupError(LakeError):
-    """A backup is not whole, or cannot be restored where it was asked to; nothing was restored."""
+    """A backup is not whole, or cannot be restored to that place; nothing was restored."""
 
 
 class CatalogCopyError(LakeError):
