@@ -1,4 +1,4 @@
-"""Backfill: plan what is missing between two dates, ask for it, render what depends on it."""
+"""Backfill: plan what is missing between two dates, request it, render what depends on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows.connections import clock_of
 from flows.ingest import ingest, search_keys
+from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
-from flows.platform.parameters import FirstDay, Force, LastDay, Tickers, Told
-from flows.platform.runtime import configured_flow, ended
-from flows.platform.summary import IngestSummary
+from flows.platform.runtime import (
+    Described,
+    FirstDay,
+    Force,
+    LastDay,
+    Tickers,
+    configured_flow,
+    ended,
+)
 from flows.prediction import backtest
 from flows.settings import Settings
 from tasks.dataset.build import refresh_examples
@@ -28,7 +35,7 @@ SECONDS_PER_REQUEST = 0.5
 
 
 class BackfillError(ValueError):
-    """A backfill was asked for something that cannot be filled."""
+    """A backfill of something that cannot be filled."""
 
 
 class PlannedRange(BaseModel):
@@ -64,7 +71,7 @@ def plan_backfill(
     *,
     force: bool,
 ) -> tuple[PlannedRange, ...]:
-    """What would be asked, by source and range; nothing is fetched."""
+    """What would be requested, by source and range; nothing is fetched."""
     check_range(start, end)
     last = min(end, clock_of(settings)().date() - timedelta(days=1))
     if last < start:
@@ -81,8 +88,8 @@ def plan_backfill(
             if feed.mode == "search":
                 done = {} if force else done_ranges(lake, feed.name)
                 for gap in plan_requests(search_keys(feed, chosen), (start, last), done, 10_000):
-                    asked = len(feed_requests(feed, gap.keys, gap.start, gap.end))
-                    planned.append(_planned("headlines", feed.name, gap, len(gap.keys), asked))
+                    requests = len(feed_requests(feed, gap.keys, gap.start, gap.end))
+                    planned.append(_planned("headlines", feed.name, gap, len(gap.keys), requests))
     return tuple(planned)
 
 
@@ -95,14 +102,14 @@ def backfill(
     what: Annotated[
         tuple[What, ...],
         Field(min_length=1),
-        Told("What to fill in; predictions are marked as a back-test."),
+        Described("What to fill in; predictions are marked as a back-test."),
     ] = DEFAULT,
     force: Force = False,
 ) -> IngestSummary:
-    """Ask every source for the missing ranges between two dates, both inclusive.
+    """Request the missing ranges between two dates, both inclusive, from every source.
 
     Each group of tickers is published in one commit and noted in the ledger, so a killed backfill
-    goes on where it stopped. `force` asks again for what is done; equal answers change nothing.
+    goes on where it stopped. `force` requests again what is done; equal answers change nothing.
     Afterwards examples that the new data touch are rendered again, and with `predictions` the
     newest model scores the examples of the range as a back-test. Raises PlanningError for a range
     that is back to front. Ends as Incomplete when a ticker or a feed could not be had.

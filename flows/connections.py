@@ -1,7 +1,8 @@
-"""The outside world a flow talks to: the real vendors, or the sandbox vendor on loopback."""
+"""What a flow works with, as configured: clock, data sets, and vendors, real or on loopback."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.settings import Settings
+from tasks.dataset.spec.manifest import DatasetManifest
+from warehouse.lake import Lake
 from warehouse.tables.batches import Clock
 
 if TYPE_CHECKING:
     from tasks.ingest.http.client import FeedClient
+
+
+class NoDatasetError(RuntimeError):
+    """There is no such data set; the message says how to make one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,19 @@ def clock_of(settings: Settings) -> Clock:
         moment = settings.sandbox.now.astimezone(UTC)
         return lambda: moment
     return lambda: datetime.now(UTC)
+
+
+def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
+    """The manifest of one data set, the newest by default. Raises NoDatasetError."""
+    with Lake.open(settings.warehouse) as lake:
+        rows = lake.read("datasets_newest", {"dataset_id": dataset_id}).to_pylist()
+    if not rows:
+        wanted = f"data set {dataset_id!r}" if dataset_id else "any data set"
+        raise NoDatasetError(
+            f"The warehouse does not know {wanted}. Build one with `newsvane dataset build`; "
+            '`newsvane sql "from datasets"` lists those there are.'
+        )
+    return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))
 
 
 @contextmanager

@@ -9,12 +9,9 @@ from typing import Annotated
 import pyarrow as pa
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.connections import clock_of
-from flows.dataset import find_dataset
-from flows.platform.parameters import DatasetId, ModelId, Told
-from flows.platform.progress import current_sink
-from flows.platform.runtime import configured_flow
-from flows.platform.verdict_table import verdict_table
+from flows.connections import clock_of, find_dataset
+from flows.platform.display import current_sink, verdict_table
+from flows.platform.runtime import DatasetId, Described, ModelId, configured_flow
 from flows.settings import Settings
 from flows.training import finetune_job, report_progress, scorer_of
 from tasks.dataset.spec.manifest import DatasetManifest
@@ -48,9 +45,9 @@ def evaluate(
     dataset_id: DatasetId = None,
     model_id: ModelId = None,
     with_language_model: Annotated[
-        bool, Told("Also score language models, which takes longest.")
+        bool, Described("Also score language models, which takes longest.")
     ] = True,
-    masked: Annotated[bool, Told("Also score the test split with names taken out.")] = True,
+    masked: Annotated[bool, Described("Also score the test split with names taken out.")] = True,
 ) -> Evaluation:
     """Score the test split with every predictor, store the metrics, conclude in words.
 

@@ -12,9 +12,8 @@ from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ValidationError
 
 from flows.connections import clock_of
-from flows.platform.progress import current_sink
+from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
-from flows.platform.summary import IngestSummary
 from flows.publish import publish_headline_batch, publish_price_batch, record_sessions
 from flows.settings import ConfigurationError, Settings
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
@@ -120,8 +119,8 @@ def _mapping(kind: type[M], configured: M | None, given: Mapping[str, str]) -> M
         )
         raise ConfigurationError(
             f"The column mapping for this import is not usable: {problems}. Give it with --map "
-            "FIELD=COLUMN, or in [archive] of newsvane.toml; docs/import.md lists the fields. "
-            "Nothing was imported."
+            "FIELD=COLUMN, or in [archive] of newsvane.toml; docs/how-to/import.md lists "
+            "the fields. Nothing was imported."
         ) from error
 
 

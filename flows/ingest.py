@@ -13,10 +13,16 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 
 from flows.connections import Outside, outside_world
-from flows.platform.parameters import FirstDay, Force, Kinds, LastDay, Tickers
-from flows.platform.progress import current_sink
-from flows.platform.runtime import VENDOR_TASK, configured_flow
-from flows.platform.summary import IngestSummary
+from flows.platform.display import IngestSummary, current_sink
+from flows.platform.runtime import (
+    VENDOR_TASK,
+    FirstDay,
+    Force,
+    Kinds,
+    LastDay,
+    Tickers,
+    configured_flow,
+)
 from flows.publish import (
     publish_headline_batch,
     publish_price_batch,

@@ -13,10 +13,9 @@ from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.evaluation import evaluate
 from flows.ingest import ingest, poll_headlines
+from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
-from flows.platform.parameters import Told
-from flows.platform.runtime import configured_flow, ended, skipped
-from flows.platform.summary import IngestSummary
+from flows.platform.runtime import Described, configured_flow, ended, skipped
 from flows.prediction import predict, score
 from flows.report import write_report, write_site
 from flows.settings import ConfigSelection, Settings
@@ -35,7 +34,7 @@ BEFORE_OPEN = timedelta(minutes=15)
 LOOK_BACK = timedelta(days=14)
 
 SkipClosedDays = Annotated[
-    bool, Told("End at once on days on which the exchange is closed. Schedules say yes.")
+    bool, Described("End at once on days on which the exchange is closed. Schedules say yes.")
 ]
 
 

@@ -17,8 +17,7 @@ import pyarrow as pa
 from prefect.artifacts import create_table_artifact
 
 from flows.connections import clock_of
-from flows.platform.parameters import Told
-from flows.platform.runtime import configured_flow
+from flows.platform.runtime import Described, configured_flow
 from flows.settings import Settings
 from warehouse.lake import Lake, LakeError
 from warehouse.ops.backup import BackupManifest, back_up
@@ -31,7 +30,9 @@ FREE_BYTES = 5 * 1024**3
 @configured_flow("maintenance", hours=12)
 def maintenance(
     settings: Settings,
-    backup: Annotated[Path | None, Told("Folder for a backup afterwards. Empty: none.")] = None,
+    backup: Annotated[
+        Path | None, Described("Where to back up afterwards. Empty: nowhere.")
+    ] = None,
 ) -> Upkeep:
     """Merge small files, forget old snapshots, delete what nothing refers to; then back up.
 
@@ -52,7 +53,7 @@ def maintenance(
 @configured_flow("backup", run_name="backup to {folder}", hours=12)
 def back_up_warehouse(
     settings: Settings,
-    folder: Annotated[Path, Told("Where the copy goes; made when it is missing.")],
+    folder: Annotated[Path, Described("Where the copy goes; made when it is missing.")],
 ) -> BackupManifest:
     """Copy catalog, data files and payloads into `folder`; a second time only what is new."""
     made = back_up(settings.warehouse, folder)

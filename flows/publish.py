@@ -12,9 +12,7 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from flows.platform.links import link_to
-from flows.platform.plain_text import plain
-from flows.platform.summary import IngestSummary
+from flows.platform.display import IngestSummary, link_to, plain
 from flows.settings import Settings
 from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.ingest.planning import DateRange

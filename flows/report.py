@@ -7,7 +7,7 @@ from pathlib import Path
 from prefect.artifacts import create_link_artifact
 
 from flows.connections import clock_of
-from flows.platform.links import link_to
+from flows.platform.display import link_to
 from flows.platform.runtime import configured_flow
 from flows.settings import Settings
 from tasks.report.page.collect import collect

@@ -15,9 +15,16 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from pydantic import Field
 
-from flows.platform.parameters import FirstDay, Kind, Kinds, LastDay, Tickers, Told
-from flows.platform.runtime import configured_flow
-from flows.platform.summary import IngestSummary
+from flows.platform.display import IngestSummary
+from flows.platform.runtime import (
+    Described,
+    FirstDay,
+    Kind,
+    Kinds,
+    LastDay,
+    Tickers,
+    configured_flow,
+)
 from flows.settings import ConfigSelection, ConfigurationError, Settings, ShardSpec
 from tasks.ingest.planning import check_range
 
@@ -29,7 +36,7 @@ def ingest_in_shards(
     end: LastDay,
     tickers: Tickers = None,
     what: Kinds = ("prices", "headlines"),
-    shards: Annotated[int, Field(ge=1, le=1000), Told("Parts to deal the tickers to.")] = 2,
+    shards: Annotated[int, Field(ge=1, le=1000), Described("Parts to deal the tickers to.")] = 2,
 ) -> IngestSummary:
     """Ingest like `ingest`, the tickers split over shards that run side by side.
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.connections import clock_of
-from flows.dataset import find_dataset
+from flows.connections import clock_of, find_dataset
 from flows.platform.artifacts import TrainingProgress, show_loss_curve
-from flows.platform.parameters import DatasetId, Selection
-from flows.platform.progress import current_sink
-from flows.platform.runtime import named_by_start
-from flows.settings import Settings, load_settings
+from flows.platform.display import current_sink
+from flows.platform.runtime import DatasetId, configured_flow
+from flows.settings import Settings
 from tasks.prediction import registry
 from tasks.prediction.predictors import Scorer
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
@@ -23,10 +20,9 @@ from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
 
 
-@flow(name="finetune", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
-def finetune(selection: Selection, dataset_id: DatasetId = None) -> FinetuneResult:
+@configured_flow("finetune", hours=24)
+def finetune(settings: Settings, dataset_id: DatasetId = None) -> FinetuneResult:
     """Fine-tune the configured recipe; an adapter that already exists is found, not made again."""
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
     artifact = TrainingProgress()
 

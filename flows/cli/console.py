@@ -20,8 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flows.platform.progress import shown_on
-from flows.platform.verdict_table import verdict_table
+from flows.platform.display import shown_on, verdict_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from flows.backfill import PlannedRange
     from flows.jobs import Outcome
     from flows.operations import Diagnosis
-    from flows.platform.summary import IngestSummary
+    from flows.platform.display import IngestSummary
     from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.evaluate import Evaluation
     from tasks.training.job import FinetuneResult

@@ -33,7 +33,7 @@ def show(
     """Show a data set's identity, counts, balance and what was dropped."""
     settings = settings_of(context)
     from flows.cli.console import show_dataset
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
 
     show_dataset(find_dataset(settings, dataset_id))
 
@@ -43,7 +43,7 @@ def diff(context: typer.Context, one: str, other: str) -> None:
     """Say which settings and which examples differ between two data sets, and in what."""
     settings = settings_of(context)
     from flows.cli.console import show_table
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from tasks.dataset.rebuild import diff_datasets
     from warehouse.lake import Lake
 
@@ -89,7 +89,7 @@ def export(
 ) -> None:
     """Write a data set in the shape that another training tool reads."""
     settings = settings_of(context)
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from tasks.dataset.export import export_dataset
     from warehouse.lake import Lake
 
@@ -108,7 +108,7 @@ def lookahead(
     """Rebuild the examples in altered warehouses and compare every row."""
     settings = settings_of(context)
     from flows.cli.console import progress_bars
-    from flows.platform.progress import current_sink
+    from flows.platform.display import current_sink
     from tasks.checks.lookahead import audit_lookahead
     from warehouse.lake import Lake
 

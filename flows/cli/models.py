@@ -159,7 +159,7 @@ def export_bundle(
 ) -> None:
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from flows.training import finetune_job
     from tasks.training.bundle import export_bundle as write_bundle
 
@@ -176,7 +176,7 @@ def import_bundle(
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
     from flows.cli.console import show_model
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from flows.training import finetune_job, register
     from tasks.training.bundle import import_bundle as read_bundle
 

@@ -107,7 +107,7 @@ def verify(
     settings = settings_of(context)
 
     from flows.cli.console import progress_bars
-    from flows.platform.progress import current_sink
+    from flows.platform.display import current_sink
     from tasks.checks.integrity import verify as verify_all
     from warehouse.lake import Lake
     from warehouse.storage.landing import Landing

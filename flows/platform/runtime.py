@@ -1,29 +1,64 @@
-"""How our flows run: settings from the selection, named by their start, retried, ended."""
+"""How our flows run: their parameters, settings, names, retries and final states."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 from prefect import Flow, flow
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.utilities.hashing import file_hash
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from flows.platform.parameters import Selection
-from flows.platform.plain_text import plain
-from flows.platform.summary import IngestSummary
+from flows.platform.display import IngestSummary, plain
 from flows.settings import ConfigSelection, Settings, load_settings
 from warehouse.lake import LakeError
 from warehouse.storage.object_store import StoreError
 
-SKIPPED = "Skipped"
-INCOMPLETE = "Incomplete"
-"""States of runs that did not fail, shown in the UI; automations can wait for them
-(`prefect.flow-run.Incomplete`). Whoever called the flow gets the summary as ever."""
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the form of the UI says about a parameter.
+
+    Prefect replaces the description of a `Field` in an annotation by that of the docstring, so
+    the words go into the type's own schema.
+    """
+
+    words: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core_schema), "description": self.words}
+
+
+Selection = Annotated[
+    ConfigSelection, Described("Which configuration to run with; filled in already.")
+]
+FirstDay = Annotated[date, Described("First day, YYYY-MM-DD; counts itself.")]
+LastDay = Annotated[date, Described("Last day, YYYY-MM-DD; counts itself.")]
+Ticker = Annotated[str, Field(pattern=r"^[A-Za-z0-9^][A-Za-z0-9.^=-]{0,15}$")]
+Tickers = Annotated[
+    Annotated[tuple[Ticker, ...], Field(min_length=1)] | None,
+    Described("Only these symbols, e.g. AAPL. Empty: all that are configured."),
+]
+Kind = Literal["prices", "headlines"]
+Kinds = Annotated[tuple[Kind, ...], Field(min_length=1), Described("What to request.")]
+Force = Annotated[
+    bool, Described("Request again what is done already; equal answers change nothing.")
+]
+DatasetId = Annotated[str | None, Described("Identity of a data set. Empty: the newest one.")]
+ModelId = Annotated[
+    str | None, Described("Identity of a model. Empty: as configured, else the newest.")
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -70,6 +105,12 @@ def configured_flow(
         )(run)
 
     return declared
+
+
+SKIPPED = "Skipped"
+INCOMPLETE = "Incomplete"
+"""States of runs that did not fail, shown in the UI; automations can wait for them
+(`prefect.flow-run.Incomplete`). Whoever called the flow gets the summary as ever."""
 
 
 def skipped(summary: IngestSummary, reason: str) -> IngestSummary:

@@ -39,9 +39,9 @@ from tasks.training.job import (
 from tasks.training.model_card import environment, peak_memory, write_artefact
 from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe
-from tasks.training.result_files import file_sha256, write_atomically
 from tasks.training.scoring import length_batches, load_adapter, score_labels, score_split
 from tasks.training.trainer import build_trainer, training_arguments
+from warehouse.storage.atomic import file_sha256, write_text
 
 
 def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult | None:
@@ -90,7 +90,7 @@ def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult | 
         scores=tuple(scores),
     )
     write_artefact(result, recipe)
-    write_atomically(folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    write_text(folder / "result.json", result.model_dump_json(indent=2) + "\n")
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return result
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tasks.training.recipe import Recipe
-from tasks.training.result_files import file_sha256
+from warehouse.storage.atomic import file_sha256
 
 Split = Literal["train", "validation", "test"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -23,7 +22,7 @@ from tasks.training.encoding import Encoded, Rows, encode, read_rows
 from tasks.training.job import OnProgress, Progress, ScoreJob, ScoreResult, split_path
 from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe, TrainingError
-from tasks.training.result_files import write_atomically
+from warehouse.storage.atomic import write_bytes, write_text
 
 Floats = npt.NDArray[np.float64]
 Report = Callable[[int, int, float], None]
@@ -222,7 +221,7 @@ def score_split(
         seconds=scores.seconds,
         tokens_per_second=scores.tokens_per_second,
     )
-    write_atomically(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    write_text(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
     return result
 
 
@@ -236,7 +235,7 @@ def write_scores(path: Path, rows: Rows, scores: LabelScores) -> None:
             "logp_down": scores.logp_down,
         }
     )
+    content = pa.BufferOutputStream()
+    pq.write_table(table, content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    pq.write_table(table, partial)
-    partial.rename(path)
+    write_bytes(path, content.getvalue().to_pybytes())

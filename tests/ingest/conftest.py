@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -45,20 +45,18 @@ class YahooSource:
         end: date,
         *faults: Fault,
         now: datetime = AFTER_CLOSE,
-        limits: PriceLimits = QUICK,
         **changes: Any,
     ) -> PriceBatch:
         """Start a vendor that commits `faults` at the moment `now`, and ask it."""
         self.vendor = self.stack.enter_context(
             SandboxVendor(self.market, NewsSpec(), now=lambda: now, faults=FaultPlan.of(*faults))
         )
-        return self.ask(tickers, start, end, now=now, limits=limits, **changes)
+        return self.ask(tickers, (start, end), now=now, **changes)
 
     def ask(
         self,
         tickers: Sequence[str],
-        start: date,
-        end: date,
+        days: tuple[date, date],
         *,
         now: datetime = AFTER_CLOSE,
         limits: PriceLimits = QUICK,
@@ -68,13 +66,12 @@ class YahooSource:
         assert self.vendor is not None
         spec = PriceSpec(source="sandbox", basis="session", cache=self.folder / "yfinance")
         session = yahoo_session(
-            self.vendor.base_url, limits, clock=lambda: now, sleep=self._remembered(self.waits)
+            self.vendor.base_url, limits, clock=lambda: now, sleep=self.waits.append
         )
         with session:
             return fetch_prices(
                 tickers,
-                start,
-                end,
+                *days,
                 spec.model_copy(update={"overlap_sessions": 0, "timeout": 2.0} | changes),
                 session=session,
                 clock=lambda: now,
@@ -82,15 +79,11 @@ class YahooSource:
                 calendar=self.calendar,
             )
 
-    def charts_asked(self, ticker: str) -> int:
+    def charts_requested(self, ticker: str) -> int:
         """How many chart requests for `ticker` the running vendor has answered."""
         assert self.vendor is not None
         path = f"/v8/finance/chart/{ticker}"
         return sum(served.request.path == path for served in self.vendor.requests)
-
-    @staticmethod
-    def _remembered(waits: list[float]) -> Callable[[float], None]:
-        return waits.append
 
 
 @pytest.fixture(scope="session")

@@ -17,10 +17,7 @@ from tasks.training.recipe import RECIPES, Recipe
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does_with_twice_the_batch(
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
-    job: Callable[..., FinetuneJob],
-    tmp_path: Path,
+    tiny: Recipe, changed: Callable[..., Recipe], job: Callable[..., FinetuneJob], tmp_path: Path
 ) -> None:
     """Over gloo. Unshuffled equality needs one batch per epoch: every row is in every step."""
     rows = 32

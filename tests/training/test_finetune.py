@@ -25,8 +25,8 @@ from tasks.training.process import (
     run_job,
 )
 from tasks.training.recipe import Recipe, TrainingError
-from tasks.training.result_files import file_sha256
 from tasks.training.scoring import load_adapter, score_labels
+from warehouse.storage.atomic import file_sha256
 
 
 def accuracy(scores: Path, dataset: Path) -> float:

@@ -142,7 +142,7 @@ def test_a_missing_folder_is_one_paragraph(tiny: Recipe, cache: Path, tmp_path: 
         load_base(recipe, cache)
 
 
-def test_dtype_is_what_was_asked_for_or_what_the_device_is_good_at() -> None:
+def test_dtype_is_the_recipes_or_what_the_device_is_good_at() -> None:
     cpu = torch.device("cpu")
     assert pick_dtype("float16", cpu) is torch.float16
     assert pick_dtype("auto", cpu) in (torch.bfloat16, torch.float32)

@@ -58,10 +58,7 @@ def check_resumed_equals_whole(
 
 
 def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
-    tmp_path: Path,
-    job: Callable[..., FinetuneJob],
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
+    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
 ) -> None:
     recipe = changed(
         tiny,
@@ -99,10 +96,7 @@ def test_a_killed_training_of_a_real_model_resumes_to_the_same_adapter(
 
 
 def test_training_stops_early_and_keeps_the_best_adapter(
-    tmp_path: Path,
-    job: Callable[..., FinetuneJob],
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
+    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
 ) -> None:
     torch.set_num_threads(1)
     recipe = changed(

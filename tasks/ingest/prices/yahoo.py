@@ -20,6 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingest.http.retry import FetchError
+from tasks.ingest.prices.validation import CANDIDATES
+from warehouse.tables.schemas import without
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,18 +30,7 @@ if TYPE_CHECKING:
 
 CHART_PATH = "/v8/finance/chart/"
 
-CHART_BARS = pa.schema(
-    [
-        ("session", pa.date32()),
-        ("position", pa.int64()),
-        ("open", pa.float64()),
-        ("high", pa.float64()),
-        ("low", pa.float64()),
-        ("close", pa.float64()),
-        ("volume", pa.float64()),
-        ("vendor_adj_close", pa.float64()),
-    ]
-)
+CHART_BARS = without(CANDIDATES, "ticker", "basis_date", "payload_id", "agrees")
 """One row per bar of one answer, in the answer's order."""
 
 # yfinance keeps one client per process; two sessions must not take turns inside one request.

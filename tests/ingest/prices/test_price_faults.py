@@ -135,8 +135,8 @@ def test_delisted_ticker(yahoo: Any) -> None:
 def test_empty_frame_is_an_error_and_the_missing_ticker_is_asked_again(yahoo: Any) -> None:
     batch = yahoo.fetch(PAIR, START, END, faulty("empty_frame", times=1))
     assert batch.missing == ()
-    assert yahoo.charts_asked("IBM") == 2
-    assert yahoo.charts_asked("MSFT") == 1
+    assert yahoo.charts_requested("IBM") == 2
+    assert yahoo.charts_requested("MSFT") == 1
 
 
 def test_lasting_empty_frame_is_never_taken_for_no_data(yahoo: Any) -> None:
@@ -198,7 +198,7 @@ def test_impossible_price(yahoo: Any, kind: str, reason: str) -> None:
 def test_renamed_ticker_is_not_taken_for_the_one_asked(yahoo: Any) -> None:
     batch = yahoo.fetch(("META",), START, END)
     assert "META" in batch.missing[0][1]
-    renamed = yahoo.ask(("META",), START, END, symbols={"META": "FB"})
+    renamed = yahoo.ask(("META",), (START, END), symbols={"META": "FB"})
     assert renamed.missing == ()
     assert set(renamed.bars["ticker"].to_pylist()) == {"META"}
 

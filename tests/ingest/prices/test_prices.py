@@ -37,7 +37,7 @@ def test_every_action_comes_through(yahoo: Any) -> None:
 
 def test_one_chart_request_per_ticker_and_range(yahoo: Any) -> None:
     yahoo.fetch(ALL, date(2000, 3, 1), date(2013, 3, 1))
-    assert [yahoo.charts_asked(ticker) for ticker in ALL] == [1, 1, 1, 1, 1]
+    assert [yahoo.charts_requested(ticker) for ticker in ALL] == [1, 1, 1, 1, 1]
 
 
 def test_every_chart_answer_is_landed_without_the_crumb(yahoo: Any) -> None:
@@ -105,14 +105,14 @@ def test_request_budget_ends_the_run_and_says_so(yahoo: Any) -> None:
 
 def test_repeated_fetch_asks_the_vendor_again(yahoo: Any) -> None:
     yahoo.fetch(("IBM",), START, END)
-    yahoo.ask(("IBM",), START, END)
-    assert yahoo.charts_asked("IBM") == 2
+    yahoo.ask(("IBM",), (START, END))
+    assert yahoo.charts_requested("IBM") == 2
 
 
 def test_concurrent_fetches_never_mix_up_their_answers(yahoo: Any) -> None:
     yahoo.fetch(("IBM",), START, END)
     with ThreadPoolExecutor(4) as pool:
-        batches = list(pool.map(lambda ticker: yahoo.ask((ticker,), START, END), ALL))
+        batches = list(pool.map(lambda ticker: yahoo.ask((ticker,), (START, END)), ALL))
     for ticker, batch in zip(ALL, batches, strict=True):
         assert set(batch.bars["ticker"].to_pylist()) == {ticker}
         assert batch.missing == ()

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse.lake.scratch import scratch
+from warehouse.tables import schemas
+from warehouse.tables.schemas import without
 
 DAYS = [date(2020, 1, 1) + timedelta(days=day) for day in range(12)]
 RECORDED = datetime(2020, 2, 1, tzinfo=UTC)
@@ -66,30 +68,8 @@ class History:
         )
 
 
-BARS = pa.schema(
-    [
-        ("ticker", pa.string()),
-        ("session", pa.date32()),
-        ("open", pa.float64()),
-        ("high", pa.float64()),
-        ("low", pa.float64()),
-        ("close", pa.float64()),
-        ("volume", pa.int64()),
-        ("basis_date", pa.date32()),
-        ("recorded_at", pa.timestamp("us", tz="UTC")),
-        ("vintage", pa.int32()),
-    ]
-)
-ACTIONS = pa.schema(
-    [
-        ("ticker", pa.string()),
-        ("ex_date", pa.date32()),
-        ("kind", pa.string()),
-        ("value", pa.float64()),
-        ("basis_date", pa.date32()),
-        ("recorded_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
+BARS = without(schemas.BARS, "vendor_adj_close", "source", "payload_id")
+ACTIONS = without(schemas.ACTIONS, "source", "payload_id", "vintage")
 SUPERSEDED = pa.field("superseded_at", pa.timestamp("us", tz="UTC"))
 
 histories = st.builds(
