@@ -87,7 +87,7 @@ def score(settings: Settings) -> str:
         record = ForwardRecord.read(lake, settings.evaluation, now=now, spec_id=spec_id)
         pending = pending_predictions(lake, spec_id, now=now).to_pylist()
         model = active_models(lake, spec_id).get(FINE_TUNED)
-        label = predictor_label(model.model_id, "champion") if model else ""
+        label = predictor_label(model.model_id, model.stage) if model else ""
         spans = Spans.read(lake, model, record.scored.get(model.model_id)) if model else None
         drift = spans.drift(lake) if spans else DRIFT.empty_table()
     shifts = spans.compare(label, settings.evaluation) if spans else ()

@@ -48,20 +48,11 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One warehouse for all report tests; they only read it."""
     root = tmp_path_factory.mktemp("house")
-    with Lake.open(_spec(root)) as lake:
+    with Lake.open(LakeSpec().placed_below(root)) as lake:
         ingest(lake)
         manifest = assemble_dataset(lake, DatasetSpec(), root / "datasets", now=NOW)
         evaluate_a_model(lake, manifest, root / "datasets")
         yield House(lake, manifest, root)
-
-
-def _spec(root: Path) -> LakeSpec:
-    return LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        landing=str(root / "landing"),
-        lock=root / "writer.lock",
-    )
 
 
 def ingest(lake: Lake) -> None:

@@ -42,7 +42,7 @@ class Site:
 def market_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Five years of a hundred tickers with half a year of forward predictions, as a site."""
     root = tmp_path_factory.mktemp("market")
-    with Lake.open(_spec(root)) as lake:
+    with Lake.open(LakeSpec().placed_below(root)) as lake:
         fill(lake, start=date(2019, 1, 7), forward_from=date(2023, 7, 3), tickers=100)
         write_site(lake, root / "site", NOW)
         yield Site(lake, root / "site", NOW)
@@ -54,21 +54,12 @@ def market() -> Callable[[Path, float], AbstractContextManager[Lake]]:
 
     @contextmanager
     def opened(root: Path, edge: float) -> Iterator[Lake]:
-        with Lake.open(_spec(root)) as lake:
+        with Lake.open(LakeSpec().placed_below(root)) as lake:
             start = date(2023, 5, 1)
             fill(lake, start=start, forward_from=start, tickers=5, edge=edge)
             yield lake
 
     return opened
-
-
-def _spec(root: Path) -> LakeSpec:
-    return LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        landing=str(root / "landing"),
-        lock=root / "writer.lock",
-    )
 
 
 def fill(
@@ -242,17 +233,8 @@ def _predictions(
         _append(
             lake,
             "predictions",
-            {
-                "prediction_id": [f"{predictor}-{headline}" for headline in ids],
-                "kind": ["forward"] * size,
-                "predictor": [predictor] * size,
-                "model_id": [f"model-{predictor}"] * size,
-                "dataset_id": ["d" * 16] * size,
-                "spec_id": [_SPEC] * size,
-                "example_id": [f"e-{headline}" for headline in ids],
-                "ticker": chosen["ticker"],
-                "session": chosen["session"],
-                "decision_ts": pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=5))),
+            _made(chosen, ids, "forward", predictor)
+            | {
                 "p_up": 1 / (1 + np.exp(-logit)),
                 "predicted_at": when,
                 "headline_ids": [[headline] for headline in ids],
@@ -261,28 +243,29 @@ def _predictions(
         )
 
 
+def _made(chosen: dict[str, Any], ids: list[str], kind: str, predictor: str) -> dict[str, Any]:
+    """What every prediction of a model has: identity, model, and the example it is about."""
+    size = len(ids)
+    return {
+        "prediction_id": [f"{kind}-{predictor}-{headline}" for headline in ids],
+        "kind": [kind] * size,
+        "predictor": [predictor] * size,
+        "model_id": [f"model-{predictor}"] * size,
+        "dataset_id": ["d" * 16] * size,
+        "spec_id": [_SPEC] * size,
+        "example_id": [f"e-{headline}" for headline in ids],
+        "ticker": chosen["ticker"],
+        "session": chosen["session"],
+        "decision_ts": pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=5))),
+    }
+
+
 def _backtest(lake: Lake, chosen: dict[str, Any], ids: list[str], up: Any, rng: Any) -> None:
     """The champion called seven of ten examples of its test split rightly."""
     size = len(ids)
     right = rng.random(size) < 0.7
-    _append(
-        lake,
-        "predictions",
-        {
-            "prediction_id": [f"backtest-{headline}" for headline in ids],
-            "kind": ["backtest"] * size,
-            "predictor": ["fine_tuned"] * size,
-            "model_id": ["model-fine_tuned"] * size,
-            "dataset_id": ["d" * 16] * size,
-            "spec_id": [_SPEC] * size,
-            "example_id": [f"e-{headline}" for headline in ids],
-            "ticker": chosen["ticker"],
-            "session": chosen["session"],
-            "decision_ts": pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=5))),
-            "p_up": np.where(up == right, 0.6, 0.4),
-            "predicted_at": [NOW] * size,
-        },
-    )
+    rows = {"p_up": np.where(up == right, 0.6, 0.4), "predicted_at": [NOW] * size}
+    _append(lake, "predictions", _made(chosen, ids, "backtest", "fine_tuned") | rows)
 
 
 def _models(lake: Lake) -> None:
