@@ -47,7 +47,7 @@ def weekly(context: typer.Context) -> None:
         outcome = weekly_flow(settings.selection)
     show_model(outcome.model)
     show_verdict(outcome.evaluation)
-    console.print(outcome.settlement.words, highlight=False)
+    console.print(outcome.decision.words, highlight=False)
 
 
 @app.command()
