@@ -163,7 +163,7 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def show_plan(plan: Sequence[PlannedRange]) -> None:
-    """Print what a backfill would ask, and an estimate of how long that takes."""
+    """Print what a backfill would request, and an estimate of how long that takes."""
     from flows.backfill import SECONDS_PER_REQUEST
 
     if not plan:

@@ -34,7 +34,7 @@ def backfill(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     force: Annotated[
-        bool, typer.Option("--force/--only-missing", help="Ask again for what is done.")
+        bool, typer.Option("--force/--only-missing", help="Request again what is done.")
     ] = False,
 ) -> None:
     """Ingest what is missing between two dates, both inclusive; render what depends on it."""

@@ -48,9 +48,9 @@ def evaluate(
     without_model: Annotated[
         bool, typer.Option("--baselines-only", help="Skip every language model.")
     ] = False,
-    masked: Annotated[bool, typer.Option(help="Ask again with tickers and names masked.")] = True,
+    masked: Annotated[bool, typer.Option(help="Score again with tickers and names masked.")] = True,
     walk_forward: Annotated[
-        bool, typer.Option("--walk-forward", help="Refit and judge the baselines fold by fold.")
+        bool, typer.Option("--walk-forward", help="Refit and evaluate the baselines fold by fold.")
     ] = False,
     refit_model: Annotated[
         bool, typer.Option("--refit-model", help="With --walk-forward: fine-tune in each fold.")
@@ -94,7 +94,7 @@ def predict(context: typer.Context) -> None:
 
 @app.command()
 def score(context: typer.Context) -> None:
-    """Judge the forward predictions whose sessions have closed."""
+    """Score the forward predictions whose sessions have closed."""
     settings = prepared(context)
     from flows.cli.console import console
     from flows.prediction import score as score_flow
