@@ -21,7 +21,6 @@ from flows.report import write_site
 from flows.settings import ConfigSelection, Settings
 from tasks.training.process import persistent_worker
 from warehouse.lake import Lake
-from warehouse.tables.hash_chain import chain
 
 Job = Literal["daily", "weekly"]
 AFTER_OPEN = timedelta(hours=12)
@@ -67,7 +66,7 @@ def simulate(settings: Settings, days: int = 60, seed: int | None = None) -> Sim
     backfill(eve, history.prices_start, mornings[0].date(), what=("prices",))
     backfill(eve, history.headlines_start, mornings[0].date(), what=("headlines",))
     with Lake.open(settings.warehouse) as lake:
-        done = pc.max(chain(lake)["sealed_at"]).as_py()
+        done = pc.max(lake.read("seal_chain")["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
     with one_heartbeat(), persistent_worker(settings.data_root / "simulation.log"):
         left = [moment for moment in moments if done is None or moment[0] > done]

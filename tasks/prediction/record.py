@@ -41,36 +41,16 @@ STATISTICS = (
 WINDOW, LEAST = 60, 20
 """Sessions of a rolling window, and how few make one."""
 
-_ESTIMATE = [("accuracy", pa.float64()), ("ci_low", pa.float64()), ("ci_high", pa.float64())]
-_LEADS = pa.schema(
-    [
-        ("predictor", pa.string()),
-        ("other", pa.string()),
-        ("sessions", pa.int64()),
-        ("n", pa.int64()),
-        ("difference", pa.float64()),
-        *_ESTIMATE[1:],
-    ]
-)
-_ROLLING = pa.schema(
-    [
-        ("predictor", pa.string()),
-        ("session", pa.date32()),
-        ("sessions", pa.int64()),
-        ("n", pa.int64()),
-        *_ESTIMATE,
-    ]
-)
-_TICKERS = pa.schema(
-    [
-        ("predictor", pa.string()),
-        ("ticker", pa.string()),
-        ("n", pa.int64()),
-        *_ESTIMATE,
-        ("up_share", pa.float64()),
-        ("called_up", pa.float64()),
-    ]
-)
+_TEXT, _LONG, _REAL = pa.string(), pa.int64(), pa.float64()
+_INTERVAL = {"ci_low": _REAL, "ci_high": _REAL}
+_ESTIMATE = {"accuracy": _REAL, **_INTERVAL}
+_SCORES = {"sessions": _LONG, **_ESTIMATE, "brier": _REAL, "mean_p_up": _REAL, "up_share": _REAL}
+_PAIRED = {"predictor": _TEXT, "other": _TEXT, "sessions": _LONG, "n": _LONG}
+_LEADS = pa.schema({**_PAIRED, "difference": _REAL, **_INTERVAL})
+_WINDOW = {"predictor": _TEXT, "session": pa.date32(), "sessions": _LONG, "n": _LONG}
+_ROLLING = pa.schema({**_WINDOW, **_ESTIMATE})
+_TICKER = {"predictor": _TEXT, "ticker": _TEXT, "n": _LONG}
+_TICKERS = pa.schema({**_TICKER, **_ESTIMATE, "up_share": _REAL, "called_up": _REAL})
 
 
 @dataclass(frozen=True)
@@ -127,17 +107,9 @@ class ForwardRecord:
 
     def scores(self) -> pa.Table:
         """`counts` with sessions, accuracy and its interval, brier, mean_p_up and up_share."""
-        return pa.Table.from_pylist(
-            [row | self._score(row["predictor"]) for row in self.counts.to_pylist()],
-            schema=pa.schema(
-                [
-                    *self.counts.schema,
-                    ("sessions", pa.int64()),
-                    *_ESTIMATE,
-                    *((name, pa.float64()) for name in ("brier", "mean_p_up", "up_share")),
-                ]
-            ),
-        )
+        rows = [row | self._score(row["predictor"]) for row in self.counts.to_pylist()]
+        schema = pa.schema([*self.counts.schema, *pa.schema(_SCORES)])
+        return pa.Table.from_pylist(rows, schema=schema)
 
     def _score(self, predictor: str) -> dict[str, Any]:
         if predictor not in self.scored:

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from tasks.checks.integrity import seal
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tasks.prediction.record import ForwardRecord
 from warehouse.lake import Lake
-from warehouse.tables.hash_chain import seal
 from warehouse.tables.predictions import (
     ForwardPublication,
     forward_states,

@@ -64,7 +64,7 @@ def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
     """
     if start > end:
         raise CalendarError(
-            f"Sessions were asked from {start} to {end}; the start must not be after the end."
+            f"The sessions' range is {start} to {end}; the start must not be after the end."
         )
     # Widened so that a range without a session still makes a calendar.
     calendar = _recorded(exchange, start - timedelta(days=31), end + timedelta(days=31))
