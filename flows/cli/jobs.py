@@ -28,12 +28,10 @@ def run(context: typer.Context) -> None:
 def daily(context: typer.Context) -> None:
     """The daily job: read what is new, score what is mature, predict what comes next."""
     settings = prepared(context)
-    from flows.cli.console import finish_ingest, progress_bars
+    from flows.cli.console import run_ingest
     from flows.jobs import daily as daily_flow
 
-    with progress_bars():
-        outcome = daily_flow(settings.selection)
-    finish_ingest(outcome)
+    run_ingest(lambda: daily_flow(settings.selection))
 
 
 @app.command()
