@@ -6,12 +6,10 @@ from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows.connections import clock_of
-from flows.dataset import find_dataset
+from flows.connections import clock_of, find_dataset
 from flows.platform.artifacts import TrainingProgress, show_loss_curve
-from flows.platform.parameters import DatasetId
-from flows.platform.progress import current_sink
-from flows.platform.runtime import configured_flow
+from flows.platform.display import current_sink
+from flows.platform.runtime import DatasetId, configured_flow
 from flows.settings import Settings
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
 from tasks.training.plan import Plan, plan

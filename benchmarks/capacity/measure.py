@@ -28,7 +28,8 @@ from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
-from tasks.ingest.http.client import FeedLimits, feed_client
+from tasks.ingest.http.client import feed_client
+from tasks.ingest.http.retry import FeedLimits
 from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from validation.gate import check

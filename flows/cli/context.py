@@ -1,14 +1,18 @@
-"""Which configuration the command line chose, and the settings it leads to."""
+"""What commands share: the chosen configuration, its settings, options, exit codes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from flows.settings import Settings
+
+FAILED = 1
+"""Exit code of a command that ran and found something wrong."""
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Default: the newest.")]
 
 
 def choose(

@@ -1,18 +1,64 @@
-"""Flows as we declare them: settings from the selection, runs named by their start."""
+"""How our flows run: their parameters, settings, names, retries and final states."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
 from prefect import Flow, flow
+from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
+from prefect.states import Completed
 from prefect.utilities.hashing import file_hash
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from flows.platform.parameters import Selection
+from flows.platform.display import IngestSummary, plain
 from flows.settings import ConfigSelection, Settings, load_settings
+from warehouse.lake import LakeError
+from warehouse.storage.object_store import StoreError
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the form of the UI says about a parameter.
+
+    Prefect replaces the description of a `Field` in an annotation by that of the docstring, so
+    the words go into the type's own schema.
+    """
+
+    words: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core_schema), "description": self.words}
+
+
+Selection = Annotated[
+    ConfigSelection, Described("Which configuration to run with; filled in already.")
+]
+FirstDay = Annotated[date, Described("First day, YYYY-MM-DD; counts itself.")]
+LastDay = Annotated[date, Described("Last day, YYYY-MM-DD; counts itself.")]
+Ticker = Annotated[str, Field(pattern=r"^[A-Za-z0-9^][A-Za-z0-9.^=-]{0,15}$")]
+Tickers = Annotated[
+    Annotated[tuple[Ticker, ...], Field(min_length=1)] | None,
+    Described("Only these symbols, e.g. AAPL. Empty: all that are configured."),
+]
+Kind = Literal["prices", "headlines"]
+Kinds = Annotated[tuple[Kind, ...], Field(min_length=1), Described("What to request.")]
+Force = Annotated[
+    bool, Described("Request again what is done already; equal answers change nothing.")
+]
+DatasetId = Annotated[str | None, Described("Identity of a data set. Empty: the newest one.")]
+ModelId = Annotated[
+    str | None, Described("Identity of a model. Empty: as configured, else the newest.")
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,3 +105,55 @@ def configured_flow(
         )(run)
 
     return declared
+
+
+SKIPPED = "Skipped"
+INCOMPLETE = "Incomplete"
+"""States of runs that did not fail, shown in the UI; automations can wait for them
+(`prefect.flow-run.Incomplete`). Whoever called the flow gets the summary as ever."""
+
+
+def skipped(summary: IngestSummary, reason: str) -> IngestSummary:
+    """What a flow returns that had nothing to do today."""
+    return _named(SKIPPED, summary, reason)
+
+
+def ended(summary: IngestSummary) -> IngestSummary:
+    """What a flow returns that did its work; `Incomplete` when something could not be had."""
+    if not summary.missing:
+        return summary
+    reasons = "; ".join(f"{plain(key)}: {plain(error)}" for key, error in summary.missing[:5])
+    return _named(INCOMPLETE, summary, f"{len(summary.missing)} could not be had: {reasons}")
+
+
+def _named(name: str, summary: IngestSummary, message: str) -> IngestSummary:
+    # Prefect unwraps a returned state, so the caller sees the summary that is in it.
+    return cast(IngestSummary, Completed(name=name, message=message, data=summary))
+
+
+def is_transient(task: Any, task_run: Any, state: Any) -> bool:
+    """Whether a failed attempt is worth another one.
+
+    Requests to a vendor are retried inside the task, and what it owes goes to the ledger; here it
+    is the disk, the bucket or the catalog. A batch the gate refused would be refused again.
+    """
+    del task, task_run
+    try:
+        state.result()
+    except (OSError, LakeError, StoreError):
+        return True
+    except Exception:
+        return False
+    return False
+
+
+VENDOR_TASK: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "tags": ["vendor"],
+    "retries": 2,
+    "retry_delay_seconds": [10, 60],
+    "retry_jitter_factor": 0.5,  # so that runs part ways
+    "retry_condition_fn": is_transient,
+    "timeout_seconds": 3600,  # of one attempt
+}
+"""Options of the tasks that send requests to a vendor."""

@@ -1,4 +1,4 @@
-"""Has anything that must never change been changed? The hash chain, payloads, files, adapters."""
+"""Integrity: the hash chain over what must never change, and payloads and files by their hashes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from tasks.prediction.registry import ADAPTER_FILE
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Transaction
 from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Landing, LandingError
-from warehouse.tables import hash_chain as seals
 
 Progress = Callable[[int, int], None]
 
@@ -62,12 +63,13 @@ def verify(
     """Recompute every hash that the warehouse recorded and name what does not match.
 
     `anchor` is a head of the chain kept elsewhere: it must still be part of the chain. `progress`
-    is told (done, total) for payload bodies, which take the longest. Nothing is changed.
+    is called with (done, total) for payload bodies, which take the longest. Nothing is changed.
     """
-    chain = seals.chain(lake)
+    chain = lake.read("seal_chain")
+    lake.read("seal_records")
     found = [
         Finding(row["subject"], row["record_id"], row["problem"])
-        for row in seals.findings(lake).to_pylist()
+        for row in lake.read("seal_findings").to_pylist()
     ]
     hashes = chain["hash"].to_pylist()
     if anchor is not None and anchor not in hashes:
@@ -89,8 +91,18 @@ def verify(
 
 
 def seal(lake: Lake, *, now: datetime) -> str | None:
-    """Seal every new record; returns the chain's new head, or None when nothing was new."""
-    return seals.seal(lake, now=now)
+    """Add one link over every record not yet sealed and return the new head of the chain.
+
+    Returns None, and commits nothing, when there is none. `now` is UTC. Keep the head somewhere
+    else too (a report, a message): only then is a chain rewritten as a whole noticed.
+    """
+
+    def work(tx: Transaction) -> pa.Table:
+        tx.read("seal_records")
+        return tx.run("seal_append", {"now": now})
+
+    added = lake.transact(work)
+    return str(added["hash"][0].as_py()) if added.num_rows else None
 
 
 def _payloads(

@@ -71,7 +71,8 @@ def export_bundle(job: FinetuneJob, path: Path) -> Path:
     members["dataset/manifest.json"] = identity
     members |= {f"package/{folder}/__init__.py": b"" for folder in OUTER_PACKAGES}
     for source in [*PACKAGE.glob("*.py"), Path(atomic.__file__)]:
-        members[f"package/{source.relative_to(PACKAGE.parents[1]).as_posix()}"] = source.read_bytes()
+        name = source.relative_to(PACKAGE.parents[1]).as_posix()
+        members[f"package/{name}"] = source.read_bytes()
     for template in sorted(TEMPLATES.glob("*")):
         if template.is_file():
             members[template.name] = template.read_bytes()

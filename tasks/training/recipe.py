@@ -271,7 +271,7 @@ def parse_recipe(text: str, source: str) -> Recipe:
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise RecipeError(
             f"Recipe {source} is not valid at {where}: {first['msg']}, got {first['input']!r}. "
-            "Correct this key; docs/training.md lists them all."
+            "Correct this key; docs/reference/training.md lists them all."
         ) from error
     former = [f"{key} is now {FORMER_KEYS[key]}" for key in _keys(content) if key in FORMER_KEYS]
     if former:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import BinaryIO
@@ -15,9 +15,10 @@ import pyarrow.parquet
 
 from warehouse.lake import Lake
 from warehouse.storage.atomic import file_sha256, sync
+from warehouse.tables.examples import Parameters
 
 # Rows that are put in order, written as lines and made a row group of the twin at a time.
-PIECE_ROWS = 50_000
+BATCH_ROWS = 50_000
 _FEW_VALUES = ["output", "ticker", "session", "decision_ts", "label_start_ts", "label_end_ts"]
 LINES_SCHEMA = pa.schema(
     [
@@ -40,34 +41,10 @@ class DatasetFilesError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class SplitRequest:
-    """Parameters of the split and export statements. Dates are inclusive sessions."""
-
-    spec_id: str
-    start: date | None
-    end: date | None
-    train_until: date | None
-    validation_until: date | None
-    train_share: float
-    validation_share: float
-    embargo: int
-    straddling: str
-    balance: str
-    balance_seed: int
-    monthly: bool
-    up: str
-    down: str
-
-    def parameters(self) -> dict[str, object]:
-        """The values by the names the SQL knows them."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """What one file of a split holds: sessions from first to last, and a hash of which rows.
 
-    `pieces` are stretches of sessions (first_session, last_session) that are written at a time.
+    `batches` are the sessions (first_session, last_session) that are written at a time.
     """
 
     split: str
@@ -76,7 +53,7 @@ class Part:
     last_session: date
     rows: int
     membership: str
-    pieces: list[dict[str, date]]
+    batches: list[dict[str, date]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +65,21 @@ class WrittenFile:
     bytes: int
 
 
-def assign_splits(lake: Lake, request: SplitRequest) -> tuple[pa.Table, pa.Table, list[Part]]:
+def assign_splits(lake: Lake, parameters: Parameters) -> tuple[pa.Table, pa.Table, list[Part]]:
     """Sort the examples of a spec into splits; keeps the result for `write_part`.
 
     Returns one row per split (rows, up, down, sessions, tickers, first_session, last_session), one
-    row per reason for which examples are in no split (reason, rows), and the files to be written.
+    per reason for which examples are in no split (drop_reason, rows), and the files to be written.
     """
-    parameters = request.parameters()
     lake.read("split_rows", parameters)
     counts = lake.read("split_counts", parameters)
     dropped = lake.read("split_dropped", parameters)
-    parts = lake.read("split_parts", {**parameters, "piece_rows": PIECE_ROWS})
+    parts = lake.read("split_parts", {**parameters, "batch_rows": BATCH_ROWS})
     return counts, dropped, [Part(**row) for row in parts.to_pylist()]
 
 
 def write_part(
-    lake: Lake, request: SplitRequest, part: Part, folder: Path
+    lake: Lake, parameters: Parameters, part: Part, folder: Path
 ) -> tuple[WrittenFile, ...]:
     """Write one part into `folder` as JSON lines and Parquet, ordered by session and ticker."""
     path = folder / f"{part.split}{part.suffix}.jsonl"
@@ -114,27 +90,27 @@ def write_part(
             twin, LINES_SCHEMA, compression="zstd", use_dictionary=_FEW_VALUES
         ) as columns,
     ):
-        for piece in part.pieces:
-            lake.read("dataset_chosen", {**request.parameters(), **piece, "fate": part.split})
-            rows = pa.Table.from_batches(write_lines(lake, request, lines))
+        for batch in part.batches:
+            lake.read("dataset_chosen", {**parameters, **batch, "split": part.split})
+            rows = pa.Table.from_batches(write_lines(lake, parameters, lines))
             columns.write_table(rows.drop_columns(["line"]).cast(LINES_SCHEMA), rows.num_rows)
     return describe_file(path), describe_file(twin)
 
 
-def write_lines(lake: Lake, request: SplitRequest, out: BinaryIO) -> Iterator[pa.RecordBatch]:
+def write_lines(lake: Lake, parameters: Parameters, out: BinaryIO) -> Iterator[pa.RecordBatch]:
     """Append the examples that are chosen to `out` as JSON lines, by session and ticker.
 
     Gives them as they are written, the column `line` first.
     """
-    for batch in lake.stream("dataset_rows", request.parameters()):
+    for batch in lake.stream("dataset_rows", parameters):
         out.write(_text_of(batch["line"]))
         yield batch
 
 
-def write_labelled(lake: Lake, request: SplitRequest, out: BinaryIO) -> None:
+def write_labelled(lake: Lake, parameters: Parameters, out: BinaryIO) -> None:
     """Append those freshly derived examples that have a label to `out` as JSON lines."""
     lake.read("examples_chosen")
-    for _ in write_lines(lake, request, out):
+    for _ in write_lines(lake, parameters, out):
         pass
 
 
@@ -156,7 +132,7 @@ def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:
 
 
 def describe_file(path: Path) -> WrittenFile:
-    """Make the file durable and tell its name, hash and size."""
+    """Make the file durable; its name, hash and size."""
     sync(path)
     return WrittenFile(path.name, file_sha256(path), path.stat().st_size)
 

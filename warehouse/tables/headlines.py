@@ -38,8 +38,8 @@ def publish_headlines(
 ) -> HeadlinePublication:
     """Commit headlines, their tickers, rejects, payload rows and ledger rows together.
 
-    A stored headline whose words changed keeps its earlier wording in `headline_revisions` and is
-    available in its new wording from the moment that was seen. Publishing the same batch again
+    A stored headline whose text changed keeps its earlier text in `headline_revisions` and is
+    available in its new text from the moment that was seen. Publishing the same batch again
     commits nothing. With `join=False` stories are left for `stories.join_stories`, which is
     cheaper once after many batches than after each. `now` is UTC. Raises PublishError when
     `headlines` holds an id twice or `now` is not UTC.

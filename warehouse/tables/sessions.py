@@ -1,6 +1,6 @@
 """Publishing sessions: whole calendar years of an exchange, without holes, from one release.
 
-What is stored depends on the years that were ever asked for, not on who asked first or how often:
+What is stored depends on the years that were ever needed, not on who came first or how often:
 each writer covers the union of what is stored and what it needs, in whole years, and a calendar of
 another release replaces all of it.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
+from functools import cache
 
 import pyarrow as pa
 
@@ -35,19 +36,21 @@ def publish_sessions(
 
     `calendar_version` names the release that `calendar` comes from. Raises what `calendar` raises.
     """
-    if _lacking(lake.read, spans, calendar_version):
-        lake.transact(lambda tx: _publish(tx, spans, calendar, calendar_version))
+    years = cache(calendar)
+    lacking = _lacking(lake.read, spans, calendar_version)
+    for exchange, span in lacking.items():
+        years(exchange, *span)  # a calendar takes a second; no other writer shall wait for it
 
+    def work(tx: Transaction) -> None:
+        # Looked up again inside the transaction: another writer may have laid out years meanwhile.
+        found = _lacking(tx.read, spans, calendar_version)
+        if found:
+            tables = [years(exchange, *span) for exchange, span in sorted(found.items())]
+            parameters = {"calendar_version": calendar_version}
+            tx.run("sessions_publish", parameters, calendar=pa.concat_tables(tables))
 
-def _publish(
-    tx: Transaction, spans: Mapping[str, DateSpan], calendar: Calendar, calendar_version: str
-) -> None:
-    # Asked again inside the transaction: another writer may have laid out years meanwhile.
-    lacking = _lacking(tx.read, spans, calendar_version)
     if lacking:
-        years = [calendar(exchange, *span) for exchange, span in sorted(lacking.items())]
-        parameters = {"calendar_version": calendar_version}
-        tx.run("sessions_publish", parameters, calendar=pa.concat_tables(years))
+        lake.transact(work)
 
 
 def _lacking(

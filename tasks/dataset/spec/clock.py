@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
@@ -64,7 +64,7 @@ def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
     """
     if start > end:
         raise CalendarError(
-            f"Sessions were asked from {start} to {end}; the start must not be after the end."
+            f"The sessions' range is {start} to {end}; the start must not be after the end."
         )
     # Widened so that a range without a session still makes a calendar.
     calendar = _recorded(exchange, start - timedelta(days=31), end + timedelta(days=31))
@@ -128,3 +128,10 @@ def _sessions(calendar: ExchangeCalendar, exchange: str, start: date, end: date)
         },
         schema=SESSIONS_SCHEMA,
     )
+
+
+def exchange_day(exchange: str, now: datetime) -> date:
+    """The local date at `exchange` (a code as in exchange_calendars) at an instant."""
+    import exchange_calendars
+
+    return now.astimezone(exchange_calendars.get_calendar(exchange).tz).date()

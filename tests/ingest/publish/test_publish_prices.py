@@ -147,9 +147,9 @@ def test_restated_bar_keeps_its_former_vintage(lake: Lake) -> None:
     outcome = publish(lake, [bar(session, 10.25)], now=TUESDAY)
     assert outcome.bars_revised == 1
     current = lake.sql("select close, vintage, recorded_at from bars").to_pylist()
-    former = lake.sql("select close, vintage, superseded_at from bar_revisions").to_pylist()
+    earlier = lake.sql("select close, vintage, superseded_at from bar_revisions").to_pylist()
     assert current == [{"close": 10.25, "vintage": 2, "recorded_at": TUESDAY}]
-    assert former == [{"close": 10.0, "vintage": 1, "superseded_at": TUESDAY}]
+    assert earlier == [{"close": 10.0, "vintage": 1, "superseded_at": TUESDAY}]
 
 
 def test_split_restatement_is_not_a_revision(lake: Lake) -> None:

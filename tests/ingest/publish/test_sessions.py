@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ledger import record_sessions
-from flows.settings import UniverseSpec
+from flows.publish import record_sessions
 from tasks.dataset.spec.clock import CalendarError, calendar_version, calendar_years
+from tasks.ingest.spec import UniverseSpec
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables.sessions import DateSpan, publish_sessions
 
@@ -25,13 +25,8 @@ STORED = "SELECT * FROM sessions ORDER BY exchange, session"
 EARLY, LATE = (date(2012, 9, 4), date(2012, 10, 10)), (date(2012, 9, 25), date(2012, 10, 31))
 
 
-def spec_in(folder: Path) -> LakeSpec:
-    return LakeSpec(
-        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
-        storage=str(folder / "lake"),
-        landing=str(folder / "landing"),
-        lock=folder / "writer.lock",
-    )
+def lake_in(folder: Path) -> Lake:
+    return Lake.open(LakeSpec().placed_below(folder))
 
 
 def weekdays(exchange: str, first: int, last: int) -> pa.Table:
@@ -60,19 +55,22 @@ requests = st.lists(st.tuples(st.sampled_from(["XNYS", "XLON"]), spans), min_siz
 
 
 @settings(max_examples=8, deadline=None)
-@given(requests.flatmap(lambda asked: st.tuples(st.just(asked), st.permutations(asked))), st.data())
+@given(requests.flatmap(lambda some: st.tuples(st.just(some), st.permutations(some))), st.data())
 def test_stored_sessions_are_equal_whatever_the_order_and_number_of_writers(
     orders: tuple[list[tuple[str, DateSpan]], list[tuple[str, DateSpan]]], data: st.DataObject
 ) -> None:
-    asked, shuffled = orders
-    again = data.draw(st.lists(st.sampled_from(asked), max_size=2))
+    ordered, shuffled = orders
+    again = data.draw(st.lists(st.sampled_from(ordered), max_size=2))
     found = []
-    for order in (asked, [*shuffled, *again]):
-        with TemporaryDirectory() as folder, Lake.open(spec_in(Path(folder))) as lake:
+    for order in (ordered, [*shuffled, *again]):
+        with (
+            TemporaryDirectory() as folder,
+            lake_in(Path(folder)) as lake,
+        ):
             found.append(laid_out(lake, order))
     assert found[0].equals(found[1])
-    for exchange in {exchange for exchange, _ in asked}:
-        mine = [span for name, span in asked if name == exchange]
+    for exchange in {exchange for exchange, _ in ordered}:
+        mine = [span for name, span in ordered if name == exchange]
         first, last = min(span[0] for span in mine).year, max(span[1] for span in mine).year
         stored = found[0].filter(pc.equal(found[0]["exchange"], exchange))
         assert stored.drop_columns(["calendar_version"]).equals(
@@ -95,14 +93,14 @@ def test_two_backfills_leave_the_same_sessions_whichever_comes_first(
 
 
 def _write(folder: str, exchange: str, span: DateSpan, times: int) -> None:
-    with Lake.open(spec_in(Path(folder))) as lake:
+    with lake_in(Path(folder)) as lake:
         for back in range(times):
             earlier = (span[0].replace(year=span[0].year - back), span[1])
             publish_sessions(lake, {exchange: earlier}, weekdays, "1")
 
 
 def test_writers_at_once_end_where_one_after_the_other_ends(tmp_path: Path) -> None:
-    Lake.open(spec_in(tmp_path)).close()
+    lake_in(tmp_path).close()
     start = multiprocessing.get_context("spawn")
     work = [("XNYS", EARLY, 3), ("XNYS", (date(2014, 1, 2), date(2014, 5, 1)), 2)]
     running = [start.Process(target=_write, args=(str(tmp_path), *each)) for each in work]
@@ -111,7 +109,7 @@ def test_writers_at_once_end_where_one_after_the_other_ends(tmp_path: Path) -> N
     for process in running:
         process.join()
     assert [process.exitcode for process in running] == [0, 0]
-    with Lake.open(spec_in(tmp_path)) as lake:
+    with lake_in(tmp_path) as lake:
         stored = lake.sql(STORED)
     expected = weekdays("XNYS", 2010, 2014)
     assert stored.drop_columns(["calendar_version"]).equals(expected.cast(stored.schema.remove(4)))

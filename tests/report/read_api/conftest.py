@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from newsvane import Reader, connect
-from tasks.dataset.build import assemble_dataset, example_request, lay_out_sessions
+from tasks.dataset.build import assemble_dataset, lay_out_sessions
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import SplitSpec
@@ -151,7 +151,7 @@ def live_a_day(lake: Lake, day: int) -> datetime:
     session = SESSIONS["session"][day].as_py()
     bars = [quoted(day, ticker) for ticker in TICKERS]
     publish_bars(lake, bars, closed + HOUR, split=session == SPLIT_DAY)
-    lay_out_sessions(lake, example_request(SPEC), closed)
+    lay_out_sessions(lake, SPEC, closed)
     return closed + 2 * HOUR
 
 
