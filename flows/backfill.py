@@ -1,4 +1,4 @@
-"""Backfill: plan what is missing between two dates, ask for it, render what depends on it."""
+"""Backfill: plan what is missing between two dates, request it, render what depends on it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Annotated, Literal, cast, get_args
 
-from prefect import flow
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.connections import clock_of
-from flows.headline_ingest import search_keys
-from flows.ingest import ingest
-from flows.ledger import done_ranges
+from flows.ingest import ingest, search_keys
+from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
-from flows.platform.parameters import FirstDay, Force, LastDay, Selection, Tickers, Told
-from flows.platform.run_states import ended
-from flows.platform.summary import IngestSummary
+from flows.platform.runtime import (
+    Described,
+    FirstDay,
+    Force,
+    LastDay,
+    Tickers,
+    configured_flow,
+    ended,
+)
 from flows.prediction import backtest
-from flows.settings import Settings, load_settings
+from flows.settings import Settings
 from tasks.dataset.build import refresh_examples
 from tasks.ingest.headlines.feeds import feed_requests
-from tasks.ingest.planning import Request, check_range, plan_requests
+from tasks.ingest.planning import Request, check_range, done_ranges, plan_requests
 from warehouse.lake import Lake
 
 What = Literal["prices", "headlines", "examples", "predictions"]
 DEFAULT: tuple[What, ...] = ("prices", "headlines", "examples")
 SECONDS_PER_REQUEST = 0.5
-"""A round number for a polite client; the plan's time is an estimate, not a promise."""
+"""A round number for a polite client: the plan's time is an estimate."""
 
 
 class BackfillError(ValueError):
-    """A backfill was asked for something that cannot be filled."""
+    """A backfill of something that cannot be filled."""
 
 
 class PlannedRange(BaseModel):
@@ -67,7 +71,7 @@ def plan_backfill(
     *,
     force: bool,
 ) -> tuple[PlannedRange, ...]:
-    """What would be asked, by source and range; nothing is fetched."""
+    """What would be requested, by source and range; nothing is fetched."""
     check_range(start, end)
     last = min(end, clock_of(settings)().date() - timedelta(days=1))
     if last < start:
@@ -84,39 +88,38 @@ def plan_backfill(
             if feed.mode == "search":
                 done = {} if force else done_ranges(lake, feed.name)
                 for gap in plan_requests(search_keys(feed, chosen), (start, last), done, 10_000):
-                    asked = len(feed_requests(feed, gap.keys, gap.start, gap.end))
-                    planned.append(_planned("headlines", feed.name, gap, len(gap.keys), asked))
+                    requests = len(feed_requests(feed, gap.keys, gap.start, gap.end))
+                    planned.append(_planned("headlines", feed.name, gap, len(gap.keys), requests))
     return tuple(planned)
 
 
-@flow(name="backfill", flow_run_name="backfill {start} to {end}", timeout_seconds=7 * 24 * 3600)
+@configured_flow("backfill", run_name="backfill {start} to {end}", hours=7 * 24)
 def backfill(
-    selection: Selection,
+    settings: Settings,
     start: FirstDay,
     end: LastDay,
     tickers: Tickers = None,
     what: Annotated[
         tuple[What, ...],
         Field(min_length=1),
-        Told("What to fill in; predictions are marked as a back-test."),
+        Described("What to fill in; predictions are marked as a back-test."),
     ] = DEFAULT,
     force: Force = False,
 ) -> IngestSummary:
-    """Ask every source for the missing ranges between two dates, both inclusive.
+    """Request the missing ranges between two dates, both inclusive, from every source.
 
     Each group of tickers is published in one commit and noted in the ledger, so a killed backfill
-    goes on where it stopped. `force` asks again for what is done; equal answers change nothing.
+    goes on where it stopped. `force` requests again what is done; equal answers change nothing.
     Afterwards examples that the new data touch are rendered again, and with `predictions` the
     newest model scores the examples of the range as a back-test. Raises PlanningError for a range
     that is back to front. Ends as Incomplete when a ticker or a feed could not be had.
     """
     check_range(start, end)
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     kinds = tuple(kind for kind in ("prices", "headlines") if kind in what)
     summary = IngestSummary(start=start, end=end)
     if kinds:
         with one_heartbeat():
-            summary = ingest(selection, start, end, tickers, kinds, force)
+            summary = ingest(settings.selection, start, end, tickers, kinds, force)
     if "examples" in what or "predictions" in what:
         with Lake.open(settings.warehouse) as lake:
             refresh_examples(lake, settings.dataset, now=clock_of(settings)())

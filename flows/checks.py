@@ -8,45 +8,42 @@ from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
-from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.ingest import ingest
-from flows.platform.progress import current_sink
+from flows.platform.display import current_sink
+from flows.platform.runtime import configured_flow
 from flows.settings import ConfigSelection, Settings, load_settings
 from flows.training import report_progress
-from tasks.checks.canaries import Bench, Market, SelftestReport
+from tasks.checks.canaries import Bench, Market, SelftestReport, plant_future
 from tasks.checks.canaries import selftest as try_canaries
-from tasks.dataset.build import refresh_examples
 from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.lake import Lake
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.storage.atomic import write_text
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
-from warehouse.tables.headlines import publish_headlines
 
-TRAIN_ROWS, VALIDATION_ROWS, BATCH_ROWS = 256, 32, 8
+TRAIN_ROWS, VALIDATION_ROWS, BATCH_SIZE = 256, 32, 8
 """Enough for a pre-trained model to hear the planted tone, and minutes instead of an hour."""
 
 QUICK_RECIPE = "sandbox-tiny"
 
 
-@flow(name="selftest")
-def selftest(selection: ConfigSelection, quick: bool = False) -> SelftestReport:
+@configured_flow("selftest")
+def selftest(settings: Settings, quick: bool = False) -> SelftestReport:
     """Ingest a null and a planted market, fine-tune on each, and try every canary.
 
     Everything happens below `selftest/` of the data root, on the sandbox vendor; the report is
     written there too. The configured recipe is shown a few hundred rows. When `quick`, the
-    reference learner (TF-IDF) reads plainer news in its place, and only the base scores are those
-    of a language model, of random weights.
+    reference text model (TF-IDF) reads plainer news in its place, and only the base scores are
+    those of a language model, of random weights.
     """
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     sink = current_sink()
     folder = settings.data_root / "selftest"
-    try_on = _RealPipeline(settings, selection, _plainer(settings) if quick else ())
+    try_on = _RealPipeline(settings, _plainer(settings) if quick else ())
     model = FinetunedLearner(
         _affordable(load_recipe(QUICK_RECIPE if quick else settings.training.recipe)),
         folder=folder,
@@ -69,7 +66,7 @@ def selftest(selection: ConfigSelection, quick: bool = False) -> SelftestReport:
     report = try_canaries(
         bench, settings.evaluation, lambda name: sink.advance("canaries", 0, None, name)
     )
-    (folder / "report.md").write_text(report.markdown(), encoding="utf-8")
+    write_text(folder / "report.md", report.markdown())
     create_markdown_artifact(report.markdown(), key="selftest", description="Canaries")
     return report
 
@@ -93,7 +90,7 @@ def _affordable(recipe: Recipe) -> Recipe:
     fewer = {
         "train_rows": min(TRAIN_ROWS, own.train_rows or TRAIN_ROWS),
         "validation_rows": min(VALIDATION_ROWS, own.validation_rows or VALIDATION_ROWS),
-        "batch_rows": min(BATCH_ROWS, own.batch_rows),
+        "batch_size": min(BATCH_SIZE, own.batch_size),
     }
     return recipe.model_copy(update={"schedule": own.model_copy(update=fewer)})
 
@@ -103,7 +100,6 @@ class _RealPipeline:
     """Answers the bench's questions by running the flows on two markets."""
 
     settings: Settings
-    selection: ConfigSelection
     defaults: tuple[str, ...] = ()
 
     def examples(self, market: Market) -> tuple[pa.Table, pa.Table]:
@@ -125,47 +121,8 @@ class _RealPipeline:
     def plant_future(self, marker: str) -> tuple[Sequence[str], Sequence[str]]:
         """Publish a headline one second after a decision; the inputs decided before, and after."""
         _, settings = self._market("planted")
-        spec_id = settings.dataset.spec_id
         with Lake.open(settings.warehouse) as lake:
-            known = lake.read("examples_decided", {"spec_id": spec_id}).to_pylist()
-            chosen = known[len(known) // 2]
-            moment = chosen["decision_ts"] + timedelta(seconds=1)
-            planted = {
-                "headline_id": f"canary-{marker}",
-                "source": "canary",
-                "title": f"{chosen['ticker']} {marker}",
-                "summary": None,
-                "url": None,
-                "guid": None,
-                "published_at": moment,
-                "first_seen_at": moment,
-                "available_at": moment,
-                "availability": "observed",
-                "synthetic": True,
-                "payload_id": "canary",
-            }
-            about = {
-                "headline_id": planted["headline_id"],
-                "ticker": chosen["ticker"],
-                "method": "declared",
-            }
-            now = clock_of(settings)()
-            publish_headlines(
-                lake,
-                headlines=pa.Table.from_pylist([planted], schema=HEADLINES),
-                headline_tickers=pa.Table.from_pylist([about], schema=HEADLINE_TICKERS),
-                rejects=REJECTS.empty_table(),
-                payloads=(),
-                partitions=PARTITIONS.empty_table(),
-                now=now,
-            )
-            refresh_examples(lake, settings.dataset, now=now)
-            after = lake.read("examples_decided", {"spec_id": spec_id}).to_pylist()
-        mine = [row for row in after if row["ticker"] == chosen["ticker"]]
-        return (
-            [row["input"] for row in mine if row["decision_ts"] < moment],
-            [row["input"] for row in mine if row["decision_ts"] >= moment],
-        )
+            return plant_future(lake, settings.dataset, marker, now=clock_of(settings)())
 
     def _market(self, market: Market) -> tuple[ConfigSelection, Settings]:
         root = self.settings.data_root.resolve() / "selftest" / market
@@ -174,6 +131,7 @@ class _RealPipeline:
             f"training.cache={self.settings.training.cache.resolve()}",
             f"sandbox.news={market}",
         )
-        overrides = (*self.defaults, *self.selection.overrides, *own)
-        chosen = self.selection.model_copy(update={"overrides": overrides})
+        selection = self.settings.selection
+        overrides = (*self.defaults, *selection.overrides, *own)
+        chosen = selection.model_copy(update={"overrides": overrides})
         return chosen, load_settings(chosen.config, chosen.profile, chosen.overrides)

@@ -1,7 +1,8 @@
-"""The outside world a flow talks to: the real vendors, or the sandbox vendor on loopback."""
+"""What a flow works with, as configured: clock, data sets, and vendors, real or on loopback."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,10 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.settings import Settings
+from tasks.dataset.spec.manifest import DatasetManifest
+from warehouse.lake import Lake
 from warehouse.tables.batches import Clock
 
 if TYPE_CHECKING:
     from tasks.ingest.http.client import FeedClient
+
+
+class NoDatasetError(RuntimeError):
+    """There is no such data set; the message says how to make one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,19 @@ def clock_of(settings: Settings) -> Clock:
     return lambda: datetime.now(UTC)
 
 
+def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
+    """The manifest of one data set, the newest by default. Raises NoDatasetError."""
+    with Lake.open(settings.warehouse) as lake:
+        rows = lake.read("datasets_newest", {"dataset_id": dataset_id}).to_pylist()
+    if not rows:
+        wanted = f"data set {dataset_id!r}" if dataset_id else "any data set"
+        raise NoDatasetError(
+            f"The warehouse does not know {wanted}. Build one with `newsvane dataset build`; "
+            '`newsvane sql "from datasets"` lists those there are.'
+        )
+    return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))
+
+
 @contextmanager
 def outside_world(settings: Settings) -> Iterator[Outside]:
     """Open the clients; in the sandbox profile start the vendor first and point them at it."""
@@ -41,9 +61,9 @@ def outside_world(settings: Settings) -> Iterator[Outside]:
 
     clock = clock_of(settings)
     with _vendor(settings, clock) as redirect_to:
-        yahoo = yahoo_session(redirect_to, settings.patience, clock=clock)
+        yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock)
         try:
-            with feed_client(redirect_to, settings.feed_limits) as feeds:
+            with feed_client(redirect_to, settings.http.feeds) as feeds:
                 yield Outside(clock, yahoo, feeds, synthetic=redirect_to is not None)
         finally:
             yahoo.close()

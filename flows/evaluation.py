@@ -11,11 +11,9 @@ import pyarrow as pa
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.connections import clock_of
-from flows.dataset import find_dataset
-from flows.platform.parameters import DatasetId, ModelId, Selection, Told
-from flows.platform.runtime import named_by_start
-from flows.platform.verdict_table import verdict_table
+from flows.connections import clock_of, find_dataset
+from flows.platform.display import verdict_table
+from flows.platform.runtime import DatasetId, Described, ModelId, Selection, named_by_start
 from flows.predictors import (
     Contestants,
     chosen_model,
@@ -41,9 +39,9 @@ def evaluate(
     dataset_id: DatasetId = None,
     model_id: ModelId = None,
     with_language_model: Annotated[
-        bool, Told("Also score language models, which takes longest.")
+        bool, Described("Also score language models, which takes longest.")
     ] = True,
-    masked: Annotated[bool, Told("Also score the test split with names taken out.")] = True,
+    masked: Annotated[bool, Described("Also score the test split with names taken out.")] = True,
 ) -> Evaluation:
     """Score the test split with every predictor, store the metrics, conclude in words.
 
@@ -93,7 +91,7 @@ def show_evaluation(outcome: Evaluation, key: str, what: str) -> None:
 
 def _with_memory(test: pa.Table, who: Contestants) -> pa.Table:
     """Examples told apart by the end of the base model's training data, where that is known."""
-    ends = [recipe.base.knows_until for recipe, _ in who.models.values()]
+    ends = [recipe.base.knowledge_cutoff for recipe, _ in who.models.values()]
     known = [end for end in ends if end is not None]
     return with_base_cutoff(test, max(known)) if known else test
 

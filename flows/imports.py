@@ -1,4 +1,4 @@
-"""Archives: files somebody already has, imported under a declared mapping, batch by batch."""
+"""Imports: archives somebody already has under a declared mapping, and landed payloads replayed."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow.compute as pc
-from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ValidationError
 
-from flows.config_file import ConfigurationError
 from flows.connections import clock_of
-from flows.ledger import record_sessions
-from flows.platform.progress import current_sink
-from flows.platform.summary import IngestSummary
-from flows.publish import publish_headline_batch, publish_price_batch
-from flows.settings import ConfigSelection, Settings, load_settings
+from flows.platform.display import IngestSummary, current_sink
+from flows.platform.runtime import configured_flow
+from flows.publish import publish_headline_batch, publish_price_batch, record_sessions
+from flows.settings import ConfigurationError, Settings
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.tickers import load_aliases
 from tasks.ingest.prices.archive import PriceMapping, read_prices
+from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
+from warehouse.storage.http_cache import landed_answers
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import HeadlineBatch, PriceBatch
 from warehouse.tables.stories import join_stories
@@ -30,12 +31,9 @@ from warehouse.tables.stories import join_stories
 M = TypeVar("M", bound=BaseModel)
 
 
-@flow(name="import prices", flow_run_name="import prices {file.name}")
-def import_prices(
-    selection: ConfigSelection, file: Path, mapping: Mapping[str, str]
-) -> IngestSummary:
+@configured_flow("import prices", run_name="import prices {file.name}")
+def import_prices(settings: Settings, file: Path, mapping: Mapping[str, str]) -> IngestSummary:
     """Import daily bars; the mapping of the configuration is overridden by `mapping`."""
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     clock = clock_of(settings)
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
     land = Landing.of(settings.warehouse).store
@@ -46,15 +44,12 @@ def import_prices(
             done = _publish_prices(settings, lake, batch, f"{file.name} part {at}")
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.bars, None, f"{total.bars:,} bars")
-    return _told(total, file)
+    return _shown(total, file)
 
 
-@flow(name="import headlines", flow_run_name="import headlines {file.name}")
-def import_headlines(
-    selection: ConfigSelection, file: Path, mapping: Mapping[str, str]
-) -> IngestSummary:
+@configured_flow("import headlines", run_name="import headlines {file.name}")
+def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, str]) -> IngestSummary:
     """Import dated headlines; the mapping of the configuration is overridden by `mapping`."""
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     clock = clock_of(settings)
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     land = Landing.of(settings.warehouse).store
@@ -67,7 +62,26 @@ def import_headlines(
             done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.headlines, None)
-    return _told(total, file)
+    return _shown(total, file)
+
+
+@configured_flow("replay")
+def replay(settings: Settings) -> IngestSummary:
+    """Read every landed payload again with today's parser; nothing is fetched.
+
+    What reads as before changes nothing; what reads otherwise becomes a revision.
+    """
+    landing = Landing.of(settings.warehouse)
+    today = clock_of(settings)().date()
+    summary = IngestSummary(start=today, end=today)
+    sink = current_sink()
+    with Lake.open(settings.warehouse) as lake:
+        summary = summary.plus(_replay_prices(settings, lake, landing, summary))
+        for at, feed in enumerate(settings.feeds):
+            sink.advance("replay", at, len(settings.feeds), feed.name)
+            summary = summary.plus(_replay_feed(settings, lake, landing, feed, summary))
+        sink.advance("replay", len(settings.feeds), len(settings.feeds))
+    return summary
 
 
 def _publish_prices(settings: Settings, lake: Lake, batch: PriceBatch, name: str) -> IngestSummary:
@@ -105,13 +119,38 @@ def _mapping(kind: type[M], configured: M | None, given: Mapping[str, str]) -> M
         )
         raise ConfigurationError(
             f"The column mapping for this import is not usable: {problems}. Give it with --map "
-            "FIELD=COLUMN, or in [archive] of newsvane.toml; docs/import.md lists the fields. "
-            "Nothing was imported."
+            "FIELD=COLUMN, or in [archive] of newsvane.toml; docs/how-to/import.md lists "
+            "the fields. Nothing was imported."
         ) from error
 
 
-def _told(total: IngestSummary | None, file: Path) -> IngestSummary:
+def _shown(total: IngestSummary | None, file: Path) -> IngestSummary:
     if total is None:
         raise ConfigurationError(f"{file} holds no rows; expected at least one. Nothing to import.")
     create_table_artifact(total.table(), key="import", description=f"Import of {file.name}")
     return total
+
+
+def _replay_prices(
+    settings: Settings, lake: Lake, landing: Landing, nothing: IngestSummary
+) -> IngestSummary:
+    landed = lake.read("charts_landed", {"source": settings.prices.source})
+    if not landed.num_rows:
+        return nothing
+    calendar = lake.read("sessions_of_exchange", {"exchange": settings.universe.exchange})
+    batch = replay_prices(landed, landing.load, settings.prices, calendar=calendar)
+    now = clock_of(settings)()
+    return publish_price_batch(settings, lake, batch, "replay", (now.date(), now.date()), now)
+
+
+def _replay_feed(
+    settings: Settings, lake: Lake, landing: Landing, feed: FeedSpec, nothing: IngestSummary
+) -> IngestSummary:
+    summary = nothing
+    aliases = load_aliases(settings.universe.aliases)
+    for batch in replay_headlines(feed, landed_answers(lake, landing, feed.name), aliases=aliases):
+        now = clock_of(settings)()
+        days = (now.date(), now.date())
+        name = f"replay {feed.name}"
+        summary = summary.plus(publish_headline_batch(settings, lake, batch, name, days, now))
+    return summary

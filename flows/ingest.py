@@ -1,26 +1,91 @@
-"""Ingest: land, parse, check and publish what the ledger does not have yet."""
+"""Ingest: land, parse, validate and publish what the ledger does not have yet."""
 
 from __future__ import annotations
 
-from prefect import flow
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from filelock import FileLock
+from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from flows.connections import outside_world
-from flows.headline_ingest import search_headlines
-from flows.ingest_context import Desk
-from flows.ledger import record_sessions
-from flows.platform.parameters import FirstDay, Force, Kinds, LastDay, Selection, Tickers
-from flows.platform.summary import IngestSummary
-from flows.price_ingest import ingest_prices
-from flows.publish import show_validation
-from flows.settings import load_settings
-from tasks.ingest.planning import check_range
+from flows.connections import Outside, outside_world
+from flows.platform.display import IngestSummary, current_sink
+from flows.platform.runtime import (
+    VENDOR_TASK,
+    FirstDay,
+    Force,
+    Kinds,
+    LastDay,
+    Tickers,
+    configured_flow,
+)
+from flows.publish import (
+    publish_headline_batch,
+    publish_price_batch,
+    record_sessions,
+    show_validation,
+)
+from flows.settings import Settings
+from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
+from tasks.ingest.headlines.fetch import fetch_headlines
+from tasks.ingest.headlines.tickers import load_aliases
+from tasks.ingest.planning import (
+    DateRange,
+    Request,
+    check_range,
+    done_ranges,
+    last_finished_session,
+    plan_requests,
+)
+from tasks.ingest.prices.fetch import fetch_prices
 from warehouse.lake import Lake
+from warehouse.storage.http_cache import cached_answers
+from warehouse.storage.landing import Landing
+
+TICKERS_PER_TASK = 10
 
 
-@flow(name="ingest", flow_run_name="ingest {start} to {end}")
+@dataclass(frozen=True, slots=True)
+class IngestContext:
+    """Settings, outside world and warehouse of one run. `force`: ask again for what is done."""
+
+    settings: Settings
+    outside: Outside
+    lake: Lake
+    force: bool = False
+
+    @property
+    def landing(self) -> Landing:
+        """Where payloads are kept as received."""
+        return Landing.of(self.settings.warehouse)
+
+    def plan(
+        self, source: str, keys: tuple[str, ...], wanted: DateRange, group_size: int
+    ) -> list[Request]:
+        """The requests that `source` has not answered yet."""
+        done = {} if self.force else done_ranges(self.lake, source)
+        return plan_requests(keys, wanted, done, group_size)
+
+    @contextmanager
+    def source_lock(self, source: str, request: Request) -> Iterator[list[Request]]:
+        """Wait until no other run on this machine asks `source`, then yield what is still missing.
+
+        Two backfills and a daily run thus never ask for the same range twice.
+        """
+        name = re.sub(r"[^\w.-]", "_", source)
+        folder = self.settings.data_root / "turns"
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f"{name}.lock"):
+            yield self.plan(source, request.keys, (request.start, request.end), len(request.keys))
+
+
+@configured_flow("ingest", run_name="ingest {start} to {end}")
 def ingest(
-    selection: Selection,
+    settings: Settings,
     start: FirstDay,
     end: LastDay,
     tickers: Tickers = None,
@@ -30,21 +95,141 @@ def ingest(
     """Bring the warehouse up to date for `tickers` between two dates, inclusive.
 
     Only ranges the ledger lacks are asked for, or all with `force`. What one ticker or feed cannot
-    deliver is recorded in the ledger and told in the summary; the others go on. Raises
+    deliver is recorded in the ledger and listed in the summary; the others go on. Raises
     PlanningError for a range that is back to front.
     """
     check_range(start, end)
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     chosen = tickers or settings.universe.tickers
     summary = IngestSummary(start=start, end=end)
     with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
         wanted = (start, min(end, outside.clock().date()))
-        desk = Desk(settings, outside, lake, force)
+        context = IngestContext(settings, outside, lake, force)
         record_sessions(lake, settings.universe, chosen, wanted)
         if "prices" in what:
-            summary = summary.plus(ingest_prices(desk, chosen, wanted))
+            summary = summary.plus(_ingest_prices(context, chosen, wanted))
         if "headlines" in what:
-            summary = summary.plus(search_headlines(desk, chosen, wanted))
+            summary = summary.plus(_search_headlines(context, chosen, wanted))
     create_table_artifact(summary.table(), key="ingest", description=f"Ingest {start} to {end}")
     show_validation(settings, summary)
     return summary
+
+
+def poll_headlines(settings: Settings) -> IngestSummary:
+    """Read every poll feed as it is now; what is new counts as observed at this moment."""
+    feeds = [feed for feed in settings.feeds if feed.mode == "poll"]
+    sink = current_sink()
+    with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
+        context, today = IngestContext(settings, outside, lake), outside.clock().date()
+        summary = IngestSummary(start=today, end=today)
+        for at, feed in enumerate(feeds):
+            sink.advance("polls", at, len(feeds), feed.name)
+            request = Request(search_keys(feed, settings.universe.tickers), today, today)
+            summary = summary.plus(_ingest_headline_group(context, feed, request))
+    sink.advance("polls", len(feeds), len(feeds))
+    return summary
+
+
+def search_keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:
+    """The ledger keys of a feed: the tickers, or one key for a feed about everything."""
+    return tuple(tickers) if feed.scope == "ticker" else (GENERAL,)
+
+
+def _ingest_prices(
+    context: IngestContext, tickers: tuple[str, ...], wanted: DateRange
+) -> IngestSummary:
+    """Ingest the bars and actions that the ledger lacks, up to the last finished session."""
+    exchange, source = context.settings.universe.exchange, context.settings.prices.source
+    summary = IngestSummary(start=wanted[0], end=wanted[1])
+    finished = last_finished_session(context.lake, exchange, wanted, context.outside.clock())
+    if finished is None:
+        return summary
+    plan = context.plan(source, tickers, (wanted[0], finished), TICKERS_PER_TASK)
+    sink = current_sink()
+    for at, group in enumerate(plan):
+        sink.advance("prices", at, len(plan), f"{group.keys[0]} to {group.keys[-1]}")
+        with context.source_lock(source, group) as missing:
+            for request in missing:
+                summary = summary.plus(_ingest_price_group(context, request))
+    sink.advance("prices", len(plan), len(plan))
+    return summary
+
+
+def _search_headlines(
+    context: IngestContext, tickers: tuple[str, ...], wanted: DateRange
+) -> IngestSummary:
+    """Ask every search feed for the days that the ledger lacks, up to the last day that is over."""
+    summary = IngestSummary(start=wanted[0], end=wanted[1])
+    first, last = wanted[0], min(wanted[1], context.outside.clock().date() - timedelta(days=1))
+    if first > last:
+        return summary
+    plan = [
+        (feed, group)
+        for feed in context.settings.feeds
+        if feed.mode == "search"
+        for group in context.plan(
+            feed.name, search_keys(feed, tickers), (first, last), TICKERS_PER_TASK
+        )
+    ]
+    sink = current_sink()
+    for at, (feed, group) in enumerate(plan):
+        sink.advance("headlines", at, len(plan), feed.name)
+        with context.source_lock(feed.name, group) as missing:
+            for request in missing:
+                summary = summary.plus(_ingest_headline_group(context, feed, request))
+    sink.advance("headlines", len(plan), len(plan))
+    return summary
+
+
+@task(
+    name="prices",
+    task_run_name="prices {request.keys[0]}… {request.start} to {request.end}",
+    **VENDOR_TASK,
+)
+def _ingest_price_group(context: IngestContext, request: Request) -> IngestSummary:
+    """Fetch one group of tickers over one range and publish what passes, in one commit."""
+    settings, clock = context.settings, context.outside.clock
+    batch = fetch_prices(
+        request.keys,
+        request.start,
+        request.end,
+        settings.prices,
+        session=context.outside.yahoo,
+        clock=clock,
+        land=context.landing.store,
+        calendar=context.lake.read(
+            "sessions_of_exchange", {"exchange": settings.universe.exchange}
+        ),
+    )
+    name = f"{settings.prices.source} {request.keys[0]}-{request.keys[-1]} {request.start}"
+    days = (request.start, request.end)
+    done = publish_price_batch(settings, context.lake, batch, name, days, clock())
+    return done.model_copy(update={"requests": len(batch.payloads)})
+
+
+@task(
+    name="headlines",
+    task_run_name="headlines {feed.name} {request.keys[0]}… {request.start} to {request.end}",
+    **VENDOR_TASK,
+)
+def _ingest_headline_group(
+    context: IngestContext, feed: FeedSpec, request: Request
+) -> IngestSummary:
+    """Fetch one feed for one group of tickers and publish what passes, in one commit."""
+    settings, lake, clock = context.settings, context.lake, context.outside.clock
+    batch = fetch_headlines(
+        feed,
+        request.keys,
+        request.start,
+        request.end,
+        client=context.outside.feeds,
+        clock=clock,
+        land=context.landing.store,
+        cached=cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None,
+        aliases=load_aliases(settings.universe.aliases),
+    )
+    name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"
+    days = (request.start, request.end)
+    done = publish_headline_batch(settings, lake, batch, name, days, clock())
+    failed = [row for row in batch.partitions.to_pylist() if row["state"] == "failed"]
+    missing = tuple((f"{feed.name} {row['key']}", row["error"]) for row in failed)
+    return done.model_copy(update={"requests": batch.partitions.num_rows, "missing": missing})

@@ -14,8 +14,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.connections import clock_of
 from flows.drift import drift_in_words, drifted
 from flows.live_comparison import alarm, promises, record_of
-from flows.platform.parameters import Selection
-from flows.platform.runtime import named_by_start
+from flows.platform.runtime import Selection, named_by_start
 from flows.predictors import label_scores
 from flows.settings import Settings, load_settings
 from flows.training import FINE_TUNED

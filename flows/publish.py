@@ -1,9 +1,9 @@
-"""Write, audit, publish: a batch is checked, the outcome recorded, and what passed committed."""
+"""Write-audit-publish: a batch is validated, the outcome recorded, and what passed committed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 import pyarrow as pa
 from prefect.artifacts import (
@@ -12,16 +12,43 @@ from prefect.artifacts import (
     create_table_artifact,
 )
 
-from flows.platform.links import link_to
-from flows.platform.plain_text import plain
-from flows.platform.summary import IngestSummary
+from flows.platform.display import IngestSummary, link_to, plain
 from flows.settings import Settings
+from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.ingest.planning import DateRange
+from tasks.ingest.spec import UniverseSpec
 from validation.gate import CheckReport, check
 from warehouse.lake import Lake
 from warehouse.tables.batches import HeadlineBatch, PriceBatch
 from warehouse.tables.headlines import publish_headlines
 from warehouse.tables.prices import publish_prices
+from warehouse.tables.sessions import publish_sessions
+
+MARGIN = timedelta(days=14)
+EVER = date(1900, 1, 1)
+
+
+def record_sessions(
+    lake: Lake, universe: UniverseSpec, tickers: Sequence[str], wanted: DateRange
+) -> None:
+    """Publish the exchange's sessions around a range, and which exchange each ticker is on.
+
+    The sessions reach past its end, because a decision belongs to a session yet to come.
+    """
+    around = {universe.exchange: (wanted[0] - MARGIN, wanted[1] + MARGIN)}
+    publish_sessions(lake, around, calendar_years, calendar_version())
+    size = len(tickers)
+    symbols = pa.table(
+        {
+            "ticker": pa.array(tickers, pa.string()),
+            "exchange": pa.array([universe.exchange] * size, pa.string()),
+            "alias": pa.array(tickers, pa.string()),
+            "kind": pa.array(["symbol"] * size, pa.string()),
+            "valid_from": pa.array([EVER] * size, pa.date32()),
+            "valid_to": pa.array([None] * size, pa.date32()),
+        }
+    )
+    lake.transact(lambda tx: tx.upsert("tickers", symbols, ("ticker", "alias", "valid_from")))
 
 
 def publish_price_batch(
@@ -31,16 +58,8 @@ def publish_price_batch(
 
     Raises BatchRefused when an expectation fails; nothing is then published.
     """
-    checked = _audit(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
-    published = publish_prices(
-        lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-    )
+    checked = _validate(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
+    published = publish_prices(lake, batch, now=now)
     return IngestSummary(
         start=days[0],
         end=days[1],
@@ -68,17 +87,8 @@ def publish_headline_batch(
     published.
     """
     tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
-    checked = _audit(settings, lake, tables, name, now)
-    published = publish_headlines(
-        lake,
-        headlines=batch.headlines,
-        headline_tickers=batch.headline_tickers,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=now,
-        join=join,
-    )
+    checked = _validate(settings, lake, tables, name, now)
+    published = publish_headlines(lake, batch, now=now, join=join)
     return IngestSummary(
         start=days[0],
         end=days[1],
@@ -88,7 +98,7 @@ def publish_headline_batch(
     )
 
 
-def _audit(
+def _validate(
     settings: Settings, lake: Lake, tables: Mapping[str, pa.Table], batch: str, now: datetime
 ) -> int:
     reports = [
@@ -110,8 +120,8 @@ def show_validation(settings: Settings, summary: IngestSummary) -> None:
     docs = settings.data_root / "data_docs" / "index.html"
     where = f" [All results]({link_to(settings, docs)})" if docs.is_file() else ""
     create_markdown_artifact(
-        f"{summary.checked:,} expectations held; {summary.quarantined:,} rows went to quarantine "
-        f"beforehand.{where}",
+        f"{summary.checked:,} expectations were met; {summary.quarantined:,} rows went to "
+        f"quarantine beforehand.{where}",
         key="validation",
         description=f"{summary.start} to {summary.end}",
     )

@@ -8,9 +8,8 @@ from prefect import flow
 from prefect.artifacts import create_link_artifact
 
 from flows.connections import clock_of
-from flows.platform.links import link_to
-from flows.platform.parameters import Selection
-from flows.platform.runtime import named_by_start
+from flows.platform.display import link_to
+from flows.platform.runtime import Selection, named_by_start
 from flows.settings import load_settings
 from tasks.report.page.collect import collect
 from tasks.report.page.page import write_report as write_page

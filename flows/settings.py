@@ -7,10 +7,11 @@ profile's table, the file's base tables. Secrets come through the environment on
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -20,24 +21,23 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from flows.config_file import ConfigurationError, parsed, profiled, read
-from sandbox.faults import FaultPlan
+from sandbox.spec import SandboxSpec
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.ingest.headlines.archive import HeadlineMapping
-from tasks.ingest.headlines.feeds import FeedSpec
-from tasks.ingest.headlines.presets import preset_fields
-from tasks.ingest.http.client import FeedLimits
-from tasks.ingest.http.retry import PatienceSpec
-from tasks.ingest.prices.archive import PriceMapping
+from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
 from tasks.ingest.prices.fetch import PriceSpec
+from tasks.ingest.spec import ArchiveSpec, HistorySpec, HttpSpec, UniverseSpec, with_new_names
 from tasks.prediction.promotion import RetrainSpec
 from warehouse.lake import LakeSpec
 from warehouse.ops.maintenance import MaintenanceSpec
 
 DEFAULT_FILE = Path("newsvane.toml")
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class ConfigurationError(ValueError):
+    """The configuration cannot be used; the message names the key, the value and the remedy."""
 
 
 class ConfigSelection(BaseModel):
@@ -49,57 +49,9 @@ class ConfigSelection(BaseModel):
     profile: str | None = Field(default=None, description="sandbox, live, stocknet or your own")
     overrides: tuple[str, ...] = Field(default=(), description="KEY=VALUE settings to override")
 
-
-class UniverseSpec(BaseModel):
-    """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it)."""
-
-    model_config = _FROZEN
-
-    exchange: str = "XNYS"
-    tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
-    aliases: Path | None = Field(default=None, description="names and symbols; None: the shipped")
-
-
-class HistorySpec(BaseModel):
-    """How far back `run` ingests. Dates are sessions or the days between them; inclusive."""
-
-    model_config = _FROZEN
-
-    prices_start: date = date(2000, 3, 1)
-    headlines_start: date = date(2011, 6, 1)
-    end: date | None = Field(default=None, description="None: the last finished session")
-
-    @model_validator(mode="after")
-    def _in_order(self) -> HistorySpec:
-        starts = max(self.prices_start, self.headlines_start)
-        if self.end is not None and self.end < starts:
-            raise ValueError(f"end {self.end} lies before a start ({starts}); swap or correct them")
-        return self
-
-
-class SandboxSpec(BaseModel):
-    """The loopback vendor of the default profile. `now` is the moment it believes it is.
-
-    With `url`, a vendor that already runs there is asked (`python -m sandbox --now …`), by any
-    number of processes; what it offers and what goes wrong is then its own business.
-    """
-
-    model_config = _FROZEN
-
-    url: str | None = Field(default=None, pattern=r"^http://127\.0\.0\.1:\d+$")
-    market: Literal["bokeh", "synthetic"] = "bokeh"
-    news: Literal["null", "planted"] = "planted"
-    strength: float = Field(default=0.8, ge=0, le=1)
-    coverage: float = Field(default=0.6, gt=0, le=1)
-    seed: int = 20130301
-    faults: FaultPlan = FaultPlan()
-    now: datetime = datetime(2013, 3, 2, 12, 0, tzinfo=UTC)
-
-    @model_validator(mode="after")
-    def _aware(self) -> SandboxSpec:
-        if self.now.tzinfo is None:
-            raise ValueError(f"now {self.now} has no time zone; write e.g. 2013-03-02T12:00:00Z")
-        return self
+    def overridden(self, *overrides: str) -> ConfigSelection:
+        """This selection with further `KEY=VALUE` overrides, which win over its own."""
+        return self.model_copy(update={"overrides": (*self.overrides, *overrides)})
 
 
 class TrainingSpec(BaseModel):
@@ -123,20 +75,11 @@ class ShardSpec(BaseModel):
     scheduler: str | None = Field(default=None, description="Dask's, e.g. tcp://HOST:8786")
 
 
-class ArchiveSpec(BaseModel):
-    """How the columns of imported files are read, unless a command says otherwise."""
-
-    model_config = _FROZEN
-
-    prices: PriceMapping | None = None
-    headlines: HeadlineMapping | None = None
-
-
 class AlarmSpec(BaseModel):
     """Who hears of failed runs besides the stack's own inbox; both may be given.
 
     `block` names a notification block that the Prefect server keeps, `TYPE/NAME` as in the UI,
-    e.g. `slack-webhook/desk`: its secret stays there. `webhook` is a URL without secrets that
+    e.g. `slack-webhook/research`: its secret stays there. `webhook` is a URL without secrets that
     gets a JSON object by POST: subject, flow, run, state, message, at, url.
     """
 
@@ -164,8 +107,10 @@ class Settings(BaseSettings):
     history: HistorySpec = HistorySpec()
     sandbox: SandboxSpec | None = None
     prices: PriceSpec = PriceSpec()
-    patience: PatienceSpec = PatienceSpec()
-    feed_limits: FeedLimits = FeedLimits()
+    http: HttpSpec = HttpSpec()
+    # Former names of `http.prices` and `http.feeds`, still read.
+    patience: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
+    feed_limits: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     feeds: tuple[Annotated[FeedSpec, BeforeValidator(_preset)], ...] = ()
     stale_after: timedelta = timedelta(days=4)
     archive: ArchiveSpec = ArchiveSpec()
@@ -178,6 +123,11 @@ class Settings(BaseSettings):
     walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
     alarms: AlarmSpec = AlarmSpec()
     selection: ConfigSelection = ConfigSelection()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed_keys(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return with_new_names(given)
 
     def placed_below(self, folder: Path) -> Settings:
         """The same settings with `data_root` taken from `folder`, and all data below `data_root`.
@@ -211,7 +161,7 @@ def load_settings(
     """
     chosen = ConfigSelection(config=config, profile=profile, overrides=tuple(overrides))
     path = config or DEFAULT_FILE
-    tables = profiled(read(path, required=config is not None), profile, path)
+    tables = _profiled(_read(path, required=config is not None), profile, path)
     tables["selection"] = chosen.model_dump()
 
     class FromFile(Settings):
@@ -227,7 +177,7 @@ def load_settings(
             return init_settings, env_settings, InitSettingsSource(settings_cls, tables)
 
     try:
-        return FromFile(**parsed(chosen.overrides)).placed_below(path.parent)
+        return FromFile(**_parsed(chosen.overrides)).placed_below(path.parent)
     except ValidationError as error:
         raise ConfigurationError(_in_words(error, path)) from error
 
@@ -244,3 +194,76 @@ def _in_words(error: ValidationError, path: Path) -> str:
         f"The configuration from {path} and its overrides is not usable: {'; '.join(problems)}. "
         "Correct it there, in NEWSVANE_… variables or in --set; nothing was run."
     )
+
+
+def _read(path: Path, *, required: bool) -> dict[str, Any]:
+    """The file's tables; none when it is absent and not `required`. Raises ConfigurationError."""
+    if not path.is_file():
+        if required:
+            raise ConfigurationError(
+                f"Configuration file {path} does not exist; expected a TOML file. "
+                "Correct --config, or leave it out to use ./newsvane.toml."
+            )
+        return {}
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"{path} is not valid TOML: {error}. Correct that line and run the command again."
+        ) from error
+
+
+def _profiled(tables: dict[str, Any], profile: str | None, path: Path) -> dict[str, Any]:
+    """The base tables under those of a profile and of the profiles it inherits from."""
+    profiles = tables.pop("profiles", {})
+    configured = tables.pop("profile", None)
+    name = profile or configured
+    seen: list[str] = []
+    chain = []
+    while name is not None:
+        if name not in profiles:
+            known = ", ".join(sorted(profiles)) or "none"
+            raise ConfigurationError(
+                f"Profile {name!r} is not defined in {path}; it defines: {known}. "
+                f"Choose one of these or add a [profiles.{name}] table."
+            )
+        if name in seen:
+            raise ConfigurationError(
+                f"Profile {name!r} in {path} inherits from itself by way of {' and '.join(seen)}; "
+                "remove one `inherits`."
+            )
+        seen.append(name)
+        chain.append({key: value for key, value in profiles[name].items() if key != "inherits"})
+        name = profiles[name].get("inherits")
+    for table in reversed(chain):
+        tables = _merged(tables, table)
+    return tables
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+        result[key] = _merged(result[key], value) if both else value
+    return result
+
+
+def _parsed(overrides: Iterable[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts as nested tables; a value that is no TOML is taken as a text."""
+    tree: dict[str, Any] = {}
+    for text in overrides:
+        key, separator, value = text.partition("=")
+        if not separator or not key.strip():
+            raise ConfigurationError(
+                f"--set got {text!r}; expected KEY=VALUE, e.g. training.seed=7."
+            )
+        try:
+            setting = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            setting = value.strip()
+        *parents, leaf = key.strip().split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[leaf] = setting
+    return tree

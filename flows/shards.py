@@ -1,4 +1,4 @@
-"""Ingest in shards: the tickers dealt out to several processes, or to the workers of a cluster.
+"""Ingest in shards: the tickers split over several processes, or over the workers of a cluster.
 
 Each shard fetches, parses and checks on its own; only commits wait for one another. Shards on
 several machines need a warehouse that all of them reach: a PostgreSQL catalog and a bucket.
@@ -9,45 +9,46 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any
 
-from prefect import flow, task
+from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from pydantic import Field
 
-from flows.config_file import ConfigurationError
-from flows.platform.parameters import FirstDay, Kind, Kinds, LastDay, Selection, Tickers, Told
-from flows.platform.summary import IngestSummary
-from flows.settings import ConfigSelection, ShardSpec, load_settings
+from flows.platform.display import IngestSummary
+from flows.platform.runtime import (
+    Described,
+    FirstDay,
+    Kind,
+    Kinds,
+    LastDay,
+    Tickers,
+    configured_flow,
+)
+from flows.settings import ConfigSelection, ConfigurationError, Settings, ShardSpec
 from tasks.ingest.planning import check_range
 
 
-@flow(name="ingest-in-shards", flow_run_name="ingest {start} to {end} in {shards} shards")
+@configured_flow("ingest-in-shards", run_name="ingest {start} to {end} in {shards} shards")
 def ingest_in_shards(
-    selection: Selection,
+    settings: Settings,
     start: FirstDay,
     end: LastDay,
     tickers: Tickers = None,
     what: Kinds = ("prices", "headlines"),
-    shards: Annotated[int, Field(ge=1, le=1000), Told("Parts to deal the tickers to.")] = 2,
+    shards: Annotated[int, Field(ge=1, le=1000), Described("Parts to deal the tickers to.")] = 2,
 ) -> IngestSummary:
-    """Ingest like `ingest`, the tickers dealt out to shards that run side by side.
+    """Ingest like `ingest`, the tickers split over shards that run side by side.
 
     The warehouse ends up with the same content whatever the number of shards. A shard that fails
     fails the run after the others have finished; the next run asks only for what is missing.
     """
     check_range(start, end)
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     chosen = tickers or settings.universe.tickers
     parts = [chosen[first::shards] for first in range(min(shards, len(chosen)))]
+    common = {"selection": settings.selection, "days": (start, end), "what": what}
     with task_runner(settings.shards) as runner:
-        running = [
-            runner.submit(
-                _shard,
-                {"selection": selection, "days": (start, end), "tickers": part, "what": what},
-            )
-            for part in parts
-        ]
+        running = [runner.submit(_shard, {**common, "tickers": part}) for part in parts]
         for future in running:
             future.wait()
         summary = IngestSummary(start=start, end=end)

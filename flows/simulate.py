@@ -10,20 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow.compute as pc
-from prefect import flow
 
 from flows.backfill import backfill
-from flows.daily import daily
+from flows.jobs import BEFORE_OPEN, daily, weekly
+from flows.platform.display import current_sink
 from flows.platform.notifications import one_heartbeat
-from flows.platform.progress import current_sink
-from flows.platform.schedules import BEFORE_OPEN
+from flows.platform.runtime import configured_flow
 from flows.prediction import score
 from flows.report import write_site
-from flows.settings import ConfigSelection, load_settings
-from flows.weekly import weekly
-from tasks.training.process import staying_worker
+from flows.settings import ConfigSelection, Settings
+from tasks.training.process import persistent_worker
 from warehouse.lake import Lake
-from warehouse.tables.hash_chain import chain
 
 Job = Literal["daily", "weekly"]
 AFTER_OPEN = timedelta(hours=12)
@@ -36,7 +33,7 @@ class SimulationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What was simulated and what the forward record then said."""
+    """What was simulated, and the verdict on the forward record at its end."""
 
     first_session: date
     last_session: date
@@ -47,36 +44,33 @@ class Simulation:
     site: Path
 
 
-@flow(name="simulate")
-def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None) -> Simulation:
-    """Live through the last `days` sessions before the sandbox's `now`, one after another.
+@configured_flow("simulate")
+def simulate(settings: Settings, days: int = 60, seed: int | None = None) -> Simulation:
+    """Simulate the last `days` sessions before the sandbox's `now`, one after another.
 
     The history before them is backfilled and a first model is trained on it. Then the daily job
     runs each morning before the open, and the weekly one before the first session of a week: each
     sees the world as it was at its own moment. Interrupted, it goes on after the last job that was
-    sealed. `seed` is that of newswire and training. Raises
-    SimulationError outside the sandbox.
+    sealed. `seed` is that of newswire and training. Raises SimulationError outside the sandbox.
     """
-    if seed is not None:
-        seeds = (f"sandbox.seed={seed}", f"training.seed={seed}")
-        selection = selection.model_copy(update={"overrides": (*selection.overrides, *seeds)})
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     if settings.sandbox is None:
         raise SimulationError(
             "Only the sandbox's clock can be moved, and this profile asks the real world. Choose "
             "a profile with [sandbox], such as --profile simulation; nothing was run."
         )
+    seeds = () if seed is None else (f"sandbox.seed={seed}", f"training.seed={seed}")
+    selection = settings.selection.overridden(*seeds)
     moments = itinerary(settings.universe.exchange, settings.sandbox.now, days)
     mornings = [at for at, job in moments if job == "daily"]
     history, eve = settings.history, at_clock(selection, moments[0][0])
     backfill(eve, history.prices_start, mornings[0].date(), what=("prices",))
     backfill(eve, history.headlines_start, mornings[0].date(), what=("headlines",))
     with Lake.open(settings.warehouse) as lake:
-        lived = pc.max(chain(lake)["sealed_at"]).as_py()
+        done = pc.max(lake.read("seal_chain")["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
-    with one_heartbeat(), staying_worker(settings.data_root / "simulation.log"):
-        left = [moment for moment in moments if lived is None or moment[0] > lived]
-        champions = [_live(at_clock(selection, at), job) for at, job in _told(left)]
+    with one_heartbeat(), persistent_worker(settings.data_root / "simulation.log"):
+        left = [moment for moment in moments if done is None or moment[0] > done]
+        champions = [_run_job(at_clock(selection, at), job) for at, job in _with_progress(left)]
         daily(evening)
     return Simulation(
         first_session=mornings[0].date(),
@@ -89,7 +83,7 @@ def simulate(selection: ConfigSelection, days: int = 60, seed: int | None = None
     )
 
 
-def _live(selection: ConfigSelection, job: Job) -> str | None:
+def _run_job(selection: ConfigSelection, job: Job) -> str | None:
     """Run one job; the champion after a retraining."""
     if job == "weekly":
         return weekly(selection).settlement.champion
@@ -97,7 +91,7 @@ def _live(selection: ConfigSelection, job: Job) -> str | None:
     return None
 
 
-def _told(moments: Sequence[tuple[datetime, Job]]) -> Iterator[tuple[datetime, Job]]:
+def _with_progress(moments: Sequence[tuple[datetime, Job]]) -> Iterator[tuple[datetime, Job]]:
     sink = current_sink()
     for done, (at, job) in enumerate(moments):
         sink.advance("jobs", done, len(moments), f"{job} {at:%Y-%m-%d %H:%M}")
@@ -107,8 +101,7 @@ def _told(moments: Sequence[tuple[datetime, Job]]) -> Iterator[tuple[datetime, J
 
 def at_clock(selection: ConfigSelection, moment: datetime) -> ConfigSelection:
     """The selection with the sandbox's clock at `moment` (UTC)."""
-    now = f"sandbox.now={moment.isoformat()}"
-    return selection.model_copy(update={"overrides": (*selection.overrides, now)})
+    return selection.overridden(f"sandbox.now={moment.isoformat()}")
 
 
 def itinerary(exchange: str, until: datetime, days: int) -> tuple[tuple[datetime, Job], ...]:
@@ -122,7 +115,7 @@ def itinerary(exchange: str, until: datetime, days: int) -> tuple[tuple[datetime
 
 
 def _moments(sessions: Sequence[dict[str, Any]]) -> Iterator[tuple[datetime, Job]]:
-    """`sessions` begins with the one before the first that is lived through."""
+    """`sessions` begins with the one before the first that is simulated."""
     for number, (before, today) in enumerate(pairwise(sessions)):
         weeks = [row["session"].isocalendar()[:2] for row in (before, today)]
         if number == 0 or weeks[0] != weeks[1]:

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.connections import clock_of
-from flows.dataset import find_dataset
+from flows.connections import clock_of, find_dataset
 from flows.platform.artifacts import TrainingProgress, show_loss_curve
-from flows.platform.parameters import DatasetId, Selection
-from flows.platform.progress import current_sink
-from flows.platform.runtime import named_by_start
-from flows.settings import Settings, load_settings
+from flows.platform.display import current_sink
+from flows.platform.runtime import DatasetId, configured_flow
+from flows.settings import Settings
 from tasks.training.job import FinetuneJob, FinetuneResult, Progress
 from tasks.training.plan import Plan, plan
 from tasks.training.process import run_job
@@ -24,18 +21,17 @@ from warehouse.tables.evaluations import store_model
 FINE_TUNED = "fine_tuned"
 
 
-@flow(name="finetune", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
-def finetune(selection: Selection, dataset_id: DatasetId = None) -> FinetuneResult:
+@configured_flow("finetune", hours=24)
+def finetune(settings: Settings, dataset_id: DatasetId = None) -> FinetuneResult:
     """Fine-tune the configured recipe; an adapter that already exists is found, not made again."""
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
-    shown = TrainingProgress()
+    artifact = TrainingProgress()
 
-    def tell(event: Progress) -> None:
+    def on_progress(event: Progress) -> None:
         report_progress(event)
-        shown(event)
+        artifact(event)
 
-    result = run_job(job, tell)
+    result = run_job(job, on_progress)
     register(settings, result)
     show_loss_curve(result.metrics.get("loss_curve", ()), result.model_id)
     create_markdown_artifact(_card(result), key="model-card", description=result.model_id)
@@ -43,7 +39,7 @@ def finetune(selection: Selection, dataset_id: DatasetId = None) -> FinetuneResu
 
 
 def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
-    """The configured recipe on one data set; what an evaluation asks is scored in that process.
+    """The configured recipe on one data set; what an evaluation needs is scored in that process.
 
     The scores go where an evaluation looks for them, so that nothing is scored twice.
     """

@@ -9,10 +9,9 @@ from typing import Any
 import pyarrow.compute as pc
 from prefect import flow
 
-from flows.connections import clock_of
-from flows.dataset import find_dataset
+from flows.connections import clock_of, find_dataset
 from flows.evaluation import show_evaluation, with_notes
-from flows.platform.progress import current_sink
+from flows.platform.display import current_sink
 from flows.predictors import EvaluationInputError, contestants, split_frame
 from flows.settings import ConfigSelection, Settings, load_settings
 from flows.training import FINE_TUNED, finetune_job, report_progress

@@ -33,8 +33,8 @@ def main() -> None:
     vendor = SandboxVendor(market, news, now=lambda: frozen or datetime.now(UTC), port=args.port)
     try:
         with vendor:
-            told = f"{market.name} market with {args.mode} news (synthetic) on {vendor.base_url}"
-            print(told, flush=True)
+            summary = f"{market.name} market with {args.mode} news (synthetic) on {vendor.base_url}"
+            print(summary, flush=True)
             threading.Event().wait()
     except KeyboardInterrupt:
         print("stopped")

@@ -135,11 +135,11 @@ def _feed_answer(request: Request, document: str, items: list[Item], kind: str) 
     return Answer(200, headers, body)
 
 
-def _unchanged(asked: Mapping[str, str], current: Mapping[str, str]) -> bool:
+def _unchanged(conditions: Mapping[str, str], current: Mapping[str, str]) -> bool:
     """Conditional GET: the entity tag decides; without one, the date does (RFC 9110, 13.2.2)."""
-    if "if-none-match" in asked:
-        return asked["if-none-match"] in (current["ETag"], "*")
-    since, changed = asked.get("if-modified-since"), current.get("Last-Modified")
+    if "if-none-match" in conditions:
+        return conditions["if-none-match"] in (current["ETag"], "*")
+    since, changed = conditions.get("if-modified-since"), current.get("Last-Modified")
     if since is None or changed is None:
         return False
     try:

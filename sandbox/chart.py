@@ -37,7 +37,7 @@ class Tape:
 
 @dataclass(frozen=True)
 class Quoting:
-    """How bars are told.
+    """How bars are quoted.
 
     `partial_sessions`: quote a session under way as far as it has come, as Yahoo does.
     `split_adjusted`: restate the past after each split, as Yahoo does; off, every bar stays as it
@@ -53,7 +53,7 @@ class ChartRequestError(ValueError):
 
 
 def requested_window(query: Mapping[str, str], now: int) -> tuple[int, int]:
-    """[start, end) in Unix seconds asked for by period1/period2 or range. Raises ChartRequestError.
+    """[start, end) in Unix seconds requested by period1/period2 or range. Raises ChartRequestError.
 
     `range=1d` means the latest bar whatever its age, as Yahoo answers it; see `seen_tape`.
     """
@@ -73,7 +73,7 @@ def requested_window(query: Mapping[str, str], now: int) -> tuple[int, int]:
 def seen_tape(history: History, start: int, end: int, now: int, quoting: Quoting) -> Tape:
     """What of [start, end) exists at `now` (all Unix seconds).
 
-    A session still under way is left out, or, when `quoting.partial_sessions`, told as far as it
+    A session still under way is left out, or, when `quoting.partial_sessions`, quoted as far as it
     has come and stamped `now`, the way Yahoo stamps it.
     """
     opened = int(np.searchsorted(history.opens_at, now, side="right"))
@@ -86,13 +86,13 @@ def seen_tape(history: History, start: int, end: int, now: int, quoting: Quoting
     events = _events(history, start, end, now)
     if quoting.split_adjusted:
         columns = _restated(columns, history, rows, now)
-    told = {name: column.tolist() for name, column in columns.items()}
+    values = {name: column.tolist() for name, column in columns.items()}
     timestamp = history.opens_at[rows].tolist()
     if quoting.partial_sessions and unfinished and first <= last < stop:
         for name, value in _partial_bar(history, last, now).items():
-            told[name].append(value)
+            values[name].append(value)
         timestamp.append(now)
-    return Tape(timestamp, told, events)
+    return Tape(timestamp, values, events)
 
 
 def _restated(

@@ -1,4 +1,4 @@
-"""Faults the vendor commits when told to: which, on whose requests, and on which of them."""
+"""Faults the vendor commits on demand: which, on whose requests, and on which of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Fault(BaseModel):
 
     Faults of bars and of symbols befall charts alone, those of items and documents feeds alone.
     Of the matching requests, numbered from 1, those from `first` on suffer, `times` of them (all,
-    if None). `value`, `text`, `session` and `items` mean what the kind says in docs/sandbox.md.
+    if None). `value`, `text`, `session` and `items` mean what
+    docs/reference/sandbox.md says of the kind.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -19,14 +19,14 @@ def item_faults(items: Sequence[Item], due: Sequence[tuple[Fault, int]]) -> list
 
     A fault befalls `fault.items` items: by default one, or all for changed guids and links.
     """
-    told = list(items)
+    served = list(items)
     for fault, committed in due:
         commit = _ITEM_FAULTS.get(fault.kind)
         if commit is None:
             continue
-        count = fault.items or (len(told) if fault.kind in _ALL_BY_DEFAULT else 1)
-        told[:count] = [commit(item, fault, committed) for item in told[:count]]
-    return told
+        count = fault.items or (len(served) if fault.kind in _ALL_BY_DEFAULT else 1)
+        served[:count] = [commit(item, fault, committed) for item in served[:count]]
+    return served
 
 
 def document_fault(answer: Answer, fault: Fault) -> Answer:

@@ -59,7 +59,7 @@ class Newsroom:
         return self._newest(
             item
             for ticker in tickers
-            for item in self._told(self._stories(ticker), 0, now + 1, most)
+            for item in self._items_of(self._stories(ticker), 0, now + 1, most)
         )[:most]
 
     def general(self, now: int, most: int = 50) -> list[Item]:
@@ -70,14 +70,16 @@ class Newsroom:
                 continue
             row = int(np.searchsorted(self._market.history(ticker).opens_at, now))
             recent = self._load(ticker, slice(max(0, row - 2), row + 1))
-            found += self._told(recent, 0, now + 1, most)
+            found += self._items_of(recent, 0, now + 1, most)
         return self._newest(found)[:most]
 
     def between(self, tickers: Sequence[str], start: int, end: int, now: int) -> list[Item]:
         """All items published in [start, end) and by `now` (Unix seconds), newest first."""
         stop = min(end, now + 1)
         return self._newest(
-            item for ticker in tickers for item in self._told(self._stories(ticker), start, stop)
+            item
+            for ticker in tickers
+            for item in self._items_of(self._stories(ticker), start, stop)
         )
 
     @staticmethod
@@ -85,7 +87,7 @@ class Newsroom:
         return sorted(items, key=lambda item: (item.published_at, item.guid), reverse=True)
 
     @staticmethod
-    def _told(stories: Stories, start: int, end: int, most: int | None = None) -> list[Item]:
+    def _items_of(stories: Stories, start: int, end: int, most: int | None = None) -> list[Item]:
         """Those published in [start, end); only the last `most` of them, if given."""
         first, stop = (int(row) for row in np.searchsorted(stories.published, (start, end)))
         first = first if most is None else max(first, stop - most)
@@ -129,7 +131,7 @@ def atom(title: str, link: str, items: Sequence[Item]) -> str:
     """An Atom 1.0 document. Its stories have identities of their own (tag URIs), some new words."""
     entries = "".join(
         f"<entry><id>tag:www.sandbox.example,2000:{escape(item.guid)}</id>"
-        f"<title>{escape(_retold(item))}</title>"
+        f"<title>{escape(_near_duplicate(item))}</title>"
         f'<link href="{escape(item.link, {chr(34): "&quot;"})}?ref=atom"/>'
         f"{_element('published', _date(item, _rfc3339))}"
         f"{_element('updated', _date(item, _rfc3339))}"
@@ -149,8 +151,8 @@ def atom(title: str, link: str, items: Sequence[Item]) -> str:
     )
 
 
-def _retold(item: Item) -> str:
-    """The title as another desk runs it: one in five is a near duplicate, the rest the same."""
+def _near_duplicate(item: Item) -> str:
+    """The title as another publisher runs it: every fifth a near duplicate, the rest the same."""
     checksum = zlib.crc32(item.guid.encode())
     return item.title if checksum % 5 else _RETELLINGS[checksum % 4].format(item.title)
 

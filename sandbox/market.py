@@ -16,7 +16,7 @@ from sandbox.walk import made_up_listing, random_walk
 
 
 class MarketError(ValueError):
-    """The market was asked for something it does not list; the message says what it has."""
+    """A request for what the market does not list; the message says what it has."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class Request:
 
     @property
     def tickers(self) -> tuple[str, ...]:
-        """The symbols asked for, upper case; empty for a general feed or another page."""
+        """The requested symbols, upper case; empty for a general feed or another page."""
         if self.is_chart:
             words = [self.path.removeprefix(CHART_PATH)]
         elif self.path == "/rss/search":

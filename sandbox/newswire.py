@@ -1,6 +1,6 @@
 """Made-up headlines about a market: pure noise, or a tone planted against the realised move.
 
-Every headline is a pure function of (seed, ticker, session): the same whatever range is asked for,
+Every headline is a pure function of (seed, ticker, session): the same whatever range is requested,
 in whatever order. Nothing here is real news; the feeds that carry it say so in every item.
 """
 

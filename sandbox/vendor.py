@@ -42,7 +42,7 @@ class SandboxVendor:
     """The vendor as a context manager: serving between `with` and its end, on its own threads.
 
     `news` is a spec (headlines are made on demand) or a ready table in HEADLINES_SCHEMA. `now` is
-    the vendor's clock: nothing later than it exists. `quoting` says how bars are told, `faults`
+    the vendor's clock: nothing later than it exists. `quoting` says how bars are quoted, `faults`
     what goes wrong; the counts of a fault plan start anew with each vendor.
     """
 
@@ -76,7 +76,7 @@ class SandboxVendor:
 
     @property
     def requests(self) -> tuple[Served, ...]:
-        """What was asked and answered so far, in the order of the answers."""
+        """Requests and answers so far, in the order of the answers."""
         with self._lock:
             return tuple(self._log)
 
@@ -157,8 +157,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = answer.body
         if answer.delivery == "chunked":
             for start in range(0, len(body), _CHUNK):
-                piece = body[start : start + _CHUNK]
-                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                block = body[start : start + _CHUNK]
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(block), block))
             self.wfile.write(b"0\r\n\r\n")
         elif answer.delivery == "drip":
             for start in range(0, len(body), _DROP):

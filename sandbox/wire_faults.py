@@ -1,4 +1,4 @@
-"""Faults of the connection and of whole answers: what goes wrong whatever was asked."""
+"""Faults of the connection and of whole answers: what goes wrong whatever the request."""
 
 from __future__ import annotations
 

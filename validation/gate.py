@@ -36,10 +36,10 @@ _ONE_AT_A_TIME = Lock()
 
 
 class SuiteError(ValueError):
-    """A suite was asked for that does not exist, or a batch came without a usable time."""
+    """The named suite does not exist, or a batch came without a usable time."""
 
 
-class BatchRefused(RuntimeError):  # noqa: N818 - a verdict on the batch, not a malfunction
+class BatchRefused(RuntimeError):  # noqa: N818 - a statement about the batch, not a malfunction
     """A batch failed its suite; nothing of it may be published."""
 
 
@@ -68,7 +68,7 @@ class CheckReport:
         raise BatchRefused(
             f"Batch {self.batch!r} ({self.rows} rows) was refused by suite {self.suite!r}: "
             f"{len(failed)} of {self.results.num_rows} expectations failed: {details}{more}. "
-            f"Nothing was published; the last good data stays in force. Correct the source or "
+            f"Nothing was published; the last good data stays as it is. Correct the source or "
             f"quarantine the rows named, then run again.{where}"
         )
 

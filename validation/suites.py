@@ -147,26 +147,9 @@ HEADLINE_TICKERS = (
     _one_of("method", "feed", "declared", "cashtag", "alias"),
 )
 
-EXAMPLES = (
-    _columns("spec_id", "example_id", "ticker", "session", "decision_ts", "label", "input"),
-    *_filled("spec_id", "example_id", "ticker", "session", "label_reason", "availability"),
-    *_filled("decision_ts", "max_input_available_at", "label_start_ts", "label_end_ts", "input"),
-    _unique("spec_id", "example_id"),
-    _unique("spec_id", "ticker", "session"),
-    _matches("ticker", TICKER, "a ticker symbol"),
-    _ordered("decision_ts", "max_input_available_at"),
-    _ordered("label_start_ts", "decision_ts", strictly=True),
-    _ordered("label_end_ts", "label_start_ts", strictly=True),
-    _one_of("label", "up", "down"),
-    _one_of("availability", "observed", "asserted"),
-    _between("label_return", -1.0, 1000.0),
-    _matches("input", r"\S", "not blank"),
-)
-
 SUITES: dict[str, tuple[Rule, ...]] = {
     "bars": BARS,
     "actions": ACTIONS,
     "headlines": HEADLINES,
     "headline_tickers": HEADLINE_TICKERS,
-    "examples": EXAMPLES,
 }

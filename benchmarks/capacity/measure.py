@@ -28,7 +28,8 @@ from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
-from tasks.ingest.http.client import FeedLimits, feed_client
+from tasks.ingest.http.client import feed_client
+from tasks.ingest.http.retry import FeedLimits
 from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from validation.gate import check
@@ -104,15 +105,7 @@ class Bench:
                     calendar=self.calendar,
                 )
                 self.gate(bars=batch.bars, actions=batch.actions)
-                publish_prices(
-                    self.lake,
-                    bars=batch.bars,
-                    actions=batch.actions,
-                    rejects=batch.rejects,
-                    payloads=batch.payloads,
-                    partitions=batch.partitions,
-                    now=self.now,
-                )
+                publish_prices(self.lake, batch, now=self.now)
                 cost.rows += batch.bars.num_rows
                 cost.requests += len(batch.payloads)
 
@@ -130,16 +123,7 @@ class Bench:
                         land=self.landing.store,
                     )
                     self.gate(headlines=batch.headlines, headline_tickers=batch.headline_tickers)
-                    publish_headlines(
-                        self.lake,
-                        headlines=batch.headlines,
-                        headline_tickers=batch.headline_tickers,
-                        rejects=batch.rejects,
-                        payloads=batch.payloads,
-                        partitions=batch.partitions,
-                        now=self.now,
-                        join=False,
-                    )
+                    publish_headlines(self.lake, batch, now=self.now, join=False)
                     cost.rows += batch.headlines.num_rows
                     cost.requests += len(batch.payloads)
             first = datetime.combine(self.days[0], datetime.min.time(), UTC)

@@ -1,4 +1,4 @@
-"""One contestant's turn, in a process of its own: build once, tell seconds, memory and the bytes.
+"""One competitor's turn, in a process of its own: build once, report seconds, memory and bytes.
 
 `python contest.py NAME FOLDER` prints a line of JSON. FOLDER holds the sources, as `prepare` left
 them: Parquet files for the rivals, a warehouse with the same rows for Newsvane.
@@ -6,7 +6,6 @@ them: Parquet files for the rivals, a warehouse with the same rows for Newsvane.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -20,12 +19,13 @@ import loops
 import market
 import rivals
 
-from tasks.dataset.build import assemble_dataset, example_request, split_request
+from tasks.dataset.build import assemble_dataset
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, LakeSpec
+from warehouse.storage.atomic import file_sha256
 from warehouse.tables.datasets import write_labelled
-from warehouse.tables.examples import derived_stretches
+from warehouse.tables.examples import derived_batches
 
 NOW = datetime(2020, 2, 1, tzinfo=UTC)
 
@@ -56,7 +56,9 @@ def lake_spec(folder: Path, threads: int = 1) -> LakeSpec:
 def contest_spec() -> DatasetSpec:
     """The default data set, cut late, in a file per month: what a nightly job would build."""
     cut = SplitSpec(
-        train_until=date(2017, 12, 29), validation_until=date(2018, 12, 31), straddling="keep"
+        train_until=date(2017, 12, 29),
+        validation_until=date(2018, 12, 31),
+        cross_split_duplicates="keep",
     )
     return DatasetSpec(split=cut, files="monthly")
 
@@ -65,8 +67,8 @@ def newsvane_text(folder: Path, out: Path) -> None:
     """What the rivals do: derive the examples from the stored rows and write the lines."""
     spec = contest_spec()
     with Lake.open(lake_spec(folder)) as lake, out.open("wb") as lines:
-        for _ in derived_stretches(lake, example_request(spec)):
-            write_labelled(lake, split_request(spec), lines)
+        for _ in derived_batches(lake, spec.sql_parameters()):
+            write_labelled(lake, spec.sql_parameters(), lines)
 
 
 def newsvane_whole(folder: Path, out: Path) -> None:
@@ -108,20 +110,18 @@ def raw_write(folder: Path, out: Path) -> None:
 def report(began: Start, out: Path) -> None:
     """Print the turn's line."""
     ended = Start.now()
-    with out.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     line = {
         "seconds": ended.wall - began.wall,
         "cpu_seconds": ended.cpu - began.cpu,
         "peak_mb": peak_megabytes(),
-        "sha256": digest,
+        "sha256": file_sha256(out),
         "bytes": out.stat().st_size,
     }
     print(json.dumps(line))
 
 
 def peak_megabytes() -> float:
-    """The most memory this process has held; its parent's, which getrusage would tell, left out."""
+    """The most memory this process has held; its parent's, which getrusage includes, left out."""
     (line,) = (
         line
         for line in Path("/proc/self/status").read_text().splitlines()
@@ -131,9 +131,9 @@ def peak_megabytes() -> float:
 
 
 def main() -> None:
-    """Run the named contestant."""
+    """Run the named competitor."""
     name, folder = sys.argv[1], Path(sys.argv[2])
-    contestants = {
+    competitors = {
         "newsvane": newsvane_text,
         "newsvane, whole": newsvane_whole,
         "polars join_asof": rivals.with_polars,
@@ -145,7 +145,7 @@ def main() -> None:
     }
     out = folder / f"out-{name.replace(' ', '-').replace(',', '')}.jsonl"
     began = Start.now()
-    contestants[name](folder, out)
+    competitors[name](folder, out)
     report(began, out)
 
 

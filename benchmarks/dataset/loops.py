@@ -8,7 +8,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from rivals import LEAD, SHOWN, TIME, TITLE_CHARS, every_wording, line_of
+from rivals import LEAD, SHOWN, TIME, TITLE_CHARS, every_version, line_of
 
 
 def with_a_loop(source: Path, out: Path) -> None:
@@ -27,13 +27,13 @@ def with_a_loop(source: Path, out: Path) -> None:
     former = [
         row | {"story_id": story_of[row["headline_id"]]} for row in rows("headline_revisions")
     ]
-    told = []
+    versions = []
     for row in (*current, *former):
         number = bisect_right(decisions, row["available_at"])
-        told.append((number, row["published_at"], row["headline_id"], row["available_at"], row))
-    told.sort(key=lambda entry: entry[:4])
+        versions.append((number, row["published_at"], row["headline_id"], row["available_at"], row))
+    versions.sort(key=lambda entry: entry[:4])
     seen, groups = set(), defaultdict(list)
-    for number, _, name, _, row in told:
+    for number, _, name, _, row in versions:
         ticker = ticker_of[name]
         if (ticker, row["story_id"]) not in seen:
             seen.add((ticker, row["story_id"]))
@@ -64,7 +64,7 @@ def with_filters(source: Path, out: Path, examples: int = 200) -> None:
     """
     import pandas as pd
 
-    told = every_wording(source)
+    versions = every_version(source)
     clock = pd.read_parquet(source / "sessions.parquet").sort_values("open_ts")
     bars = pd.read_parquet(source / "bars.parquet")
     lines: list[str] = []
@@ -73,7 +73,7 @@ def with_filters(source: Path, out: Path, examples: int = 200) -> None:
         hours = clock[clock["session"] == bar["session"]].iloc[0]
         before = clock[clock["session"] < bar["session"]].iloc[-1]
         decided, earlier = hours["open_ts"] - LEAD, before["open_ts"] - LEAD
-        own = told[(told["ticker"] == bar["ticker"]) & (told["available_at"] < decided)]
+        own = versions[(versions["ticker"] == bar["ticker"]) & (versions["available_at"] < decided)]
         own = own.sort_values(["published_at", "headline_id", "available_at"])
         own = own.drop_duplicates("story_id")
         shown = own[own["available_at"] >= earlier].tail(SHOWN)

@@ -1,13 +1,12 @@
 """A made-up market of any size: heavy-tailed news over many tickers, ten years of daily bars.
 
-It has what real sources have: stories told again, headlines edited after they were seen, titles
+It has what real sources have: repeated stories, headlines edited after they were seen, titles
 with stray spaces or without end, sessions without trade.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.clock import calendar_version, calendar_years, exchange_sessions
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.examples import keep_sessions
+from warehouse.tables.sessions import publish_sessions
 
 FIRST, LAST = date(2010, 1, 4), date(2019, 12, 31)
 STAMP = pa.timestamp("us", tz="UTC")
@@ -109,9 +108,9 @@ def headlines(rows: int, tickers: int, seed: int, *, first_id: int = 0) -> pa.Ta
     )
 
 
-def first_wordings(told: pa.Table) -> pa.Table:
-    """What the edited ones among `told` said first: rows of `headline_revisions`."""
-    edited = told.filter(pc.equal(told["revision"], 2))
+def first_versions(news: pa.Table) -> pa.Table:
+    """The first version of the edited ones among `news`: rows of `headline_revisions`."""
+    edited = news.filter(pc.equal(news["revision"], 2))
     return pa.table(
         {
             "headline_id": edited["headline_id"],
@@ -127,44 +126,45 @@ def first_wordings(told: pa.Table) -> pa.Table:
 
 def prepare(folder: Path, lake_spec: LakeSpec, rows: int, tickers: int) -> None:
     """The same rows twice: as Parquet files for the rivals, and in a warehouse."""
-    told, prices, calendar = headlines(rows, tickers, 2), bars(tickers, 1), sessions()
-    about = told.select(["headline_id", "ticker"])
+    news, prices, calendar = headlines(rows, tickers, 2), bars(tickers, 1), sessions()
+    about = news.select(["headline_id", "ticker"])
     needed = ["headline_id", "story_id", "title", "published_at", "available_at"]
-    pq.write_table(told.select(needed), folder / "headlines.parquet", compression="zstd")
+    pq.write_table(news.select(needed), folder / "headlines.parquet", compression="zstd")
     pq.write_table(about, folder / "headline_tickers.parquet", compression="zstd")
     needed = ["headline_id", "title", "published_at", "available_at"]
-    former = first_wordings(told).select(needed)
+    former = first_versions(news).select(needed)
     pq.write_table(former, folder / "headline_revisions.parquet", compression="zstd")
     needed = ["ticker", "session", "open", "close", "volume"]
     pq.write_table(prices.select(needed), folder / "bars.parquet", compression="zstd")
     pq.write_table(calendar, folder / "sessions.parquet", compression="zstd")
     with Lake.open(lake_spec) as lake:
-        _tell(lake, told, prices)
-        keep_sessions(lake, calendar, version("exchange_calendars"))
+        _append(lake, news, prices)
+        span = date(2009, 12, 1), date(2020, 2, 1)
+        publish_sessions(lake, {"XNYS": span}, calendar_years, calendar_version())
 
 
 def add_session(lake: Lake, rows: int = 400, tickers: int = 500) -> None:
     """One more session's news and bars: the rates of the ten years before, on 2 January 2020."""
     day, opened = date(2020, 1, 2), datetime(2020, 1, 2, 12, tzinfo=UTC)
-    told = headlines(rows, tickers, 7, first_id=10**9)
+    news = headlines(rows, tickers, 7, first_id=10**9)
     instants = constant_stamp(rows, opened)
     for name in ("published_at", "first_seen_at", "available_at"):
-        told = told.set_column(told.schema.get_field_index(name), name, instants)
+        news = news.set_column(news.schema.get_field_index(name), name, instants)
     prices = bars(tickers, 9).slice(0, tickers)
     session = pa.array([day] * tickers, pa.date32())
     for name in ("session", "basis_date"):
         prices = prices.set_column(prices.schema.get_field_index(name), name, session)
-    _tell(lake, told, prices)
+    _append(lake, news, prices)
 
 
-def _tell(lake: Lake, told: pa.Table, prices: pa.Table) -> None:
-    method = pa.repeat(pa.scalar("declared"), told.num_rows)
-    about = told.select(["headline_id", "ticker"]).append_column("method", method)
+def _append(lake: Lake, news: pa.Table, prices: pa.Table) -> None:
+    method = pa.repeat(pa.scalar("declared"), news.num_rows)
+    about = news.select(["headline_id", "ticker"]).append_column("method", method)
     lake.transact(lambda tx: tx.append("bars", prices))
     lake.transact(
         lambda tx: (
-            tx.append("headlines", told.drop_columns(["ticker"])),
-            tx.append("headline_revisions", first_wordings(told)),
+            tx.append("headlines", news.drop_columns(["ticker"])),
+            tx.append("headline_revisions", first_versions(news)),
             tx.append("headline_tickers", about),
         )
     )

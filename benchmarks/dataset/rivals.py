@@ -24,26 +24,26 @@ def with_pandas(source: Path, out: Path) -> None:
     """merge_asof for the session, groupby for the prompt, json.dumps for the line."""
     import pandas as pd
 
-    told = every_wording(source)
+    versions = every_version(source)
     clock = pd.read_parquet(source / "sessions.parquet")
     clock["decision_ts"] = clock["open_ts"] - LEAD
-    told = pd.merge_asof(
-        told.sort_values("available_at"),
+    versions = pd.merge_asof(
+        versions.sort_values("available_at"),
         clock.sort_values("decision_ts"),
         left_on="available_at",
         right_on="decision_ts",
         direction="forward",
         allow_exact_matches=False,
     )
-    told = told.sort_values(["session", "published_at", "headline_id", "available_at"])
-    told = told.drop_duplicates(["ticker", "story_id"])
-    told = told.groupby(["session", "ticker"], sort=False).tail(SHOWN)
-    untidy = told["title"].str.contains(UNTIDY)
-    tidied = told.loc[untidy, "title"].str.replace(r"\s+", " ", regex=True).str.strip()
-    told.loc[untidy, "title"] = tidied
-    told["line"] = "- " + told["title"].str[:TITLE_CHARS]
+    versions = versions.sort_values(["session", "published_at", "headline_id", "available_at"])
+    versions = versions.drop_duplicates(["ticker", "story_id"])
+    versions = versions.groupby(["session", "ticker"], sort=False).tail(SHOWN)
+    untidy = versions["title"].str.contains(UNTIDY)
+    tidied = versions.loc[untidy, "title"].str.replace(r"\s+", " ", regex=True).str.strip()
+    versions.loc[untidy, "title"] = tidied
+    versions["line"] = "- " + versions["title"].str[:TITLE_CHARS]
     rows = (
-        told.groupby(["session", "ticker"])
+        versions.groupby(["session", "ticker"])
         .agg(lines=("line", "\n".join), headline_ids=("headline_id", list))
         .reset_index()
     )
@@ -86,13 +86,13 @@ def with_polars(source: Path, out: Path) -> None:
     former = pl.scan_parquet(source / "headline_revisions.parquet").join(
         current.select("headline_id", "story_id"), on="headline_id"
     )
-    told = pl.concat([current, former.select(current.collect_schema().names())]).join(
+    versions = pl.concat([current, former.select(current.collect_schema().names())]).join(
         pl.scan_parquet(source / "headline_tickers.parquet"), on="headline_id"
     )
     tidied = pl.col("title").str.replace_all(r"\s+", " ").str.strip_chars(" ")
     title = pl.when(pl.col("title").str.contains(UNTIDY)).then(tidied).otherwise(pl.col("title"))
     placed = (
-        told.sort("available_at")
+        versions.sort("available_at")
         .join_asof(
             clock.select("session", "decision_ts").sort("decision_ts"),
             left_on="available_at",
@@ -148,15 +148,15 @@ def with_polars(source: Path, out: Path) -> None:
     )
 
 
-def every_wording(source: Path) -> Any:
-    """Every wording of every headline, with its ticker, as a pandas frame."""
+def every_version(source: Path) -> Any:
+    """Every version of every headline, with its ticker, as a pandas frame."""
     import pandas as pd
 
-    told = pd.read_parquet(source / "headlines.parquet")
+    versions = pd.read_parquet(source / "headlines.parquet")
     former = pd.read_parquet(source / "headline_revisions.parquet")
-    former = former.merge(told[["headline_id", "story_id"]], on="headline_id")
+    former = former.merge(versions[["headline_id", "story_id"]], on="headline_id")
     about = pd.read_parquet(source / "headline_tickers.parquet")
-    return pd.concat([told, former]).merge(about, on="headline_id")
+    return pd.concat([versions, former]).merge(about, on="headline_id")
 
 
 def line_of(

@@ -29,12 +29,12 @@ Turn = dict[str, Any]
 
 def main() -> None:
     """Prepare, run every way, compare, report. Exits 1 if two outputs differ."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rows", type=int, default=1_000_000)
-    asked.add_argument("--tickers", type=int, default=500)
-    asked.add_argument("--skip", nargs="*", default=[], choices=WAYS)
-    asked.add_argument("--out", type=Path, default=Path("benchmarks/out"))
-    options = asked.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--tickers", type=int, default=500)
+    parser.add_argument("--skip", nargs="*", default=[], choices=WAYS)
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/out"))
+    options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def turn(way: str, folder: Path) -> Turn:
-    """One contestant's figures, from a process of its own."""
+    """One competitor's figures, from a process of its own."""
     paths = os.pathsep.join([str(HERE.parents[1]), str(HERE)])
     done = subprocess.run(
         [sys.executable, str(HERE / "contest.py"), way, str(folder)],
@@ -78,14 +78,14 @@ def differences(folder: Path, turns: dict[str, Turn]) -> list[str]:
         return flat.with_columns((pl.col("label_return") * 1e9).round().cast(pl.Int64) // 10)
 
     apart = ("raw write", "one more session", "filter loop")
-    judged = [way for way in turns if way not in apart]
-    if "polars join_asof" not in judged:
+    compared = [way for way in turns if way not in apart]
+    if "polars join_asof" not in compared:
         return []
-    believed = rows("polars join_asof")
-    found = [f"{way} differs" for way in judged if not rows(way).equals(believed)]
+    expected = rows("polars join_asof")
+    found = [f"{way} differs" for way in compared if not rows(way).equals(expected)]
     if "filter loop" in turns:
         some = rows("filter loop")
-        same = believed.filter(pl.col("example_id").is_in(some["example_id"].to_list()))
+        same = expected.filter(pl.col("example_id").is_in(some["example_id"].to_list()))
         found += [] if some.equals(same) else ["filter loop differs"]
     return found
 

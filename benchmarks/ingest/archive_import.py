@@ -67,16 +67,7 @@ def imported(lake: Lake, root: Path) -> tuple[int, int]:
     for batch in read_headlines(
         root / "news.parquet", MAPPING, clock=lambda: NOW, land=landing.store
     ):
-        added += publish_headlines(
-            lake,
-            headlines=batch.headlines,
-            headline_tickers=batch.headline_tickers,
-            rejects=batch.rejects,
-            payloads=batch.payloads,
-            partitions=batch.partitions,
-            now=NOW,
-            join=False,
-        ).added
+        added += publish_headlines(lake, batch, now=NOW, join=False).added
     return added, join_stories(lake, FIRST, FIRST + YEARS) if added else 0
 
 
@@ -107,9 +98,9 @@ def _part(random: np.random.Generator, vocabulary: np.ndarray, when: np.ndarray)
     words[np.arange(12)[None, :] >= random.integers(6, 13, rows)[:, None]] = ""
     titles = pc.binary_join_element_wise(*(pa.array(column) for column in words.T), " ")
     titles = pc.utf8_trim_whitespace(titles)
-    retold = np.flatnonzero(random.random(rows) < 0.05)
+    repeated = np.flatnonzero(random.random(rows) < 0.05)
     source = np.arange(rows)
-    source[retold] = np.maximum(retold - random.integers(1, 200, len(retold)), 0)
+    source[repeated] = np.maximum(repeated - random.integers(1, 200, len(repeated)), 0)
     titles = titles.take(pa.array(source))
     marked = pc.binary_join_element_wise("<b>", titles, "</b> &amp; more", "")
     symbols = pa.array([f"T{number}" for number in range(500)])

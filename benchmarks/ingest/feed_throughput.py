@@ -16,7 +16,7 @@ from email.utils import format_datetime
 from pathlib import Path
 
 from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import Harvest
+from tasks.ingest.headlines.fetch import BatchBuilder
 from warehouse.storage.landing import Landing, Payload
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -32,20 +32,20 @@ def main() -> None:
     payloads = [_payload(number) for number in range(items // PER_FEED)]
     with tempfile.TemporaryDirectory() as folder:
         landing = Landing(Path(folder))
-        _harvested(payloads[:1], landing)  # imports what is imported lazily
+        _built(payloads[:1], landing)  # imports what is imported lazily
         begun = time.process_time()
-        rows = _harvested(payloads[1:], landing)
+        rows = _built(payloads[1:], landing)
         spent = time.process_time() - begun
     assert rows == len(payloads[1:]) * PER_FEED
     print(f"{rows:,} items in {spent:.2f} s of CPU: {rows / spent:,.0f} items/s")
 
 
-def _harvested(payloads: Sequence[Payload], landing: Landing) -> int:
-    harvest = Harvest(FEED)
+def _built(payloads: Sequence[Payload], landing: Landing) -> int:
+    builder = BatchBuilder(FEED)
     for number, payload in enumerate(payloads):
         request = FeedRequest(f"T{number}", payload.url, NOW.date(), NOW.date())
-        harvest.take(request, payload, landing.store(payload))
-    return harvest.batch().headlines.num_rows
+        builder.add(request, payload, landing.store(payload))
+    return builder.batch().headlines.num_rows
 
 
 def _payload(number: int) -> Payload:
@@ -62,11 +62,11 @@ def _item(number: int) -> str:
     title = f"Company {number} lifts outlook for region {number % 97}"
     if number % 5 == 0:
         title = f"Société {number} &amp; Co&amp;#8217;s outlook lifted"
-    told = format_datetime(NOW - timedelta(minutes=number % 9000), usegmt=True)
+    dated = format_datetime(NOW - timedelta(minutes=number % 9000), usegmt=True)
     summary = f"&lt;p&gt;Company {number} said its &lt;b&gt;outlook&lt;/b&gt; improved.&lt;/p&gt;"
     return (
         f"<item><title>{title}</title><link>https://bench.example/{number}</link>"
-        f'<guid isPermaLink="false">b-{number}</guid><pubDate>{told}</pubDate>'
+        f'<guid isPermaLink="false">b-{number}</guid><pubDate>{dated}</pubDate>'
         f"<description>{summary}</description></item>"
     )
 

@@ -52,7 +52,7 @@ def one(how: str, overrides: list[str], start: str) -> None:
     done = backfill(chosen, date.fromisoformat(start), END)
     if how == "plain" and not hasattr(done, "bars"):
         done = done.data
-    told = {
+    figures = {
         "how": how,
         "wall_seconds": round(time.perf_counter() - wall, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
@@ -61,7 +61,7 @@ def one(how: str, overrides: list[str], start: str) -> None:
         "headlines": done.headlines,
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(figures), flush=True)
 
 
 def compare(tickers: int, days: int, folder: Path) -> list[dict[str, object]]:
@@ -87,7 +87,7 @@ def compare(tickers: int, days: int, folder: Path) -> list[dict[str, object]]:
                 f"sandbox.now={now.isoformat()}",
             ]
             words = [sys.executable, "-m", __spec__.name, "--one", how, start.isoformat()]
-            answer = subprocess.run(
+            finished = subprocess.run(
                 [*words, *overrides],
                 cwd=REPOSITORY,
                 env={**os.environ, "PREFECT_API_URL": api},
@@ -95,7 +95,7 @@ def compare(tickers: int, days: int, folder: Path) -> list[dict[str, object]]:
                 text=True,
                 check=True,
             )
-            rows.append(json.loads(answer.stdout.splitlines()[-1]))
+            rows.append(json.loads(finished.stdout.splitlines()[-1]))
     return rows
 
 

@@ -34,15 +34,15 @@ NEWS = NewsSpec(coverage=0.6)
 
 def one(overrides: list[str]) -> None:
     """One daily run in this process; writes its seconds as a JSON line."""
-    from flows.daily import daily
+    from flows.jobs import daily
     from flows.settings import ConfigSelection
 
     chosen = ConfigSelection(config=REPOSITORY / "newsvane.toml", overrides=tuple(overrides))
     wall, cpu = time.perf_counter(), time.process_time()
     done = daily(chosen)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    told = {"wall_seconds": round(wall, 2), "cpu_seconds": round(cpu, 2)}
-    print(json.dumps({**told, "bars": done.bars, "headlines": done.headlines}), flush=True)
+    figures = {"wall_seconds": round(wall, 2), "cpu_seconds": round(cpu, 2)}
+    print(json.dumps({**figures, "bars": done.bars, "headlines": done.headlines}), flush=True)
 
 
 def write_archives(market: Market, first: date, folder: Path) -> tuple[Path, Path]:
@@ -90,9 +90,10 @@ def measure(tickers: int, years: int, folder: Path) -> list[dict[str, object]]:
             for day in DAYS:
                 today[0] = day
                 overrides = [*shared, f"sandbox.now={moment(day).isoformat()}", *split(began)]
-                told = said([sys.executable, "-m", __spec__.name, "--one", *overrides], environment)
+                words = [sys.executable, "-m", __spec__.name, "--one", *overrides]
+                printed = output_of(words, environment)
                 if day == DAYS[-1]:
-                    rows.append({"history": name, **json.loads(told.splitlines()[-1])})
+                    rows.append({"history": name, **json.loads(printed.splitlines()[-1])})
     return rows
 
 
@@ -127,10 +128,10 @@ def fill(files: tuple[Path, Path], shared: list[str], environment: dict[str, str
         ),
     }
     for (kind, mapped), file in zip(maps.items(), files, strict=True):
-        said([*newsvane, kind, str(file), *(f"--map={pair}" for pair in mapped)], environment)
+        output_of([*newsvane, kind, str(file), *(f"--map={pair}" for pair in mapped)], environment)
 
 
-def said(words: list[str], environment: dict[str, str]) -> str:
+def output_of(words: list[str], environment: dict[str, str]) -> str:
     """What a command printed; its complaint when it failed."""
     done = subprocess.run(
         words, cwd=REPOSITORY, env=environment, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""Reference pages made from the code itself when the site is built (a hook of mkdocs.yml)."""
+"""Pages made from the code and ARCHITECTURE.md when the site is built (a hook of mkdocs.yml)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCHEMA = REPOSITORY / "warehouse" / "sql" / "schema"
+VIEWS = REPOSITORY / "warehouse" / "sql" / "views"
 RECIPES = REPOSITORY / "tasks" / "training" / "recipes"
 _COLUMN = re.compile(r"^\s+(?P<name>\w+)\s+(?P<type>[A-Z]+(?:\[\])?)(?P<filled> NOT NULL)?,?$")
 
@@ -27,8 +28,14 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     from mkdocs.structure.files import File
 
     for name, make in PAGES.items():
-        files.append(File.generated(config, f"reference/{name}.md", content=make()))
+        files.append(File.generated(config, f"{name}.md", content=make()))
     return files
+
+
+def architecture_page() -> str:
+    """ARCHITECTURE.md, its links as seen from docs/explanation."""
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
+    return text.replace("](docs/", "](../")
 
 
 def cli_page() -> str:
@@ -75,8 +82,8 @@ def _parameter(parameter: Any) -> str | None:
         label = ", ".join(f"`{name}`" for name in (*parameter.opts, *parameter.secondary_opts))
         label += "" if parameter.is_flag else f" `{value}`"
     default = parameter.default
-    told = "" if default is None or isinstance(default, bool) else f" Default: `{default}`."
-    return f"| {_cell(label)} | {_cell((parameter.help or '') + told)} |"
+    shown = "" if default is None or isinstance(default, bool) else f" Default: `{default}`."
+    return f"| {_cell(label)} | {_cell((parameter.help or '') + shown)} |"
 
 
 def configuration_page() -> str:
@@ -115,7 +122,7 @@ def _table(
     """The rows of one model's fields; models among them are added to `inner`."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in model.model_fields.items():
-        if name in skip:
+        if name in skip or field.exclude:
             continue
         full = f"{key}.{name}" if key else name
         inner += [(full, found) for found in _models(field.annotation)]
@@ -191,8 +198,8 @@ def recipes_page() -> str:
         "# Recipes",
         "",
         "A recipe is one YAML file that says how a model is fine-tuned. `training.recipe` takes a "
-        "name from this page or a path. What each section does is told in "
-        "[Fine-tuning](../training.md).",
+        "name from this page or a path. What each section does is on the page "
+        "[Fine-tuning](training.md).",
         "",
     ]
     for path in sorted(RECIPES.glob("*.yaml")):
@@ -207,7 +214,7 @@ def recipes_page() -> str:
 
 
 def dictionary_page() -> str:
-    """Every table of the warehouse: grain, remarks, columns."""
+    """Every table and view of the warehouse: grain, remarks, columns or definition."""
     parts = [
         "# Data dictionary",
         "",
@@ -216,19 +223,28 @@ def dictionary_page() -> str:
         "",
     ]
     for path in sorted(SCHEMA.glob("*.sql")):
-        parts += [f"## `{path.stem}`", ""]
         text = path.read_text("utf-8")
-        remarks = [line.removeprefix("-- ") for line in text.splitlines() if line.startswith("--")]
-        grain, *rest = remarks
-        parts += [f"**{grain.removeprefix('grain: ').capitalize()}.**", ""]
-        parts += [" ".join(rest), ""] if rest else []
+        parts += [f"## `{path.stem}`", "", *_remarks(text)]
         parts += ["| column | type | may be null |", "|---|---|---|"]
         parts += [
             f"| `{name}` | {kind} | {'' if filled else 'yes'} |"
             for name, kind, filled in columns_of(text)
         ]
         parts.append("")
+    parts += ["## Views", "", "Relations that are computed from the tables above.", ""]
+    for path in sorted(VIEWS.glob("*.sql")):
+        text = path.read_text("utf-8")
+        body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+        parts += [f"### `{path.stem}`", "", *_remarks(text), "```sql", body, "```", ""]
     return "\n".join(parts)
+
+
+def _remarks(text: str) -> list[str]:
+    """The grain and the other comments at the head of one relation's file."""
+    remarks = [line.removeprefix("-- ") for line in text.splitlines() if line.startswith("--")]
+    grain, *rest = remarks
+    grain = grain.removeprefix("grain: ")
+    return [f"**{grain[:1].upper()}{grain[1:]}.**", "", *([" ".join(rest), ""] if rest else [])]
 
 
 def columns_of(schema: str) -> list[tuple[str, str, bool]]:
@@ -242,8 +258,9 @@ def _cell(text: str) -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "cli": cli_page,
-    "configuration": configuration_page,
-    "recipes": recipes_page,
-    "data-dictionary": dictionary_page,
+    "reference/cli": cli_page,
+    "reference/configuration": configuration_page,
+    "reference/recipes": recipes_page,
+    "reference/data-dictionary": dictionary_page,
+    "explanation/architecture": architecture_page,
 }

@@ -20,16 +20,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from flows.platform.progress import shown_on
-from flows.platform.verdict_table import verdict_table
+from flows.platform.display import shown_on, verdict_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from flows.backfill import PlannedRange
-    from flows.doctor import Diagnosis
-    from flows.platform.summary import IngestSummary
-    from flows.run import Outcome
+    from flows.jobs import Outcome
+    from flows.operations import Diagnosis
+    from flows.platform.display import IngestSummary
     from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.evaluate import Evaluation
     from tasks.training.job import FinetuneResult
@@ -103,6 +102,12 @@ def show_ingest(summary: IngestSummary) -> None:
         console.print(f"[yellow]missing[/] {key}: {reason}", markup=True)
 
 
+def finish_ingest(summary: IngestSummary) -> None:
+    """Print what an ingest did. Raises IncompleteIngestError when something was missing."""
+    show_ingest(summary)
+    summary.require_complete()
+
+
 def show_dataset(manifest: DatasetManifest) -> None:
     """Print a data set's identity, its splits and what was left out."""
     table = Table(title=f"data set {manifest.dataset_id}", title_justify="left")
@@ -120,13 +125,13 @@ def show_dataset(manifest: DatasetManifest) -> None:
 def show_model(result: FinetuneResult) -> None:
     """Print a fine-tuned model's identity and its cross-entropy before and after."""
     console.print(f"model {result.model_id} ({result.recipe_name}, seed {result.seed})")
-    told = {
+    losses = {
         "completion_ce": "whole completion",
         "label_ce": "label tokens",
         "pair_ce": "up or down",
     }
     before, after = (result.metrics.get(f"validation_{when}", {}) for when in ("before", "after"))
-    for key, name in told.items():
+    for key, name in losses.items():
         if before.get(key) is not None and after.get(key) is not None:
             console.print(
                 f"validation cross-entropy, {name}: {before[key]:.4f} → {after[key]:.4f} nats"
@@ -135,7 +140,7 @@ def show_model(result: FinetuneResult) -> None:
 
 
 def show_verdict(outcome: Evaluation, what: str = "test split") -> None:
-    """Print the verdict table, the verdict in words and what the second looks showed."""
+    """Print the verdict table, the verdict in words and what the robustness checks showed."""
     rows = verdict_table(outcome)
     table = Table(title=f"{what}, 95% intervals by sessions", title_justify="left")
     for name in rows[0]:

@@ -1,14 +1,18 @@
-"""Which configuration the command line chose, and the settings it leads to."""
+"""What commands share: the chosen configuration, its settings, options, exit codes."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from flows.settings import Settings
+
+FAILED = 1
+"""Exit code of a command that ran and found something wrong."""
+DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Default: the newest.")]
 
 
 def choose(
@@ -27,7 +31,7 @@ def settings_of(context: typer.Context) -> Settings:
 
 def prepared(context: typer.Context) -> Settings:
     """Settings for a command that runs flows: Prefect's environment is set before its import."""
-    from flows.platform.runtime import prepare_prefect
+    from flows.platform.environment import prepare_prefect
 
     settings = settings_of(context)
     prepare_prefect(settings.data_root)

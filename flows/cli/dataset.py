@@ -1,4 +1,4 @@
-"""Commands about data sets: build, show, compare, rebuild, export."""
+"""Commands about data sets: build, show, compare, rebuild, export; the look-ahead audit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.context import prepared, settings_of
-
-FAILED = 1
+from flows.cli.context import FAILED, DatasetOption, prepared, settings_of
 
 app = typer.Typer(help="Build, compare and rebuild training sets.", no_args_is_help=True)
+audit_app = typer.Typer(help="Prove that no example knows the future.", no_args_is_help=True)
 
 
 @app.command()
@@ -34,7 +33,7 @@ def show(
     """Show a data set's identity, counts, balance and what was dropped."""
     settings = settings_of(context)
     from flows.cli.console import show_dataset
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
 
     show_dataset(find_dataset(settings, dataset_id))
 
@@ -44,7 +43,7 @@ def diff(context: typer.Context, one: str, other: str) -> None:
     """Say which settings and which examples differ between two data sets, and in what."""
     settings = settings_of(context)
     from flows.cli.console import show_table
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from tasks.dataset.rebuild import diff_datasets
     from warehouse.lake import Lake
 
@@ -86,13 +85,11 @@ def export(
         typer.Argument(help="messages, completion, llama_factory, axolotl, fingpt or pixiu."),
     ],
     out: Annotated[Path, typer.Argument(help="The folder to write to.")],
-    dataset_id: Annotated[
-        str | None, typer.Option("--dataset", help="Default: the newest.")
-    ] = None,
+    dataset_id: DatasetOption = None,
 ) -> None:
     """Write a data set in the shape that another training tool reads."""
     settings = settings_of(context)
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from tasks.dataset.export import export_dataset
     from warehouse.lake import Lake
 
@@ -100,3 +97,29 @@ def export(
     with Lake.open(settings.warehouse) as lake:
         for path in export_dataset(lake, folder, shape, out):
             typer.echo(path)
+
+
+@audit_app.command()
+def lookahead(
+    context: typer.Context,
+    moments: Annotated[int, typer.Option(min=1, help="How many moments to truncate at.")] = 3,
+    seed: Annotated[int, typer.Option(help="Chooses the moments.")] = 0,
+) -> None:
+    """Rebuild the examples in altered warehouses and compare every row."""
+    settings = settings_of(context)
+    from flows.cli.console import progress_bars
+    from flows.platform.display import current_sink
+    from tasks.checks.lookahead import audit_lookahead
+    from warehouse.lake import Lake
+
+    with progress_bars(), Lake.open(settings.warehouse) as lake:
+        sink = current_sink()
+        report = audit_lookahead(
+            lake,
+            settings.dataset,
+            seed=seed,
+            moments=moments,
+            on_check=lambda what: sink.advance("audit", 0, None, what),
+        )
+    typer.echo(report.words())
+    raise typer.Exit(0 if report.passed else FAILED)

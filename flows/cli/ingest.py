@@ -1,56 +1,102 @@
-"""Commands about sources: archives in, landed payloads read again, feeds and tickers checked."""
+"""Commands that bring data in: backfill, import, replay, and the check of the sources."""
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli.context import prepared, settings_of
 
-app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
-replay_app = typer.Typer()
+app = typer.Typer()
+sources_app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring in archives you already have.", no_args_is_help=True)
 SHOWN = ["source", "key", "stale", "last_success_at", "newest_item", "rows", "last_error"]
+Day = Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)]
 MapOption = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds which field."),
 ]
 
 
+@app.command()
+def backfill(
+    context: typer.Context,
+    start: Day,
+    end: Day,
+    tickers: Annotated[
+        list[str] | None, typer.Option(help="Only these tickers; may be given several times.")
+    ] = None,
+    what: Annotated[
+        list[str] | None, typer.Option(help="prices, headlines, examples, predictions.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force/--only-missing", help="Ask again for what is done.")
+    ] = False,
+) -> None:
+    """Ingest what is missing between two dates, both inclusive; render what depends on it."""
+    from tasks.ingest.planning import check_range
+
+    check_range(start, end)
+    settings = prepared(context)
+    from flows.backfill import backfill as backfill_flow
+    from flows.backfill import plan_backfill, wanted_kinds
+    from flows.cli.console import finish_ingest, progress_bars, show_plan
+
+    chosen, kinds = tuple(tickers or ()) or None, wanted_kinds(what)
+    show_plan(plan_backfill(settings, start, end, chosen, kinds, force=force))
+    if dry_run:
+        return
+    with progress_bars():
+        outcome = backfill_flow(settings.selection, start, end, chosen, kinds, force)
+    finish_ingest(outcome)
+
+
+@app.command()
+def replay(context: typer.Context) -> None:
+    """Read every landed payload again with today's parser and publish what differs."""
+    settings = prepared(context)
+    from flows.cli.console import finish_ingest, progress_bars
+    from flows.imports import replay as replay_flow
+
+    with progress_bars():
+        outcome = replay_flow(settings.selection)
+    finish_ingest(outcome)
+
+
 @import_app.command()
 def prices(context: typer.Context, file: Path, map_: MapOption = None) -> None:
     """Import daily bars from a CSV, JSONL or Parquet file."""
     settings = prepared(context)
-    from flows.cli.console import progress_bars, show_ingest
+    from flows.cli.console import finish_ingest, progress_bars
     from flows.imports import import_prices
 
     with progress_bars():
         outcome = import_prices(settings.selection, file, _pairs(map_))
-    show_ingest(outcome)
-    outcome.require_complete()
+    finish_ingest(outcome)
 
 
 @import_app.command()
 def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> None:
     """Import dated headlines from a CSV, JSONL or Parquet file."""
     settings = prepared(context)
-    from flows.cli.console import progress_bars, show_ingest
+    from flows.cli.console import finish_ingest, progress_bars
     from flows.imports import import_headlines
 
     with progress_bars():
         outcome = import_headlines(settings.selection, file, _pairs(map_))
-    show_ingest(outcome)
-    outcome.require_complete()
+    finish_ingest(outcome)
 
 
-@app.command()
+@sources_app.command()
 def check(context: typer.Context) -> None:
     """Show every feed and ticker with its freshness and last error; fail when one is stale."""
     settings = settings_of(context)
     from flows.cli.console import show_table
-    from flows.replay import check_sources
+    from flows.operations import check_sources
 
     table, alarms = check_sources(settings)
     show_table(table.select(SHOWN))
@@ -59,21 +105,8 @@ def check(context: typer.Context) -> None:
     raise typer.Exit(1 if alarms else 0)
 
 
-@replay_app.command()
-def replay(context: typer.Context) -> None:
-    """Read every landed payload again with today's parser and publish what differs."""
-    settings = prepared(context)
-    from flows.cli.console import progress_bars, show_ingest
-    from flows.replay import replay as replay_flow
-
-    with progress_bars():
-        outcome = replay_flow(settings.selection)
-    show_ingest(outcome)
-    outcome.require_complete()
-
-
 def _pairs(texts: list[str] | None) -> dict[str, str]:
-    from flows.config_file import ConfigurationError
+    from flows.settings import ConfigurationError
 
     pairs = {}
     for text in texts or ():

@@ -8,17 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli import (
-    checks,
-    context,
-    dataset,
-    ingest,
-    models,
-    operations,
-    pipeline,
-    simulation,
-    stack,
-)
+from flows.cli import context, dataset, ingest, jobs, models, operations
 
 app = typer.Typer(
     name="newsvane",
@@ -27,21 +17,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (
-    pipeline.app,
-    simulation.app,
-    ingest.replay_app,
-    checks.app,
-    operations.app,
-    stack.app,
-):
-    app.registered_commands += part.registered_commands
+for part in (jobs, ingest, models, operations):
+    app.registered_commands += part.app.registered_commands
 app.add_typer(dataset.app, name="dataset")
-app.add_typer(models.app, name="models")
+app.add_typer(models.registry_app, name="models")
 app.add_typer(models.bundle_app, name="bundle")
 app.add_typer(ingest.import_app, name="import")
-app.add_typer(ingest.app, name="sources")
-app.add_typer(checks.audit_app, name="audit")
+app.add_typer(ingest.sources_app, name="sources")
+app.add_typer(dataset.audit_app, name="audit")
 
 OUR_PACKAGES = frozenset({"flows", "tasks", "warehouse", "validation", "sandbox"})
 

@@ -1,4 +1,4 @@
-"""Commands about fine-tuned models: list, show, compare, promote, carry elsewhere."""
+"""Commands about models: finetune, evaluate, predict, score; their registry and bundles."""
 
 from __future__ import annotations
 
@@ -7,13 +7,102 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.context import settings_of
+from flows.cli.context import DatasetOption, prepared, settings_of
 
-app = typer.Typer(help="The registry of fine-tuned models.", no_args_is_help=True)
+app = typer.Typer()
+registry_app = typer.Typer(help="The registry of fine-tuned models.", no_args_is_help=True)
 bundle_app = typer.Typer(help="Fine-tune on another machine.", no_args_is_help=True)
 
 
-@app.command("list")
+@app.command()
+def finetune(
+    context: typer.Context,
+    dataset_id: DatasetOption = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Estimate memory and time; load nothing.")
+    ] = False,
+) -> None:
+    """Fine-tune the configured recipe on a data set, in a process of its own."""
+    settings = prepared(context)
+    from flows.cli.console import console, progress_bars, show_model
+    from flows.training import finetune as finetune_flow
+    from flows.training import plan_of
+
+    estimate = plan_of(settings, dataset_id)
+    for line in estimate.lines():
+        console.print(line, highlight=False)
+    if plan:
+        return
+    with progress_bars():
+        result = finetune_flow(settings.selection, dataset_id)
+    show_model(result)
+
+
+@app.command()
+def evaluate(
+    context: typer.Context,
+    dataset_id: DatasetOption = None,
+    model_id: Annotated[
+        str | None, typer.Option("--model", help="Default: as configured, else the newest.")
+    ] = None,
+    without_model: Annotated[
+        bool, typer.Option("--baselines-only", help="Skip every language model.")
+    ] = False,
+    masked: Annotated[bool, typer.Option(help="Ask again with tickers and names masked.")] = True,
+    walk_forward: Annotated[
+        bool, typer.Option("--walk-forward", help="Refit and judge the baselines fold by fold.")
+    ] = False,
+    refit_model: Annotated[
+        bool, typer.Option("--refit-model", help="With --walk-forward: fine-tune in each fold.")
+    ] = False,
+) -> None:
+    """Score the test split, or walk-forward folds, against every baseline; say what it shows."""
+    settings = prepared(context)
+    from flows.cli.console import progress_bars, show_verdict
+
+    if walk_forward:
+        from flows.walk_forward import walk_forward as walk_forward_flow
+
+        with progress_bars():
+            pooled = walk_forward_flow(settings.selection, dataset_id, refit_model)
+        show_verdict(pooled, "walk-forward folds, pooled")
+        return
+    from flows.evaluation import evaluate as evaluate_flow
+
+    with progress_bars():
+        outcome = evaluate_flow(
+            settings.selection,
+            dataset_id,
+            model_id,
+            with_language_model=not without_model,
+            masked=masked,
+        )
+    show_verdict(outcome)
+
+
+@app.command()
+def predict(context: typer.Context) -> None:
+    """Predict the next session with the champion and its challengers; commit before it opens."""
+    settings = prepared(context)
+    from flows.cli.console import progress_bars, show_table
+    from flows.prediction import predict as predict_flow
+
+    with progress_bars():
+        table = predict_flow(settings.selection)
+    show_table(table, "predictions of the next session")
+
+
+@app.command()
+def score(context: typer.Context) -> None:
+    """Judge the forward predictions whose sessions have closed."""
+    settings = prepared(context)
+    from flows.cli.console import console
+    from flows.prediction import score as score_flow
+
+    console.print(score_flow(settings.selection), highlight=False)
+
+
+@registry_app.command("list")
 def list_models(context: typer.Context) -> None:
     """List all models, newest first."""
     settings = settings_of(context)
@@ -26,7 +115,7 @@ def list_models(context: typer.Context) -> None:
         show_table(read_models(lake).select(columns))
 
 
-@app.command()
+@registry_app.command()
 def show(context: typer.Context, model_id: str) -> None:
     """Show one model: identity, environment, metrics."""
     settings = settings_of(context)
@@ -38,7 +127,7 @@ def show(context: typer.Context, model_id: str) -> None:
         show_record(show_model(lake, model_id))
 
 
-@app.command()
+@registry_app.command()
 def compare(context: typer.Context, challenger: str, champion: str) -> None:
     """Compare two models on examples that neither has seen."""
     settings = settings_of(context)
@@ -49,7 +138,7 @@ def compare(context: typer.Context, challenger: str, champion: str) -> None:
         typer.echo(compare_models(lake, challenger, champion, settings.evaluation).words)
 
 
-@app.command()
+@registry_app.command()
 def promote(context: typer.Context, model_id: str) -> None:
     """Make a model the champion, if it has earned it."""
     settings = settings_of(context)
@@ -67,13 +156,11 @@ def promote(context: typer.Context, model_id: str) -> None:
 def export_bundle(
     context: typer.Context,
     file: Path,
-    dataset_id: Annotated[
-        str | None, typer.Option("--dataset", help="Default: the newest.")
-    ] = None,
+    dataset_id: DatasetOption = None,
 ) -> None:
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from flows.training import finetune_job
     from tasks.training.bundle import export_bundle as write_bundle
 
@@ -85,14 +172,12 @@ def export_bundle(
 def import_bundle(
     context: typer.Context,
     file: Path,
-    dataset_id: Annotated[
-        str | None, typer.Option("--dataset", help="Default: the newest.")
-    ] = None,
+    dataset_id: DatasetOption = None,
 ) -> None:
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
     from flows.cli.console import show_model
-    from flows.dataset import find_dataset
+    from flows.connections import find_dataset
     from flows.training import finetune_job, register
     from tasks.training.bundle import import_bundle as read_bundle
 

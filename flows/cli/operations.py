@@ -1,16 +1,127 @@
-"""Commands that keep a warehouse in shape: maintain, backup, verify-backup, restore."""
+"""Commands that keep things going: services, doctor, verification, maintenance, backups, SQL."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.context import prepared, settings_of
+from flows.cli.context import FAILED, command_line_of, prepared, settings_of
 
 app = typer.Typer()
 BackupFolder = Annotated[Path, typer.Argument(help="Folder of the backup.")]
+PortOption = Annotated[int, typer.Option(help="Port of the Prefect server and its UI.")]
+
+
+@app.command()
+def ui(context: typer.Context, port: PortOption = 4200) -> None:
+    """Start a Prefect server on loopback and serve the deployments until interrupted."""
+    settings = settings_of(context)
+    from flows.platform.server import serve_ui
+
+    serve_ui(settings, port)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    port: PortOption = 4200,
+    site_port: Annotated[int, typer.Option(help="Loopback port of the report site.")] = 4280,
+    host: Annotated[str, typer.Option(help="Where the Prefect server listens.")] = "127.0.0.1",
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay in this terminal; for service managers.")
+    ] = False,
+) -> None:
+    """Start Prefect server, worker, deployments and report site; they stay up."""
+    settings = prepared(context)
+    from flows.platform.server import check_exposure, run_stack, start
+
+    words = command_line_of(context)
+    if foreground:
+        run_stack(settings, words, host=host, port=port, site_port=site_port)
+        return
+    check_exposure(host, os.environ)
+    ports = ("--port", str(port), "--site-port", str(site_port), "--host", host)
+    state = start(settings, (*words, "up", *ports, "--foreground"))
+    typer.echo(f"Prefect UI: {state['ui']}\nsite: {state['site']}\nstop: newsvane down")
+
+
+@app.command()
+def down(context: typer.Context) -> None:
+    """Stop what `newsvane up` started."""
+    settings = settings_of(context)
+    from flows.platform.server import stop
+
+    typer.echo("Stopped." if stop(settings) else "Nothing was up.")
+
+
+@app.command(hidden=True)
+def serve(context: typer.Context) -> None:
+    """Serve the deployments to the Prefect server in PREFECT_API_URL."""
+    settings = settings_of(context)
+    from flows.platform.server import serve_deployments
+
+    serve_deployments(settings)
+
+
+@app.command()
+def doctor(context: typer.Context) -> None:
+    """Say what this machine has, what it lacks, and what to do about it."""
+    settings = settings_of(context)
+    from flows.cli.console import show_diagnoses
+    from flows.operations import examine
+
+    found = examine(settings)
+    show_diagnoses(found)
+    raise typer.Exit(0 if all(item.healthy for item in found) else FAILED)
+
+
+@app.command()
+def selftest(
+    context: typer.Context,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="TF-IDF reads the news instead of the recipe's model.")
+    ] = False,
+) -> None:
+    """Try the pipeline on canaries: no skill where there is none, skill where it was planted."""
+    settings = prepared(context)
+    from flows.checks import selftest as selftest_flow
+    from flows.cli.console import progress_bars
+
+    with progress_bars():
+        report = selftest_flow(settings.selection, quick)
+    typer.echo(report.markdown())
+    raise typer.Exit(0 if report.passed else FAILED)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    anchor: Annotated[
+        str | None, typer.Option(help="A head of the chain that you kept elsewhere.")
+    ] = None,
+) -> None:
+    """Recompute every stored hash and name what was altered."""
+    settings = settings_of(context)
+
+    from flows.cli.console import progress_bars
+    from flows.platform.display import current_sink
+    from tasks.checks.integrity import verify as verify_all
+    from warehouse.lake import Lake
+    from warehouse.storage.landing import Landing
+
+    with progress_bars(), Lake.open(settings.warehouse) as lake:
+        sink = current_sink()
+        report = verify_all(
+            lake,
+            Landing.of(settings.warehouse),
+            anchor=anchor,
+            progress=lambda done, total: sink.advance("payloads", done, total),
+        )
+    typer.echo(report.words)
+    raise typer.Exit(0 if report.sound else FAILED)
 
 
 @app.command()
@@ -52,3 +163,13 @@ def restore(context: typer.Context, folder: BackupFolder) -> None:
 
     made = put_back(folder, settings.warehouse)
     typer.echo(f"Restored {len(made.files):,} files as of snapshot {made.snapshot_id}.")
+
+
+@app.command()
+def sql(context: typer.Context, query: str) -> None:
+    """Answer one reading query over the warehouse."""
+    from flows.cli.console import show_table
+    from warehouse.lake import Lake
+
+    with Lake.open(settings_of(context).warehouse) as lake:
+        show_table(lake.sql(query))

@@ -1,4 +1,4 @@
-"""Training as the Prefect UI shows it: a bar while it goes on, the loss curve when it is over."""
+"""Artifacts of a training in the Prefect UI: progress while it runs, the loss curve at its end."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from prefect.artifacts import (
 from tasks.training.job import Progress
 
 STAGE = "train"
-PAUSE = 2.0
-"""Seconds between two updates of the bar; each is a request to the server."""
+UPDATE_INTERVAL = 2.0
+"""Seconds between two updates of the progress artifact; each is a request to the server."""
 
 Point = tuple[float, float]
 
@@ -36,27 +36,27 @@ class TrainingProgress:
         """Show one event of the training stage; others are not shown."""
         if event.stage != STAGE or not event.total:
             return
-        share, words = 100 * event.done / event.total, described(event)
+        percent, description = 100 * event.done / event.total, described(event)
         if self._artifact is None:
-            made = create_progress_artifact(share, key="training", description=words)
-            self._artifact = cast(UUID, made)  # no coroutine: flows of ours are not asynchronous
+            created = create_progress_artifact(percent, key="training", description=description)
+            self._artifact = cast(UUID, created)  # no coroutine: flows of ours are not asynchronous
         elif self._monotonic() >= self._next or event.done == event.total:
-            update_progress_artifact(self._artifact, share, description=words)
+            update_progress_artifact(self._artifact, percent, description=description)
         else:
             return
-        self._next = self._monotonic() + PAUSE
+        self._next = self._monotonic() + UPDATE_INTERVAL
 
 
 def described(event: Progress) -> str:
     """`step 20 of 60, loss 1.234, 1,200 tokens/s, 0:01:30 left`; what is unknown is left out."""
-    words = [f"step {event.done:,} of {event.total:,}"]
+    parts = [f"step {event.done:,} of {event.total:,}"]
     if (loss := event.metrics.get("loss")) is not None:
-        words.append(f"loss {loss:.3f}")
+        parts.append(f"loss {loss:.3f}")
     if (speed := event.metrics.get("tokens_per_second")) is not None:
-        words.append(f"{speed:,.0f} tokens/s")
+        parts.append(f"{speed:,.0f} tokens/s")
     if event.eta is not None:
-        words.append(f"{timedelta(seconds=round(event.eta))} left")
-    return ", ".join(words)
+        parts.append(f"{timedelta(seconds=round(event.eta))} left")
+    return ", ".join(parts)
 
 
 def show_loss_curve(curve: Sequence[Point], description: str) -> None:
@@ -69,7 +69,7 @@ def show_loss_curve(curve: Sequence[Point], description: str) -> None:
 
 
 def loss_curve_svg(curve: Sequence[Point]) -> str:
-    """One line on white, 640 by 260 pixels, its ends told in words. Steps must ascend."""
+    """One line on white, 640 by 260 pixels, its ends in words. Steps must ascend."""
     steps, losses = zip(*curve, strict=True)
     low, high = min(losses), max(losses)
     wide, tall = steps[-1] - steps[0] or 1.0, high - low or 1.0
@@ -77,10 +77,10 @@ def loss_curve_svg(curve: Sequence[Point]) -> str:
         f"{60 + 560 * (step - steps[0]) / wide:.1f},{220 - 190 * (loss - low) / tall:.1f}"
         for step, loss in curve
     )
-    told = f"loss {losses[0]:.3f} at step {steps[0]:g}, {losses[-1]:.3f} at step {steps[-1]:g}"
+    title = f"loss {losses[0]:.3f} at step {steps[0]:g}, {losses[-1]:.3f} at step {steps[-1]:g}"
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="640" height="260" font-size="12"'
-        f' font-family="sans-serif"><title>{told}</title>'
+        f' font-family="sans-serif"><title>{title}</title>'
         '<rect width="640" height="260" fill="white"/>'
         '<path d="M60 30V220H620" fill="none" stroke="#999"/>'
         f'<polyline points="{line}" fill="none" stroke="#1860f2" stroke-width="2"/>'
@@ -88,5 +88,5 @@ def loss_curve_svg(curve: Sequence[Point]) -> str:
         f'<text x="54" y="224" text-anchor="end">{low:.3f}</text>'
         f'<text x="60" y="246">step {steps[0]:g}</text>'
         f'<text x="620" y="246" text-anchor="end">step {steps[-1]:g}</text>'
-        f'<text x="340" y="20" text-anchor="middle">{told} (nats per token)</text></svg>'
+        f'<text x="340" y="20" text-anchor="middle">{title} (nats per token)</text></svg>'
     )

@@ -1,4 +1,4 @@
-"""Alarms: what the Prefect server does by itself when a run fails, or dies without a word."""
+"""Alarms: what the Prefect server does by itself when a run fails, or dies without a message."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def keep_alarms(spec: AlarmSpec, inbox: Receiver | None = None) -> tuple[str, ..
     """
     from prefect.client.orchestration import get_client
 
-    heard_by = ({"newsvane-webhook": Receiver(spec.webhook)} if spec.webhook else {}) | (
+    receivers = ({"newsvane-webhook": Receiver(spec.webhook)} if spec.webhook else {}) | (
         {"newsvane-inbox": inbox} if inbox else {}
     )
-    webhooks = [_webhook(name, receiver) for name, receiver in heard_by.items()]
+    webhooks = [_webhook(name, receiver) for name, receiver in receivers.items()]
     with get_client(sync_client=True) as client:
         wanted = list(_automations(webhooks, _notification(client, spec.block)))
         for automation in wanted:
@@ -83,27 +83,27 @@ def _automations(webhooks: Sequence[UUID], block: UUID | None) -> Iterator[Autom
 
     run = {"prefect.resource.id": "prefect.flow-run.*"}
     ended = {f"prefect.flow-run.{how}" for how in ("Failed", "Crashed", "TimedOut")}
-    # Runs that a run of ours has called fail with it and would tell the same thing again.
+    # Runs that a run of ours has called fail with it and would repeat the same alarm.
     ours = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
-    tell: list[CallWebhook | SendNotification] = [
+    notices: list[CallWebhook | SendNotification] = [
         CallWebhook(block_document_id=webhook, payload=_PAYLOAD) for webhook in webhooks
     ]
     if block is not None:
-        tell.append(SendNotification(block_document_id=block, subject=_SUBJECT, body=_BODY))
-    if tell:
+        notices.append(SendNotification(block_document_id=block, subject=_SUBJECT, body=_BODY))
+    if notices:
         yield AutomationCore(
             name=FAILED,
-            description="Tells whoever [alarms] names, and the inbox of `newsvane up`.",
+            description="Notifies whoever [alarms] names, and the inbox of `newsvane up`.",
             tags=[TAG],
             trigger=EventTrigger(
                 match=run, match_related=ours, expect=ended, for_each={"prefect.resource.id"}
             ),
-            actions=list(tell),
+            actions=list(notices),
         )
     heartbeat = "prefect.flow-run.heartbeat"
     yield AutomationCore(
         name=DIED,
-        description="Marks a run as crashed whose process was killed, so that it is told and over.",
+        description="Marks a run whose process was killed as crashed, so that it is reported.",
         tags=[TAG],
         trigger=EventTrigger(
             match=run,

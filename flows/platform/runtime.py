@@ -1,42 +1,67 @@
-"""How flows reach Prefect: the settings it starts with and the server they report to."""
+"""How our flows run: their parameters, settings, names, retries and final states."""
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from functools import wraps
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cast
 
-SERVER_FILE = "server.json"
-SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
-"""USER:PASSWORD that the server asks for. Clients started beside it are given the same."""
+from prefect import Flow, flow
+from prefect.cache_policies import NO_CACHE
+from prefect.runtime import flow_run
+from prefect.states import Completed
+from prefect.utilities.hashing import file_hash
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from flows.platform.display import IngestSummary, plain
+from flows.settings import ConfigSelection, Settings, load_settings
+from warehouse.lake import LakeError
+from warehouse.storage.object_store import StoreError
 
 
-def prepare_prefect(data_root: Path) -> None:
-    """Set Prefect's environment for this process; call before prefect is first imported.
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the form of the UI says about a parameter.
 
-    Runs are recorded under DATA_ROOT/prefect. When `newsvane ui` serves that folder, runs report
-    to it; otherwise Prefect starts a server of its own for the length of the command. Values the
-    user has set in the environment win.
+    Prefect replaces the description of a `Field` in an annotation by that of the docstring, so
+    the words go into the type's own schema.
     """
-    home = (data_root / "prefect").resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    chosen = {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
-        "PREFECT_UI_SHOW_PROMOTIONAL_CONTENT": "false",
-        # The least there is: a run whose process was killed is known as such (notifications.py).
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-    }
-    if SERVER_AUTH in os.environ:
-        chosen["PREFECT_API_AUTH_STRING"] = os.environ[SERVER_AUTH]
-    served = _served_api(home)
-    if served is not None:
-        chosen["PREFECT_API_URL"] = served
-    for name, value in chosen.items():
-        os.environ.setdefault(name, value)
+
+    words: str
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {**handler(core_schema), "description": self.words}
+
+
+Selection = Annotated[
+    ConfigSelection, Described("Which configuration to run with; filled in already.")
+]
+FirstDay = Annotated[date, Described("First day, YYYY-MM-DD; counts itself.")]
+LastDay = Annotated[date, Described("Last day, YYYY-MM-DD; counts itself.")]
+Ticker = Annotated[str, Field(pattern=r"^[A-Za-z0-9^][A-Za-z0-9.^=-]{0,15}$")]
+Tickers = Annotated[
+    Annotated[tuple[Ticker, ...], Field(min_length=1)] | None,
+    Described("Only these symbols, e.g. AAPL. Empty: all that are configured."),
+]
+Kind = Literal["prices", "headlines"]
+Kinds = Annotated[tuple[Kind, ...], Field(min_length=1), Described("What to request.")]
+Force = Annotated[
+    bool, Described("Request again what is done already; equal answers change nothing.")
+]
+DatasetId = Annotated[str | None, Described("Identity of a data set. Empty: the newest one.")]
+ModelId = Annotated[
+    str | None, Described("Identity of a model. Empty: as configured, else the newest.")
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def named_by_start() -> str:
@@ -44,25 +69,91 @@ def named_by_start() -> str:
 
     In UTC, as everything inside; the UI shows local time beside it.
     """
-    from prefect.runtime import flow_run
-
     return f"{flow_run.flow_name} {flow_run.scheduled_start_time:%Y-%m-%d %H:%M}"
 
 
-def announce_server(data_root: Path, api_url: str, pid: int) -> Path:
-    """Record that a server answers for DATA_ROOT, so that later commands report to it."""
-    path = (data_root / "prefect").resolve() / SERVER_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"api_url": api_url, "pid": pid}), encoding="utf-8")
-    return path
+def configured_flow(
+    name: str, *, run_name: str | Callable[[], str] = named_by_start, hours: float | None = None
+) -> Callable[[Callable[Concatenate[Settings, P], R]], Flow[Concatenate[ConfigSelection, P], R]]:
+    """A flow over settings that is called with a selection, which the run loads first.
+
+    `run_name` is a fixed text with the flow's parameters in braces, or a function; `hours` is the
+    timeout of a run, none by default. Runs raise ConfigurationError for an unusable selection.
+    """
+
+    def declared(
+        body: Callable[Concatenate[Settings, P], R],
+    ) -> Flow[Concatenate[ConfigSelection, P], R]:
+        @wraps(body)
+        def run(selection: ConfigSelection, *args: P.args, **kwargs: P.kwargs) -> R:
+            chosen = load_settings(selection.config, selection.profile, selection.overrides)
+            return body(chosen, *args, **kwargs)
+
+        # Prefect reads parameters and version from here; the wrapper's own say nothing.
+        own = inspect.signature(body, eval_str=True)
+        _, *others = own.parameters.values()
+        first = inspect.Parameter(
+            "selection", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Selection
+        )
+        described: Any = run
+        described.__signature__ = own.replace(parameters=[first, *others])
+        return flow(
+            name=name,
+            version=file_hash(inspect.getfile(body)),
+            flow_run_name=run_name,
+            timeout_seconds=None if hours is None else hours * 3600,
+        )(run)
+
+    return declared
 
 
-def _served_api(home: Path) -> str | None:
-    path = home / SERVER_FILE
+SKIPPED = "Skipped"
+INCOMPLETE = "Incomplete"
+"""States of runs that did not fail, shown in the UI; automations can wait for them
+(`prefect.flow-run.Incomplete`). Whoever called the flow gets the summary as ever."""
+
+
+def skipped(summary: IngestSummary, reason: str) -> IngestSummary:
+    """What a flow returns that had nothing to do today."""
+    return _named(SKIPPED, summary, reason)
+
+
+def ended(summary: IngestSummary) -> IngestSummary:
+    """What a flow returns that did its work; `Incomplete` when something could not be had."""
+    if not summary.missing:
+        return summary
+    reasons = "; ".join(f"{plain(key)}: {plain(error)}" for key, error in summary.missing[:5])
+    return _named(INCOMPLETE, summary, f"{len(summary.missing)} could not be had: {reasons}")
+
+
+def _named(name: str, summary: IngestSummary, message: str) -> IngestSummary:
+    # Prefect unwraps a returned state, so the caller sees the summary that is in it.
+    return cast(IngestSummary, Completed(name=name, message=message, data=summary))
+
+
+def is_transient(task: Any, task_run: Any, state: Any) -> bool:
+    """Whether a failed attempt is worth another one.
+
+    Requests to a vendor are retried inside the task, and what it owes goes to the ledger; here it
+    is the disk, the bucket or the catalog. A batch the gate refused would be refused again.
+    """
+    del task, task_run
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        os.kill(int(record["pid"]), 0)
-        return str(record["api_url"])
-    except (OSError, ValueError, KeyError):
-        # No record, a broken one, or one left by a server that has since died.
-        return None
+        state.result()
+    except (OSError, LakeError, StoreError):
+        return True
+    except Exception:
+        return False
+    return False
+
+
+VENDOR_TASK: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "tags": ["vendor"],
+    "retries": 2,
+    "retry_delay_seconds": [10, 60],
+    "retry_jitter_factor": 0.5,  # so that runs part ways
+    "retry_condition_fn": is_transient,
+    "timeout_seconds": 3600,  # of one attempt
+}
+"""Options of the tasks that send requests to a vendor."""

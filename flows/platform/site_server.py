@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
-from flows.platform.links import SERVED
+from flows.platform.display import SERVED
 from flows.platform.notifications import Receiver
 
 INBOX = "/alarms"
@@ -75,8 +75,8 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             size = int(self.headers["Content-Length"])
             if not 0 < size <= MAX_BYTES:
                 raise ValueError(size)
-            told = json.loads(self.rfile.read(size))
-            line = json.dumps({name: str(told[name]) for name in _FIELDS})
+            alarm = json.loads(self.rfile.read(size))
+            line = json.dumps({name: str(alarm[name]) for name in _FIELDS})
         except (ValueError, KeyError, TypeError):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return

@@ -1,22 +1,28 @@
 """Canaries: does the pipeline claim skill where there is none, find it where there is some?
 
-Each canary takes the real thing as a callable and answers with a `Canary`. Four of them are
-judged by the same `evaluate` as any model, so they also guard the evaluation itself.
+Each canary takes the real thing as a callable and answers with a `Canary`. Four of them go
+through the same `evaluate` as any model, so they also guard the evaluation itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.dataset.build import refresh_examples
+from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tasks.evaluation.verdict import Verdict
+from warehouse.lake import Lake
+from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, HeadlineBatch
+from warehouse.tables.headlines import publish_headlines
 
 Market = Literal["null", "planted"]
 Examples = Callable[[Market], tuple[pa.Table, pa.Table]]
@@ -24,7 +30,7 @@ Learn = Callable[[pa.Table, Sequence[pa.Table]], Sequence[Any]]
 BaseScores = Callable[[], tuple[Any, Any]]
 PlantFuture = Callable[[str], tuple[Sequence[str], Sequence[str]]]
 
-LEARNER = "learner"
+CANDIDATE = "text_model"
 MARKER = "Quokkaberry"  # a word no headline has
 
 
@@ -48,7 +54,7 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """One canary's fate, in words a reader can act on."""
+    """One canary's outcome, in words a reader can act on."""
 
     name: str
     passed: bool
@@ -83,7 +89,7 @@ def selftest(
     spec: EvaluationSpec | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> SelftestReport:
-    """Try every canary on `bench`; `progress` is told each one's name before it starts."""
+    """Try every canary on `bench`; `progress` is called with each one's name before it starts."""
     spec = (spec or EvaluationSpec()).model_copy(update={"synthetic": True, "by_ticker": False})
     progress("null market")
     found = [null_market(*bench.examples("null"), bench.learn, spec)]
@@ -102,7 +108,7 @@ def selftest(
 def null_market(train: pa.Table, test: pa.Table, learn: Learn, spec: EvaluationSpec) -> Canary:
     """News that knows nothing must yield no claim; a claim means the outcome leaked in."""
     (p_up,) = learn(train, [test])
-    return _no_skill("null market", _judged(train, test, p_up, spec))
+    return _no_skill("null market", _verdict(train, test, p_up, spec))
 
 
 def planted_and_shifted(
@@ -115,16 +121,16 @@ def planted_and_shifted(
     """
     shifted = with_shifted_inputs(test, sessions)
     p_up, p_shifted = learn(train, [test, shifted])
-    verdict = _judged(train, test, p_up, spec)
+    verdict = _verdict(train, test, p_up, spec)
     planted = Canary("planted market", verdict.skill, verdict.words)
-    return [planted, _no_skill("time shift", _judged(train, shifted, p_shifted, spec))]
+    return [planted, _no_skill("time shift", _verdict(train, shifted, p_shifted, spec))]
 
 
 def shuffled_labels(train: pa.Table, test: pa.Table, learn: Learn, spec: EvaluationSpec) -> Canary:
     """Trained on labels dealt out at random, nothing can be known about the true ones."""
     dealt = with_shuffled_labels(train, spec.seed)
     (p_up,) = learn(dealt, [test])
-    return _no_skill("shuffled labels", _judged(train, test, p_up, spec))
+    return _no_skill("shuffled labels", _verdict(train, test, p_up, spec))
 
 
 def future_headline(plant: PlantFuture) -> Canary:
@@ -135,6 +141,42 @@ def future_headline(plant: PlantFuture) -> Canary:
     words = f"{early} of {len(before)} inputs decided before its publication hold the headline, "
     words += f"{late} of {len(after)} decided after it do; expected none and at least one."
     return Canary("future headline", early == 0 and late > 0, words)
+
+
+def plant_future(
+    lake: Lake, spec: DatasetSpec, marker: str, *, now: datetime
+) -> tuple[list[str], list[str]]:
+    """Publish a headline with `marker` one second after a decision and build the examples again.
+
+    Returns its ticker's inputs decided before it was published, and those decided after.
+    """
+    decided = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
+    middle = decided[len(decided) // 2]
+    moment = middle["decision_ts"] + timedelta(seconds=1)
+    headline = dict.fromkeys(HEADLINES.names) | {
+        "headline_id": f"canary-{marker}",
+        "source": "canary",
+        "title": f"{middle['ticker']} {marker}",
+        "published_at": moment,
+        "first_seen_at": moment,
+        "available_at": moment,
+        "availability": "observed",
+        "synthetic": True,
+        "payload_id": "canary",
+    }
+    about = {"headline_id": f"canary-{marker}", "ticker": middle["ticker"], "method": "declared"}
+    batch = HeadlineBatch(
+        headlines=pa.Table.from_pylist([headline], schema=HEADLINES),
+        headline_tickers=pa.Table.from_pylist([about], schema=HEADLINE_TICKERS),
+    )
+    publish_headlines(lake, batch, now=now)
+    refresh_examples(lake, spec, now=now)
+    after = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
+    own = [row for row in after if row["ticker"] == middle["ticker"]]
+    return (
+        [row["input"] for row in own if row["decision_ts"] < moment],
+        [row["input"] for row in own if row["decision_ts"] >= moment],
+    )
 
 
 def base_unchanged(scores: BaseScores, tolerance: float = 1e-6) -> Canary:
@@ -177,10 +219,10 @@ def with_shifted_inputs(test: pa.Table, sessions: int) -> pa.Table:
     return test.set_column(test.column_names.index("input"), "input", inputs)
 
 
-def _judged(train: pa.Table, test: pa.Table, p_up: Any, spec: EvaluationSpec) -> Verdict:
+def _verdict(train: pa.Table, test: pa.Table, p_up: Any, spec: EvaluationSpec) -> Verdict:
     baselines = fit_baselines(train.drop_columns(["input"])).predict(test)
-    named = spec.model_copy(update={"candidate": LEARNER})
-    return evaluate(test, {**baselines, LEARNER: p_up}, named).verdict
+    named = spec.model_copy(update={"candidate": CANDIDATE})
+    return evaluate(test, {**baselines, CANDIDATE: p_up}, named).verdict
 
 
 def _no_skill(name: str, verdict: Verdict) -> Canary:

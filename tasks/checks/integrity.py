@@ -1,4 +1,4 @@
-"""Has anything that must never change been changed? The hash chain, payloads, files, adapters."""
+"""Integrity: the hash chain over what must never change, and payloads and files by their hashes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from tasks.prediction.registry import ADAPTER_FILE
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Transaction
+from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Landing, LandingError
-from warehouse.tables import hash_chain as seals
 
 Progress = Callable[[int, int], None]
 
@@ -58,15 +60,16 @@ class VerifyReport:
 def verify(
     lake: Lake, landing: Landing, *, anchor: str | None = None, progress: Progress | None = None
 ) -> VerifyReport:
-    """Recompute every hash the warehouse promised and name what does not match.
+    """Recompute every hash that the warehouse recorded and name what does not match.
 
     `anchor` is a head of the chain kept elsewhere: it must still be part of the chain. `progress`
-    is told (done, total) for payload bodies, which take the longest. Nothing is changed.
+    is called with (done, total) for payload bodies, which take the longest. Nothing is changed.
     """
-    chain = seals.chain(lake)
+    chain = lake.read("seal_chain")
+    lake.read("seal_records")
     found = [
         Finding(row["subject"], row["record_id"], row["problem"])
-        for row in seals.findings(lake).to_pylist()
+        for row in lake.read("seal_findings").to_pylist()
     ]
     hashes = chain["hash"].to_pylist()
     if anchor is not None and anchor not in hashes:
@@ -75,7 +78,7 @@ def verify(
         )
     payload_ids = lake.read("verify_payloads")["payload_id"].to_pylist()
     found += _payloads(landing, payload_ids, progress)
-    files = list(_promised_files(lake))
+    files = list(_recorded_files(lake))
     found += [finding for file in files if (finding := _file(*file)) is not None]
     return VerifyReport(
         findings=tuple(found),
@@ -88,8 +91,18 @@ def verify(
 
 
 def seal(lake: Lake, *, now: datetime) -> str | None:
-    """Seal every new record; returns the chain's new head, or None when nothing was new."""
-    return seals.seal(lake, now=now)
+    """Add one link over every record not yet sealed and return the new head of the chain.
+
+    Returns None, and commits nothing, when there is none. `now` is UTC. Keep the head somewhere
+    else too (a report, a message): only then is a chain rewritten as a whole noticed.
+    """
+
+    def work(tx: Transaction) -> pa.Table:
+        tx.read("seal_records")
+        return tx.run("seal_append", {"now": now})
+
+    added = lake.transact(work)
+    return str(added["hash"][0].as_py()) if added.num_rows else None
 
 
 def _payloads(
@@ -104,8 +117,8 @@ def _payloads(
             progress(done, len(payload_ids))
 
 
-def _promised_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
-    """Subject, id, path and promised sha256 of each data set file and adapter."""
+def _recorded_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
+    """Subject, id, path and recorded sha256 of each data set file and adapter."""
     for row in lake.read("verify_datasets").to_pylist():
         manifest = hashlib.sha256(row["manifest"].encode()).hexdigest()
         yield "dataset", row["dataset_id"], Path(row["path"]) / "manifest.json", manifest
@@ -117,11 +130,10 @@ def _promised_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
         yield "model", row["model_id"], path, row["adapter_sha256"]
 
 
-def _file(subject: str, record_id: str, path: Path, promised: str) -> Finding | None:
+def _file(subject: str, record_id: str, path: Path, expected: str) -> Finding | None:
     if not path.is_file():
         return Finding(subject, record_id, f"{path} is missing")
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found == promised:
+    found = file_sha256(path)
+    if found == expected:
         return None
-    return Finding(subject, record_id, f"{path} hashes to {found}, promised was {promised}")
+    return Finding(subject, record_id, f"{path} hashes to {found}, expected {expected}")

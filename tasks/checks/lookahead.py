@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
-from tasks.dataset.build import example_request, split_request
 from tasks.dataset.spec.dataset import DatasetSpec
 from warehouse.lake import Lake
-from warehouse.tables.examples import CountTokens
-from warehouse.tables.lookahead import ExampleAudit, Rows
+from warehouse.tables.examples import CountTokens, derive_examples
 
 CHECKS = ("gate", "stored", "truncated", "restated", "planted", "split")
 AT = "%Y-%m-%d %H:%M UTC"
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """What is to be asked, and the words for the answer hoped for; no rows is that answer."""
-
-    name: str
-    good: str
-    ask: Callable[[], Rows]
+END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +43,7 @@ class AuditReport:
     def words(self) -> str:
         """The report as text: the verdict first, then a line per finding."""
         verdict = (
-            "No example knows the future, as far as these checks can tell."
+            "No example knows the future, as far as these checks show."
             if self.passed
             else "LEAK: at least one example depends on what was not known at its decision."
         )
@@ -73,19 +67,19 @@ def audit_lookahead(
 
     `truncated`: a warehouse that ends at each of `moments` random decisions gives the same rows up
     to then. `restated`: restating all bars at that moment moves no earlier input. `planted`:
-    false news, late edits and retellings around `plants` sampled decisions move none of them.
-    `gate`: every row keeps the clock's order, judged from sessions and sources directly.
+    false news, late edits and near duplicates around `plants` sampled decisions move none of them.
+    `gate`: every row keeps the clock's order, checked against sessions and sources directly.
     `stored`: stored examples equal the derived ones. `split`: the splits do not overlap.
-    Writes nothing. `on_check` is told what comes next.
+    Writes nothing. `on_check` is called with what comes next.
     """
     on_check("deriving the examples")
-    audit = ExampleAudit(lake, example_request(spec), seed=seed, count_tokens=count_tokens)
+    audit = ExampleAudit(lake, spec, seed=seed, count_tokens=count_tokens)
     drawn = audit.moments(moments)
-    planned = [
-        _Check("gate", "every row keeps the decision clock's order", audit.gate),
-        _Check("stored", "stored examples equal what the warehouse gives", audit.stored),
+    planned: list[tuple[str, str, Callable[[], Rows]]] = [
+        ("gate", "every row keeps the decision clock's order", audit.gate),
+        ("stored", "stored examples equal what the warehouse gives", audit.stored),
         *(
-            _Check(
+            (
                 "truncated",
                 f"known only what was known at {at:{AT}}, every earlier row is the same",
                 partial(audit.truncated, at),
@@ -93,37 +87,111 @@ def audit_lookahead(
             for at in drawn
         ),
         *(
-            _Check(
+            (
                 "restated",
                 f"with all bars restated at {at:{AT}}, no earlier input moves",
                 partial(audit.restated, at),
             )
             for at in drawn
         ),
-        _Check(
+        (
             "planted",
-            f"false news, edits and retellings at {plants} sampled decisions move none of them",
+            f"false news, edits and near duplicates at {plants} sampled decisions move none of "
+            "them",
             partial(audit.planted, plants),
         ),
     ]
     findings = []
-    for check in planned:
-        if check.name in checks:
-            on_check(check.good)
-            findings.append(_finding(check.name, check.good, check.ask()))
+    for check, expected, compare in planned:
+        if check in checks:
+            on_check(expected)
+            findings.append(_finding(check, expected, compare()))
     if "split" in checks:
         on_check("the splits do not overlap")
-        findings.extend(_split_findings(audit.splits(split_request(spec))))
+        findings.extend(_split_findings(audit.splits()))
     return AuditReport(spec.spec_id, tuple(findings))
 
 
-def _finding(check: str, good: str, rows: Rows) -> Finding:
+class ExampleAudit:
+    """Compares the examples of one spec in the real warehouse with those of altered ones.
+
+    The alterations are temporary tables of this connection; the warehouse is never written.
+    Every answer is a list of plain rows, empty where nothing is amiss.
+    """
+
+    def __init__(
+        self,
+        lake: Lake,
+        spec: DatasetSpec,
+        *,
+        seed: int,
+        count_tokens: CountTokens | None = None,
+    ) -> None:
+        self._lake = lake
+        self._count_tokens = count_tokens
+        self._parameters = {**spec.sql_parameters(), "seed": str(seed)}
+        derive_examples(lake, self._parameters, count_tokens)
+        lake.read("audit_full")
+
+    def moments(self, count: int) -> list[datetime]:
+        """`count` distinct decision moments (UTC), drawn by the seed."""
+        rows = self._lake.read("audit_moments", {**self._parameters, "moments": count})
+        return [moment.astimezone(UTC) for moment in rows["decision_ts"].to_pylist()]
+
+    def stored(self) -> Rows:
+        """Stored examples that the warehouse would not give today: what, rows, first_example."""
+        rows = self._lake.read("audit_stored", self._parameters).to_pylist()
+        return [row for row in rows if row["rows"]]
+
+    def gate(self) -> Rows:
+        """Rules of the decision clock that examples break, as `what`, rows and first_example."""
+        rows: Rows = self._lake.read("audit_gate", self._parameters).to_pylist()
+        return rows
+
+    def truncated(self, moment: datetime) -> Rows:
+        """Columns that differ, for decisions up to `moment`, had nothing later been known."""
+        with self._altered("audit_world_truncated", moment=moment):
+            return self._moved(until=moment, compare_labels=True)
+
+    def restated(self, moment: datetime) -> Rows:
+        """Columns that differ, for decisions up to `moment`, had all bars been restated then."""
+        with self._altered("audit_world_restated", moment=moment):
+            return self._moved(until=moment)
+
+    def planted(self, plants: int) -> Rows:
+        """Columns that differ in examples decided before the planted news was available."""
+        with self._altered("audit_world_planted", plants=plants):
+            self._lake.read("audit_disturbed")
+            return self._moved(until=END_OF_TIME)
+
+    def splits(self) -> Rows:
+        """Rules (is_rule) and facts about the splits, with the number of rows each concerns."""
+        self._lake.read("split_rows", self._parameters)
+        rows: Rows = self._lake.read("audit_split", self._parameters).to_pylist()
+        return rows
+
+    @contextmanager
+    def _altered(self, name: str, **values: object) -> Iterator[None]:
+        try:
+            self._lake.read(name, {**self._parameters, **values})
+            derive_examples(self._lake, self._parameters, self._count_tokens)
+            yield
+        finally:
+            self._lake.read("audit_world_drop")
+
+    def _moved(self, *, until: datetime, compare_labels: bool = False) -> Rows:
+        bounds = {"until": until, "compare_labels": compare_labels}
+        rows: Rows = self._lake.read("audit_moved", bounds).to_pylist()
+        return rows
+
+
+def _finding(check: str, expected: str, rows: Rows) -> Finding:
     if not rows:
-        return Finding(check, True, good)
+        return Finding(check, True, expected)
     details = "; ".join(
         f"{row['what']} in {row['rows']} rows, first {row['first_example']}" for row in rows
     )
-    return Finding(check, False, f"expected that {good}, but not so: {details}")
+    return Finding(check, False, f"expected that {expected}, but not so: {details}")
 
 
 def _split_findings(rows: Rows) -> Iterable[Finding]:

@@ -12,28 +12,24 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, card
-from tasks.dataset.spec.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, positional
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
+from warehouse.storage.atomic import publish_folder, write_text
 from warehouse.tables.datasets import (
     Part,
-    SplitRequest,
     assign_splits,
     changed_from,
-    publish_folder,
     write_part,
-    write_text,
 )
 from warehouse.tables.examples import (
     CountTokens,
-    ExampleRequest,
     build_examples,
-    keep_sessions,
     needed_sessions,
 )
+from warehouse.tables.sessions import publish_sessions
 
 
 def assemble_dataset(
@@ -53,7 +49,7 @@ def assemble_dataset(
     """
     refresh_examples(lake, spec, now=now, count_tokens=count_tokens)
     snapshot_id = lake.snapshot_id()
-    manifest, folder = write_dataset(lake, spec, root, snapshot_id, former=_former(lake, spec))
+    manifest, folder = write_dataset(lake, spec, root, snapshot_id, previous=_previous(lake, spec))
     _register(lake, manifest, folder, now)
     return manifest
 
@@ -64,22 +60,22 @@ def write_dataset(
     root: Path,
     snapshot_id: int,
     *,
-    former: Former | None = None,
+    previous: PreviousBuild | None = None,
 ) -> tuple[DatasetManifest, Path]:
     """Sort the examples the lake shows into splits and write them below `root`.
 
-    Files of `former` whose rows have not changed since are taken over without being read.
+    Files of `previous` whose rows have not changed since are taken over without being read.
     Returns the manifest on disk and the data set's folder.
     """
-    request = split_request(spec)
-    counts, dropped, parts = assign_splits(lake, request)
+    parameters = spec.sql_parameters()
+    counts, dropped, parts = assign_splits(lake, parameters)
 
     def fill(folder: Path) -> str:
         files: dict[str, list[FileEntry]] = {split: [] for split in SPLITS}
         for part in _with_empty(parts):
-            files[part.split] += (former and former.take_over(part, folder)) or [
+            files[part.split] += (previous and previous.take_over(part, folder)) or [
                 FileEntry(**asdict(file), rows=part.rows, membership=part.membership)
-                for file in write_part(lake, request, part, folder)
+                for file in write_part(lake, parameters, part, folder)
             ]
         found = {row.pop("split"): row for row in counts.to_pylist()}
         manifest = DatasetManifest(
@@ -93,19 +89,19 @@ def write_dataset(
                 split: SplitEntry(**found.get(split, {}), files=tuple(files[split]))
                 for split in SPLITS
             },
-            dropped={row["reason"]: row["rows"] for row in dropped.to_pylist()},
+            dropped={row["drop_reason"]: row["rows"] for row in dropped.to_pylist()},
         )
         write_text(folder / "card.md", card(manifest))
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         return manifest.dataset_id
 
-    dataset_id, _ = publish_folder(root, fill)
+    dataset_id, _ = publish_folder(root, fill, last="manifest.json")
     text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
     return DatasetManifest.model_validate_json(text), root / dataset_id
 
 
 @dataclass(frozen=True)
-class Former:
+class PreviousBuild:
     """An earlier data set of the same spec, and the first session changed since it was read."""
 
     folder: Path
@@ -130,13 +126,13 @@ class Former:
         return entries
 
 
-def _former(lake: Lake, spec: DatasetSpec) -> Former | None:
+def _previous(lake: Lake, spec: DatasetSpec) -> PreviousBuild | None:
     rows = lake.read("dataset_last", {"spec_digest": spec.digest}).to_pylist()
     if not rows or not rows[0]["is_followable"]:
         return None
     manifest = DatasetManifest.model_validate_json(rows[0]["manifest"])
     since = changed_from(lake, spec.spec_id, rows[0]["snapshot_id"])
-    return Former(Path(rows[0]["path"]), manifest, since)
+    return PreviousBuild(Path(rows[0]["path"]), manifest, since)
 
 
 def _with_empty(parts: list[Part]) -> list[Part]:
@@ -153,82 +149,19 @@ def refresh_examples(
 
     Sessions are laid out past `now`, so that the next one is there to be predicted.
     """
-    request = example_request(spec)
-    lay_out_sessions(lake, request, now)
-    return build_examples(lake, request, count_tokens)
+    lay_out_sessions(lake, spec, now)
+    return build_examples(lake, spec.sql_parameters(), count_tokens)
 
 
-def lay_out_sessions(lake: Lake, request: ExampleRequest, now: datetime) -> None:
-    """Store the sessions of every exchange in use, from before its first datum to past `now`.
-
-    Nothing is done while what is stored reaches far enough and comes from the installed release
-    of exchange_calendars.
-    """
-    release = version("exchange_calendars")
-    needed = timedelta(days=14 + 2 * request.horizon)
-    calendars = []
-    for row in needed_sessions(lake, request, release).to_pylist():
-        first, last = row["first_date"] - needed, max(row["last_date"], now.date()) + needed
-        # A calendar ends on a session, up to a holiday week away from the date asked for.
-        slack = timedelta(days=10)
-        covered = row["laid_from"] and row["laid_from"] <= first + slack
-        if not (covered and row["laid_until"] >= last - slack):
-            calendars.append(exchange_sessions(row["exchange"], first, last + 2 * slack))
-    if calendars:
-        keep_sessions(lake, pa.concat_tables(calendars), release)
-
-
-def example_request(spec: DatasetSpec) -> ExampleRequest:
-    """The spec as the parameters of the example statements."""
-    return ExampleRequest(
-        spec_id=spec.spec_id,
-        tickers=spec.tickers,
-        exchange=spec.clock.exchange,
-        decide_at=spec.clock.at,
-        lead=spec.clock.lead,
-        bar_lag=spec.clock.bar_lag,
-        entry=spec.label.entry,
-        horizon=spec.label.horizon,
-        lower=spec.label.dead_band[0],
-        upper=spec.label.dead_band[1],
-        basis=spec.label.basis,
-        across_split=spec.label.across_split,
-        benchmark=spec.label.benchmark,
-        min_headlines=spec.min_headlines,
-        max_headlines=spec.render.max_headlines,
-        max_title_chars=spec.render.max_title_chars,
-        template=positional(spec.render.template, EXAMPLE_FIELDS),
-        headline_template=positional(spec.render.headline_template, HEADLINE_FIELDS),
-        separator=spec.render.separator,
-        uses_context=spec.render.uses_context,
-        return_window=spec.render.return_window,
-        mask=spec.render.mask,
-        uses_summary=spec.render.uses_summary,
-        uses_age=spec.render.uses_age,
-        max_tokens=spec.render.max_tokens,
-        tradable=spec.tradable,
-    )
-
-
-def split_request(spec: DatasetSpec) -> SplitRequest:
-    """The spec as the parameters of the split and export statements."""
-    split = spec.split
-    return SplitRequest(
-        spec_id=spec.spec_id,
-        start=split.start,
-        end=split.end,
-        train_until=split.train_until,
-        validation_until=split.validation_until,
-        train_share=split.fractions[0],
-        validation_share=split.fractions[1],
-        embargo=split.embargo,
-        straddling=split.straddling,
-        balance=split.balance,
-        balance_seed=split.balance_seed,
-        monthly=spec.files == "monthly",
-        up=spec.render.answers[0],
-        down=spec.render.answers[1],
-    )
+def lay_out_sessions(lake: Lake, spec: DatasetSpec, now: datetime) -> None:
+    """Store the sessions of every exchange in use, from before its first datum to past `now`."""
+    # A calendar ends on a session, up to a holiday week away from the date that is needed.
+    margin = timedelta(days=34 + 2 * spec.label.horizon)
+    spans = {
+        row["exchange"]: (row["first_date"] - margin, max(row["last_date"], now.date()) + margin)
+        for row in needed_sessions(lake, spec.sql_parameters()).to_pylist()
+    }
+    publish_sessions(lake, spans, calendar_years, calendar_version())
 
 
 def _identity(spec: DatasetSpec, files: dict[str, list[FileEntry]]) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
-from warehouse.tables.datasets import export_lines, load_split, write_text
+from warehouse.storage.atomic import write_text
+from warehouse.tables.datasets import export_lines, load_split
 
 SHAPES = {
     "messages": "dataset_export_messages",

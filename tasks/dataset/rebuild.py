@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tasks.dataset.build import example_request, write_dataset
+from tasks.dataset.build import write_dataset
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake, LakeSpec
@@ -88,7 +88,7 @@ def rebuild_dataset(
     with (
         tempfile.TemporaryDirectory() as aside,
         Lake.open(lake_spec, snapshot=manifest.snapshot_id) as lake,
-        derived_examples(lake, example_request(manifest.spec), count_tokens),
+        derived_examples(lake, manifest.spec.sql_parameters(), count_tokens),
     ):
         again, _ = write_dataset(lake, manifest.spec, root or Path(aside), manifest.snapshot_id)
     recorded, found = _hashes(manifest), _hashes(again)

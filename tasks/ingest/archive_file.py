@@ -6,7 +6,6 @@ that every row points at the exact bytes it came from however large they are.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,6 +16,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.dataset as ds
 from pydantic import BaseModel
 
+from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Payload
 
 _FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
@@ -58,12 +58,10 @@ def open_archive(path: Path, columns: Mapping[str, pa.DataType]) -> ds.Dataset:
 
 def manifest(path: Path, source: str, mapping: BaseModel, now: datetime) -> Payload:
     """The payload that stands for the file: equal bytes under an equal mapping, equal payload."""
-    with path.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
     body = {
         "file": path.name,
         "bytes": path.stat().st_size,
-        "sha256": digest,
+        "sha256": file_sha256(path),
         "mapping": mapping.model_dump(mode="json"),
     }
     return Payload(

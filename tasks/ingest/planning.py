@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
+
+from warehouse.lake import Lake
 
 DAY = timedelta(days=1)
 DateRange = tuple[date, date]
@@ -62,3 +64,20 @@ def plan_requests(
         for (first, last), group in sorted(sharing.items())
         for at in range(0, len(group), group_size)
     ]
+
+
+def done_ranges(lake: Lake, source: str) -> dict[str, list[DateRange]]:
+    """Per key, the inclusive ranges that `source` has already delivered."""
+    ranges: dict[str, list[DateRange]] = defaultdict(list)
+    for row in lake.read("ranges_done", {"source": source}).to_pylist():
+        ranges[row["key"]].append((row["range_start"], row["range_end"]))
+    return ranges
+
+
+def last_finished_session(
+    lake: Lake, exchange: str, wanted: DateRange, now: datetime
+) -> date | None:
+    """The last session of the range whose close lies before `now` (UTC); None if there is none."""
+    params = {"exchange": exchange, "first": wanted[0], "last": wanted[1], "now": now}
+    session: date | None = lake.read("last_finished_session", params)["session"][0].as_py()
+    return session

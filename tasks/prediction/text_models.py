@@ -15,8 +15,15 @@ import pyarrow.parquet as pq
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.spec import TFIDF_LOGISTIC, EvaluationError
-from tasks.training.job import FinetuneJob, FinetuneResult, ScoreResult, Split, split_path
-from tasks.training.process import OnProgress, run_job
+from tasks.training.job import (
+    FinetuneJob,
+    FinetuneResult,
+    OnProgress,
+    ScoreResult,
+    Split,
+    split_path,
+)
+from tasks.training.process import run_job
 from tasks.training.recipe import Recipe
 
 
@@ -61,14 +68,14 @@ class FinetunedLearner:
         """The base model's log-likelihoods of "up" before the last training and after it.
 
         The second scoring is a process of its own that reads the base weights from the cache,
-        attaches the adapter and puts it aside. Raises EvaluationError when nothing was learned yet.
+        attaches the adapter and disables it. Raises EvaluationError when nothing was learned yet.
         """
         if self._last is None:
             raise EvaluationError("Base scores are compared around a fine-tune; run one first.")
         job, result = self._last
         (before,) = [score for score in result.scores if score.model_id != result.model_id]
-        aside = job.score_job("test", result.path).model_copy(update={"set_aside": True})
-        after = run_job(aside, self.on_progress)
+        disabled = job.score_job("test", result.path).model_copy(update={"adapter_disabled": True})
+        after = run_job(disabled, self.on_progress)
         return _column(before, "logp_up"), _column(after, "logp_up")
 
     def _written(self, train: pa.Table, tests: Sequence[pa.Table]) -> Path:

@@ -1,4 +1,4 @@
-"""Loading a base model and its tokenizer, from wherever the recipe says it is."""
+"""Base models and tokenizers, loaded from wherever the recipe says or made of random weights."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from filelock import FileLock
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     BitsAndBytesConfig,
     GgufConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
 )
 
 from tasks.training.recipe import (
@@ -31,7 +35,21 @@ from tasks.training.recipe import (
     Recipe,
     TrainingError,
 )
-from tasks.training.tiny import tiny_model, tiny_tokenizer
+
+TOKENIZER_TEXT = """\
+AAPL news before the session: Direction: up
+MSFT news before the session: Direction: down
+IBM GOOG FB news headlines for the company before the session opens on the exchange today
+shares of the company rise after strong results beat expectations and guidance is raised
+shares of the company fall after weak results miss expectations and guidance is cut
+record profit, surprise loss, upbeat outlook, gloomy outlook, upgraded, downgraded by analysts
+wins a large contract, loses a large contract, strong demand, weak demand, new product, delay
+stock price up, stock price down, market, trading, quarter, revenue, earnings, forecast, report
+surges, slumps, jumps, drops, gains, losses, positive, negative, growth, decline, lawsuit, deal
+"""
+"""What the tokenizer's merges are learned from; any other text falls back to single bytes."""
+
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>")
 
 
 class BaseModelError(TrainingError):
@@ -61,7 +79,7 @@ def load_base(recipe: Recipe, cache: Path) -> LoadedBase:
         tokenizer.pad_token = tokenizer.eos_token
     model.config.use_cache = False
     model.eval()
-    if recipe.compute.quantisation == "nf4" and device.type == "cpu":
+    if recipe.compute.quantization == "nf4" and device.type == "cpu":
         keep_differentiable(model)
     return LoadedBase(model=model, tokenizer=tokenizer, device=device, dtype=dtype)
 
@@ -87,7 +105,7 @@ def _weights_and_tokenizer(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     source, where = _source(recipe.base, cache)
     options: dict[str, Any] = {"dtype": dtype, "device_map": {"": device}}
-    if recipe.compute.quantisation == "nf4":
+    if recipe.compute.quantization == "nf4":
         options["quantization_config"] = nf4(dtype, device)
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
@@ -109,11 +127,12 @@ def _source(base: Base, cache: Path) -> tuple[str, dict[str, str]]:
     match base:
         case RandomBase():
             digest = hashlib.sha256(base.model_dump_json().encode()).hexdigest()[:12]
-            return str(_made(cache, f"{base.name}-{digest}", lambda p: _invent(base, p))), {}
+            name = f"{base.name}-{digest}"
+            return str(_cached(cache, name, lambda p: _save_random_base(base, p))), {}
         case PackagedBase():
             gguf = packaged_file(base)
             name = f"{base.distribution}-{base.version}"
-            return str(_made(cache, name, lambda p: _convert(gguf, p))), {}
+            return str(_cached(cache, name, lambda p: _dequantize_gguf(gguf, p))), {}
         case FolderBase():
             return str(base.path), {}
         case HubBase():
@@ -132,7 +151,7 @@ def keep_differentiable(model: PreTrainedModel) -> None:
 
 
 def nf4(dtype: torch.dtype, device: torch.device) -> Any:
-    """The bitsandbytes configuration of QLoRA: 4-bit NormalFloat, double quantisation.
+    """The bitsandbytes configuration of QLoRA: 4-bit NormalFloat, double quantization.
 
     On GPUs the packed weights are stored as if they were of `dtype`: FSDP shards only tensors of
     one type.
@@ -170,7 +189,7 @@ def _not_installed(base: PackagedBase, got: str) -> str:
     )
 
 
-def _made(cache: Path, name: str, make: Callable[[Path], None]) -> Path:
+def _cached(cache: Path, name: str, make: Callable[[Path], None]) -> Path:
     """The folder `cache/name`, made on first use.
 
     It appears by a rename, so that a killed `make` leaves nothing that looks finished.
@@ -185,12 +204,12 @@ def _made(cache: Path, name: str, make: Callable[[Path], None]) -> Path:
     return target
 
 
-def _invent(base: RandomBase, target: Path) -> None:
-    tiny_model(base).save_pretrained(target)
-    tiny_tokenizer(base.shape.vocabulary, base.words).save_pretrained(target)
+def _save_random_base(base: RandomBase, target: Path) -> None:
+    random_model(base).save_pretrained(target)
+    byte_pair_tokenizer(base.shape.vocab_size, base.words).save_pretrained(target)
 
 
-def _convert(source: Path, target: Path) -> None:
+def _dequantize_gguf(source: Path, target: Path) -> None:
     """Unpack 4-bit GGUF weights to float16 safetensors: about 15 s, once; a load then takes 1 s."""
     tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     model = AutoModelForCausalLM.from_pretrained(
@@ -202,3 +221,35 @@ def _convert(source: Path, target: Path) -> None:
     model.hf_quantizer = None  # or save_pretrained refuses: the weights are no longer packed
     model.save_pretrained(target)
     tokenizer.save_pretrained(target)
+
+
+def byte_pair_tokenizer(vocab_size: int, words: str = "") -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of at most `vocab_size` tokens, the same on every machine."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    spaced = [f" {word}" for word in words.split()]  # as they stand within a headline
+    tokenizer.train_from_iterator([*TOKENIZER_TEXT.splitlines(), *spaced], trainer)
+    names = dict(zip(("pad_token", "bos_token", "eos_token"), SPECIAL_TOKENS, strict=True))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+def random_model(base: RandomBase) -> LlamaForCausalLM:
+    """A Llama of the base's shape with weights drawn from its seed (float32, on the CPU)."""
+    config = LlamaConfig(
+        **base.shape.model_dump(),
+        max_position_embeddings=2048,
+        initializer_range=0.1,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(base.weights_seed)
+        return LlamaForCausalLM(config)

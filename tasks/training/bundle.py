@@ -5,6 +5,7 @@ This module loads no deep-learning library.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -17,9 +18,12 @@ from pathlib import Path, PurePosixPath
 from tasks.training.job import RESULT, FinetuneJob, FinetuneResult, ScoreResult, split_path
 from tasks.training.process import finished_result
 from tasks.training.recipe import PackagedBase, TrainingError
-from tasks.training.result_files import bytes_sha256, file_sha256, write_atomically
+from warehouse.storage import atomic
+from warehouse.storage.atomic import file_sha256, write_bytes, write_text
 
 PACKAGE = Path(__file__).parent
+OUTER_PACKAGES = ("tasks", "warehouse", "warehouse/storage")
+"""They hold the packed modules; what else they import stays at home."""
 TEMPLATES = PACKAGE / "templates"
 LISTING = "SHA256.json"
 ACCEPTED = {".json", ".md", ".parquet", ".safetensors"}
@@ -45,10 +49,10 @@ class BundleError(TrainingError, ValueError):
 def export_bundle(job: FinetuneJob, path: Path) -> Path:
     """Write the job as one zip archive: unpack it anywhere and run `python run.py`.
 
-    It holds the three splits, the job with its recipe, this package's source, a notebook for
-    Colab and the SHA-256 of every file. Equal jobs give equal bytes.
+    It holds the three splits, the job with its recipe, the source that training imports, a notebook
+    for Colab and the SHA-256 of every file. Equal jobs give equal bytes.
     """
-    away = job.model_copy(
+    portable = job.model_copy(
         update={
             "dataset": Path("dataset"),
             "output": Path("models"),
@@ -57,17 +61,18 @@ def export_bundle(job: FinetuneJob, path: Path) -> Path:
         }
     )
     members: dict[str, bytes] = {
-        "job.json": (away.model_dump_json(indent=2) + "\n").encode(),
+        "job.json": (portable.model_dump_json(indent=2) + "\n").encode(),
         "requirements.txt": ("\n".join(_requirements(job)) + "\n").encode(),
-        "package/tasks/__init__.py": b"",
     }
     for split in ("train", "validation", "test"):
         members[f"dataset/{split}.parquet"] = split_path(job.dataset, split).read_bytes()
     manifest = job.dataset / "manifest.json"
     identity = manifest.read_bytes() if manifest.is_file() else _identity(job.dataset)
     members["dataset/manifest.json"] = identity
-    for source in sorted(PACKAGE.glob("*.py")):
-        members[f"package/tasks/training/{source.name}"] = source.read_bytes()
+    members |= {f"package/{folder}/__init__.py": b"" for folder in OUTER_PACKAGES}
+    for source in [*PACKAGE.glob("*.py"), Path(atomic.__file__)]:
+        name = source.relative_to(PACKAGE.parents[1]).as_posix()
+        members[f"package/{name}"] = source.read_bytes()
     for template in sorted(TEMPLATES.glob("*")):
         if template.is_file():
             members[template.name] = template.read_bytes()
@@ -98,7 +103,7 @@ def import_bundle(path: Path, job: FinetuneJob) -> FinetuneResult:
         shutil.rmtree(job.folder, ignore_errors=True)
         shutil.move(folder, job.folder)
     result = _with_scores_in_place(result, job)
-    write_atomically(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    write_text(job.folder / "result.json", result.model_dump_json(indent=2) + "\n")
     return result
 
 
@@ -126,16 +131,16 @@ def _verified(path: Path, folder: Path, job: FinetuneJob) -> FinetuneResult:
 
 
 def _with_scores_in_place(result: FinetuneResult, job: FinetuneJob) -> FinetuneResult:
-    came = {score.path.parent.name: score for score in result.scores}
+    imported = {score.path.parent.name: score for score in result.scores}
     placed = []
     # Only what this very job asks for: a result may not stand in for another model's scores.
     for adapter, split in product((None, job.folder), job.score):
-        order = job.score_job(split, adapter)
-        score, made = came.get(order.folder.name), finished_result(order)
+        wanted = job.score_job(split, adapter)
+        score, made = imported.get(wanted.folder.name), finished_result(wanted)
         if isinstance(made, ScoreResult):
             placed.append(made)
         elif score is not None:
-            placed.append(_moved(score, order.folder))
+            placed.append(_moved(score, wanted.folder))
     return result.model_copy(update={"scores": tuple(placed)})
 
 
@@ -145,7 +150,7 @@ def _moved(score: ScoreResult, folder: Path) -> ScoreResult:
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(score.path.parent, folder)
     here = score.model_copy(update={"path": folder / score.path.name})
-    write_atomically(folder / "result.json", here.model_dump_json(indent=2) + "\n")
+    write_text(folder / "result.json", here.model_dump_json(indent=2) + "\n")
     return here
 
 
@@ -206,7 +211,7 @@ def _identity(dataset: Path) -> bytes:
 
 def _write_zip(path: Path, members: Mapping[str, bytes]) -> None:
     """A zip whose bytes depend on its members alone: sorted, with one fixed time stamp."""
-    listing = {name: bytes_sha256(content) for name, content in members.items()}
+    listing = {name: hashlib.sha256(body).hexdigest() for name, body in members.items()}
     everything = {**members, LISTING: (json.dumps(listing, indent=2) + "\n").encode()}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
@@ -215,6 +220,4 @@ def _write_zip(path: Path, members: Mapping[str, bytes]) -> None:
             info.external_attr = 0o644 << 16
             archive.writestr(info, everything[name], zipfile.ZIP_DEFLATED)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_bytes(buffer.getvalue())
-    partial.rename(path)
+    write_bytes(path, buffer.getvalue())

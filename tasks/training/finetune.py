@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,32 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from tasks.training.base import LoadedBase, load_base
-from tasks.training.encoding import DatasetError, Rows, encode, read_rows
+from tasks.training.encoding import (
+    DatasetError,
+    Example,
+    Rows,
+    collate,
+    encode,
+    examples,
+    pack,
+    read_rows,
+)
 from tasks.training.job import (
     FinetuneJob,
     FinetuneResult,
+    OnProgress,
     Progress,
     ScoreResult,
     Split,
     dataset_id,
     split_path,
 )
-from tasks.training.likelihood import length_batches, score_labels
 from tasks.training.model_card import environment, peak_memory, write_artefact
-from tasks.training.packing import Example, collate, examples, pack
 from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe
-from tasks.training.result_files import file_sha256, write_atomically
-from tasks.training.score import load_adapter, score_split
+from tasks.training.scoring import length_batches, load_adapter, score_labels, score_split
 from tasks.training.trainer import build_trainer, training_arguments
-
-OnProgress = Callable[[Progress], None]
+from warehouse.storage.atomic import file_sha256, write_text
 
 
 def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult | None:
@@ -85,7 +90,7 @@ def run_finetune(job: FinetuneJob, on_progress: OnProgress) -> FinetuneResult | 
         scores=tuple(scores),
     )
     write_artefact(result, recipe)
-    write_atomically(folder / "result.json", result.model_dump_json(indent=2) + "\n")
+    write_text(folder / "result.json", result.model_dump_json(indent=2) + "\n")
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return result
 
@@ -96,11 +101,11 @@ def labelled_sample(job: FinetuneJob, split: Split, limit: int | None) -> Rows:
     Raises DatasetError if a row's output is not one of the recipe's two labels.
     """
     rows = read_rows(split_path(job.dataset, split))
-    strangers = sorted(set(rows.outputs) - {job.recipe.prompt.up, job.recipe.prompt.down})
-    if strangers:
+    unknown = sorted(set(rows.outputs) - {job.recipe.prompt.up, job.recipe.prompt.down})
+    if unknown:
         raise DatasetError(
             f"The split {split} has outputs that recipe {job.recipe.name} does not know: expected "
-            f"{job.recipe.prompt.up!r} or {job.recipe.prompt.down!r}, got {strangers[:3]}. Set "
+            f"{job.recipe.prompt.up!r} or {job.recipe.prompt.down!r}, got {unknown[:3]}. Set "
             "prompt.up and prompt.down in the recipe to the data set's own labels."
         )
     if limit is None or len(rows) <= limit:
@@ -112,21 +117,12 @@ def labelled_sample(job: FinetuneJob, split: Split, limit: int | None) -> Rows:
 def add_adapter(base: LoadedBase, recipe: Recipe, seed: int) -> PeftModel:
     """The base with a fresh LoRA adapter on it; only the adapter's weights (float32) will learn.
 
-    A fresh adapter changes nothing: its second matrix is zero. A quantised base keeps its 16-bit
+    A fresh adapter changes nothing: its second matrix is zero. A quantized base keeps its 16-bit
     norms and head, as scoring will load them; peft's k-bit preparation would turn them to float32.
     """
     set_seed(seed)
-    lora = recipe.lora
-    return get_peft_model(
-        base.model,
-        LoraConfig(
-            task_type="CAUSAL_LM",
-            r=lora.rank,
-            lora_alpha=lora.alpha,
-            lora_dropout=lora.dropout,
-            target_modules=list(lora.targets),
-        ),
-    )
+    lora = recipe.lora.model_dump(mode="json")
+    return get_peft_model(base.model, LoraConfig(task_type="CAUSAL_LM", **lora))
 
 
 def training_examples(
@@ -155,7 +151,7 @@ def fit(
         made,
         collate,
         measure=lambda m: validation_ce(m, base.tokenizer, validation, job.recipe),
-        patience=job.recipe.schedule.patience,
+        patience=job.recipe.schedule.early_stopping_patience,
         by_length=job.recipe.compute.group_by_length,
         on_progress=on_progress,
     )
@@ -167,7 +163,7 @@ def fit(
     trainer.save_model(str(job.folder))
     (job.folder / "training_args.bin").unlink(missing_ok=True)  # the Trainer's pickle: not ours
     history = trainer.state.log_history
-    tokens = sum(len(e["input_ids"]) for e in made) * job.recipe.schedule.epochs
+    tokens = sum(len(e["input_ids"]) for e in made) * job.recipe.schedule.num_train_epochs
     return {
         "steps": trainer.state.global_step,
         "resumed_from": last and Path(last).name,
@@ -190,7 +186,7 @@ def validation_ce(
     """Mean cross-entropies of the true answers, in nats per row.
 
     `label_ce`: of the label's own tokens; `completion_ce`: of the label and the end of text that
-    must follow it; `pair_ce`: of the label when only the two labels may be said.
+    must follow it; `pair_ce`: of the label among the two labels alone.
     """
     scores = score_labels(model, tokenizer, rows, recipe)
     is_up = np.array([output == recipe.prompt.up for output in rows.outputs])

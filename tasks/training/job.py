@@ -1,16 +1,17 @@
-"""Orders to the training process and its answers, as JSON: nothing here loads a model."""
+"""Jobs for the training process and their results, as JSON: nothing here loads a model."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from tasks.training.recipe import Recipe
-from tasks.training.result_files import file_sha256
+from warehouse.storage.atomic import file_sha256
 
 Split = Literal["train", "validation", "test"]
 
@@ -47,7 +48,7 @@ class FinetuneResult(_Document):
     ([step, label_ce]), `validation_ce_before` and `_after` (of the label's tokens), the same for
     all measures (`validation_before`, `validation_after`), rows, steps, seconds,
     `tokens_per_second` and `peak_memory_bytes`.
-    `scores` has the splits asked for, scored by the base model and by the fine-tuned one.
+    `scores` has each split of the job's `score`, by the base model and by the fine-tuned one.
     """
 
     kind: Literal["finetune"] = "finetune"
@@ -64,33 +65,7 @@ class FinetuneResult(_Document):
     scores: tuple[ScoreResult, ...] = ()
 
 
-class GenerateResult(_Document):
-    """Where the generated answers of one split are, and how many named a label.
-
-    `path` is Parquet, one row per example in the split's order: example_id, text, label (null
-    where the text names neither label or both). An unparsed answer counts as wrong in `accuracy`.
-    """
-
-    kind: Literal["generate"] = "generate"
-    model_id: str
-    split: Split
-    path: Path
-    rows: int
-    unparsed: int
-    accuracy: float
-    seconds: float
-
-
-class MergeResult(_Document):
-    """A plain model with the adapter folded in; `sha256` of each weights file by name."""
-
-    kind: Literal["merge"] = "merge"
-    model_id: str
-    path: Path
-    sha256: dict[str, str]
-
-
-class _Order(_Document):
+class _Job(_Document):
     recipe: Recipe
     dataset: Path
     output: Path
@@ -98,7 +73,7 @@ class _Order(_Document):
     threads: int | None = Field(default=None, ge=1)
 
 
-class FinetuneJob(_Order):
+class FinetuneJob(_Job):
     """Train an adapter on `dataset/train.parquet`; it lands in `output/MODEL_ID`.
 
     `cache` keeps converted base weights between jobs. Each split in `score` is also scored, by
@@ -106,7 +81,7 @@ class FinetuneJob(_Order):
     with `output=scores` would make (default: `scores` in the model's folder), and such a job finds
     them done.
 
-    `processes` share the work, each with `batch_rows` rows a step: on CPUs over gloo, on GPUs as
+    `processes` share the work, each with `batch_size` rows a step: on CPUs over gloo, on GPUs as
     `accelerate_config` says (see fsdp-qlora.accelerate.yaml beside the recipes).
     """
 
@@ -121,7 +96,7 @@ class FinetuneJob(_Order):
     def model_id(self) -> str:
         """Names the adapter by all that decides it: recipe, seed, training and validation rows."""
         return _digest(
-            self.recipe.model_dump(mode="json"),
+            self.recipe.canonical(),
             self.seed,
             *(file_sha256(split_path(self.dataset, name)) for name in ("train", "validation")),
             *([self.processes] if self.processes > 1 else []),
@@ -145,11 +120,11 @@ class FinetuneJob(_Order):
         )
 
 
-class ScoreJob(_Order):
+class ScoreJob(_Job):
     """Score one split with the base model (`adapter=None`) or an adapter's folder.
 
-    With `set_aside` the adapter is attached and put aside again before scoring: the base model's
-    scores, unless attaching changed the base.
+    With `adapter_disabled` the adapter is attached and then disabled: the base model's scores,
+    unless attaching changed the base.
 
     The scores land in `output/JOB_ID`.
     """
@@ -157,60 +132,29 @@ class ScoreJob(_Order):
     kind: Literal["score"] = "score"
     split: Split = "test"
     adapter: Path | None = None
-    set_aside: bool = False
+    adapter_disabled: bool = False
 
     @property
     def model_id(self) -> str:
         """The adapter's folder name, or the base model's name."""
-        return self.adapter.name if self.adapter and not self.set_aside else self.recipe.base.name
+        if self.adapter is None or self.adapter_disabled:
+            return self.recipe.base.name
+        return self.adapter.name
 
     @property
     def folder(self) -> Path:
         """Where this job's scores and result are."""
-        rows = file_sha256(split_path(self.dataset, self.split))
-        aside = ("set aside",) if self.set_aside else ()
-        return self.output / _digest(_scoring(self.recipe, self.adapter), self.split, rows, *aside)
+        adapter = self.adapter and file_sha256(self.adapter / "adapter_model.safetensors")
+        return self.output / _digest(
+            [self.recipe.canonical("base", "prompt", "compute"), adapter],
+            self.split,
+            file_sha256(split_path(self.dataset, self.split)),
+            *(["adapter disabled"] if self.adapter_disabled else []),
+        )
 
 
-class GenerateJob(_Order):
-    """Let the base model or an adapter answer a split in its own words, for comparison."""
-
-    kind: Literal["generate"] = "generate"
-    split: Split = "test"
-    adapter: Path | None = None
-    max_new_tokens: int = Field(default=16, ge=1)
-
-    @property
-    def model_id(self) -> str:
-        """The adapter's folder name, or the base model's name."""
-        return self.adapter.name if self.adapter else self.recipe.base.name
-
-    @property
-    def folder(self) -> Path:
-        """Where this job's answers and result are."""
-        rows = file_sha256(split_path(self.dataset, self.split))
-        scoring = _scoring(self.recipe, self.adapter)
-        return self.output / _digest(scoring, self.split, rows, "generate", self.max_new_tokens)
-
-
-class MergeJob(_Document):
-    """Fold an adapter into its base; the model lands in `output/JOB_ID/merged`."""
-
-    kind: Literal["merge"] = "merge"
-    recipe: Recipe
-    adapter: Path
-    output: Path
-    cache: Path
-    threads: int | None = Field(default=None, ge=1)
-
-    @property
-    def folder(self) -> Path:
-        """Where the merged model and the result are."""
-        return self.output / _digest(_scoring(self.recipe, self.adapter), "merge")
-
-
-AnyJob = FinetuneJob | ScoreJob | GenerateJob | MergeJob
-AnyResult = FinetuneResult | ScoreResult | GenerateResult | MergeResult
+AnyJob = FinetuneJob | ScoreJob
+AnyResult = FinetuneResult | ScoreResult
 JOB: TypeAdapter[AnyJob] = TypeAdapter(Annotated[AnyJob, Field(discriminator="kind")])
 RESULT: TypeAdapter[AnyResult] = TypeAdapter(Annotated[AnyResult, Field(discriminator="kind")])
 
@@ -229,6 +173,9 @@ class Progress(_Document):
     metrics: dict[str, float] = Field(default_factory=dict)
 
 
+OnProgress = Callable[[Progress], None]
+
+
 def split_path(dataset: Path, split: str) -> Path:
     """The Parquet file of one split of a data set."""
     return dataset / f"{split}.parquet"
@@ -240,12 +187,6 @@ def dataset_id(dataset: Path) -> str:
     if not manifest.is_file():
         return dataset.name
     return str(json.loads(manifest.read_text(encoding="utf-8")).get("dataset_id", dataset.name))
-
-
-def _scoring(recipe: Recipe, adapter: Path | None) -> list[Any]:
-    """All that decides what a model answers to a prompt."""
-    weights = file_sha256(adapter / "adapter_model.safetensors") if adapter else None
-    return [recipe.model_dump(mode="json", include={"base", "prompt", "compute"}), weights]
 
 
 def _digest(*parts: Any) -> str:

@@ -14,7 +14,7 @@ import yaml
 from tasks.training.base import LoadedBase
 from tasks.training.job import FinetuneResult
 from tasks.training.recipe import Recipe
-from tasks.training.result_files import file_sha256, write_atomically
+from warehouse.storage.atomic import file_sha256, write_text
 
 PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "newsvane")
 
@@ -54,7 +54,7 @@ def write_artefact(result: FinetuneResult, recipe: Recipe) -> None:
         **result.model_dump(mode="json", exclude={"path", "scores", "kind"}),
         "files": {p.name: file_sha256(p) for p in files if p.name != "manifest.json"},
     }
-    write_atomically(result.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+    write_text(result.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
 
 def model_card(result: FinetuneResult, recipe: Recipe) -> str:
@@ -82,7 +82,7 @@ def model_card(result: FinetuneResult, recipe: Recipe) -> str:
 {front}---
 # {recipe.name} on data set {result.dataset_id}
 
-A LoRA adapter (rank {recipe.lora.rank}) for {recipe.base.name} that continues a prompt of a
+A LoRA adapter (rank {recipe.lora.r}) for {recipe.base.name} that continues a prompt of a
 ticker's headlines with "{recipe.prompt.up}" or "{recipe.prompt.down}": the direction of the price
 over the label window of the data set. Model {result.model_id}, seed {result.seed}.
 

@@ -80,23 +80,25 @@ def plan(recipe: Recipe, dataset: Path, device: Device | None = None) -> Plan:
     rows, tokens = _rows_and_tokens(recipe, dataset)
     lines = math.ceil(rows * tokens / compute.pack_tokens) if compute.packing else rows
     width = compute.pack_tokens if compute.packing else tokens
-    batches = math.ceil(lines / schedule.batch_rows)
+    batches = math.ceil(lines / schedule.batch_size)
     dtype = _dtype(recipe, device)
     trained = adapter_parameters(recipe)
     parameters = model_parameters(shape)
-    in_batch = schedule.batch_rows * width
+    in_batch = schedule.batch_size * width
     passes = 6 if compute.gradient_checkpointing else 4
-    flops = schedule.epochs * rows * tokens * (passes * parameters + 6 * trained)
+    flops = schedule.num_train_epochs * rows * tokens * (passes * parameters + 6 * trained)
     slower = 1.0 if dtype != "float32" or device.kind == "cuda" else 1.9
     return Plan(
         recipe=recipe.name,
         device=device,
-        dtype=f"{compute.quantisation} with {dtype}" if compute.quantisation != "none" else dtype,
+        dtype=f"{compute.quantization} with {dtype}" if compute.quantization != "none" else dtype,
         parameters=parameters,
         trained_parameters=trained,
         train_rows=rows,
         tokens_per_row=tokens,
-        steps=math.ceil(schedule.epochs * math.ceil(batches / schedule.accumulate)),
+        steps=math.ceil(
+            schedule.num_train_epochs * math.ceil(batches / schedule.gradient_accumulation_steps)
+        ),
         weight_bytes=weight_bytes(recipe, dtype),
         adapter_bytes=_BYTES_PER_TRAINED * trained,
         activation_bytes=activation_bytes(recipe, in_batch, in_batch / tokens, dtype),
@@ -112,45 +114,52 @@ def require_fit(estimate: Plan) -> None:
     raise PlanError(
         f"Recipe {estimate.recipe} needs about {estimate.peak_bytes / GIB:.1f} GiB, but "
         f"{estimate.device.name} offers {estimate.device.memory / GIB:.1f} GiB. Lower "
-        "schedule.batch_rows (and raise schedule.accumulate), set compute.gradient_checkpointing "
-        "or compute.quantisation: nf4, or take a smaller recipe."
+        "schedule.batch_size (and raise schedule.gradient_accumulation_steps), set "
+        "compute.gradient_checkpointing or compute.quantization: nf4, or take a smaller recipe."
     )
 
 
 def model_parameters(shape: ModelShape) -> int:
     """Weights of a Llama-shaped decoder, embeddings once if they are tied."""
-    embeddings = shape.vocabulary * shape.hidden * (1 if shape.tied_embeddings else 2)
-    norms = shape.hidden * (2 * shape.layers + 1)
-    return embeddings + norms + shape.layers * sum(i * o for i, o in linear_sizes(shape).values())
+    embeddings = shape.vocab_size * shape.hidden_size * (1 if shape.tie_word_embeddings else 2)
+    norms = shape.hidden_size * (2 * shape.num_hidden_layers + 1)
+    return (
+        embeddings
+        + norms
+        + shape.num_hidden_layers * sum(i * o for i, o in linear_sizes(shape).values())
+    )
 
 
 def linear_sizes(shape: ModelShape) -> dict[str, tuple[int, int]]:
     """Inputs and outputs of each linear layer of one block, by name."""
-    queries, keys = shape.heads * shape.head_size, shape.key_value_heads * shape.head_size
+    queries, keys = (
+        shape.num_attention_heads * shape.head_dim,
+        shape.num_key_value_heads * shape.head_dim,
+    )
     return {
-        "q_proj": (shape.hidden, queries),
-        "k_proj": (shape.hidden, keys),
-        "v_proj": (shape.hidden, keys),
-        "o_proj": (queries, shape.hidden),
-        "gate_proj": (shape.hidden, shape.intermediate),
-        "up_proj": (shape.hidden, shape.intermediate),
-        "down_proj": (shape.intermediate, shape.hidden),
+        "q_proj": (shape.hidden_size, queries),
+        "k_proj": (shape.hidden_size, keys),
+        "v_proj": (shape.hidden_size, keys),
+        "o_proj": (queries, shape.hidden_size),
+        "gate_proj": (shape.hidden_size, shape.intermediate_size),
+        "up_proj": (shape.hidden_size, shape.intermediate_size),
+        "down_proj": (shape.intermediate_size, shape.hidden_size),
     }
 
 
 def adapter_parameters(recipe: Recipe) -> int:
     """Weights of the recipe's LoRA: rank x (inputs + outputs) per target layer."""
     sizes = linear_sizes(recipe.base.shape)
-    per_block = sum(sum(sizes[name]) for name in recipe.lora.targets if name in sizes)
-    return recipe.base.shape.layers * recipe.lora.rank * per_block
+    per_block = sum(sum(sizes[name]) for name in recipe.lora.target_modules if name in sizes)
+    return recipe.base.shape.num_hidden_layers * recipe.lora.r * per_block
 
 
 def weight_bytes(recipe: Recipe, dtype: str) -> int:
-    """The frozen base. NF4 with doubly quantised scales takes 4.127 bits, in linear layers only."""
+    """The frozen base. NF4 with doubly quantized scales takes 4.127 bits, in linear layers only."""
     shape = recipe.base.shape
     size = 4 if dtype == "float32" else 2
-    linear = shape.layers * sum(i * o for i, o in linear_sizes(shape).values())
-    per_linear = _NF4_BYTES if recipe.compute.quantisation == "nf4" else size
+    linear = shape.num_hidden_layers * sum(i * o for i, o in linear_sizes(shape).values())
+    per_linear = _NF4_BYTES if recipe.compute.quantization == "nf4" else size
     return int(linear * per_linear + (model_parameters(shape) - linear) * size)
 
 
@@ -166,13 +175,13 @@ def activation_bytes(recipe: Recipe, tokens: float, rows: float, dtype: str) -> 
     size = 4 if dtype == "float32" else 2
     sizes = linear_sizes(shape)
     attention = 2 * sizes["q_proj"][1] + 2 * sizes["k_proj"][1]
-    lora_inputs = sum(sizes[name][0] for name in recipe.lora.targets if name in sizes)
-    block = size * (4 * shape.hidden + attention + 4 * shape.intermediate)
-    block += 4 * (4 * shape.hidden + lora_inputs)
-    kept = shape.layers * block
+    lora_inputs = sum(sizes[name][0] for name in recipe.lora.target_modules if name in sizes)
+    block = size * (4 * shape.hidden_size + attention + 4 * shape.intermediate_size)
+    block += 4 * (4 * shape.hidden_size + lora_inputs)
+    kept = shape.num_hidden_layers * block
     if recipe.compute.gradient_checkpointing:
-        kept = shape.layers * size * shape.hidden + block
-    logits = rows * 2 * shape.vocabulary * (size + 8)
+        kept = shape.num_hidden_layers * size * shape.hidden_size + block
+    logits = rows * 2 * shape.vocab_size * (size + 8)
     return int(tokens * kept + logits)
 
 

@@ -34,13 +34,13 @@ def preflight(recipe: Recipe, dataset: Path | None = None) -> None:
         )
     if dataset is not None:
         require_fit(plan(recipe, dataset, detect(use_gpu=torch.cuda.is_available())))
-    require_quantisation(recipe)
+    require_quantization(recipe)
     require_access(recipe)
 
 
-def require_quantisation(recipe: Recipe) -> None:
-    """Raise DeviceError if the recipe needs bitsandbytes and it cannot quantise here."""
-    if recipe.compute.quantisation == "none":
+def require_quantization(recipe: Recipe) -> None:
+    """Raise DeviceError if the recipe needs bitsandbytes and it cannot quantize here."""
+    if recipe.compute.quantization == "none":
         return
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -51,9 +51,9 @@ def require_quantisation(recipe: Recipe) -> None:
         error = (dequantize_4bit(packed, state) - probe).abs().max().item()
     except Exception as failure:
         raise DeviceError(
-            f"Recipe {recipe.name} quantises to 4 bits, but bitsandbytes does not work on this "
+            f"Recipe {recipe.name} quantizes to 4 bits, but bitsandbytes does not work on this "
             f"{device}: {str(failure).splitlines()[0]}. Install a bitsandbytes built for this "
-            "CUDA version (pip install --upgrade bitsandbytes), or set compute.quantisation: none."
+            "CUDA version (pip install --upgrade bitsandbytes), or set compute.quantization: none."
         ) from failure
     if not error < 0.2:
         raise DeviceError(

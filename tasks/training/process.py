@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,18 +25,13 @@ from tasks.training.job import (
     AnyResult,
     FinetuneJob,
     FinetuneResult,
-    GenerateJob,
-    GenerateResult,
-    MergeJob,
-    MergeResult,
+    OnProgress,
     Progress,
     ScoreJob,
     ScoreResult,
     split_path,
 )
 from tasks.training.recipe import TrainingError
-
-OnProgress = Callable[[Progress], None]
 
 PICKLED = {".bin", ".pt", ".pth", ".pkl"}
 
@@ -46,26 +41,22 @@ _WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
-class _Staying:
+class _Worker:
     process: subprocess.Popen[str]
     log: Path
 
 
-_staying: ContextVar[_Staying | None] = ContextVar("staying_worker", default=None)
+_persistent: ContextVar[_Worker | None] = ContextVar("persistent_worker", default=None)
 
 
 class TrainingProcessError(TrainingError):
-    """The training process ended without a result; the message has its last words."""
+    """The training process ended without a result; the message has the end of its log."""
 
 
 @overload
 def run_job(job: FinetuneJob, on_progress: OnProgress | None = None) -> FinetuneResult: ...
 @overload
 def run_job(job: ScoreJob, on_progress: OnProgress | None = None) -> ScoreResult: ...
-@overload
-def run_job(job: GenerateJob, on_progress: OnProgress | None = None) -> GenerateResult: ...
-@overload
-def run_job(job: MergeJob, on_progress: OnProgress | None = None) -> MergeResult: ...
 def run_job(job: AnyJob, on_progress: OnProgress | None = None) -> AnyResult:
     """Carry out the job in a new process and return its result.
 
@@ -105,38 +96,45 @@ def _carry_out(jobs: Sequence[AnyJob], on_progress: OnProgress | None) -> list[A
 
 def _run(jobs: Sequence[AnyJob], on_progress: OnProgress) -> list[AnyResult]:
     """The results of the jobs, in their order, of one process (or launcher) for all of them."""
-    orders = [job.folder / "job.json" for job in jobs]
-    for job, order in zip(jobs, orders, strict=True):
-        order.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    job_files = [job.folder / "job.json" for job in jobs]
+    for job, job_file in zip(jobs, job_files, strict=True):
+        job_file.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    worker = _persistent.get()
+    if worker is not None and not any(_launched(job) for job in jobs):
+        return [_sent(worker, job_file, on_progress) for job_file in job_files]
     log = jobs[0].folder / "worker.log"
-    staying = _staying.get()
-    if staying is not None and not any(_launched(job) for job in jobs):
-        return [_ask(staying, order, on_progress) for order in orders]
+    with _started(command_of(jobs[0], *job_files), log) as worker:
+        return _results(worker, len(jobs), on_progress, ends=True)
+
+
+@contextmanager
+def _started(command: Sequence[str], log: Path, **options: Any) -> Iterator[_Worker]:
+    """A worker that is gone when the block ends; what its libraries print goes to `log`."""
     with (
         log.open("wb") as errors,
         subprocess.Popen(  # noqa: S603  (our own module, no shell)
-            command_of(jobs[0], *orders),
+            command,
             env={**_WORKER_ENVIRONMENT, **os.environ},
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             encoding="utf-8",
+            **options,
         ) as process,
     ):
         try:
-            answers = _follow(process, on_progress)
+            yield _Worker(process, log)
         finally:
             if process.poll() is None:
                 process.terminate()
-    return _results_or_error(answers, len(jobs), process.returncode, log)
 
 
-def command_of(job: AnyJob, *orders: Path) -> list[str]:
-    """The command that carries out the jobs in the files `orders`: one process, or a launcher's.
+def command_of(job: AnyJob, *job_files: Path) -> list[str]:
+    """The command that carries out the jobs in the files: one process, or a launcher's.
 
     `job` is the first of them.
     """
-    worker = ["-m", "tasks.training.worker", *map(str, orders)]
+    worker = ["-m", "tasks.training.worker", *map(str, job_files)]
     if not _launched(job):
         return [sys.executable, *worker]
     if job.accelerate_config is None:
@@ -152,44 +150,26 @@ def _launched(job: AnyJob) -> TypeGuard[FinetuneJob]:
 
 
 @contextmanager
-def staying_worker(log: Path) -> Iterator[None]:
-    """Jobs inside are carried out by one process that stays, for its start is most of a short job.
+def persistent_worker(log: Path) -> Iterator[None]:
+    """Jobs inside share one process: starting it takes longer than a short job.
 
     Its errors go to `log`, its memory is freed at the end. Jobs of several processes get their own.
     """
-    with (
-        log.open("wb") as errors,
-        subprocess.Popen(
-            [sys.executable, "-m", "tasks.training.worker", "-"],
-            env={**_WORKER_ENVIRONMENT, **os.environ},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            encoding="utf-8",
-        ) as process,
-    ):
-        token = _staying.set(_Staying(process, log))
+    command = [sys.executable, "-m", "tasks.training.worker", "-"]
+    with _started(command, log, stdin=subprocess.PIPE) as worker:
+        token = _persistent.set(worker)
         try:
             yield
         finally:
-            _staying.reset(token)
-            process.terminate()
+            _persistent.reset(token)
 
 
-def _ask(worker: _Staying, order: Path, on_progress: OnProgress) -> AnyResult:
-    process = worker.process
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(BrokenPipeError):  # its last words are told below
-        process.stdin.write(f"{order}\n")
-        process.stdin.flush()
-    for line in process.stdout:
-        message = json.loads(line)
-        if message["event"] != "progress":
-            return _results_or_error([message], 1, 0, worker.log)[0]
-        on_progress(Progress.model_validate(message))
-    return _results_or_error([], 1, process.wait(), worker.log)[0]
+def _sent(worker: _Worker, job_file: Path, on_progress: OnProgress) -> AnyResult:
+    assert worker.process.stdin is not None
+    with suppress(BrokenPipeError):  # the end of its log says why
+        worker.process.stdin.write(f"{job_file}\n")
+        worker.process.stdin.flush()
+    return _results(worker, 1, on_progress, ends=False)[0]
 
 
 def finished_result(job: AnyJob) -> AnyResult | None:
@@ -210,8 +190,6 @@ def _require_inputs(job: AnyJob) -> None:
             f"{pickled or 'no weights'}. Pickled weights can run code and are never loaded; save "
             "the adapter as safetensors."
         )
-    if isinstance(job, MergeJob):
-        return
     names = ("train", "validation") if isinstance(job, FinetuneJob) else (job.split,)
     absent = [name for name in names if not split_path(job.dataset, name).is_file()]
     if absent:
@@ -221,38 +199,39 @@ def _require_inputs(job: AnyJob) -> None:
         )
 
 
-def _follow(process: subprocess.Popen[str], on_progress: OnProgress) -> list[dict[str, Any]]:
-    """Pass progress on until the stream ends; the messages that were not progress."""
-    answers: list[dict[str, Any]] = []
-    assert process.stdout is not None
-    for line in process.stdout:
-        message = json.loads(line)
-        if message["event"] == "progress":
-            on_progress(Progress.model_validate(message))
-        else:
-            answers.append(message)
-    process.wait()
-    return answers
-
-
-def _results_or_error(
-    answers: list[dict[str, Any]], wanted: int, code: int, log: Path
+def _results(
+    worker: _Worker, wanted: int, on_progress: OnProgress, *, ends: bool
 ) -> list[AnyResult]:
-    results = [answer["result"] for answer in answers if answer["event"] == "result"]
+    """Pass progress on until the results are there; `ends`: the worker then ends, without error.
+
+    Raises TrainingError with the worker's own message, else TrainingProcessError.
+    """
+    results: list[AnyResult] = []
+    assert worker.process.stdout is not None
+    for line in worker.process.stdout:
+        message = json.loads(line)
+        match message["event"]:
+            case "progress":
+                on_progress(Progress.model_validate(message))
+            case "result":
+                results.append(RESULT.validate_python(message["result"]))
+            case "error":
+                raise TrainingError(message["message"])
+        if len(results) == wanted and not ends:
+            return results
+    code, log = worker.process.wait(), worker.log
     if len(results) == wanted and code == 0:
-        return [RESULT.validate_python(result) for result in results]
-    if answers and answers[-1]["event"] == "error":
-        raise TrainingError(answers[-1]["message"])
+        return results
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     hint = (
-        "The system probably ran out of memory: lower batch_rows or max_tokens, or take a smaller "
+        "The system probably ran out of memory: lower batch_size or max_tokens, or take a smaller "
         "recipe."
         if code == -signal.SIGKILL
         else "Run the job again; it goes on from its last checkpoint, if it saved one."
     )
     raise TrainingProcessError(
-        f"The training process ended with {how} and no result. {hint} Its last words, from "
-        f"{log}: {_tail(log)}"
+        f"The training process ended with {how} and no result. {hint} The end of {log}: "
+        f"{_tail(log)}"
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +13,35 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 RECIPES = Path(__file__).parent / "recipes"
+
+FORMER_KEYS = {
+    "knows_until": "knowledge_cutoff",
+    "vocabulary": "vocab_size",
+    "hidden": "hidden_size",
+    "intermediate": "intermediate_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "key_value_heads": "num_key_value_heads",
+    "head_size": "head_dim",
+    "tied_embeddings": "tie_word_embeddings",
+    "rank": "r",
+    "alpha": "lora_alpha",
+    "dropout": "lora_dropout",
+    "targets": "target_modules",
+    "epochs": "num_train_epochs",
+    "batch_rows": "batch_size",
+    "accumulate": "gradient_accumulation_steps",
+    "warmup_fraction": "warmup_ratio",
+    "max_gradient_norm": "max_grad_norm",
+    "log_steps": "logging_steps",
+    "evaluate_steps": "eval_steps",
+    "patience": "early_stopping_patience",
+    "checkpoint_steps": "save_steps",
+    "quantisation": "quantization",
+}
+"""Keys of former recipes and their names now: those of transformers and peft. No name is in two
+sections. Files with former keys are read for one more release; stored recipes and ids for good.
+"""
 
 
 class TrainingError(RuntimeError):
@@ -26,33 +57,33 @@ class _Spec(BaseModel):
 
 
 class ModelShape(_Spec):
-    """The sizes of a Llama-shaped decoder: enough to build one, or to estimate its cost."""
+    """The sizes of a Llama-shaped decoder, as its config.json spells them."""
 
-    vocabulary: int = Field(ge=16)
-    hidden: int = Field(ge=8)
-    intermediate: int = Field(ge=8)
-    layers: int = Field(ge=1)
-    heads: int = Field(ge=1)
-    key_value_heads: int = Field(ge=1)
-    head_size: int = Field(ge=2)
-    tied_embeddings: bool = False
+    vocab_size: int = Field(ge=16)
+    hidden_size: int = Field(ge=8)
+    intermediate_size: int = Field(ge=8)
+    num_hidden_layers: int = Field(ge=1)
+    num_attention_heads: int = Field(ge=1)
+    num_key_value_heads: int = Field(ge=1)
+    head_dim: int = Field(ge=2)
+    tie_word_embeddings: bool = False
 
 
 class _Base(_Spec):
-    """`knows_until`: the last day that the base's training data can hold; None if nothing does.
+    """`knowledge_cutoff`: the last day that the base's training data can hold; None if none does.
 
     Where the publisher does not say, it is the end of the month in which the weights appeared.
     """
 
     name: str
     shape: ModelShape
-    knows_until: date | None = None
+    knowledge_cutoff: date | None = None
 
 
 class RandomBase(_Base):
     """A Llama of random weights with a tokenizer built from a text in the source: for tests.
 
-    `words` are learned by the tokenizer too, so that each is one piece if the vocabulary allows.
+    `words` are learned by the tokenizer too, so that each is one token if the vocabulary allows.
     """
 
     kind: Literal["random"] = "random"
@@ -92,19 +123,19 @@ Base = Annotated[RandomBase | PackagedBase | HubBase | FolderBase, Field(discrim
 
 
 class LoraSpec(_Spec):
-    """The adapter: rank, scale (`alpha / rank`) and the linear layers it is added to."""
+    """The adapter, as peft's LoraConfig spells it: rank `r`, scale `lora_alpha / r`."""
 
-    rank: int = Field(default=8, ge=1)
-    alpha: float = Field(default=16, gt=0)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
-    targets: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    r: int = Field(default=8, ge=1)
+    lora_alpha: float = Field(default=16, gt=0)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
 
 
 class PromptSpec(_Spec):
     """How a row becomes tokens. A longer prompt loses tokens from its middle, never its end.
 
-    `up` and `down` are the words scored; a space is put before them unless the prompt already
-    ends with white space. `end_of_text` trains the model to stop after the word.
+    `up` and `down` are the labels scored; a space is put before them unless the prompt already
+    ends with white space. `end_of_text` trains the model to stop after the label.
     """
 
     up: str = "up"
@@ -113,41 +144,46 @@ class PromptSpec(_Spec):
     end_of_text: bool = True
 
     @model_validator(mode="after")
-    def _words_differ(self) -> PromptSpec:
+    def _labels_differ(self) -> PromptSpec:
         if not self.up or not self.down or self.up == self.down:
             raise ValueError(f"up and down must be two different words, got {self.up!r} twice")
         return self
 
 
 class ScheduleSpec(_Spec):
-    """How long and how fast to learn. Rows beyond the caps are left out by a seeded draw."""
+    """How long and how fast to learn, as transformers' TrainingArguments spell it.
+
+    Rows beyond the caps are left out by a seeded draw. `batch_size` is per process.
+    """
 
     train_rows: int | None = Field(default=None, ge=1)
     validation_rows: int | None = Field(default=None, ge=1)
-    epochs: float = Field(default=1, gt=0)
-    batch_rows: int = Field(default=16, ge=1)
-    accumulate: int = Field(default=1, ge=1)
+    num_train_epochs: float = Field(default=1, gt=0)
+    batch_size: int = Field(default=16, ge=1)
+    gradient_accumulation_steps: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=2e-4, gt=0)
-    warmup_fraction: float = Field(default=0.1, ge=0, lt=1)
+    warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
     weight_decay: float = Field(default=0.0, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
-    log_steps: int = Field(default=1, ge=1)
-    evaluate_steps: int | None = Field(default=None, ge=1)
-    patience: int | None = Field(default=None, ge=1)
-    checkpoint_steps: int | None = Field(default=None, ge=1)
+    max_grad_norm: float = Field(default=1.0, gt=0)
+    logging_steps: int = Field(default=1, ge=1)
+    eval_steps: int | None = Field(default=None, ge=1)
+    early_stopping_patience: int | None = Field(default=None, ge=1)
+    save_steps: int | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _patience_needs_evaluations(self) -> ScheduleSpec:
-        if self.patience is not None and self.evaluate_steps is None:
-            raise ValueError("patience needs evaluate_steps: without evaluations nothing can stop")
+        if self.early_stopping_patience is not None and self.eval_steps is None:
+            raise ValueError(
+                "early_stopping_patience needs eval_steps: without evaluations nothing can stop"
+            )
         return self
 
 
 class ComputeSpec(_Spec):
-    """Precision, quantisation and batching. `auto` takes bfloat16 where it is fast."""
+    """Precision, quantization and batching. `auto` takes bfloat16 where it is fast."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    quantisation: Literal["none", "nf4"] = "none"
+    quantization: Literal["none", "nf4"] = "none"
     packing: bool = False
     pack_tokens: int = Field(default=512, ge=16)
     group_by_length: bool = True
@@ -164,6 +200,37 @@ class Recipe(_Spec):
     prompt: PromptSpec = PromptSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     compute: ComputeSpec = ComputeSpec()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_keys(cls, content: Any) -> Any:
+        return _with_keys(content, FORMER_KEYS)
+
+    def canonical(self, *sections: str) -> dict[str, Any]:
+        """The recipe, or some sections of it, as JSON values to compute ids from.
+
+        Keys are the former ones: a model keeps the id it was given under them.
+        """
+        content = self.model_dump(mode="json", include=set(sections) or None)
+        former = {now: before for before, now in FORMER_KEYS.items()}
+        return dict(_with_keys(content, former))
+
+
+def _with_keys(content: Any, names: Mapping[str, str]) -> Any:
+    """Nested mappings under other names; a key whose new name is there too stays, to be refused."""
+    if not isinstance(content, dict):
+        return content
+    return {
+        key if names.get(key) in content else names.get(key, key): _with_keys(value, names)
+        for key, value in content.items()
+    }
+
+
+def _keys(content: Any) -> Iterator[str]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield key
+            yield from _keys(value)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -190,10 +257,13 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def parse_recipe(text: str, source: str) -> Recipe:
-    """A recipe from YAML text; `source` names it in errors. Raises RecipeError."""
+    """A recipe from YAML text; `source` names it in errors. Raises RecipeError.
+
+    Former keys are read with a FutureWarning that names the new ones.
+    """
     try:
         content: Any = yaml.safe_load(text)
-        return Recipe.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except yaml.YAMLError as error:
         raise RecipeError(f"Recipe {source} is not YAML: {error}. Correct the file.") from error
     except ValidationError as error:
@@ -201,5 +271,14 @@ def parse_recipe(text: str, source: str) -> Recipe:
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise RecipeError(
             f"Recipe {source} is not valid at {where}: {first['msg']}, got {first['input']!r}. "
-            "Correct this key; docs/training.md lists them all."
+            "Correct this key; docs/reference/training.md lists them all."
         ) from error
+    former = [f"{key} is now {FORMER_KEYS[key]}" for key in _keys(content) if key in FORMER_KEYS]
+    if former:
+        warnings.warn(
+            f"Recipe {source} has keys by their former names, which the next release will refuse. "
+            f"Rename them: {', '.join(former)}.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    return recipe

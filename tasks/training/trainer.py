@@ -1,15 +1,17 @@
-"""The transformers Trainer, told how this project evaluates, reports and repeats a run."""
+"""The transformers Trainer with our evaluation, progress reports and repeatable row order."""
 
 from __future__ import annotations
 
 import math
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
+from torch.utils.data import Sampler
 from transformers import (
     EarlyStoppingCallback,
     Trainer,
@@ -20,31 +22,40 @@ from transformers import (
 )
 
 from tasks.training.base import LoadedBase
-from tasks.training.job import Progress
-from tasks.training.packing import EpochOrder, Example
+from tasks.training.encoding import Example
+from tasks.training.job import OnProgress, Progress
 from tasks.training.recipe import Recipe
 
-OnProgress = Callable[[Progress], None]
+POOL_BATCHES = 16
+"""Rows are sorted by length within pools of this many batches: enough to pad little."""
+
+PASSED_THROUGH = {
+    "num_train_epochs",
+    "gradient_accumulation_steps",
+    "learning_rate",
+    "weight_decay",
+    "max_grad_norm",
+    "logging_steps",
+    "eval_steps",
+}
+"""Keys of the schedule that TrainingArguments takes as they are."""
 
 
 def training_arguments(
     recipe: Recipe, base: LoadedBase, examples: int, folder: Path, seed: int
 ) -> TrainingArguments:
-    """The recipe in the Trainer's own words, for `examples` training examples (or packed bins)."""
+    """The recipe as TrainingArguments, for `examples` training examples (or packed bins)."""
     schedule, compute = recipe.schedule, recipe.compute
     steps = optimiser_steps(recipe, examples, PartialState().num_processes)
     on_gpu = base.device.type == "cuda"
-    save_steps = schedule.evaluate_steps if schedule.patience else schedule.checkpoint_steps
+    stops_early = schedule.early_stopping_patience is not None
+    save_steps = schedule.eval_steps if stops_early else schedule.save_steps
     return TrainingArguments(
+        **schedule.model_dump(include=PASSED_THROUGH),
         output_dir=str(folder / "checkpoints"),
-        per_device_train_batch_size=schedule.batch_rows,
-        gradient_accumulation_steps=schedule.accumulate,
-        num_train_epochs=schedule.epochs,
-        learning_rate=schedule.learning_rate,
+        per_device_train_batch_size=schedule.batch_size,
         lr_scheduler_type="cosine",
-        warmup_steps=math.ceil(schedule.warmup_fraction * steps),
-        weight_decay=schedule.weight_decay,
-        max_grad_norm=schedule.max_gradient_norm,
+        warmup_steps=math.ceil(schedule.warmup_ratio * steps),
         optim="adamw_torch",
         bf16=on_gpu and base.dtype == torch.bfloat16,
         fp16=on_gpu and base.dtype == torch.float16,
@@ -52,15 +63,13 @@ def training_arguments(
         activation_checkpointing=compute.gradient_checkpointing,
         activation_checkpointing_kwargs={"use_reentrant": False},
         logging_strategy="steps",
-        logging_steps=schedule.log_steps,
-        eval_strategy="steps" if schedule.evaluate_steps else "no",
-        eval_steps=schedule.evaluate_steps,
+        eval_strategy="steps" if schedule.eval_steps else "no",
         save_strategy="steps" if save_steps else "no",
         save_steps=save_steps or steps,
         save_total_limit=2,
-        load_best_model_at_end=schedule.patience is not None,
-        metric_for_best_model="eval_label_ce" if schedule.patience else None,
-        greater_is_better=False if schedule.patience else None,
+        load_best_model_at_end=stops_early,
+        metric_for_best_model="eval_label_ce" if stops_early else None,
+        greater_is_better=False if stops_early else None,
         seed=seed,
         data_seed=seed,
         remove_unused_columns=False,
@@ -73,9 +82,44 @@ def training_arguments(
 
 def optimiser_steps(recipe: Recipe, examples: int, processes: int) -> int:
     """How many optimiser steps a run over `examples` examples (or packed bins) takes."""
-    batches = math.ceil(examples / (recipe.schedule.batch_rows * processes))
-    per_epoch = max(1, math.ceil(batches / recipe.schedule.accumulate))
-    return math.ceil(recipe.schedule.epochs * per_epoch)
+    schedule = recipe.schedule
+    batches = math.ceil(examples / (schedule.batch_size * processes))
+    per_epoch = max(1, math.ceil(batches / schedule.gradient_accumulation_steps))
+    return math.ceil(schedule.num_train_epochs * per_epoch)
+
+
+class EpochOrder(Sampler[int]):
+    """The order of rows in each epoch: a function of seed and epoch, which a resumed run repeats.
+
+    With `by_length`, rows of about equal length share a batch, which saves padding; batches come
+    in random order.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch: int, seed: int, by_length: bool) -> None:
+        self._lengths, self._batch, self._seed, self._by_length = lengths, batch, seed, by_length
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by the data loader before each epoch."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        draw = random.Random(f"{self._seed}/{self._epoch}")  # noqa: S311  (a draw, not a secret)
+        order = list(range(len(self._lengths)))
+        draw.shuffle(order)
+        if not self._by_length:
+            return iter(order)
+        pool = self._batch * POOL_BATCHES
+        batches = []
+        for start in range(0, len(order), pool):
+            near = sorted(order[start : start + pool], key=lambda row: self._lengths[row])
+            batches += [near[i : i + self._batch] for i in range(0, len(near), self._batch)]
+        short = [batches.pop()] if len(batches[-1]) < self._batch else []
+        draw.shuffle(batches)
+        return iter([row for batch in batches + short for row in batch])
 
 
 class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped here
@@ -96,7 +140,7 @@ class CompletionTrainer(Trainer):  # type: ignore[misc]  # transformers is untyp
         return self._order
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Measure, log and tell the callbacks: names are prefixed with `eval_`.
+        """Measure, log and notify the callbacks: names are prefixed with `eval_`.
 
         Every process measures the same rows, through the wrapped model: a sharded one can only be
         called by all, and whole.

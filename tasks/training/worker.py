@@ -12,16 +12,7 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from tasks.training.job import (
-    JOB,
-    AnyJob,
-    AnyResult,
-    FinetuneJob,
-    GenerateJob,
-    MergeJob,
-    Progress,
-    ScoreJob,
-)
+from tasks.training.job import JOB, AnyJob, AnyResult, FinetuneJob, Progress
 from tasks.training.recipe import TrainingError
 
 QUIET = {
@@ -38,67 +29,59 @@ def main(arguments: list[str]) -> int:
     With `-` the names come from standard input, one a line, until it ends; a refused job then
     ends only itself.
     """
-    lines = _claim_stdout()
-    stays = arguments == ["-"]
-    for name in sys.stdin if stays else arguments:
+    stream = _reserve_stdout()
+    persists = arguments == ["-"]
+    for name in sys.stdin if persists else arguments:
         try:
             job = JOB.validate_json(Path(name.rstrip("\n")).read_bytes())
-            result = carry_out(job, lines)
+            result = carry_out(job, stream)
         except TrainingError as error:
-            _send(lines, {"event": "error", "message": str(error)})
-            if stays:
+            _send(stream, {"event": "error", "message": str(error)})
+            if persists:
                 continue
             return 1
         if result is not None:
-            _send(lines, {"event": "result", "result": result.model_dump(mode="json")})
+            _send(stream, {"event": "result", "result": result.model_dump(mode="json")})
     return 0
 
 
-def carry_out(job: AnyJob, lines: TextIO) -> AnyResult | None:
-    """Do the job, sending progress to `lines`; its result is then in its folder too.
+def carry_out(job: AnyJob, stream: TextIO) -> AnyResult | None:
+    """Do the job, sending progress to `stream`; its result is then in its folder too.
 
-    Of several processes of one job only the first has a result and speaks.
+    Of several processes of one job only the first has a result and reports.
     """
     os.environ.update(QUIET)
     import torch
     from accelerate import PartialState
 
     from tasks.training.finetune import run_finetune
-    from tasks.training.generate import run_generate
-    from tasks.training.merge import run_merge
-    from tasks.training.score import run_score
+    from tasks.training.scoring import run_score
 
     if job.threads:
         torch.set_num_threads(job.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
 
-    speaks = PartialState(cpu=not torch.cuda.is_available()).is_main_process
+    reports = PartialState(cpu=not torch.cuda.is_available()).is_main_process
 
     def on_progress(progress: Progress) -> None:
-        if speaks:
-            _send(lines, progress.model_dump(mode="json"))
+        if reports:
+            _send(stream, progress.model_dump(mode="json"))
 
-    match job:
-        case FinetuneJob():
-            return run_finetune(job, on_progress)
-        case ScoreJob():
-            return run_score(job, on_progress)
-        case GenerateJob():
-            return run_generate(job, on_progress)
-        case MergeJob():
-            return run_merge(job, on_progress)
+    if isinstance(job, FinetuneJob):
+        return run_finetune(job, on_progress)
+    return run_score(job, on_progress)
 
 
-def _claim_stdout() -> TextIO:
+def _reserve_stdout() -> TextIO:
     """Keep standard output for the protocol; later writes to it land on standard error."""
     kept = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return kept
 
 
-def _send(lines: TextIO, message: dict[str, object]) -> None:
-    lines.write(json.dumps(message) + "\n")
-    lines.flush()
+def _send(stream: TextIO, message: dict[str, object]) -> None:
+    stream.write(json.dumps(message) + "\n")
+    stream.flush()
 
 
 if __name__ == "__main__":

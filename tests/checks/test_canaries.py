@@ -86,8 +86,8 @@ def _failed(bench: Bench) -> set[str]:
 
 
 def test_sound_pipeline_passes_every_canary() -> None:
-    said: list[str] = []
-    report = selftest(BENCH, SPEC, said.append)
+    names: list[str] = []
+    report = selftest(BENCH, SPEC, names.append)
     assert report.passed, report.markdown()
     assert [canary.name for canary in report.canaries] == [
         "null market",
@@ -97,25 +97,25 @@ def test_sound_pipeline_passes_every_canary() -> None:
         "future headline",
         "base scores",
     ]
-    assert len(said) == 5
+    assert len(names) == 5
     assert "# Self-test: passed" in report.markdown()
 
 
 def test_outcome_leaking_into_the_text_kills_the_null_market() -> None:
     def leaky(market: Market) -> tuple[pa.Table, pa.Table]:
-        return tuple(map(_told, examples(market))) if market == "null" else examples(market)
+        return tuple(map(_with_outcome, examples(market))) if market == "null" else examples(market)
 
     assert _failed(replace(BENCH, examples=leaky)) == {"null market"}
 
 
-def test_deaf_learner_kills_the_planted_market_only() -> None:
+def test_deaf_model_kills_the_planted_market_only() -> None:
     def deaf(train: pa.Table, tests: Sequence[pa.Table]) -> list[Any]:
         return [np.full(test.num_rows, 0.5) for test in tests]
 
     assert _failed(replace(BENCH, learn=deaf)) == {"planted market"}
 
 
-def test_learner_that_knows_the_outcome_kills_every_placebo() -> None:
+def test_model_that_knows_the_outcome_kills_every_placebo() -> None:
     """Right whatever it reads: labels of the test rows reached it beside the text."""
 
     def omniscient(train: pa.Table, tests: Sequence[pa.Table]) -> list[Any]:
@@ -125,8 +125,8 @@ def test_learner_that_knows_the_outcome_kills_every_placebo() -> None:
     assert failed == {"null market", "time shift", "shuffled labels"}
 
 
-def test_learner_that_looks_labels_up_by_date_kills_the_time_shift() -> None:
-    """A memory of what each stock did on each day, asked only when news foretells anything."""
+def test_model_that_looks_labels_up_by_date_kills_the_time_shift() -> None:
+    """A memory of what each stock did on each day, used only when news foretells anything."""
 
     def remembering(train: pa.Table, tests: Sequence[pa.Table]) -> list[Any]:
         found = tfidf_learner(train, tests)
@@ -137,7 +137,7 @@ def test_learner_that_looks_labels_up_by_date_kills_the_time_shift() -> None:
     assert _failed(replace(BENCH, learn=remembering)) == {"time shift"}
 
 
-def test_learner_that_trains_on_the_test_split_kills_the_shuffle() -> None:
+def test_model_that_trains_on_the_test_split_kills_the_shuffle() -> None:
     _, planted_test = examples("planted")
 
     def cheating(train: pa.Table, tests: Sequence[pa.Table]) -> list[Any]:
@@ -209,7 +209,7 @@ def _plain(table: pa.Table, right: float) -> pa.Table:
     return table.set_column(table.column_names.index("input"), "input", pa.array(texts))
 
 
-def _told(table: pa.Table) -> pa.Table:
+def _with_outcome(table: pa.Table) -> pa.Table:
     words = np.where(table["label_up"].to_numpy(), "rally", "slump")
     texts = [f"{text} {word}" for text, word in zip(table["input"].to_pylist(), words, strict=True)]
     return table.set_column(table.column_names.index("input"), "input", pa.array(texts))

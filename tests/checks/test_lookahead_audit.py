@@ -31,7 +31,7 @@ SPEC = DatasetSpec(
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lake]:
-    """Three tickers, forty sessions; news at all hours, some seen late, edited or retold."""
+    """Three tickers, forty sessions; news at all hours, some seen late, edited or repeated."""
     root = tmp_path_factory.mktemp("audited")
     spec = LakeSpec(
         catalog=f"sqlite:{root / 'catalog.sqlite'}",
@@ -52,10 +52,10 @@ def audited(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lak
                 fill.news(ticker, rows)
             seen_late = [(row["open_ts"] - timedelta(hours=2), "late") for row in calendar[::4]]
             fill.news(ticker, seen_late, seen_after=timedelta(hours=3), availability="observed")
-            (first,) = fill.news(ticker, [(calendar[9]["open_ts"] - timedelta(hours=5), "told")])
+            (first,) = fill.news(ticker, [(calendar[9]["open_ts"] - timedelta(hours=5), "first")])
             again = [(row["open_ts"] - timedelta(hours=4), "again") for row in calendar[10:30:9]]
             fill.news(ticker, again, story=first)
-            fill.edit(first, calendar[9]["close_ts"], "told otherwise")
+            fill.edit(first, calendar[9]["close_ts"], "edited")
         refresh_examples(lake, SPEC, now=NOW)
         yield lake
 
@@ -120,8 +120,8 @@ LEAKS = {
         },
         "planted",
     ),
-    "story_moved_to_its_last_telling": Leak(
-        "examples_retold",
+    "story_moved_to_its_last_version": Leak(
+        "examples_repeats",
         {"ORDER BY position, published_at": "ORDER BY position DESC, published_at"},
         "planted",
     ),

@@ -64,9 +64,9 @@ def test_after_close_weekend_and_last_minute_news_roll_forward(lake, fill, ny) -
 
 def test_a_story_counts_once_and_in_its_first_session_only(lake, fill, ny) -> None:
     fill.bars("AAA", [(day, 100.0, 101.0) for day in WEEK])
-    fill.news("AAA", [(ny(2019, 3, 4, 8), "retold the same morning")], story="s1", ids=["h2"])
-    fill.news("AAA", [(ny(2019, 3, 4, 7), "told first")], story="s1", ids=["h1"])
-    fill.news("AAA", [(ny(2019, 3, 5, 7), "retold the next day")], story="s1", ids=["h3"])
+    fill.news("AAA", [(ny(2019, 3, 4, 8), "repeated the same morning")], story="s1", ids=["h2"])
+    fill.news("AAA", [(ny(2019, 3, 4, 7), "the first")], story="s1", ids=["h1"])
+    fill.news("AAA", [(ny(2019, 3, 5, 7), "repeated the next day")], story="s1", ids=["h3"])
     refresh_examples(lake, DatasetSpec(), now=NOW)
     rows = examples(lake)
     assert list(rows) == ["AAA@2019-03-04"]

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.dataset.build import example_request, refresh_examples
+from tasks.checks.lookahead import ExampleAudit
+from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import ClockSpec, exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.label import LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.lookahead import ExampleAudit
 
 EXCHANGES = ("XNYS", "XLON", "XTKS", "XHKG")
 FIRST, LAST = date(2018, 10, 20), date(2019, 5, 15)
@@ -68,7 +68,7 @@ def test_every_headline_and_row_keeps_the_clock(
     markets: Lake, clock: ClockSpec, rule: LabelSpec
 ) -> None:
     spec = DatasetSpec(clock=clock, label=rule, render=RenderSpec(max_headlines=1000))
-    audit = ExampleAudit(markets, example_request(spec), seed=0)
+    audit = ExampleAudit(markets, spec, seed=0)
     assert audit.gate() == []
     rows = markets.read("audit_examples").to_pylist()
     assert len(rows) > 400

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.dataset.build import example_request, lay_out_sessions
+from tasks.checks.lookahead import ExampleAudit
+from tasks.dataset.build import lay_out_sessions
 from tasks.dataset.spec.clock import ClockSpec
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.label import LabelSpec
 from warehouse.lake import Lake
-from warehouse.tables.lookahead import ExampleAudit
 
 NOW = datetime(2019, 3, 20, tzinfo=UTC)
 AT_OPEN = ClockSpec()
@@ -21,23 +21,23 @@ MON, TUE, WED, THU, FRI = (date(2019, 3, day) for day in (4, 5, 6, 7, 8))
 
 
 def labels(lake: Lake, rule: LabelSpec, clock: ClockSpec = AT_OPEN) -> dict[date, Any]:
-    request = example_request(DatasetSpec(label=rule, clock=clock, min_headlines=0))
-    lay_out_sessions(lake, request, NOW)
-    ExampleAudit(lake, request, seed=0)
+    spec = DatasetSpec(label=rule, clock=clock, min_headlines=0)
+    lay_out_sessions(lake, spec, NOW)
+    ExampleAudit(lake, spec, seed=0)
     return {row["session"]: row for row in lake.read("audit_examples").to_pylist()}
 
 
-def said(rows: dict[date, Any]) -> dict[date, str]:
+def outcomes(rows: dict[date, Any]) -> dict[date, str]:
     return {day: row["label"] or row["label_reason"] for day, row in sorted(rows.items())}
 
 
 def test_open_to_close_and_previous_close_are_different_questions(lake, fill) -> None:
     fill.bars("AAA", [(MON, 100, 100), (TUE, 110, 105), (WED, 105, 110)])
     opened = labels(lake, LabelSpec())
-    assert said(opened) == {MON: "unchanged", TUE: "down", WED: "up", THU: "pending"}
+    assert outcomes(opened) == {MON: "unchanged", TUE: "down", WED: "up", THU: "pending"}
     assert opened[TUE]["label_return"] == pytest.approx(105 / 110 - 1, abs=1e-10)
     closed = labels(lake, LabelSpec(entry="previous_close"))
-    assert said(closed) == {MON: "missing_bar", TUE: "up", WED: "up", THU: "pending"}
+    assert outcomes(closed) == {MON: "missing_bar", TUE: "up", WED: "up", THU: "pending"}
     assert closed[TUE]["label_return"] == pytest.approx(0.05, abs=1e-10)
 
 
@@ -56,7 +56,7 @@ def test_untradable_rule_starts_before_the_decision_and_says_so(lake, fill) -> N
 def test_dead_band_bounds_fall_on_the_documented_side(lake, fill) -> None:
     fill.bars("AAA", [(MON, 1000, 995), (TUE, 1000, 1005.5), (WED, 1000, 1005.6), (THU, 1000, 996)])
     rows = labels(lake, LabelSpec(dead_band=(-0.005, 0.0055)))
-    assert said(rows) == {
+    assert outcomes(rows) == {
         MON: "down", TUE: "dead_band", WED: "up", THU: "dead_band", FRI: "pending"
     }  # fmt: skip
 
@@ -64,7 +64,7 @@ def test_dead_band_bounds_fall_on_the_documented_side(lake, fill) -> None:
 def test_horizon_spans_sessions_and_waits_for_the_last(lake, fill) -> None:
     fill.bars("AAA", [(MON, 100, 90), (TUE, 90, 95), (WED, 95, 120), (THU, 120, 100)])
     rows = labels(lake, LabelSpec(horizon=3))
-    assert said(rows) == {MON: "up", TUE: "up", WED: "pending", THU: "pending", FRI: "pending"}
+    assert outcomes(rows) == {MON: "up", TUE: "up", WED: "pending", THU: "pending", FRI: "pending"}
     assert rows[MON]["label_return"] == pytest.approx(0.2)
     assert rows[MON]["label_end_ts"] == datetime(2019, 3, 6, 21, tzinfo=UTC)
 
@@ -73,7 +73,7 @@ def test_missing_halted_and_unfinished_sessions_get_no_label(lake, fill) -> None
     fill.bars("AAA", [(MON, 100, 101), (FRI, 100, 101)])
     fill.bars("AAA", [(WED, 100, 101)], volume=0)
     fill.bars("AAA", [(THU, 100, 101)], recorded=datetime(2019, 3, 7, 18, tzinfo=UTC))
-    rows = said(labels(lake, LabelSpec()))
+    rows = outcomes(labels(lake, LabelSpec()))
     assert [rows[day] for day in (MON, TUE, WED, THU, FRI)] == [
         "up", "missing_bar", "halted", "unfinished", "up"
     ]  # fmt: skip
@@ -94,7 +94,12 @@ def test_recorded_split_is_carried_over_on_either_share_basis(lake, fill, basis)
 def test_unexplained_split_gets_no_label(lake, fill) -> None:
     fill.bars("AAA", [(MON, 100, 100), (TUE, 50, 51), (WED, 51, 52)])
     rows = labels(lake, LabelSpec(entry="previous_close"))
-    assert said(rows) == {MON: "missing_bar", TUE: "unexplained_split", WED: "up", THU: "pending"}
+    assert outcomes(rows) == {
+        MON: "missing_bar",
+        TUE: "unexplained_split",
+        WED: "up",
+        THU: "pending",
+    }
     assert labels(lake, LabelSpec())[TUE]["label"] == "up"
 
 
@@ -129,9 +134,9 @@ def test_benchmark_is_subtracted_over_the_same_window(lake, fill) -> None:
     fill.bars("AAA", [(MON, 100, 103), (TUE, 100, 103), (WED, 100, 103)])
     fill.bars("SPY", [(MON, 100, 101), (TUE, 100, 105)])
     spec = DatasetSpec(tickers=("AAA",), label=LabelSpec(benchmark="SPY"), min_headlines=0)
-    lay_out_sessions(lake, example_request(spec), NOW)
-    ExampleAudit(lake, example_request(spec), seed=0)
+    lay_out_sessions(lake, spec, NOW)
+    ExampleAudit(lake, spec, seed=0)
     rows = {row["session"]: row for row in lake.read("audit_examples").to_pylist()}
-    assert said(rows) == {MON: "up", TUE: "down", WED: "missing_benchmark", THU: "pending"}
+    assert outcomes(rows) == {MON: "up", TUE: "down", WED: "missing_benchmark", THU: "pending"}
     assert rows[TUE]["label_return"] == pytest.approx(-0.02)
     assert {row["ticker"] for row in rows.values()} == {"AAA"}

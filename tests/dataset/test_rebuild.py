@@ -25,10 +25,10 @@ CUT = SplitSpec(train_until=date(2019, 4, 1), validation_until=date(2019, 4, 4))
 
 
 @pytest.fixture
-def told(lake, fill) -> Any:
+def market(lake, fill) -> Any:
     bars = [(row["session"], 100.0, 99.0 + 2 * (n % 2)) for n, row in enumerate(CALENDAR)]
     fill.bars("AAA", bars)
-    fill.news("AAA", [(row["open_ts"] - timedelta(hours=2), f"told {n}")
+    fill.news("AAA", [(row["open_ts"] - timedelta(hours=2), f"story {n}")
                       for n, row in enumerate(CALENDAR)])  # fmt: skip
     return fill
 
@@ -38,10 +38,10 @@ def build(lake, root: Path, **spec: Any) -> Path:
     return root / manifest.dataset_id
 
 
-def test_diff_names_what_changed_in_which_example(lake, told, tmp_path) -> None:
+def test_diff_names_what_changed_in_which_example(lake, market, tmp_path) -> None:
     first = build(lake, tmp_path)
-    told.news("AAA", [(CALENDAR[2]["open_ts"] - timedelta(hours=1), "late find")])
-    told.bars("AAA", [(CALENDAR[3]["session"], 100.0, 90.0)])
+    market.news("AAA", [(CALENDAR[2]["open_ts"] - timedelta(hours=1), "late find")])
+    market.bars("AAA", [(CALENDAR[3]["session"], 100.0, 90.0)])
     second = build(lake, tmp_path)
     diff = diff_datasets(lake, first, second)
     rows = {row["example_id"]: row["differs"] for row in diff.examples.to_pylist()}
@@ -53,7 +53,7 @@ def test_diff_names_what_changed_in_which_example(lake, told, tmp_path) -> None:
     assert "1 examples differ in: headlines" in diff.words()
 
 
-def test_diff_names_settings_and_moved_rows(lake, told, tmp_path) -> None:
+def test_diff_names_settings_and_moved_rows(lake, market, tmp_path) -> None:
     first = build(lake, tmp_path)
     other = SplitSpec(train_until=date(2019, 3, 29), validation_until=date(2019, 4, 4))
     manifest = assemble_dataset(lake, DatasetSpec(split=other), tmp_path, now=NOW)
@@ -63,10 +63,10 @@ def test_diff_names_settings_and_moved_rows(lake, told, tmp_path) -> None:
     assert diff_datasets(lake, first, first).words() == "The data sets are the same."
 
 
-def test_rebuild_from_the_manifest_is_identical_to_the_byte(lake, told, tmp_path) -> None:
+def test_rebuild_from_the_manifest_is_identical_to_the_byte(lake, market, tmp_path) -> None:
     first = build(lake, tmp_path / "sets")
-    told.bars("AAA", [(CALENDAR[3]["session"], 100.0, 90.0)])
-    told.news("AAA", [(CALENDAR[2]["open_ts"] - timedelta(hours=1), "late find")])
+    market.bars("AAA", [(CALENDAR[3]["session"], 100.0, 90.0)])
+    market.news("AAA", [(CALENDAR[2]["open_ts"] - timedelta(hours=1), "late find")])
     assert build(lake, tmp_path / "sets") != first
     rebuilt = rebuild_dataset(lake.spec, read_manifest(first), root=tmp_path / "again")
     assert rebuilt.identical, rebuilt.differences
@@ -75,7 +75,7 @@ def test_rebuild_from_the_manifest_is_identical_to_the_byte(lake, told, tmp_path
         assert (again / file.name).read_bytes() == file.read_bytes()
 
 
-def test_rebuild_names_the_file_that_differs(lake, told, tmp_path) -> None:
+def test_rebuild_names_the_file_that_differs(lake, market, tmp_path) -> None:
     manifest = read_manifest(build(lake, tmp_path / "sets"))
     train = manifest.splits["train"]
     forged = train.files[0].model_copy(update={"sha256": "0" * 64})
@@ -94,37 +94,37 @@ def test_unreadable_manifest_is_a_plain_error(tmp_path) -> None:
 GOLDEN = {
     "messages": {
         "messages": [
-            {"role": "user", "content": "AAA news:\n- told 0\nDirection:"},
+            {"role": "user", "content": "AAA news:\n- story 0\nDirection:"},
             {"role": "assistant", "content": "down"},
         ]
     },
-    "completion": {"prompt": "AAA news:\n- told 0\nDirection:", "completion": " down"},
+    "completion": {"prompt": "AAA news:\n- story 0\nDirection:", "completion": " down"},
     "llama_factory": {
-        "instruction": "AAA news:\n- told 0\nDirection:", "input": "", "output": "down"
+        "instruction": "AAA news:\n- story 0\nDirection:", "input": "", "output": "down"
     },
     "axolotl": {
         "segments": [
-            {"label": False, "text": "AAA news:\n- told 0\nDirection:"},
+            {"label": False, "text": "AAA news:\n- story 0\nDirection:"},
             {"label": True, "text": " down"},
         ]
     },
     "fingpt": {
         "instruction": "Will the price go up or down? Answer with one word.",
-        "input": "AAA news:\n- told 0\nDirection:",
+        "input": "AAA news:\n- story 0\nDirection:",
         "output": "down",
     },
     "pixiu": {
         "id": "AAA@2019-03-20",
-        "query": "AAA news:\n- told 0\nDirection:",
+        "query": "AAA news:\n- story 0\nDirection:",
         "answer": "down",
-        "text": "AAA news:\n- told 0\nDirection:",
+        "text": "AAA news:\n- story 0\nDirection:",
         "choices": ["up", "down"],
         "gold": 1,
     },
 }  # fmt: skip
 
 
-def test_export_shapes_carry_the_same_words(lake, told, tmp_path) -> None:
+def test_export_shapes_carry_the_same_words(lake, market, tmp_path) -> None:
     folder = build(lake, tmp_path / "sets")
     assert set(GOLDEN) == set(SHAPES)
     for shape in SHAPES:
@@ -138,11 +138,11 @@ def test_export_shapes_carry_the_same_words(lake, told, tmp_path) -> None:
         export_dataset(lake, tmp_path, "messages", tmp_path)
 
 
-def test_unchanged_months_are_taken_over_not_rewritten(lake, told, tmp_path) -> None:
+def test_unchanged_months_are_taken_over_not_rewritten(lake, market, tmp_path) -> None:
     spec = DatasetSpec(split=CUT, files="monthly")
     first = assemble_dataset(lake, spec, tmp_path, now=NOW)
-    told.bars("AAA", [(date(2019, 4, 11), 100.0, 101.0)])
-    told.news("AAA", [(datetime(2019, 4, 11, 11, tzinfo=UTC), "one more")])
+    market.bars("AAA", [(date(2019, 4, 11), 100.0, 101.0)])
+    market.news("AAA", [(datetime(2019, 4, 11, 11, tzinfo=UTC), "one more")])
     second = assemble_dataset(lake, spec, tmp_path, now=NOW)
     old, new = tmp_path / first.dataset_id, tmp_path / second.dataset_id
     assert old != new
@@ -155,9 +155,11 @@ def test_unchanged_months_are_taken_over_not_rewritten(lake, told, tmp_path) -> 
     assert text == (tmp_path / whole.dataset_id / "train.jsonl").read_text()
 
 
-def test_context_mask_and_budget_shape_the_prompt(lake, told, tmp_path) -> None:
-    told.listed("AAA", "XNYS")
-    told.news("AAA", [(CALENDAR[9]["open_ts"] - timedelta(hours=1), "Why $AAA and AAA's aaa fell")])
+def test_context_mask_and_budget_shape_the_prompt(lake, market, tmp_path) -> None:
+    market.listed("AAA", "XNYS")
+    market.news(
+        "AAA", [(CALENDAR[9]["open_ts"] - timedelta(hours=1), "Why $AAA and AAA's aaa fell")]
+    )
     render = RenderSpec(
         template="{ticker} {returns}|{volume_change}|{market_return}|{days_since_news}|{headlines}",
         headline_template="{age} {title}", return_window=2, separator=";", mask="COMPANY",

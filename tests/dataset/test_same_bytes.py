@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.dataset.build import assemble_dataset, example_request, refresh_examples
+from tasks.dataset.build import assemble_dataset, refresh_examples
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import DatasetManifest
@@ -17,7 +17,7 @@ from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables import datasets as dataset_files
-from warehouse.tables.examples import build_examples, derived_stretches
+from warehouse.tables.examples import build_examples, derived_batches
 
 SPEC = DatasetSpec(
     render=RenderSpec(
@@ -30,12 +30,12 @@ CALENDAR = exchange_sessions("XNYS", date(2019, 3, 1), date(2019, 4, 5)).to_pyli
 
 
 class World:
-    """Bars and news of four tickers, told whole or day by day, in a warehouse of its own."""
+    """Bars and news of four tickers, published whole or day by day, in a warehouse of its own."""
 
     def __init__(self, lake: Lake, filler: type) -> None:
         self.lake, self.fill = lake, filler(lake)
 
-    def tell(self, numbers: list[int], order: Sequence[str] = TICKERS) -> None:
+    def publish(self, numbers: list[int], order: Sequence[str] = TICKERS) -> None:
         """What the morning and evening runs of these sessions would bring in."""
         for ticker in order:
             news, prices = [], []
@@ -48,14 +48,14 @@ class World:
                     at = row["open_ts"] - timedelta(hours=4, minutes=step)
                     news.append((at, f"{ticker} {number} {step}", name, name))
                 if seed.random() < 0.3:
-                    retold, at = f"{ticker}-{number - 1}-0", row["open_ts"] - timedelta(hours=3)
-                    news.append((at, "retold", f"{ticker}-{number}-retold", retold))
+                    story, at = f"{ticker}-{number - 1}-0", row["open_ts"] - timedelta(hours=3)
+                    news.append((at, "repeated", f"{ticker}-{number}-repeated", story))
             bars, volumes = zip(*prices, strict=True)
             self.fill.bars(ticker, bars, volume=list(volumes))
             if news:
                 at, title, names, stories = zip(*news, strict=True)
-                told = zip(at, title, strict=True)
-                self.fill.news(ticker, told, ids=names, story=list(stories))
+                rows = zip(at, title, strict=True)
+                self.fill.news(ticker, rows, ids=names, story=list(stories))
 
     def build(self, root: Path, now: datetime) -> DatasetManifest:
         return assemble_dataset(self.lake, SPEC, root, now=now)
@@ -86,8 +86,8 @@ LATER = datetime(2019, 5, 1, tzinfo=UTC)
 
 def test_order_and_threads_change_no_byte(world, tmp_path) -> None:
     one, other = world("one", threads=1), world("other", threads=2)
-    one.tell(list(range(12)))
-    other.tell(random.Random(5).sample(range(12), 12), TICKERS[::-1])
+    one.publish(list(range(12)))
+    other.publish(random.Random(5).sample(range(12), 12), TICKERS[::-1])
     first, second = one.build(tmp_path / "a", LATER), other.build(tmp_path / "b", LATER)
     assert hashes(first) == hashes(second)
     assert first.dataset_id == second.dataset_id
@@ -96,10 +96,10 @@ def test_order_and_threads_change_no_byte(world, tmp_path) -> None:
 
 def test_day_by_day_equals_one_backfill(world, tmp_path) -> None:
     daily, whole = world("daily"), world("whole")
-    whole.tell(list(range(18)))
-    daily.tell(list(range(13)))
+    whole.publish(list(range(18)))
+    daily.publish(list(range(13)))
     for number in range(13, 18):
-        daily.tell([number])
+        daily.publish([number])
         daily.build(tmp_path / "daily", CALENDAR[number]["close_ts"] + timedelta(hours=3))
     last = daily.build(tmp_path / "daily", LATER)
     backfilled = whole.build(tmp_path / "whole", LATER)
@@ -111,30 +111,30 @@ def test_day_by_day_equals_one_backfill(world, tmp_path) -> None:
 
 def test_a_late_find_in_old_news_equals_a_full_build(world, tmp_path) -> None:
     late, whole = world("late"), world("whole")
-    late.tell([number for number in range(12) if number != 4])
+    late.publish([number for number in range(12) if number != 4])
     late.build(tmp_path / "late", LATER)
-    late.tell([4])
-    whole.tell(list(range(12)))
+    late.publish([4])
+    whole.publish(list(range(12)))
     found, at_once = late.build(tmp_path / "late", LATER), whole.build(tmp_path / "whole", LATER)
     assert hashes(found) == hashes(at_once)
 
 
-def test_small_stretches_and_pieces_change_no_line(world, tmp_path, monkeypatch) -> None:
+def test_small_batches_change_no_line(world, tmp_path, monkeypatch) -> None:
     split, whole = world("split"), world("whole")
     for one in (split, whole):
-        one.tell(list(range(12)))
-        one.fill.edit("AAA-4-0", CALENDAR[4]["close_ts"], "told otherwise")
+        one.publish(list(range(12)))
+        one.fill.edit("AAA-4-0", CALENDAR[4]["close_ts"], "edited")
     at_once = whole.build(tmp_path / "whole", LATER)
-    request = example_request(SPEC)
+    parameters = SPEC.sql_parameters()
     # Laid out by a build of other examples, so that the calendar is there.
     refresh_examples(split.lake, DatasetSpec(), now=LATER)
-    assert build_examples(split.lake, request, stretch=5) > 20
-    assert sum(1 for _ in derived_stretches(split.lake, request, stretch=5)) > 5
+    assert build_examples(split.lake, parameters, batch=5) > 20
+    assert sum(1 for _ in derived_batches(split.lake, parameters, batch=5)) > 5
     query = f"select * from examples where spec_id = '{SPEC.spec_id}' order by session, ticker"
     assert split.lake.sql(query).equals(whole.lake.sql(query))
-    monkeypatch.setattr(dataset_files, "PIECE_ROWS", 3)
-    in_pieces = split.build(tmp_path / "split", LATER)
-    assert in_pieces.dataset_id == at_once.dataset_id
-    train = tmp_path / "split" / in_pieces.dataset_id / "train"
+    monkeypatch.setattr(dataset_files, "BATCH_ROWS", 3)
+    in_batches = split.build(tmp_path / "split", LATER)
+    assert in_batches.dataset_id == at_once.dataset_id
+    train = tmp_path / "split" / in_batches.dataset_id / "train"
     lines = dataset_files.load_split(train.with_suffix(".jsonl"))
     assert lines.equals(dataset_files.load_split(train.with_suffix(".parquet")))

@@ -86,15 +86,15 @@ def test_impossible_split_is_refused(wrong: dict[str, Any]) -> None:
         SplitSpec(**wrong)
 
 
-def test_a_story_told_again_later_is_not_learnt_before(lake, fill, tmp_path) -> None:
+def test_a_story_shown_again_later_is_not_trained_on_before(lake, fill, tmp_path) -> None:
     hours = [datetime(day.year, day.month, day.day, 11, tzinfo=UTC) for day in DAYS]
     for ticker in ("AAA", "BBB"):
         fill.bars(ticker, [(day, 100.0, 101.0 + n) for n, day in enumerate(DAYS)])
-    (first,) = fill.news("AAA", [(hours[4], "told of one")])
-    fill.news("BBB", [(hours[12], "told of the other")], story=first)
+    (first,) = fill.news("AAA", [(hours[4], "about one")])
+    fill.news("BBB", [(hours[12], "about the other")], story=first)
     fill.news("AAA", [(hours[5], "something else")])
     cut = {"train_until": DAYS[9], "validation_until": DAYS[14]}
-    kept = SplitSpec(straddling="keep", **cut)
+    kept = SplitSpec(cross_split_duplicates="keep", **cut)
     both = assemble_dataset(lake, DatasetSpec(split=kept), tmp_path, now=NOW)
     assert (both.splits["train"].rows, both.splits["validation"].rows) == (2, 1)
     dropped = assemble_dataset(lake, DatasetSpec(split=SplitSpec(**cut)), tmp_path, now=NOW)

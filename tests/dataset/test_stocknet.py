@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,14 +13,26 @@ import pytest
 
 from tasks.checks.lookahead import audit_lookahead
 from tasks.dataset.build import assemble_dataset, refresh_examples
-from tasks.dataset.spec.dataset import literature_spec
+from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.label import LabelSpec
 from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, LakeSpec
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 IMPORTED = datetime(2017, 9, 4, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
 LAG_MINUTES = 15
+# The rule and dates of Xu and Cohen (2018), "Stock Movement Prediction from Tweets".
+LITERATURE = DatasetSpec(
+    label=LabelSpec(entry="previous_close", dead_band=(-0.005, 0.0055), basis="vendor_adjusted"),
+    split=SplitSpec(
+        start=date(2014, 1, 1),
+        train_until=date(2015, 7, 31),
+        validation_until=date(2015, 9, 30),
+        end=date(2015, 12, 31),
+    ),
+)
 
 
 def constant(count: int, **values: object) -> dict[str, pa.Array]:
@@ -51,21 +63,21 @@ def headlines(path: Path) -> pa.Table:
     )
     count = rows.num_rows
     names = pa.array([f"t{number:06d}" for number in range(count)])
-    # The same words are one story, whoever repeats them; its first telling names it.
+    # The same words are one story, whoever repeats them; its first version names it.
     first = (
         pa.table({"text": rows["text"], "story_id": names})
         .group_by("text")
         .aggregate([("story_id", "min")])
     )
-    told = pa.table({"text": rows["text"], "headline_id": names, "ticker": rows["ticker"]})
-    told = told.join(first, "text").sort_by("headline_id")
+    stories = pa.table({"text": rows["text"], "headline_id": names, "ticker": rows["ticker"]})
+    stories = stories.join(first, "text").sort_by("headline_id")
     published = rows["created_at"].cast(STAMP)
     return pa.table(
         {
-            "headline_id": told["headline_id"],
-            "story_id": told["story_id_min"],
-            "ticker": told["ticker"],
-            "title": told["text"],
+            "headline_id": stories["headline_id"],
+            "story_id": stories["story_id_min"],
+            "ticker": stories["ticker"],
+            "title": stories["text"],
             "published_at": published,
             "available_at": pc.add(
                 published, pa.scalar(LAG_MINUTES * 60_000_000, pa.duration("us"))
@@ -87,12 +99,12 @@ def stocknet(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         storage=str(root / "lake"),
         lock=root / "writer.lock",
     )
-    told = headlines(source / "tweets_preprocessed.parquet")
+    stories = headlines(source / "tweets_preprocessed.parquet")
     about = ["headline_id", "ticker", "method"]
     with Lake.open(spec) as lake:
         lake.transact(lambda tx: tx.append("bars", bars(source / "prices.parquet")))
-        lake.transact(lambda tx: tx.append("headlines", told.drop_columns(["ticker", "method"])))
-        lake.transact(lambda tx: tx.append("headline_tickers", told.select(about)))
+        lake.transact(lambda tx: tx.append("headlines", stories.drop_columns(["ticker", "method"])))
+        lake.transact(lambda tx: tx.append("headline_tickers", stories.select(about)))
         yield lake
 
 
@@ -100,11 +112,11 @@ def stocknet(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def manifest(stocknet: Lake, tmp_path_factory: pytest.TempPathFactory) -> DatasetManifest:
     """The data set by the paper's rule and dates."""
     root = tmp_path_factory.mktemp("sets")
-    return assemble_dataset(stocknet, literature_spec(), root, now=IMPORTED)
+    return assemble_dataset(stocknet, LITERATURE, root, now=IMPORTED)
 
 
 def test_price_moves_match_the_published_balance(stocknet: Lake) -> None:
-    spec = literature_spec().model_copy(update={"min_headlines": 0})
+    spec = LITERATURE.model_copy(update={"min_headlines": 0})
     refresh_examples(stocknet, spec, now=IMPORTED)
     query = """
         select count(*) filter (label = 'up') as up, count(*) filter (label = 'down') as down
@@ -122,5 +134,5 @@ def test_sets_with_news_are_balanced_and_of_known_size(manifest: DatasetManifest
 
 
 def test_lookahead_audit_passes_on_all_of_it(stocknet: Lake, manifest: DatasetManifest) -> None:
-    report = audit_lookahead(stocknet, literature_spec(), seed=1, moments=1)
+    report = audit_lookahead(stocknet, LITERATURE, seed=1, moments=1)
     assert report.passed, report.words()

@@ -1,8 +1,8 @@
-"""A price desk for tests: the real client, a real vendor on loopback, a real landing zone."""
+"""A price source for tests: the real client, a real vendor on loopback, a real landing zone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,18 +17,18 @@ from sandbox.market import Market, bokeh_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.ingest.http.retry import PatienceSpec
+from tasks.ingest.http.retry import PriceLimits, RetryPolicy
 from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import PriceBatch
 
 AFTER_CLOSE = datetime(2013, 3, 1, 22, 30, tzinfo=UTC)
-IMPATIENT = PatienceSpec(attempts=3, first_wait=0.01, longest_wait=1.2)
+QUICK = PriceLimits(retry=RetryPolicy(attempts=3, first_wait=0.01, longest_wait=1.2))
 
 
 @dataclass
-class PriceDesk:
+class YahooSource:
     """Fetches from a sandbox vendor that lasts until the test ends."""
 
     folder: Path
@@ -45,36 +45,33 @@ class PriceDesk:
         end: date,
         *faults: Fault,
         now: datetime = AFTER_CLOSE,
-        patience: PatienceSpec = IMPATIENT,
         **changes: Any,
     ) -> PriceBatch:
         """Start a vendor that commits `faults` at the moment `now`, and ask it."""
         self.vendor = self.stack.enter_context(
             SandboxVendor(self.market, NewsSpec(), now=lambda: now, faults=FaultPlan.of(*faults))
         )
-        return self.ask(tickers, start, end, now=now, patience=patience, **changes)
+        return self.ask(tickers, (start, end), now=now, **changes)
 
     def ask(
         self,
         tickers: Sequence[str],
-        start: date,
-        end: date,
+        days: tuple[date, date],
         *,
         now: datetime = AFTER_CLOSE,
-        patience: PatienceSpec = IMPATIENT,
+        limits: PriceLimits = QUICK,
         **changes: Any,
     ) -> PriceBatch:
         """Ask the vendor that is already running."""
         assert self.vendor is not None
         spec = PriceSpec(source="sandbox", basis="session", cache=self.folder / "yfinance")
         session = yahoo_session(
-            self.vendor.base_url, patience, clock=lambda: now, sleep=self._remembered(self.waits)
+            self.vendor.base_url, limits, clock=lambda: now, sleep=self.waits.append
         )
         with session:
             return fetch_prices(
                 tickers,
-                start,
-                end,
+                *days,
                 spec.model_copy(update={"overlap_sessions": 0, "timeout": 2.0} | changes),
                 session=session,
                 clock=lambda: now,
@@ -82,15 +79,11 @@ class PriceDesk:
                 calendar=self.calendar,
             )
 
-    def charts_asked(self, ticker: str) -> int:
+    def charts_requested(self, ticker: str) -> int:
         """How many chart requests for `ticker` the running vendor has answered."""
         assert self.vendor is not None
         path = f"/v8/finance/chart/{ticker}"
         return sum(served.request.path == path for served in self.vendor.requests)
-
-    @staticmethod
-    def _remembered(waits: list[float]) -> Callable[[float], None]:
-        return waits.append
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +99,7 @@ def exchange_calendar() -> pa.Table:
 
 
 @pytest.fixture
-def price_desk(tmp_path: Path, bokeh: Market, exchange_calendar: pa.Table) -> Iterator[PriceDesk]:
-    """A desk with its vendor, landing zone and client cache in a folder of its own."""
+def yahoo(tmp_path: Path, bokeh: Market, exchange_calendar: pa.Table) -> Iterator[YahooSource]:
+    """A source with its vendor, landing zone and client cache in a folder of its own."""
     with ExitStack() as stack:
-        yield PriceDesk(tmp_path, bokeh, exchange_calendar, stack)
+        yield YahooSource(tmp_path, bokeh, exchange_calendar, stack)

@@ -70,8 +70,8 @@ def test_everything_the_image_copies_is_there_and_sent_to_the_build() -> None:
 
 def test_every_package_is_in_the_image() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
-    packages = {name.partition(".")[0] for name in project["tool"]["setuptools"]["packages"]}
-    assert packages <= set(copied_sources())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    assert set(packages) <= set(copied_sources())
 
 
 def test_image_installs_what_the_project_requires(capsys: pytest.CaptureFixture[str]) -> None:

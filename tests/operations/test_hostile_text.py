@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.platform.plain_text import LONGEST, plain
-from flows.platform.summary import IngestSummary
+from flows.platform.display import LONGEST, IngestSummary, plain
 
 HOSTILE = (
     "<script>fetch('http://evil.example')</script>",

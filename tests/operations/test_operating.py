@@ -62,7 +62,7 @@ def test_file_for_work_pools_says_what_the_code_says() -> None:
 def test_schedule_is_in_the_time_of_the_exchange(
     exchange: str, zone: str, hours: list[str]
 ) -> None:
-    from flows.platform.schedules import daily_schedules
+    from flows.platform.deployments import daily_schedules
 
     planned = [made.schedule for made in daily_schedules(exchange)]
     assert [plan.timezone for plan in planned] == [zone, zone]
@@ -89,7 +89,7 @@ def test_unusable_parameter_is_refused_by_name(parameters: dict[str, object], na
 def test_scheduled_run_on_a_holiday_is_skipped_and_says_why(
     prefect_runs: str, tmp_path: Path
 ) -> None:
-    from flows.daily import daily
+    from flows.jobs import daily
 
     christmas = selection(tmp_path, "2012-12-25T14:15:00Z")
     state = daily(christmas, skip_closed_days=True, return_state=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from flows.config_file import ConfigurationError
-from flows.settings import load_settings
+from flows.settings import ConfigurationError, load_settings
 
 
 def write(folder: Path, text: str) -> Path:
@@ -68,3 +68,31 @@ def test_all_data_moves_with_the_data_root(tmp_path: Path) -> None:
     assert settings.warehouse.catalog == f"sqlite:{below / 'catalog.sqlite'}"
     places = (settings.warehouse.storage, settings.warehouse.landing, settings.prices.cache)
     assert all(Path(place).is_relative_to(below) for place in places)
+
+
+def test_tables_of_earlier_releases_are_read_under_their_new_names_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(
+        tmp_path,
+        "[patience]\nattempts = 7\nrequest_budget = 9\ndeadline = 60.0\nbody_limit = 5\n"
+        "[feed_limits]\nlongest_wait = 3.0\nrequests = 11\nwire_bytes = 13\n"
+        "[http.prices]\nrequests = 10\n",
+    )
+    monkeypatch.setenv("NEWSVANE_PATIENCE__REDIRECT_LIMIT", "2")
+    with pytest.warns(FutureWarning, match=r"\[(patience|feed_limits)\] are now \[http"):
+        http = load_settings(path, overrides=["patience.first_wait=0.5"]).http
+    assert (http.prices.retry.attempts, http.prices.retry.first_wait.total_seconds()) == (7, 0.5)
+    assert (http.prices.requests, http.prices.body_bytes, http.prices.redirects) == (10, 5, 2)
+    assert http.prices.run_deadline == timedelta(seconds=60)
+    assert http.feeds.retry.longest_wait == timedelta(seconds=3)
+    assert (http.feeds.requests, http.feeds.wire_bytes) == (11, 13)
+
+
+def test_unknown_key_below_an_earlier_name_is_still_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "[patience]\natempts = 7\n")
+    with (
+        pytest.warns(FutureWarning),
+        pytest.raises(ConfigurationError, match=r"http\.prices\.atempts is not a setting"),
+    ):
+        load_settings(path)

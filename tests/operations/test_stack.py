@@ -11,8 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from flows.platform.server import ServerError
-from flows.platform.stack import check_exposure
+from flows.platform.server import ServerError, check_exposure
 from tests.builders.command_line import Newsvane
 from tests.builders.servers import free_ports
 

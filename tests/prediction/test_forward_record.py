@@ -7,10 +7,10 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from tasks.checks.integrity import seal
 from tasks.evaluation.spec import EvaluationError
 from tasks.prediction.live import aligned
 from warehouse.lake import Lake
-from warehouse.tables.hash_chain import seal
 from warehouse.tables.predictions import (
     ForwardPublication,
     matured_predictions,

@@ -46,8 +46,8 @@ def contents(root: Path, dataset_id: str) -> dict[str, str]:
 
 def test_daily_runs_equal_one_backfill_to_the_byte(tmp_path: Path) -> None:
     from flows.backfill import backfill
-    from flows.daily import daily
     from flows.dataset import build_dataset
+    from flows.jobs import daily
 
     sessions = exchange_sessions("XNYS", FIRST, LAST)
     assert sessions.num_rows == 20

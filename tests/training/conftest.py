@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.training.job import FinetuneJob, FinetuneResult
-from tasks.training.process import run_job
+from tasks.training.process import persistent_worker, run_job
 from tasks.training.recipe import Recipe, load_recipe
 
 TONE = {
@@ -84,6 +84,24 @@ def changed() -> Callable[..., Recipe]:
     return with_changes
 
 
+@pytest.fixture(scope="session")
+def job(training_root: Path, dataset: Path, cache: Path) -> Callable[..., FinetuneJob]:
+    """A FinetuneJob on the planted data set, on one thread."""
+
+    def build(recipe: Recipe, output: Path | None = None, **options: object) -> FinetuneJob:
+        given = {"dataset": dataset, "output": output or training_root / "models", "threads": 1}
+        return FinetuneJob(recipe=recipe, cache=cache, **given | options)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def worker(training_root: Path) -> Iterator[None]:
+    """One training process for all tests: its start takes longer than most jobs."""
+    with persistent_worker(training_root / "worker.log"):
+        yield
+
+
 @dataclass(frozen=True)
 class Finetuned:
     job: FinetuneJob
@@ -91,14 +109,7 @@ class Finetuned:
 
 
 @pytest.fixture(scope="session")
-def finetuned(training_root: Path, dataset: Path, cache: Path, tiny: Recipe) -> Finetuned:
-    """The tiny model, fine-tuned in a process of its own, with its test scores."""
-    job = FinetuneJob(
-        recipe=tiny,
-        dataset=dataset,
-        output=training_root / "models",
-        cache=cache,
-        score=("test",),
-        threads=1,
-    )
-    return Finetuned(job, run_job(job))
+def finetuned(worker: None, job: Callable[..., FinetuneJob], tiny: Recipe) -> Finetuned:
+    """The tiny model, fine-tuned in the training process, with its test scores."""
+    tuning = job(tiny, score=("test",))
+    return Finetuned(tuning, run_job(tuning))

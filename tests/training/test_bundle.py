@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from tasks.training.bundle import LISTING, BundleError, export_bundle, import_bundle, pack_result
 from tasks.training.process import finished_result
-from tasks.training.result_files import bytes_sha256, file_sha256
+from warehouse.storage.atomic import file_sha256
 
 
 @pytest.mark.slow
@@ -45,7 +46,7 @@ def test_equal_jobs_make_equal_bundles_with_every_hash_listed(finetuned, tmp_pat
         listing = json.loads(archive.read(LISTING))
         assert set(archive.namelist()) == {LISTING, *listing}
         for name, digest in listing.items():
-            assert bytes_sha256(archive.read(name)) == digest
+            assert hashlib.sha256(archive.read(name)).hexdigest() == digest
         notebook = json.loads(archive.read("colab.ipynb"))
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
@@ -76,7 +77,7 @@ def rewritten(source: Path, target: Path, changes: dict[str, bytes], relist: boo
         members = {name: archive.read(name) for name in archive.namelist()}
     members.update(changes)
     if relist:
-        kept = {n: bytes_sha256(c) for n, c in members.items() if n != LISTING}
+        kept = {n: hashlib.sha256(c).hexdigest() for n, c in members.items() if n != LISTING}
         members[LISTING] = json.dumps(kept).encode()
     with zipfile.ZipFile(target, "w") as archive:
         for name, content in members.items():

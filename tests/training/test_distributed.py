@@ -17,11 +17,7 @@ from tasks.training.recipe import RECIPES, Recipe
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does_with_twice_the_batch(
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
-    dataset: Path,
-    cache: Path,
-    tmp_path: Path,
+    tiny: Recipe, changed: Callable[..., Recipe], job: Callable[..., FinetuneJob], tmp_path: Path
 ) -> None:
     """Over gloo. Unshuffled equality needs one batch per epoch: every row is in every step."""
     rows = 32
@@ -29,20 +25,19 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(
         tiny,
         schedule={
             "train_rows": rows,
-            "batch_rows": rows,
-            "epochs": 6,
+            "batch_size": rows,
+            "num_train_epochs": 6,
             "learning_rate": 1e-3,
-            "evaluate_steps": 3,
+            "eval_steps": 3,
         },
         compute={"group_by_length": False},
     )
-    two = changed(one, schedule={"batch_rows": rows // 2})
+    two = changed(one, schedule={"batch_size": rows // 2})
     torch.set_num_threads(1)
-    places = {"dataset": dataset, "output": tmp_path, "cache": cache}
-    alone = run_finetune(FinetuneJob(recipe=one, **places), lambda progress: None)
-    job = FinetuneJob(recipe=two, processes=2, score=("test",), threads=1, **places)
+    alone = run_finetune(job(one, tmp_path), lambda progress: None)
+    halves = job(two, tmp_path, processes=2, score=("test",))
     steps: list[int] = []
-    shared = run_job(job, lambda p: steps.append(p.done) if p.stage == "train" else None)
+    shared = run_job(halves, lambda p: steps.append(p.done) if p.stage == "train" else None)
     assert shared.metrics["steps"] == alone.metrics["steps"] == 6
     assert steps == [1, 2, 3, 3, 4, 5, 6, 6], "only one process may report"
     losses = [[loss for _, loss in r.metrics["loss_curve"]] for r in (shared, alone)]
@@ -57,18 +52,11 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(
 
 
 def test_several_gpus_are_started_by_accelerate_with_the_shipped_sharding(
-    tiny: Recipe, dataset: Path, tmp_path: Path
+    tiny: Recipe, job: Callable[..., FinetuneJob], tmp_path: Path
 ) -> None:
     config = RECIPES / "fsdp-qlora.accelerate.yaml"
-    job = FinetuneJob(
-        recipe=tiny,
-        dataset=dataset,
-        output=tmp_path,
-        cache=tmp_path,
-        processes=4,
-        accelerate_config=config,
-    )
-    command = command_of(job, tmp_path / "job.json")
+    sharded = job(tiny, processes=4, accelerate_config=config)
+    command = command_of(sharded, tmp_path / "job.json")
     assert command[1:3] == ["-m", "accelerate.commands.launch"]
     assert command[command.index("--num_processes") + 1] == "4"
     from accelerate.commands.config.config_args import load_config_from_file

@@ -1,3 +1,5 @@
+"""Only completions are learned, and packed examples must not see each other."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,13 +7,23 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
-from tasks.training.encoding import DatasetError, encode, read_rows
-from tasks.training.packing import IGNORED, collate, examples
-from tasks.training.recipe import PromptSpec
-from tasks.training.tiny import tiny_tokenizer
+from tasks.training.base import LoadedBase, byte_pair_tokenizer, load_base
+from tasks.training.encoding import (
+    IGNORED,
+    DatasetError,
+    Example,
+    collate,
+    encode,
+    examples,
+    pack,
+    read_rows,
+)
+from tasks.training.finetune import add_adapter
+from tasks.training.recipe import PromptSpec, Recipe
 
-TOKENIZER = tiny_tokenizer(512)
+TOKENIZER = byte_pair_tokenizer(512)
 SPEC = PromptSpec(max_tokens=24)
 
 
@@ -77,3 +89,86 @@ def test_an_unusable_split_says_why(
         pq.write_table(pa.table(columns), path)
     with pytest.raises(DatasetError, match=message):
         read_rows(path)
+
+
+@pytest.fixture
+def base(tiny: Recipe, cache: Path) -> LoadedBase:
+    return load_base(tiny, cache)
+
+
+@pytest.fixture
+def rows(base: LoadedBase, dataset: Path, tiny: Recipe) -> list[Example]:
+    split = read_rows(dataset / "train.parquet").take(range(24))
+    encoded = encode(base.tokenizer, split.inputs, split.outputs, tiny.prompt)
+    return examples(encoded, base.tokenizer.eos_token_id)
+
+
+def loss_and_gradients(
+    base: LoadedBase, recipe: Recipe, batches: list[dict[str, torch.Tensor]]
+) -> tuple[float, torch.Tensor]:
+    model = add_adapter(base, recipe, seed=1)
+    torch.manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:  # zero in a fresh adapter, which would hide half the gradients
+            torch.nn.init.normal_(parameter, std=0.05)
+    total = sum(len(batch["labels"]) for batch in batches)
+    loss = sum(model(**batch, num_items_in_batch=total).loss for batch in batches)
+    loss.backward()
+    gradients = [p.grad.flatten() for p in model.parameters() if p.requires_grad]
+    return loss.item(), torch.cat(gradients)
+
+
+def test_packed_and_one_by_one_losses_and_gradients_agree(
+    base: LoadedBase, cache: Path, rows: list[Example], tiny: Recipe
+) -> None:
+    bins = pack(rows, tokens=150, seed=3)
+    assert len(bins) < len(rows) / 3
+    assert sum(len(b["input_ids"]) for b in bins) == sum(len(r["input_ids"]) for r in rows)
+    packed = loss_and_gradients(base, tiny, [collate(bins)])
+    padded = loss_and_gradients(load_base(tiny, cache), tiny, [collate(rows)])
+    alone = loss_and_gradients(load_base(tiny, cache), tiny, [collate([row]) for row in rows])
+    assert packed[0] == pytest.approx(alone[0], rel=1e-5)
+    assert padded[0] == pytest.approx(alone[0], rel=1e-5)
+    torch.testing.assert_close(packed[1], alone[1], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(padded[1], alone[1], rtol=1e-3, atol=1e-5)
+
+
+def logits(base: LoadedBase, example: Example) -> torch.Tensor:
+    batch = collate([example])
+    kept: torch.Tensor = base.model(
+        input_ids=batch["input_ids"],
+        position_ids=batch["position_ids"],
+        logits_to_keep=batch["logits_to_keep"],
+    ).logits
+    return kept.detach()
+
+
+def test_no_example_sees_its_neighbour_in_the_bin(base: LoadedBase, rows: list[Example]) -> None:
+    second = rows[1]
+    targets = sum(t != -100 for t in second["targets"])
+
+    def after(first: Example, restart: bool) -> torch.Tensor:
+        joined = {name: [*first[name], *second[name]] for name in second}
+        if not restart:
+            joined["position_ids"] = list(range(len(joined["input_ids"])))
+        return logits(base, joined)[-targets:]
+
+    alone = logits(base, second)
+    other = {**rows[0], "input_ids": rows[0]["input_ids"][::-1]}
+    torch.testing.assert_close(after(rows[0], restart=True), alone)
+    torch.testing.assert_close(after(other, restart=True), alone)
+    leak = (after(rows[0], restart=False) - after(other, restart=False)).abs().max()
+    assert leak > 1e-3, (
+        "without restarting positions the neighbour must show, or this test is blind"
+    )
+
+
+def test_a_bin_never_overflows_and_a_seed_repeats_it(rows: list[Example]) -> None:
+    bins = pack(rows, tokens=64, seed=5)
+    assert all(len(b["input_ids"]) <= 64 for b in bins)
+    assert bins == pack(rows, tokens=64, seed=5)
+    assert bins != pack(rows, tokens=64, seed=6)
+    longest = max(len(row["input_ids"]) for row in rows)
+    lonely = pack(rows, tokens=1, seed=5)
+    assert len(lonely) == len(rows)
+    assert max(len(b["input_ids"]) for b in lonely) == longest

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from contextvars import Context
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +17,16 @@ import torch
 
 from tasks.training.base import BaseModelError, load_base
 from tasks.training.encoding import read_rows
-from tasks.training.generate import generate, parse
-from tasks.training.job import FinetuneJob, GenerateJob, MergeJob, ScoreJob
-from tasks.training.likelihood import score_labels
-from tasks.training.merge import run_merge
-from tasks.training.process import TrainingProcessError, finished_result, run_job
-from tasks.training.recipe import FolderBase, PromptSpec, Recipe, TrainingError
-from tasks.training.result_files import file_sha256
-from tasks.training.score import load_adapter
-
-
-def quiet(progress: object) -> None:
-    """Progress nobody watches."""
+from tasks.training.job import FinetuneJob, ScoreJob
+from tasks.training.process import (
+    TrainingProcessError,
+    finished_result,
+    persistent_worker,
+    run_job,
+)
+from tasks.training.recipe import Recipe, TrainingError
+from tasks.training.scoring import load_adapter, score_labels
+from warehouse.storage.atomic import file_sha256
 
 
 def accuracy(scores: Path, dataset: Path) -> float:
@@ -69,8 +70,8 @@ def test_base_logits_are_unchanged_by_adapter_and_training(
     assert np.abs(tuned.logp_up - untouched.logp_up).max() > 0.5
 
 
-def test_reloaded_and_merged_adapter_give_the_same_scores(
-    finetuned, cache: Path, dataset: Path, tiny: Recipe, tmp_path: Path
+def test_a_reloaded_adapter_gives_the_same_scores(
+    finetuned, cache: Path, dataset: Path, tiny: Recipe
 ) -> None:
     rows = read_rows(dataset / "test.parquet")
     in_training = pq.read_table(finetuned.result.scores[1].path)["p_up"].to_numpy()
@@ -78,15 +79,6 @@ def test_reloaded_and_merged_adapter_give_the_same_scores(
     reloaded = load_adapter(base.model, finetuned.result.path)
     np.testing.assert_allclose(
         score_labels(reloaded, base.tokenizer, rows, tiny).p_up, in_training, atol=1e-5
-    )
-    job = MergeJob(recipe=tiny, adapter=finetuned.result.path, output=tmp_path, cache=cache)
-    job.folder.mkdir()
-    merged = run_merge(job, quiet)
-    assert merged.sha256 == {"model.safetensors": file_sha256(merged.path / "model.safetensors")}
-    plain = FolderBase(name="merged", path=merged.path, shape=tiny.base.shape)
-    loaded = load_base(tiny.model_copy(update={"base": plain}), cache)
-    np.testing.assert_allclose(
-        score_labels(loaded.model, loaded.tokenizer, rows, tiny).p_up, in_training, atol=1e-4
     )
 
 
@@ -147,48 +139,20 @@ def test_pickled_weights_are_refused(finetuned, cache: Path, tiny: Recipe, tmp_p
         load_base(recipe, cache)
 
 
-def test_generation_agrees_with_likelihood_where_it_can_be_parsed(
-    finetuned, cache: Path, dataset: Path, tiny: Recipe
+def test_unknown_labels_are_refused_by_the_worker_which_lives_on(
+    worker: None,
+    job: Callable[..., FinetuneJob],
+    tiny: Recipe,
+    changed: Callable[..., Recipe],
+    tmp_path: Path,
 ) -> None:
-    base = load_base(tiny, cache)
-    model = load_adapter(base.model, finetuned.result.path)
-    rows = read_rows(dataset / "test.parquet").take(range(40))
-    texts = generate(model, base.tokenizer, rows, tiny, max_new_tokens=4)
-    labels = [parse(text, tiny.prompt) for text in texts]
-    scores = score_labels(model, base.tokenizer, rows, tiny)
-    likelier = ["up" if p > 0.5 else "down" for p in scores.p_up]
-    parsed = [(a, b) for a, b in zip(labels, likelier, strict=True) if a is not None]
-    assert len(parsed) >= 30
-    assert sum(a == b for a, b in parsed) >= len(parsed) - 1
-    job = GenerateJob(recipe=tiny, dataset=dataset, output=cache, cache=cache)
-    assert job.folder != job.model_copy(update={"max_new_tokens": 3}).folder
+    refused = job(changed(tiny, prompt={"up": "rise", "down": "fall"}), tmp_path)
+    for _ in range(2):
+        with pytest.raises(TrainingError, match=r"expected 'rise' or 'fall', got \['down', 'up'\]"):
+            run_job(refused)
 
 
-@pytest.mark.parametrize(
-    ("text", "label"),
-    [
-        (" up", "up"),
-        (" Down.", "down"),
-        ("it goes UP!", "up"),
-        ("up or down", None),
-        ("upward", None),
-        ("", None),
-    ],
-)
-def test_only_an_answer_that_names_one_label_counts(text: str, label: str | None) -> None:
-    assert parse(text, PromptSpec()) == label
-
-
-def test_strange_labels_are_refused_by_the_worker(
-    dataset: Path, cache: Path, tiny: Recipe, tmp_path: Path, changed
-) -> None:
-    recipe = changed(tiny, prompt={"up": "rise", "down": "fall"})
-    job = FinetuneJob(recipe=recipe, dataset=dataset, output=tmp_path, cache=cache)
-    with pytest.raises(TrainingError, match=r"expected 'rise' or 'fall', got \['down', 'up'\]"):
-        run_job(job)
-
-
-def test_a_missing_split_is_told_before_a_process_starts(
+def test_a_missing_split_is_an_error_before_a_process_starts(
     cache: Path, tiny: Recipe, tmp_path: Path
 ) -> None:
     job = ScoreJob(recipe=tiny, dataset=tmp_path, output=tmp_path, cache=cache)
@@ -196,21 +160,27 @@ def test_a_missing_split_is_told_before_a_process_starts(
         run_job(job)
 
 
-def test_a_worker_that_dies_says_so_with_its_last_words(
-    dataset: Path, cache: Path, tiny: Recipe, tmp_path: Path
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_worker_that_dies_is_an_error_with_the_end_of_its_log(
+    dataset: Path, cache: Path, tiny: Recipe, tmp_path: Path, persistent: bool
 ) -> None:
-    job = ScoreJob(recipe=tiny, dataset=dataset, output=tmp_path, cache=cache)
-    job.folder.mkdir(parents=True)
-    (job.folder / "scores.parquet").mkdir()  # the rename onto it must fail
-    with pytest.raises(TrainingProcessError, match=r"(?s)exit code 1.*Its last words.*Error"):
-        run_job(job)
+    scoring = ScoreJob(recipe=tiny, dataset=dataset, output=tmp_path, cache=cache)
+    scoring.folder.mkdir(parents=True)
+    (scoring.folder / "scores.parquet").mkdir()  # the rename onto it must fail
+
+    def run() -> None:
+        with persistent_worker(tmp_path / "worker.log") if persistent else nullcontext():
+            run_job(scoring)
+
+    with pytest.raises(TrainingProcessError, match=r"(?s)exit code 1.*The end of .*log: .*Error"):
+        Context().run(run)  # a context without the tests' own worker
 
 
 def test_libraries_that_print_cannot_garble_the_protocol() -> None:
     code = (
         "import os, sys; from tasks.training import worker;"
-        "lines = worker._claim_stdout(); print('noise'); os.system('echo more noise');"
-        "worker._send(lines, {'event': 'progress'})"
+        "stream = worker._reserve_stdout(); print('noise'); os.system('echo more noise');"
+        "worker._send(stream, {'event': 'progress'})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == '{"event": "progress"}\n'

@@ -19,31 +19,17 @@ from tasks.training.process import command_of
 from tasks.training.recipe import Recipe, load_recipe
 
 
-@pytest.fixture
-def job_at(
-    dataset: Path, cache: Path, tiny: Recipe, changed: Callable[..., Recipe]
-) -> Callable[[Path], FinetuneJob]:
-    recipe = changed(
-        tiny,
-        lora={"dropout": 0.2},
-        schedule={"train_rows": 160, "epochs": 3, "checkpoint_steps": 4, "accumulate": 2},
-        compute={"packing": True, "pack_tokens": 48},
-    )
-
-    def build(output: Path) -> FinetuneJob:
-        return FinetuneJob(recipe=recipe, dataset=dataset, output=output, cache=cache, threads=1)
-
-    return build
-
-
 def run_until(job: FinetuneJob, step: int) -> None:
     """Start the real worker and kill it, as a crash would, once it reports the step."""
     job.folder.mkdir(parents=True)
-    order = job.folder / "job.json"
-    order.write_text(job.model_dump_json())
+    job_file = job.folder / "job.json"
+    job_file.write_text(job.model_dump_json())
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     with subprocess.Popen(
-        command_of(job, order), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        command_of(job, job_file),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     ) as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
@@ -54,20 +40,38 @@ def run_until(job: FinetuneJob, step: int) -> None:
     assert worker.returncode == -signal.SIGKILL
 
 
-def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
-    tmp_path: Path, job_at: Callable[[Path], FinetuneJob]
+def check_resumed_equals_whole(
+    job: Callable[..., FinetuneJob], recipe: Recipe, root: Path, *, first_step: int
 ) -> None:
+    """Train once undisturbed, once killed from `first_step` on: the same adapter, to the bit."""
     torch.set_num_threads(1)
-    whole = run_finetune(job_at(tmp_path / "whole"), lambda progress: None)
-    step = random.randrange(5, whole.metrics["steps"] - 1)
-    job = job_at(tmp_path / "killed")
-    run_until(job, step)
-    assert not (job.folder / "result.json").exists()
-    resumed = run_finetune(job, lambda progress: None)
+    whole = run_finetune(job(recipe, root / "whole"), lambda progress: None)
+    step = random.randrange(first_step, whole.metrics["steps"] - 1)
+    killed = job(recipe, root / "killed")
+    run_until(killed, step)
+    assert not (killed.folder / "result.json").exists()
+    resumed = run_finetune(killed, lambda progress: None)
     assert resumed.metrics["resumed_from"].startswith("checkpoint-"), f"killed at {step}"
     assert resumed.adapter_sha256 == whole.adapter_sha256, f"killed at {step}"
     assert resumed.metrics["loss_curve"] == whole.metrics["loss_curve"]
-    assert not (job.folder / "checkpoints").exists()
+    assert not (killed.folder / "checkpoints").exists()
+
+
+def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
+    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
+) -> None:
+    recipe = changed(
+        tiny,
+        lora={"lora_dropout": 0.2},
+        schedule={
+            "train_rows": 160,
+            "num_train_epochs": 3,
+            "save_steps": 4,
+            "gradient_accumulation_steps": 2,
+        },
+        compute={"packing": True, "pack_tokens": 48},
+    )
+    check_resumed_equals_whole(job, recipe, tmp_path, first_step=5)
 
 
 @pytest.mark.slow
@@ -75,58 +79,37 @@ def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
     not os.environ.get("NEWSVANE_REAL_RESUME"),
     reason="takes minutes; set NEWSVANE_REAL_RESUME=1 to kill a real model's training",
 )
-@pytest.mark.parametrize("quantisation", ["none", "nf4"])
+@pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_a_killed_training_of_a_real_model_resumes_to_the_same_adapter(
-    quantisation: str,
+    quantization: str,
     tmp_path: Path,
-    dataset: Path,
-    cache: Path,
+    job: Callable[..., FinetuneJob],
     changed: Callable[..., Recipe],
 ) -> None:
-    torch.set_num_threads(1)
     recipe = changed(
         load_recipe("smollm2-135m"),
-        lora={"dropout": 0.1},
-        schedule={
-            "train_rows": 24,
-            "validation_rows": 4,
-            "batch_rows": 4,
-            "checkpoint_steps": 2,
-        },
-        compute={"quantisation": quantisation},
+        lora={"lora_dropout": 0.1},
+        schedule={"train_rows": 24, "validation_rows": 4, "batch_size": 4, "save_steps": 2},
+        compute={"quantization": quantization},
     )
-
-    def job(output: Path) -> FinetuneJob:
-        return FinetuneJob(recipe=recipe, dataset=dataset, output=output, cache=cache, threads=1)
-
-    whole = run_finetune(job(tmp_path / "whole"), lambda progress: None)
-    step = random.randrange(3, whole.metrics["steps"])
-    run_until(job(tmp_path / "killed"), step)
-    resumed = run_finetune(job(tmp_path / "killed"), lambda progress: None)
-    assert resumed.metrics["resumed_from"].startswith("checkpoint-"), f"killed at {step}"
-    assert resumed.adapter_sha256 == whole.adapter_sha256, f"killed at {step}"
+    check_resumed_equals_whole(job, recipe, tmp_path, first_step=3)
 
 
 def test_training_stops_early_and_keeps_the_best_adapter(
-    tmp_path: Path,
-    dataset: Path,
-    cache: Path,
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
+    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
 ) -> None:
     torch.set_num_threads(1)
     recipe = changed(
         tiny,
         schedule={
             "train_rows": 64,
-            "epochs": 60,
+            "num_train_epochs": 60,
             "learning_rate": 0.05,
-            "evaluate_steps": 4,
-            "patience": 2,
+            "eval_steps": 4,
+            "early_stopping_patience": 2,
         },
     )
-    job = FinetuneJob(recipe=recipe, dataset=dataset, output=tmp_path, cache=cache)
-    metrics = run_finetune(job, lambda progress: None).metrics
+    metrics = run_finetune(job(recipe, tmp_path), lambda progress: None).metrics
     curve = [value for _, value in metrics["validation_curve"]]
     assert metrics["steps"] < 240
     assert len(curve) == metrics["steps"] // 4

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -18,76 +18,12 @@ from warehouse.lake.connection import attach, attached_at, first_line
 from warehouse.lake.lock import WriterLock
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
+from warehouse.lake.transaction import ReadSql, Transaction, identifier, reading_text
 
 T = TypeVar("T")
 _BATCH_ROWS = 20_000
 
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
-
-
-class Transaction:
-    """One open write transaction. Everything run in it is published together or not at all."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def read(
-        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
-    ) -> pa.Table:
-        """The result of the reading statement `name`, as this transaction sees the warehouse."""
-        return sql.run(self._connection, _reading(name), params or {}, tables)
-
-    def run(
-        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
-    ) -> pa.Table:
-        """Run the writing statement `name` and return its last result.
-
-        `params` fill `$name` placeholders; each keyword table is visible under its own name.
-        Raises LakeError for a statement that writes nothing.
-        """
-        found = sql.statement(name)
-        if found.writes is None:
-            raise LakeError(f"The SQL statement {name!r} writes nothing; use read for it.")
-        return sql.run(self._connection, found.text, params or {}, tables)
-
-    def append(self, table: str, rows: pa.Table) -> None:
-        """Insert rows by column name, unconditionally."""
-        if rows.num_rows:
-            with sql.registered(self._connection, {"appended_rows": rows}):
-                self._connection.execute(
-                    f"INSERT INTO {_identifier(table)} BY NAME SELECT * FROM appended_rows"
-                )
-
-    def upsert(self, table: str, rows: pa.Table, key: tuple[str, ...]) -> int:
-        """Merge rows on `key`; rows equal to what is stored are left alone.
-
-        Returns the number of rows inserted or changed. `rows` must be unique on `key`.
-        """
-        if not rows.num_rows:
-            return 0
-        columns = [_identifier(name) for name in rows.column_names]
-        match = " AND ".join(f"stored.{name} = incoming.{name}" for name in map(_identifier, key))
-        rest = [name for name in columns if name not in {_identifier(part) for part in key}]
-        changed = " OR ".join(f"stored.{name} IS DISTINCT FROM incoming.{name}" for name in rest)
-        statement = f"MERGE INTO {_identifier(table)} AS stored USING incoming ON {match}"
-        if rest:
-            assignments = ", ".join(f"{name} = incoming.{name}" for name in rest)
-            statement += f" WHEN MATCHED AND ({changed}) THEN UPDATE SET {assignments}"
-        statement += (
-            f" WHEN NOT MATCHED THEN INSERT ({', '.join(columns)})"
-            f" VALUES ({', '.join(f'incoming.{name}' for name in columns)})"
-        )
-        with sql.registered(self._connection, {"incoming": rows}):
-            answer = self._connection.execute(statement).fetchone()
-        return int(answer[0]) if answer else 0
-
-
-class ReadSql(Protocol):
-    """Runs a reading statement: `Lake.read`, `Transaction.read`, or what `Lake.frozen` gives."""
-
-    def __call__(
-        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
-    ) -> pa.Table: ...
 
 
 class Lake:
@@ -115,14 +51,8 @@ class Lake:
         """
         lock = WriterLock(spec)
         with lock:
-            connection = attach(spec, snapshot)
-            if snapshot is None:
-                try:
-                    bring_up_to_date(connection)
-                except BaseException:
-                    connection.close()
-                    raise
-        sql.define_views(connection)
+            check = bring_up_to_date if snapshot is None else None
+            connection = _prepared(attach(spec, snapshot), check)
         return cls(spec, connection, lock, snapshot)
 
     @classmethod
@@ -137,14 +67,8 @@ class Lake:
                 f"There is no warehouse at {spec.catalog_location}; expected the catalog of one. "
                 "Correct the data root, or fill one with `newsvane run`."
             )
-        connection = attach(spec, snapshot, read_only=True)
-        try:
-            if snapshot is None:
-                require_current(connection)
-        except BaseException:
-            connection.close()
-            raise
-        sql.define_views(connection)
+        check = require_current if snapshot is None else None
+        connection = _prepared(attach(spec, snapshot, read_only=True), check)
         return cls(spec, connection, WriterLock(spec), snapshot)
 
     def __enter__(self) -> Lake:
@@ -168,16 +92,14 @@ class Lake:
         Keyword tables are visible to it under their own names. Raises LakeError for a statement
         that is unknown or writes.
         """
-        return sql.run(self._connection, _reading(name), params or {}, tables)
+        return sql.run(self._connection, reading_text(name), params or {}, tables)
 
     def stream(
         self, name: str, /, params: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """The result of `name` in batches, in order, without ever holding all of it."""
-        *former, last = duckdb.extract_statements(_reading(name))
-        for part in former:
-            self._connection.execute(part, sql.used(part, params or {}))
-        answer = self._connection.execute(last, sql.used(last, params or {}))
+        """The rows of the single reading statement `name`, in order, never holding all of them."""
+        (statement,) = duckdb.extract_statements(reading_text(name))
+        answer = self._connection.execute(statement, sql.used(statement, params or {}))
         yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager
@@ -193,21 +115,21 @@ class Lake:
             def read(
                 name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
             ) -> pa.Table:
-                return sql.run(beside, _reading(name), params or {}, tables)
+                return sql.run(beside, reading_text(name), params or {}, tables)
 
             yield read
 
     @contextmanager
     def override(self, relation: str, by: str) -> Iterator[None]:
         """While open, `relation` reads as the temporary relation `by`, then as itself again."""
-        stands_for = _identifier(relation)
+        replaced = identifier(relation)
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {stands_for} AS SELECT * FROM temp.main.{_identifier(by)}"
+            f"CREATE OR REPLACE TEMP VIEW {replaced} AS SELECT * FROM temp.main.{identifier(by)}"
         )
         try:
             yield
         finally:
-            self._connection.execute(f"DROP VIEW IF EXISTS temp.main.{stands_for}")
+            self._connection.execute(f"DROP VIEW IF EXISTS temp.main.{replaced}")
 
     def sql(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
         """The result of an ad-hoc reading query. Raises LakeError unless it is one SELECT."""
@@ -225,8 +147,7 @@ class Lake:
     def _reading(self) -> duckdb.DuckDBPyConnection:
         """A read-only attachment: some of DuckLake's functions delete data even from a SELECT."""
         if self._reader is None:
-            self._reader = attach(self.spec, self._snapshot, read_only=True)
-            sql.define_views(self._reader)
+            self._reader = _prepared(attach(self.spec, self._snapshot, read_only=True))
         return self._reader
 
     def snapshot_id(self) -> int:
@@ -266,14 +187,16 @@ class Lake:
         return result
 
 
-def _reading(name: str) -> str:
-    found = sql.statement(name)
-    if found.writes is not None:
-        raise LakeError(f"The SQL statement {name!r} writes {found.writes}; run it in transact.")
-    return found.text
-
-
-def _identifier(name: str) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
-        raise LakeError(f"{name!r} is not a table or column name of the warehouse.")
-    return f'"{name}"'
+def _prepared(
+    connection: duckdb.DuckDBPyConnection,
+    check: Callable[[duckdb.DuckDBPyConnection], object] | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """The connection with macros and views, once `check` has passed; closed again if it fails."""
+    try:
+        if check is not None:
+            check(connection)
+        sql.define_views(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -25,13 +25,13 @@ class WriterLock:
         spec.lock.parent.mkdir(parents=True, exist_ok=True)
         self._file = FileLock(spec.lock)
         self._server = spec.catalog_location if spec.catalog_kind == "postgres" else None
-        self._gate: duckdb.DuckDBPyConnection | None = None
+        self._connection: duckdb.DuckDBPyConnection | None = None
 
     def __enter__(self) -> WriterLock:
         # The file comes first, so that one machine sends one candidate to the server.
         self._file.acquire()
         try:
-            self._enter_gate()
+            self._lock_server()
         except BaseException:
             self._file.release()
             raise
@@ -44,8 +44,8 @@ class WriterLock:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if self._gate is not None:
-                self._gate.execute("COMMIT")
+            if self._connection is not None:
+                self._connection.execute("COMMIT")
         except duckdb.Error:
             # The server has gone, and the lock with it.
             self.close()
@@ -54,25 +54,25 @@ class WriterLock:
 
     def close(self) -> None:
         """Drop the connection to the server; safe to call twice."""
-        if self._gate is not None:
-            self._gate.close()
-            self._gate = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
-    def _enter_gate(self) -> None:
+    def _lock_server(self) -> None:
         if self._server is None:
             return
         try:
-            if self._gate is None:
-                self._gate = _connected(self._server)
-            self._gate.execute("BEGIN TRANSACTION")
-            self._gate.execute(
-                "FROM postgres_query('gate', 'SELECT 1 AS held"
+            if self._connection is None:
+                self._connection = _connected(self._server)
+            self._connection.execute("BEGIN TRANSACTION")
+            self._connection.execute(
+                "FROM postgres_query('writers', 'SELECT 1 AS held"
                 f" FROM pg_advisory_xact_lock({_ADVISORY_LOCK})')"
             ).fetchall()
         except duckdb.Error as error:
             self.close()
             raise LakeError(
-                f"The catalog server could not be asked for the writer's lock: {first_line(error)}."
+                f"The catalog server did not grant the writer's lock: {first_line(error)}."
                 " Nothing was written; check that PostgreSQL is up and reachable, then retry."
             ) from error
 
@@ -81,7 +81,7 @@ def _connected(server: str) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 1})
     try:
         load_extension(connection, "postgres_scanner")
-        connection.execute(f"ATTACH '{quoted(server)}' AS gate (TYPE postgres)")
+        connection.execute(f"ATTACH '{quoted(server)}' AS writers (TYPE postgres)")
     except duckdb.Error:
         connection.close()
         raise

@@ -65,7 +65,7 @@ def bring_up_to_date(
     migrations = known_migrations() if migrations is None else migrations
     present = {row[0] for row in connection.execute(_TABLES).fetchall()}
     applied = _applied(connection) if "schema_versions" in present else {}
-    _refuse_strangers(applied, migrations)
+    _refuse_unknown(applied, migrations)
     absent = [path for path in sorted(schema.glob("*.sql")) if path.stem not in present]
     pending = [step for step in migrations if step.version not in applied]
     if not absent and not pending:
@@ -88,7 +88,7 @@ def require_current(connection: duckdb.DuckDBPyConnection) -> None:
     """Raise LakeError unless the tables are those of this release; for readers, who change none."""
     present = {row[0] for row in connection.execute(_TABLES).fetchall()}
     applied = _applied(connection) if "schema_versions" in present else {}
-    _refuse_strangers(applied, known_migrations())
+    _refuse_unknown(applied, known_migrations())
     absent = {path.stem for path in (SQL_ROOT / "schema").glob("*.sql")} - present
     if absent or len(applied) < len(known_migrations()):
         raise LakeError(
@@ -103,7 +103,7 @@ def _applied(connection: duckdb.DuckDBPyConnection) -> dict[int, str]:
     return dict(rows)
 
 
-def _refuse_strangers(applied: dict[int, str], migrations: tuple[Migration, ...]) -> None:
+def _refuse_unknown(applied: dict[int, str], migrations: tuple[Migration, ...]) -> None:
     known = {step.version: step for step in migrations}
     newest = max(applied, default=0)
     if newest > len(known):

@@ -40,7 +40,7 @@ def scratch(*, threads: int = 2, memory_limit: str = "512MB") -> Iterator[Scratc
     )
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        sql.define_macros(connection)
+        connection.execute(sql.macros())
         yield Scratch(connection)
     finally:
         connection.close()

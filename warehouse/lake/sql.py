@@ -71,18 +71,13 @@ def relations(kind: str) -> dict[str, str]:
     }
 
 
-def define_macros(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the shared macros known to a connection."""
-    connection.execute(macros())
-
-
 def define_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Make macros and views known to a connection that sees the warehouse's tables.
 
     They are temporary and bind when they are read, so that a relation that stands before a stored
     one is seen through them too. A view over tables that an old snapshot lacks is left out.
     """
-    define_macros(connection)
+    connection.execute(macros())
     for text in views():
         with suppress(duckdb.CatalogException, duckdb.BinderException):
             connection.execute(text)

@@ -9,25 +9,36 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sqlite3
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
+import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warehouse.lake import Lake
+from warehouse.lake import Lake, sql
+from warehouse.lake.connection import load_extension, quoted
 from warehouse.lake.lock import WriterLock
 from warehouse.lake.spec import LakeError, LakeSpec
-from warehouse.ops.catalog_copy import copy_catalog, copy_name, put_back_catalog, require_no_catalog
 from warehouse.storage.object_store import ByteStore, FolderStore, open_store
 
 MANIFEST = "backup.json"
 TREES = ("lake", "landing")
-_CHUNK = 1 << 20
+COPIES = {"sqlite": "catalog.sqlite", "postgres": "catalog.pgdump"}
+"""The catalog's copy by its kind: one of the one kind cannot be restored into the other."""
+
+_BLOCK = 1 << 20
 
 
 class BackupError(LakeError):
-    """A backup is not whole, or cannot be restored where it was asked to; nothing was restored."""
+    """A backup is not whole, or cannot be restored to that place; nothing was restored."""
+
+
+class CatalogCopyError(LakeError):
+    """The catalog could not be copied or put back; nothing was changed where it came from."""
 
 
 class BackedUp(BaseModel):
@@ -62,7 +73,7 @@ def back_up(spec: LakeSpec, folder: Path) -> BackupManifest:
     target = FolderStore(folder)
     with Lake.open(spec) as lake, WriterLock(spec):
         snapshot_id = lake.snapshot_id()
-        catalog = copy_catalog(spec, folder)
+        catalog = _copy_catalog(spec, folder / COPIES[spec.catalog_kind])
     with catalog.open("rb") as stream:
         files = [_described(catalog.name, stream)]
     # The catalog's copy comes first: every file it names has been written by now.
@@ -73,7 +84,7 @@ def back_up(spec: LakeSpec, folder: Path) -> BackupManifest:
             if held is None or not target.exists(name) or held.bytes != stored.bytes:
                 held = _copied(source, stored.name, folder, name)
             files.append(held)
-    _drop_strangers(target, {file.name for file in files})
+    _drop_unlisted(target, {file.name for file in files})
     manifest = BackupManifest(
         catalog_kind=spec.catalog_kind,
         snapshot_id=snapshot_id,
@@ -120,7 +131,7 @@ def restore(folder: Path, spec: LakeSpec) -> BackupManifest:
             f"The backup holds a {manifest.catalog_kind} catalog, but the configured one is "
             f"{spec.catalog_kind}. Set warehouse.catalog to a {manifest.catalog_kind} catalog."
         )
-    require_no_catalog(spec)
+    _require_no_catalog(spec)
     for tree, target in _trees(spec):
         for file in manifest.files:
             if file.name.startswith(f"{tree}/"):
@@ -130,7 +141,7 @@ def restore(folder: Path, spec: LakeSpec) -> BackupManifest:
                     if _described(file.name, stream) != file:
                         raise BackupError(f"{file.name} was not stored as sent; check the storage.")
     # The catalog goes last: until then there is no warehouse that lacks files.
-    put_back_catalog(folder / copy_name(spec.catalog_kind), spec)
+    _put_back_catalog(folder / COPIES[spec.catalog_kind], spec)
     return manifest
 
 
@@ -151,20 +162,84 @@ def _copied(source: ByteStore, name: str, folder: Path, backed_up_as: str) -> Ba
     path = folder / backed_up_as
     path.parent.mkdir(parents=True, exist_ok=True)
     with source.open(name) as stream, path.open("wb") as out:
-        shutil.copyfileobj(stream, out, _CHUNK)
+        shutil.copyfileobj(stream, out, _BLOCK)
     with path.open("rb") as written:
         return _described(backed_up_as, written)
 
 
 def _described(name: str, stream: BinaryIO) -> BackedUp:
     digest, size = hashlib.sha256(), 0
-    while chunk := stream.read(_CHUNK):
-        digest.update(chunk)
-        size += len(chunk)
+    while block := stream.read(_BLOCK):
+        digest.update(block)
+        size += len(block)
     return BackedUp(name=name, bytes=size, sha256=digest.hexdigest())
 
 
-def _drop_strangers(target: FolderStore, names: set[str]) -> None:
+def _drop_unlisted(target: FolderStore, names: set[str]) -> None:
     for stored in list(target.listed()):
         if stored.name.startswith(tuple(f"{tree}/" for tree in TREES)) and stored.name not in names:
             target.delete(stored.name)
+
+
+def _copy_catalog(spec: LakeSpec, target: Path) -> Path:
+    """Write a consistent copy of the catalog, whoever else is at work on it."""
+    if spec.catalog_kind == "postgres":
+        words = ["--format=custom", "--no-owner", f"--file={target}"]
+        _run("pg_dump", *words, f"--dbname={spec.catalog_location}")
+        return target
+    with (
+        closing(sqlite3.connect(f"file:{spec.catalog_location}?mode=ro", uri=True)) as source,
+        closing(sqlite3.connect(target)) as copy,
+    ):
+        source.backup(copy)
+    return target
+
+
+def _put_back_catalog(copy: Path, spec: LakeSpec) -> None:
+    """Make `copy` the catalog of `spec`, whose storage it then points to."""
+    if spec.catalog_kind == "postgres":
+        words = ["--exit-on-error", "--single-transaction", "--no-owner"]
+        _run("pg_restore", *words, f"--dbname={spec.catalog_location}", str(copy))
+    else:
+        Path(spec.catalog_location).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(copy, spec.catalog_location)
+    with closing(_attached(spec)) as connection:
+        storage = spec.storage.rstrip("/") + "/"
+        connection.execute(sql.statement("catalog_moved").text, {"storage": storage})
+
+
+def _require_no_catalog(spec: LakeSpec) -> None:
+    """Raise CatalogCopyError when `spec` names a catalog that is in use: it is not overwritten."""
+    if spec.catalog_kind == "sqlite":
+        taken = Path(spec.catalog_location).exists()
+    else:
+        with closing(_attached(spec)) as connection:
+            row = connection.execute(sql.statement("catalog_taken").text).fetchone()
+            taken = row != (False,)
+    if taken:
+        raise CatalogCopyError(
+            f"There is a catalog at {spec.catalog_kind}:{spec.catalog_location} already; expected "
+            "none. A restore never overwrites: name an empty place, or move the old one away."
+        )
+
+
+def _attached(spec: LakeSpec) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(config={"threads": 1})
+    load_extension(connection, f"{spec.catalog_kind}_scanner")
+    location = quoted(spec.catalog_location)
+    connection.execute(f"ATTACH '{location}' AS catalog (TYPE {spec.catalog_kind})")
+    return connection
+
+
+def _run(program: str, *words: str) -> None:
+    """Passwords reach the program through its environment (PGPASSWORD), never its arguments."""
+    found = shutil.which(program)
+    if found is None:
+        raise CatalogCopyError(
+            f"{program} is not installed; it copies a PostgreSQL catalog. Install PostgreSQL's "
+            "client programs of the server's version (Debian: postgresql-client)."
+        )
+    done = subprocess.run([found, *words], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        reason = next(iter(done.stderr.strip().splitlines()), "no message")
+        raise CatalogCopyError(f"{program} failed: {reason}. Nothing else was done.")

@@ -1,4 +1,4 @@
-"""The answers we already hold, so that a server may say "not modified" and we lose nothing."""
+"""HTTP cache: published answers, so that a server may reply "not modified" and nothing is lost."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, LandingError, Payload
 
-Held = Callable[[str], Payload | None]
-"""Answers the payload held for an address, or None when it must be fetched afresh."""
+CachedPayload = Callable[[str], Payload | None]
+"""Answers the payload cached for an address, or None when it must be fetched afresh."""
 
 
 def landed_answers(lake: Lake, landing: Landing, source: str) -> Iterator[Payload]:
@@ -23,16 +23,16 @@ def landed_answers(lake: Lake, landing: Landing, source: str) -> Iterator[Payloa
         yield _payload(row, landing.load(row["payload_id"]))
 
 
-def held_answers(lake: Lake, landing: Landing, source: str) -> Held:
+def cached_answers(lake: Lake, landing: Landing, source: str) -> CachedPayload:
     """The latest published answer of each address of `source`, if it came with a validator.
 
-    Bodies are read from the landing zone when asked for; one that is missing or altered counts as
-    not held.
+    Bodies are read from the landing zone when needed; one that is missing or altered counts as
+    not cached.
     """
-    found = lake.read("feed_answers_held", {"source": source}).to_pylist()
+    found = lake.read("feed_answers_cached", {"source": source}).to_pylist()
     by_url = {row["url"]: row for row in found}
 
-    def held(url: str) -> Payload | None:
+    def cached(url: str) -> Payload | None:
         row = by_url.get(url)
         if row is None:
             return None
@@ -42,7 +42,7 @@ def held_answers(lake: Lake, landing: Landing, source: str) -> Held:
             return None
         return _payload(row, body)
 
-    return held
+    return cached
 
 
 def _payload(row: dict[str, Any], body: bytes) -> Payload:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from threading import get_ident
 from typing import Any, BinaryIO, Protocol, cast
 
 from warehouse.lake.spec import is_bucket
+from warehouse.storage.atomic import PARTIAL, write_bytes
 
 
 class StoreError(RuntimeError):
@@ -66,19 +65,14 @@ class FolderStore:
     def write(self, name: str, body: bytes) -> None:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}-{get_ident()}.partial")
-        with partial.open("wb") as stream:
-            stream.write(body)
-            stream.flush()
-            os.fsync(stream.fileno())
-        partial.replace(path)
+        write_bytes(path, body)
 
     def delete(self, name: str) -> None:
         (self.root / name).unlink(missing_ok=True)
 
     def listed(self) -> Iterator[Stored]:
         for path in sorted(self.root.rglob("*")):
-            if path.is_file() and path.suffix != ".partial":
+            if path.is_file() and path.suffix != PARTIAL:
                 found = path.stat()
                 written_at = datetime.fromtimestamp(found.st_mtime, UTC)
                 yield Stored(path.relative_to(self.root).as_posix(), found.st_size, written_at)

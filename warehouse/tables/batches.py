@@ -1,4 +1,4 @@
-"""What a source hands on: typed tables of good rows, rejects with reasons, and the payloads.
+"""Batches: the typed rows, rejects and payloads that a source hands on to be published whole.
 
 Every batch already passed its source's row rules; nothing in it has touched the warehouse except
 the landing zone. Times are UTC; dates are the exchange's local dates.
@@ -6,13 +6,18 @@ the landing zone. Times are UTC; dates are the exchange's local dates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from warehouse.lake import Transaction
 from warehouse.storage.landing import Payload
+from warehouse.tables import schemas
+from warehouse.tables.schemas import without
 
 Clock = Callable[[], datetime]
 """Answers the present instant, UTC and aware."""
@@ -20,115 +25,106 @@ Clock = Callable[[], datetime]
 Land = Callable[[Payload], str]
 """Stores a payload durably and returns its payload_id. Called before the payload is parsed."""
 
-_UTC = pa.timestamp("us", tz="UTC")
-
-BARS = pa.schema(
-    [
-        pa.field("ticker", pa.string(), nullable=False),
-        pa.field("session", pa.date32(), nullable=False),
-        pa.field("open", pa.float64(), nullable=False),
-        pa.field("high", pa.float64(), nullable=False),
-        pa.field("low", pa.float64(), nullable=False),
-        pa.field("close", pa.float64(), nullable=False),
-        pa.field("volume", pa.int64(), nullable=False),
-        pa.field("vendor_adj_close", pa.float64()),
-        pa.field("basis_date", pa.date32(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("payload_id", pa.string(), nullable=False),
-    ]
-)
-"""One row per ticker and session: `bars` less vintage and recorded_at, which publishing assigns."""
-
-ACTIONS = pa.schema(
-    [
-        pa.field("ticker", pa.string(), nullable=False),
-        pa.field("ex_date", pa.date32(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("value", pa.float64(), nullable=False),
-        pa.field("basis_date", pa.date32(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("payload_id", pa.string(), nullable=False),
-    ]
-)
-"""One row per ticker, ex-date and kind (split | dividend): `actions` less vintage, recorded_at."""
-
-HEADLINES = pa.schema(
-    [
-        pa.field("headline_id", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("title", pa.string(), nullable=False),
-        pa.field("summary", pa.string()),
-        pa.field("url", pa.string()),
-        pa.field("guid", pa.string()),
-        pa.field("published_at", _UTC, nullable=False),
-        pa.field("first_seen_at", _UTC, nullable=False),
-        pa.field("available_at", _UTC, nullable=False),
-        pa.field("availability", pa.string(), nullable=False),
-        pa.field("synthetic", pa.bool_(), nullable=False),
-        pa.field("payload_id", pa.string(), nullable=False),
-    ]
-)
-"""One row per headline: `headlines` less story_id, edited_at and revision (see publishing)."""
-
-HEADLINE_TICKERS = pa.schema(
-    [
-        pa.field("headline_id", pa.string(), nullable=False),
-        pa.field("ticker", pa.string(), nullable=False),
-        pa.field("method", pa.string(), nullable=False),
-    ]
-)
-"""One row per headline and ticker it is about."""
-
-REJECTS = pa.schema(
-    [
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("record", pa.string(), nullable=False),
-        pa.field("payload_id", pa.string()),
-    ]
-)
-"""One row per rejected record and reason: `quarantine` less its id and quarantined_at."""
-
-PARTITIONS = pa.schema(
-    [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("key", pa.string(), nullable=False),
-        pa.field("range_start", pa.date32(), nullable=False),
-        pa.field("range_end", pa.date32(), nullable=False),
-        pa.field("state", pa.string(), nullable=False),
-        pa.field("rows", pa.int64(), nullable=False),
-        pa.field("payload_id", pa.string()),
-        pa.field("error", pa.string()),
-    ]
-)
-"""One row per source, key and inclusive requested range: `partitions` less attempts, updated_at."""
+# A batch has the columns of its tables less those that publishing assigns.
+BARS = without(schemas.BARS, "recorded_at", "vintage")
+ACTIONS = without(schemas.ACTIONS, "recorded_at", "vintage")
+HEADLINES = without(schemas.HEADLINES, "story_id", "edited_at", "revision")
+HEADLINE_TICKERS = schemas.HEADLINE_TICKERS
+REJECTS = without(schemas.QUARANTINE, "quarantine_id", "quarantined_at")
+PARTITIONS = without(schemas.PARTITIONS, "attempts", "updated_at")
 
 
-@dataclass(frozen=True, slots=True)
-class PriceBatch:
-    """Daily bars and corporate actions of one request set.
+class PublishError(ValueError):
+    """A batch cannot be published as it is; nothing of it was written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What every batch carries beside its rows.
+
+    `rejects` (REJECTS) go to `quarantine`, `payloads` to `payloads`, `partitions` (PARTITIONS, one
+    row per source, key and inclusive requested range) to the ledger.
+    """
+
+    rejects: pa.Table = field(default_factory=REJECTS.empty_table)
+    payloads: tuple[Payload, ...] = ()
+    partitions: pa.Table = field(default_factory=PARTITIONS.empty_table)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBatch(Batch):
+    """Daily bars (BARS) and corporate actions (ACTIONS) of one request set.
 
     `missing` pairs each requested ticker that could not be served with the error that says why;
     such a ticker has a failed row in `partitions` and no bars.
     """
 
-    bars: pa.Table
-    actions: pa.Table
-    rejects: pa.Table
-    payloads: tuple[Payload, ...]
-    requested: tuple[str, ...]
-    missing: tuple[tuple[str, str], ...]
-    partitions: pa.Table
+    bars: pa.Table = field(default_factory=BARS.empty_table)
+    actions: pa.Table = field(default_factory=ACTIONS.empty_table)
+    requested: tuple[str, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class HeadlineBatch:
-    """Headlines of one feed over one request set, with the tickers each is about."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadlineBatch(Batch):
+    """Headlines (HEADLINES) of one feed over one request set, and their HEADLINE_TICKERS."""
 
-    headlines: pa.Table
-    headline_tickers: pa.Table
-    rejects: pa.Table
-    payloads: tuple[Payload, ...]
-    partitions: pa.Table
+    headlines: pa.Table = field(default_factory=HEADLINES.empty_table)
+    headline_tickers: pa.Table = field(default_factory=HEADLINE_TICKERS.empty_table)
+
+
+def record_batch(tx: Transaction, batch: Batch, now: datetime, *conflicts: pa.Table) -> int:
+    """Record payloads, ledger rows and rejects; returns how many rejects are new.
+
+    `conflicts` (REJECTS) are those that publishing itself found. A range that is already done with
+    the same outcome is left alone; any other repeat adds an attempt.
+    """
+    require_unique(batch.partitions, ("source", "key", "range_start", "range_end"), "partitions")
+    tx.run("payloads_record", incoming_payloads=_payload_rows(batch.payloads))
+    tx.run("partitions_record", {"now": now}, incoming_partitions=batch.partitions)
+    return sum(
+        affected(tx.run("quarantine_record", {"now": now}, incoming_rejects=rejects))
+        for rejects in (batch.rejects, *conflicts)
+    )
+
+
+def require_utc(now: datetime) -> None:
+    """Raise PublishError unless `now` is an aware datetime in UTC."""
+    if now.utcoffset() != timedelta(0):
+        raise PublishError(f"Publishing needs the present instant in UTC, got {now!r}.")
+
+
+def require_unique(table: pa.Table, key: tuple[str, ...], name: str) -> None:
+    """Raise PublishError when the rows of `table` hold a key twice."""
+    distinct = table.group_by(list(key)).aggregate([]).num_rows
+    if distinct != table.num_rows:
+        raise PublishError(
+            f"The incoming {name} hold {table.num_rows} rows but {distinct} distinct keys "
+            f"({', '.join(key)}); expected one row per key. Merge or quarantine the repeats first."
+        )
+
+
+def of_change(changes: pa.Table, change: str) -> pa.Table:
+    """The rows of one kind of change (new | revised | conflict | same)."""
+    return changes.filter(pc.equal(changes["change"], change))
+
+
+def affected(answer: pa.Table) -> int:
+    """How many rows a writing statement inserted or changed."""
+    return int(answer.column(0)[0].as_py()) if answer.num_rows else 0
+
+
+def _payload_rows(payloads: Sequence[Payload]) -> pa.Table:
+    rows = [
+        {
+            "payload_id": payload.payload_id,
+            "source": payload.source,
+            "url": payload.url,
+            "status": payload.status,
+            "headers": json.dumps(payload.headers),
+            "bytes": len(payload.body),
+            "fetched_at": payload.fetched_at,
+        }
+        for payload in payloads
+    ]
+    return pa.Table.from_pylist(rows, schema=schemas.PAYLOADS)

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import BinaryIO
@@ -18,9 +14,11 @@ import pyarrow.json
 import pyarrow.parquet
 
 from warehouse.lake import Lake
+from warehouse.storage.atomic import file_sha256, sync
+from warehouse.tables.examples import Parameters
 
 # Rows that are put in order, written as lines and made a row group of the twin at a time.
-PIECE_ROWS = 50_000
+BATCH_ROWS = 50_000
 _FEW_VALUES = ["output", "ticker", "session", "decision_ts", "label_start_ts", "label_end_ts"]
 LINES_SCHEMA = pa.schema(
     [
@@ -43,34 +41,10 @@ class DatasetFilesError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class SplitRequest:
-    """Parameters of the split and export statements. Dates are inclusive sessions."""
-
-    spec_id: str
-    start: date | None
-    end: date | None
-    train_until: date | None
-    validation_until: date | None
-    train_share: float
-    validation_share: float
-    embargo: int
-    straddling: str
-    balance: str
-    balance_seed: int
-    monthly: bool
-    up: str
-    down: str
-
-    def parameters(self) -> dict[str, object]:
-        """The values by the names the SQL knows them."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class Part:
     """What one file of a split holds: sessions from first to last, and a hash of which rows.
 
-    `pieces` are stretches of sessions (first_session, last_session) that are written at a time.
+    `batches` are the sessions (first_session, last_session) that are written at a time.
     """
 
     split: str
@@ -79,7 +53,7 @@ class Part:
     last_session: date
     rows: int
     membership: str
-    pieces: list[dict[str, date]]
+    batches: list[dict[str, date]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +65,21 @@ class WrittenFile:
     bytes: int
 
 
-def assign_splits(lake: Lake, request: SplitRequest) -> tuple[pa.Table, pa.Table, list[Part]]:
+def assign_splits(lake: Lake, parameters: Parameters) -> tuple[pa.Table, pa.Table, list[Part]]:
     """Sort the examples of a spec into splits; keeps the result for `write_part`.
 
     Returns one row per split (rows, up, down, sessions, tickers, first_session, last_session), one
-    row per reason for which examples are in no split (reason, rows), and the files to be written.
+    per reason for which examples are in no split (drop_reason, rows), and the files to be written.
     """
-    parameters = request.parameters()
     lake.read("split_rows", parameters)
     counts = lake.read("split_counts", parameters)
     dropped = lake.read("split_dropped", parameters)
-    parts = lake.read("split_parts", {**parameters, "piece_rows": PIECE_ROWS})
+    parts = lake.read("split_parts", {**parameters, "batch_rows": BATCH_ROWS})
     return counts, dropped, [Part(**row) for row in parts.to_pylist()]
 
 
 def write_part(
-    lake: Lake, request: SplitRequest, part: Part, folder: Path
+    lake: Lake, parameters: Parameters, part: Part, folder: Path
 ) -> tuple[WrittenFile, ...]:
     """Write one part into `folder` as JSON lines and Parquet, ordered by session and ticker."""
     path = folder / f"{part.split}{part.suffix}.jsonl"
@@ -117,27 +90,27 @@ def write_part(
             twin, LINES_SCHEMA, compression="zstd", use_dictionary=_FEW_VALUES
         ) as columns,
     ):
-        for piece in part.pieces:
-            lake.read("dataset_chosen", {**request.parameters(), **piece, "fate": part.split})
-            rows = pa.Table.from_batches(write_lines(lake, request, lines))
+        for batch in part.batches:
+            lake.read("dataset_chosen", {**parameters, **batch, "split": part.split})
+            rows = pa.Table.from_batches(write_lines(lake, parameters, lines))
             columns.write_table(rows.drop_columns(["line"]).cast(LINES_SCHEMA), rows.num_rows)
     return describe_file(path), describe_file(twin)
 
 
-def write_lines(lake: Lake, request: SplitRequest, out: BinaryIO) -> Iterator[pa.RecordBatch]:
+def write_lines(lake: Lake, parameters: Parameters, out: BinaryIO) -> Iterator[pa.RecordBatch]:
     """Append the examples that are chosen to `out` as JSON lines, by session and ticker.
 
     Gives them as they are written, the column `line` first.
     """
-    for batch in lake.stream("dataset_rows", request.parameters()):
+    for batch in lake.stream("dataset_rows", parameters):
         out.write(_text_of(batch["line"]))
         yield batch
 
 
-def write_labelled(lake: Lake, request: SplitRequest, out: BinaryIO) -> None:
+def write_labelled(lake: Lake, parameters: Parameters, out: BinaryIO) -> None:
     """Append those freshly derived examples that have a label to `out` as JSON lines."""
     lake.read("examples_chosen")
-    for _ in write_lines(lake, request, out):
+    for _ in write_lines(lake, parameters, out):
         pass
 
 
@@ -159,11 +132,9 @@ def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:
 
 
 def describe_file(path: Path) -> WrittenFile:
-    """Make the file durable and tell its name, hash and size."""
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return WrittenFile(path.name, digest, path.stat().st_size)
+    """Make the file durable; its name, hash and size."""
+    sync(path)
+    return WrittenFile(path.name, file_sha256(path), path.stat().st_size)
 
 
 def export_lines(
@@ -181,38 +152,6 @@ def compare_splits(lake: Lake, one: pa.Table, other: pa.Table) -> pa.Table:
     Both tables are rows of `load_split` with a column `split`.
     """
     return lake.read("dataset_differences", rows_a=one, rows_b=other)
-
-
-def publish_folder(root: Path, fill: Callable[[Path], str]) -> tuple[str, bool]:
-    """Let `fill` write a folder aside and name it, then move it to `root/NAME` in one step.
-
-    Returns the name and whether it is new. A folder of that name that is complete already (it
-    has a manifest.json) is left as it is, and what was written aside is dropped.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".building-", dir=root))
-    try:
-        name = fill(aside)
-        target = root / name
-        if (target / "manifest.json").is_file():
-            return name, False
-        if target.exists():
-            shutil.rmtree(target)
-        aside.chmod(0o755)
-        _sync_folder(aside)
-        aside.rename(target)
-        _sync_folder(root)
-        return name, True
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small text file durably."""
-    with path.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def load_split(path: Path) -> pa.Table:
@@ -243,11 +182,3 @@ def _load_file(path: Path) -> pa.Table:
     for field in lines.schema.field("meta").type:
         flat = flat.append_column(field.name, pa.compute.struct_field(lines["meta"], field.name))
     return flat.cast(LINES_SCHEMA)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

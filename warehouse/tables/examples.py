@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,13 +14,16 @@ import pyarrow.compute as pc
 from warehouse.lake import Lake, ReadSql, Transaction, sql
 
 CountTokens = Callable[[pa.Array], pa.Array]
+Parameters = Mapping[str, Any]
+"""The `$names` of the statements and their values, as `DatasetSpec.sql_parameters()` gives them."""
+
 FROM_THE_START = date(1, 1, 1)
 # Headlines that are worked on at a time: enough to keep every core busy, and few enough for a
 # warehouse of any size to be built in the same memory.
-STRETCH = 250_000
+BATCH_HEADLINES = 250_000
 ALL_AT_ONCE = 1 << 60
-_ONCE = ("sessions_clock", "examples_chunks", "examples_retold", "examples_placed")
-_PER_STRETCH = ("labels_prices", "examples_gathered", "labels", "examples_context")
+_ONCE = ("sessions_clock", "examples_batches", "examples_repeats", "examples_placed")
+_PER_BATCH = ("labels_prices", "examples_gathered", "labels", "examples_context")
 
 
 class LookaheadError(RuntimeError):
@@ -31,80 +34,30 @@ class TokenBudgetError(RuntimeError):
     """A prompt does not fit its token budget even without a single headline."""
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleRequest:
-    """Parameters of the example statements; the `$names` of their SQL. Returns are fractions."""
-
-    spec_id: str
-    tickers: tuple[str, ...] | None
-    exchange: str
-    decide_at: str
-    lead: timedelta
-    bar_lag: timedelta
-    entry: str
-    horizon: int
-    lower: float
-    upper: float
-    basis: str
-    across_split: str
-    benchmark: str | None
-    min_headlines: int
-    max_headlines: int
-    max_title_chars: int
-    template: str
-    headline_template: str
-    separator: str
-    uses_context: bool
-    return_window: int
-    mask: str | None
-    uses_summary: bool
-    uses_age: bool
-    max_tokens: int | None
-    tradable: bool
-
-    def parameters(self) -> dict[str, object]:
-        """The values by the names the SQL knows them."""
-        values = asdict(self)
-        values["tickers"] = None if self.tickers is None else list(self.tickers)
-        values["lookback"] = self.return_window if self.uses_context else 0
-        values["one_session"] = self.entry == "open" and self.horizon == 1
-        return values
-
-
-def needed_sessions(lake: Lake, request: ExampleRequest, calendar_version: str) -> pa.Table:
-    """One row per exchange in use: exchange, first_date, last_date, laid_from, laid_until.
-
-    The first two bound what bars and headlines speak of, the last two (or NULL) what is stored.
-    """
-    parameters = {**request.parameters(), "calendar_version": calendar_version}
+def needed_sessions(lake: Lake, parameters: Parameters) -> pa.Table:
+    """One row per exchange in use: exchange, and the first_date and last_date of its data (UTC)."""
     return lake.read("sessions_span", parameters)
-
-
-def keep_sessions(lake: Lake, sessions: pa.Table, calendar_version: str) -> None:
-    """Store the calendar rows, in place of what was stored for the same exchanges and dates."""
-    parameters = {"calendar_version": calendar_version}
-    lake.transact(lambda tx: tx.run("sessions_publish", parameters, calendar=sessions))
 
 
 def build_examples(
     lake: Lake,
-    request: ExampleRequest,
+    parameters: Parameters,
     count_tokens: CountTokens | None = None,
     *,
-    stretch: int = STRETCH,
+    batch: int = BATCH_HEADLINES,
 ) -> int:
-    """Bring `examples` of the request's spec up to date and return how many rows changed.
+    """Bring `examples` of the parameters' spec up to date and return how many rows changed.
 
     Only sessions that changes of the warehouse since the last build can have touched are looked
     at; a build by other SQL, or the first one, looks at all. The calendar must be stored
     already. `count_tokens` maps texts to their token counts and is needed for a budget. About
-    `stretch` headlines are in memory at a time. Nothing is committed if no source changed, nor if
+    `batch` headlines are in memory at a time. Nothing is committed if no source changed, nor if
     a row breaks the gate: then LookaheadError names the rule, the count and an example.
     """
-    parameters = {**request.parameters(), "logic": _logic()}
+    marked = {**parameters, "logic": _logic()}
 
     def refresh(tx: Transaction) -> int:
-        (mark,) = tx.read("examples_watermark", parameters).to_pylist()
+        (mark,) = tx.read("examples_watermark", marked).to_pylist()
         if mark["followed"] == mark["snapshot_id"]:
             return 0
         with lake.frozen(mark["snapshot_id"]) as past:
@@ -112,16 +65,16 @@ def build_examples(
             since = _scope(past, parameters, mark)
             if since is None:
                 return 0
-            stretches = _stretches(past, parameters, request, count_tokens, since, stretch)
-            changes = sum(_publish(tx, past, scoped) for scoped in stretches)
-        tx.run("examples_followed", {**parameters, "snapshot_id": mark["snapshot_id"]})
+            batches = _batches(past, parameters, count_tokens, since, batch)
+            changes = sum(_publish(tx, past, scoped) for scoped in batches)
+        tx.run("examples_followed", {**marked, "snapshot_id": mark["snapshot_id"]})
         return changes
 
     return lake.transact(refresh)
 
 
-def _publish(tx: Transaction, past: ReadSql, scoped: Mapping[str, object]) -> int:
-    """Store what differs of one stretch; returns how many examples that were."""
+def _publish(tx: Transaction, past: ReadSql, scoped: Parameters) -> int:
+    """Store what differs of one batch; returns how many examples that were."""
     _refuse_lookahead(past("examples_gate", scoped))
     fresh = past("examples_derived")
     changed = tx.read("examples_changes", scoped, derived=fresh)
@@ -132,70 +85,66 @@ def _publish(tx: Transaction, past: ReadSql, scoped: Mapping[str, object]) -> in
 
 @contextmanager
 def derived_examples(
-    lake: Lake, request: ExampleRequest, count_tokens: CountTokens | None = None
+    lake: Lake, parameters: Parameters, count_tokens: CountTokens | None = None
 ) -> Iterator[None]:
     """While open, `examples` reads as what the lake gives now; it may be open read-only."""
-    derive_examples(lake, request, count_tokens)
+    derive_examples(lake, parameters, count_tokens)
     with lake.override("examples", by="fresh_examples"):
         yield
 
 
 def derive_examples(
-    lake: Lake, request: ExampleRequest, count_tokens: CountTokens | None = None
+    lake: Lake, parameters: Parameters, count_tokens: CountTokens | None = None
 ) -> None:
-    """Derive every example of the request into the temporary table `fresh_examples`.
+    """Derive every example of the spec into the temporary table `fresh_examples`.
 
-    Nothing is stored or checked: this is how an audit asks what another warehouse would give.
+    Nothing is stored or checked: the look-ahead audit compares what other warehouses would give.
     """
-    for _ in derived_stretches(lake, request, count_tokens, stretch=ALL_AT_ONCE):
+    for _ in derived_batches(lake, parameters, count_tokens, batch=ALL_AT_ONCE):
         pass
 
 
-def derived_stretches(
+def derived_batches(
     lake: Lake,
-    request: ExampleRequest,
+    parameters: Parameters,
     count_tokens: CountTokens | None = None,
     *,
-    stretch: int = STRETCH,
+    batch: int = BATCH_HEADLINES,
 ) -> Iterator[None]:
-    """Derive the examples of one stretch of sessions after the other, oldest first.
+    """Derive the examples of one batch of sessions after the other, oldest first.
 
-    At each step the temporary table `fresh_examples` holds those of one stretch. Nothing is
+    At each step the temporary table `fresh_examples` holds those of one batch. Nothing is
     stored or checked.
     """
-    parameters = request.parameters()
     lake.read("sessions_clock", parameters)
-    for _ in _stretches(lake.read, parameters, request, count_tokens, FROM_THE_START, stretch):
+    for _ in _batches(lake.read, parameters, count_tokens, FROM_THE_START, batch):
         yield
 
 
-def _stretches(
+def _batches(
     run: ReadSql,
-    parameters: Mapping[str, object],
-    request: ExampleRequest,
+    parameters: Parameters,
     count_tokens: CountTokens | None,
     since: date,
     rows: int,
-) -> Iterator[Mapping[str, object]]:
-    """Derive stretch by stretch from session `since` on; gives the parameters of each."""
-    asked = {**parameters, "from_session": since, "chunk_rows": rows}
-    stretches = run("examples_chunks", asked).to_pylist()
-    whole = {"whole": since == FROM_THE_START, "from_ts": stretches[0]["from_ts"]}
-    run("examples_retold", {**asked, **whole})
-    run("examples_placed", {**asked, **whole})
-    for bounds in stretches:
-        scoped = {**asked, **bounds}
-        for name in _PER_STRETCH:
+) -> Iterator[Parameters]:
+    """Derive batch by batch from session `since` on; gives the parameters of each."""
+    since_then = {**parameters, "from_session": since, "batch_rows": rows}
+    batches = run("examples_batches", since_then).to_pylist()
+    whole = {"whole": since == FROM_THE_START, "from_ts": batches[0]["from_ts"]}
+    run("examples_repeats", {**since_then, **whole})
+    run("examples_placed", {**since_then, **whole})
+    for bounds in batches:
+        scoped = {**since_then, **bounds}
+        for name in _PER_BATCH:
             run(name, scoped)
         run("examples_fresh", scoped)
-        if request.max_tokens is not None:
-            _fit_budget(run, scoped, request, count_tokens)
+        if parameters["max_tokens"] is not None:
+            _fit_budget(run, scoped, count_tokens)
         yield scoped
 
 
-def _scope(
-    run: ReadSql, parameters: Mapping[str, object], mark: Mapping[str, int | None]
-) -> date | None:
+def _scope(run: ReadSql, parameters: Parameters, mark: Mapping[str, int | None]) -> date | None:
     """The first session to look at again, or None if nothing relevant has changed."""
     followed, last = mark["followed"], mark["snapshot_id"]
     if followed is None:
@@ -205,32 +154,28 @@ def _scope(
     return found["from_session"] if found["is_touched"] else None
 
 
-def _fit_budget(
-    run: ReadSql,
-    parameters: Mapping[str, object],
-    request: ExampleRequest,
-    count_tokens: CountTokens | None,
-) -> None:
+def _fit_budget(run: ReadSql, parameters: Parameters, count_tokens: CountTokens | None) -> None:
     """Drop one more headline from each prompt over budget, oldest first, until all fit."""
-    if count_tokens is None or request.max_tokens is None:
+    budget = parameters["max_tokens"]
+    if count_tokens is None:
         raise TokenBudgetError(
-            f"The spec has a budget of {request.max_tokens} tokens but no counter was passed; "
+            f"The spec has a budget of {budget} tokens but no counter was passed; "
             "pass count_tokens for the tokenizer the spec names."
         )
-    for allowed in range(request.max_headlines - 1, -2, -1):
+    for max_shown in range(parameters["max_headlines"] - 1, -2, -1):
         rendered = run("examples_inputs")
         counts = count_tokens(rendered["input"].combine_chunks())
-        over = rendered.filter(pc.greater(counts, request.max_tokens)).drop_columns(["input"])
+        over = rendered.filter(pc.greater(counts, budget)).drop_columns(["input"])
         if not over.num_rows:
             return
-        if allowed < 0:
+        if max_shown < 0:
             row = over.slice(0, 1).to_pylist()[0]
             raise TokenBudgetError(
-                f"{over.num_rows} prompts exceed {request.max_tokens} tokens without any "
+                f"{over.num_rows} prompts exceed {budget} tokens without any "
                 f"headline, the first for {row['ticker']}. Shorten the template or raise the "
                 "budget; the question is never cut."
             )
-        run("examples_allow", {"allowed": allowed}, over_budget=over)
+        run("examples_limit", {"max_shown": max_shown}, over_budget=over)
         run("examples_fresh", parameters)
 
 
@@ -248,7 +193,7 @@ def _refuse_lookahead(violations: pa.Table) -> None:
 
 
 def _logic() -> str:
-    names = (*_ONCE, *_PER_STRETCH, "examples_fresh")
+    names = (*_ONCE, *_PER_BATCH, "examples_fresh")
     texts = [sql.statement(name).text for name in names]
     text = "\n".join([*texts, sql.macros(), *sql.views()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,12 +1,12 @@
-"""Which wordings say the same, found without comparing each with each.
+"""Near duplicates: texts that say the same, found without comparing each with each.
 
-Two wordings are similar when one has a single word more, or two more at one end, or when they
+Two texts are near duplicates when one has a single word more, or two more at one end, or when they
 differ in one word that is the same but for its form ("raises", "raised"); the rest is equal and in
-the same order. Words with digits and negations never count as small differences, and a wording of
-fewer than five words is similar to none.
+the same order. Words with digits and negations never count as small differences, and a text of
+fewer than five words has none.
 
-Every wording is hashed with each of its words left out (Mor and Fraenkel's deletion neighbourhood),
-so similar wordings meet under a common hash. Similarity depends on the two wordings alone.
+Every text is hashed with each of its words left out (Mor and Fraenkel's deletion neighbourhood),
+so near duplicates meet under a common hash. It depends on the two texts alone.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SHORTEST = 5
-"""Words in the shorter of two similar wordings, at least."""
+"""Words in the shorter of two near duplicates, at least."""
 
 SAME_FORM = 72.0
 """Least rapidfuzz ratio (0 to 100) of two forms of a word; they also share three first letters."""
@@ -36,11 +36,11 @@ Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class _Sentences:
-    """Wordings laid end to end: wording w has the words at starts[w] up to starts[w + 1].
+class _Texts:
+    """Texts laid end to end: text t has the words at starts[t] up to starts[t + 1].
 
     `total[s]` is the sum of hash(word) * BASE^place, modulo 2^64, over all words before position s,
-    so that any stretch of a wording has its hash by one subtraction.
+    so that any span of a text has its hash by one subtraction.
     """
 
     vocabulary: pa.Array
@@ -50,101 +50,101 @@ class _Sentences:
     total: Hashes
 
     def whole(self) -> Hashes:
-        """The hash of each wording."""
+        """The hash of each text."""
         return self.total[self.starts[1:]] - self.total[self.starts[:-1]]
 
     def without_word(self) -> Hashes:
-        """For each word, the hash of its wording without it."""
+        """For each word, the hash of its text without it."""
         at = np.arange(len(self.word))
         before = self.total[at] - self.total[self.starts[self.owner]]
         after = self.total[self.starts[self.owner + 1]] - self.total[at + 1]
         return before + after * _UNBASE
 
     def without_first_two(self) -> Hashes:
-        """The hash of each wording without its first two words."""
+        """The hash of each text without its first two words."""
         return (self.total[self.starts[1:]] - self.total[self.starts[:-1] + 2]) * _UNBASE * _UNBASE
 
     def without_last_two(self) -> Hashes:
-        """The hash of each wording without its last two words."""
+        """The hash of each text without its last two words."""
         return self.total[self.starts[1:] - 2] - self.total[self.starts[:-1]]
 
 
-def similar_wordings(wordings: pa.Array) -> pa.Table:
-    """All similar pairs among distinct wordings, as columns `one` and `other`, one < other.
+def near_duplicates(texts: pa.Array) -> pa.Table:
+    """All near-duplicate pairs among distinct texts, as columns `one` and `other`, one < other.
 
-    A wording is lower-case words with single spaces between. A phrase that comes with more than
+    A text is lower-case words with single spaces between. A phrase that comes with more than
     256 forms of one word is a template and yields no pairs by that word.
     """
-    wordings = wordings.filter(pc.greater_equal(pc.count_substring(wordings, " "), SHORTEST - 1))
-    if not len(wordings):
+    texts = texts.filter(pc.greater_equal(pc.count_substring(texts, " "), SHORTEST - 1))
+    if not len(texts):
         return pa.table({"one": pa.array([], pa.string()), "other": pa.array([], pa.string())})
-    sentences = _sentences(wordings)
-    pairs = np.concatenate([_extended(sentences), _reformed(sentences)])
-    # A doubled word ("up up") makes a wording meet itself.
+    encoded = _encoded(texts)
+    pairs = np.concatenate([_extended(encoded), _reformed(encoded)])
+    # A doubled word ("up up") makes a text meet itself.
     pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
-    left, right = wordings.take(pa.array(pairs[:, 0])), wordings.take(pa.array(pairs[:, 1]))
+    left, right = texts.take(pa.array(pairs[:, 0])), texts.take(pa.array(pairs[:, 1]))
     swapped = pc.greater(left, right)
     return pa.table(
         {"one": pc.if_else(swapped, right, left), "other": pc.if_else(swapped, left, right)}
     )
 
 
-def _sentences(wordings: pa.Array) -> _Sentences:
-    lists = pc.split_pattern(wordings.cast(pa.string()), " ")
+def _encoded(texts: pa.Array) -> _Texts:
+    lists = pc.split_pattern(texts.cast(pa.string()), " ")
     encoded = lists.flatten().dictionary_encode()
     word = encoded.indices.to_numpy().astype(np.int64)
     starts = lists.offsets.to_numpy().astype(np.int64)
-    owner = np.repeat(np.arange(len(wordings)), np.diff(starts))
+    owner = np.repeat(np.arange(len(texts)), np.diff(starts))
     place = np.arange(len(word)) - starts[owner]
     powers = np.full(int(place.max()) + 1, _BASE, np.uint64)
     powers[0] = 1
     term = _scrambled(word) * np.cumprod(powers)[place]
     total = np.concatenate([np.zeros(1, np.uint64), np.cumsum(term, dtype=np.uint64)])
-    return _Sentences(encoded.dictionary, word, owner, starts, total)
+    return _Texts(encoded.dictionary, word, owner, starts, total)
 
 
-def _extended(sentences: _Sentences) -> Indices:
+def _extended(encoded: _Texts) -> Indices:
     """Pairs of which one has a small word more, or up to two small words more at one end."""
-    small = _small(sentences.vocabulary)[sentences.word]
-    first, last = sentences.starts[:-1], sentences.starts[1:] - 1
+    small = _small(encoded.vocabulary)[encoded.word]
+    first, last = encoded.starts[:-1], encoded.starts[1:] - 1
     everyone = np.arange(len(first))
-    longer = np.concatenate([sentences.owner[small], everyone, everyone])
+    longer = np.concatenate([encoded.owner[small], everyone, everyone])
     shortened = np.concatenate(
         [
-            sentences.without_word()[small],
-            sentences.without_first_two(),
-            sentences.without_last_two(),
+            encoded.without_word()[small],
+            encoded.without_first_two(),
+            encoded.without_last_two(),
         ]
     )
     at_ends = np.concatenate([small[first] & small[first + 1], small[last] & small[last - 1]])
     usable = np.concatenate([np.ones(int(small.sum()), bool), at_ends])
     longer, shortened = longer[usable], shortened[usable]
-    shorter = pc.index_in(pa.array(shortened), value_set=pa.array(sentences.whole()))
+    shorter = pc.index_in(pa.array(shortened), value_set=pa.array(encoded.whole()))
     met = shorter.is_valid().to_numpy(zero_copy_only=False)
     return np.column_stack([shorter.drop_null().to_numpy().astype(np.int64), longer[met]])
 
 
-def _reformed(sentences: _Sentences) -> Indices:
+def _reformed(encoded: _Texts) -> Indices:
     """Pairs that differ in one word, which is the same word in another form."""
     from rapidfuzz import fuzz, process
 
-    beginnings = pc.utf8_slice_codeunits(sentences.vocabulary, 0, 3).dictionary_encode()
+    beginnings = pc.utf8_slice_codeunits(encoded.vocabulary, 0, 3).dictionary_encode()
     beginning = beginnings.indices.to_numpy().astype(np.int64)
-    at = np.flatnonzero(_changeable(sentences.vocabulary)[sentences.word])
-    key = sentences.without_word()[at] + _scrambled(beginning[sentences.word[at]])
+    at = np.flatnonzero(_changeable(encoded.vocabulary)[encoded.word])
+    key = encoded.without_word()[at] + _scrambled(beginning[encoded.word[at]])
     one, other = _meetings(key)
     one, other = at[one], at[other]
     forms, which = np.unique(
-        np.column_stack([sentences.word[one], sentences.word[other]]), axis=0, return_inverse=True
+        np.column_stack([encoded.word[one], encoded.word[other]]), axis=0, return_inverse=True
     )
     alike = process.cpdist(
-        sentences.vocabulary.take(pa.array(forms[:, 0])).to_pylist(),
-        sentences.vocabulary.take(pa.array(forms[:, 1])).to_pylist(),
+        encoded.vocabulary.take(pa.array(forms[:, 0])).to_pylist(),
+        encoded.vocabulary.take(pa.array(forms[:, 1])).to_pylist(),
         scorer=fuzz.ratio,
         score_cutoff=SAME_FORM,
     ).astype(bool)
     met = alike[which.ravel()] if len(forms) else np.zeros(0, bool)
-    return np.column_stack([sentences.owner[one[met]], sentences.owner[other[met]]])
+    return np.column_stack([encoded.owner[one[met]], encoded.owner[other[met]]])
 
 
 def _meetings(key: Hashes) -> tuple[Indices, Indices]:

@@ -1,4 +1,4 @@
-"""Grouping headlines into stories, so that one piece of news counts once.
+"""Grouping headlines into stories, so that the same news counts once.
 
 A story is a connected component: headlines linked by equal or nearly equal words within a time
 window, directly or through others. It bears the id of its earliest headline. The links depend on
@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.lake import Lake, Transaction
-from warehouse.tables.near_duplicates import similar_wordings
+from warehouse.tables.near_duplicates import near_duplicates
 
 WINDOW = timedelta(hours=72)
-"""How far apart in time two tellings of one story may be."""
+"""How far apart in time two headlines of one story may be."""
 
-_SLICE_ROWS = 200_000
+_SPAN_ROWS = 200_000
 
 
 def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
@@ -34,7 +34,7 @@ def group_stories(tx: Transaction, first: datetime, last: datetime) -> int:
     Neighbours up to WINDOW outside the span are taken into account. Returns how many stories were
     absorbed by an earlier one.
     """
-    parts = [_links(tx, begin, end) for begin, end in _slices(tx, first, last)]
+    parts = [_links(tx, begin, end) for begin, end in _spans(tx, first, last)]
     links = pa.concat_tables(parts)
     if not links.num_rows:
         return 0
@@ -44,12 +44,10 @@ def group_stories(tx: Transaction, first: datetime, last: datetime) -> int:
     return int(merged.num_rows)
 
 
-def _slices(
-    tx: Transaction, first: datetime, last: datetime
-) -> Iterator[tuple[datetime, datetime]]:
-    """The span in equal parts of some _SLICE_ROWS headlines, so that memory stays bounded."""
+def _spans(tx: Transaction, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The span in equal parts of some _SPAN_ROWS headlines, so that memory stays bounded."""
     found = tx.read("story_span", {"first": first, "last": last})
-    count = 1 + int(found["headlines"][0].as_py()) // _SLICE_ROWS
+    count = 1 + int(found["headlines"][0].as_py()) // _SPAN_ROWS
     length = (last - first) / count
     for number in range(count):
         yield first + number * length, first + (number + 1) * length
@@ -58,7 +56,7 @@ def _slices(
 def _links(tx: Transaction, first: datetime, last: datetime) -> pa.Table:
     span = {"first": first, "last": last, "window": WINDOW}
     worded = tx.read("story_words", span)
-    pairs = similar_wordings(pc.unique(worded["words"]))
+    pairs = near_duplicates(pc.unique(worded["words"]))
     return tx.read("story_links", span, worded=worded, similar_pairs=pairs)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import Literal
+from datetime import date, datetime, timedelta
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
 
 SESSIONS_SCHEMA = pa.schema(
     [
@@ -19,7 +23,7 @@ SESSIONS_SCHEMA = pa.schema(
 
 
 class CalendarError(ValueError):
-    """An exchange or a range of dates for which no sessions can be told."""
+    """An exchange or a range of dates for which no sessions are on record."""
 
 
 class ClockSpec(BaseModel):
@@ -60,21 +64,60 @@ def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
     """
     if start > end:
         raise CalendarError(
-            f"Sessions were asked from {start} to {end}; the start must not be after the end."
+            f"The sessions' range is {start} to {end}; the start must not be after the end."
         )
+    # Widened so that a range without a session still makes a calendar.
+    calendar = _recorded(exchange, start - timedelta(days=31), end + timedelta(days=31))
+    low, high = calendar.bound_min(), calendar.bound_max()
+    if (low and start < low.date()) or (high and end > high.date()):
+        raise CalendarError(
+            f"No sessions of {exchange!r} from {start} to {end}: the calendar's record goes from "
+            f"{low and low.date()} to {high and high.date()}. Use dates it records."
+        )
+    return _sessions(calendar, exchange, start, end)
+
+
+def calendar_years(exchange: str, first: int, last: int) -> pa.Table:
+    """The sessions of whole years, both included, as far as the calendar's record goes.
+
+    Rows as in `exchange_sessions`. Raises CalendarError for an unknown exchange, and for years of
+    which nothing is recorded.
+    """
+    start, end = date(first, 1, 1), date(last, 12, 31)
+    return _sessions(_recorded(exchange, start, end), exchange, start, end)
+
+
+def calendar_version() -> str:
+    """The installed release of exchange_calendars, which `sessions` names as its source."""
+    return version("exchange_calendars")
+
+
+def _recorded(exchange: str, start: date, end: date) -> ExchangeCalendar:
+    """The calendar of the dates that the package has on record."""
     import exchange_calendars
 
     try:
-        # Widened so that a range without a session still makes a calendar; `start` is explicit
-        # because the default reaches back only twenty years.
-        calendar = exchange_calendars.get_calendar(
-            exchange, start=start - timedelta(days=31), end=end + timedelta(days=31)
-        )
+        try:
+            # `start` is explicit because the default reaches back only twenty years.
+            return exchange_calendars.get_calendar(exchange, start=start, end=end)
+        except exchange_calendars.errors.InvalidCalendarName:
+            raise
+        except ValueError:
+            known = exchange_calendars.get_calendar(exchange)
+            low, high = known.bound_min(), known.bound_max()
+            return exchange_calendars.get_calendar(
+                exchange,
+                start=max(start, low.date()) if low else start,
+                end=min(end, high.date()) if high else end,
+            )
     except (exchange_calendars.errors.InvalidCalendarName, ValueError) as error:
         raise CalendarError(
             f"No sessions of {exchange!r} from {start} to {end}: {error} "
             "Use an ISO 10383 code such as XNYS, and dates the calendar records."
         ) from error
+
+
+def _sessions(calendar: ExchangeCalendar, exchange: str, start: date, end: date) -> pa.Table:
     schedule = calendar.schedule.loc[str(start) : str(end)]
     return pa.table(
         {
@@ -85,3 +128,10 @@ def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
         },
         schema=SESSIONS_SCHEMA,
     )
+
+
+def exchange_day(exchange: str, now: datetime) -> date:
+    """The local date at `exchange` (a code as in exchange_calendars) at an instant."""
+    import exchange_calendars
+
+    return now.astimezone(exchange_calendars.get_calendar(exchange).tz).date()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.dataset.spec.clock import ClockSpec
 from tasks.dataset.spec.label import LabelSpec
-from tasks.dataset.spec.render import RenderSpec
+from tasks.dataset.spec.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, RenderSpec, positional
 from tasks.dataset.spec.split import SplitSpec
 
 
@@ -48,24 +47,44 @@ class DatasetSpec(BaseModel):
         """Whether the entry price could still be had when the decision was taken."""
         return not (self.clock.at == "open" and self.label.entry == "previous_close")
 
+    def sql_parameters(self) -> dict[str, Any]:
+        """The specification as the `$names` of the warehouse's example and split statements.
 
-def literature_spec() -> DatasetSpec:
-    """The rule and dates of Xu and Cohen (2018), "Stock Movement Prediction from Tweets".
-
-    Adjusted close to adjusted close with a dead band of -0.5%/+0.55%; training 2014-01 to
-    2015-07, validation 2015-08 to 2015-09, test 2015-10 to 2015-12. Not tradable.
-    """
-    return DatasetSpec(
-        label=LabelSpec(
-            entry="previous_close", dead_band=(-0.005, 0.0055), basis="vendor_adjusted"
-        ),
-        split=SplitSpec(
-            start=date(2014, 1, 1),
-            train_until=date(2015, 7, 31),
-            validation_until=date(2015, 9, 30),
-            end=date(2015, 12, 31),
-        ),
-    )
+        Durations are intervals, dates inclusive sessions, dead band and shares fractions.
+        """
+        clock, label, render, split = self.clock, self.label, self.render, self.split
+        return {
+            "spec_id": self.spec_id,
+            "tradable": self.tradable,
+            "tickers": None if self.tickers is None else list(self.tickers),
+            "min_headlines": self.min_headlines,
+            "monthly": self.files == "monthly",
+            "exchange": clock.exchange,
+            "decide_at": clock.at,
+            "lead": clock.lead,
+            "bar_lag": clock.bar_lag,
+            "entry": label.entry,
+            "horizon": label.horizon,
+            "one_session": label.entry == "open" and label.horizon == 1,
+            "lower": label.dead_band[0],
+            "upper": label.dead_band[1],
+            **label.model_dump(include={"basis", "across_split", "benchmark"}),
+            **render.model_dump(
+                include={"max_headlines", "max_title_chars", "max_tokens", "mask"}
+                | {"separator", "return_window"}
+            ),
+            "template": positional(render.template, EXAMPLE_FIELDS),
+            "headline_template": positional(render.headline_template, HEADLINE_FIELDS),
+            "uses_context": render.uses_context,
+            "uses_summary": render.uses_summary,
+            "uses_age": render.uses_age,
+            "lookback": render.return_window if render.uses_context else 0,
+            "up": render.answers[0],
+            "down": render.answers[1],
+            **split.model_dump(exclude={"fractions"}, by_alias=False),
+            "train_share": split.fractions[0],
+            "validation_share": split.fractions[1],
+        }
 
 
 def _digest(text: str) -> str:

@@ -7,7 +7,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 SPLITS = ("train", "validation", "test")
 
@@ -18,14 +18,15 @@ class SplitSpec(BaseModel):
     Either both `train_until` and `validation_until` (inclusive session dates) are given, or the
     labelled sessions are cut by `fractions`. `start` and `end` (inclusive) bound the whole set.
     Rows of an earlier split whose label window reaches past the first decision of the next
-    split are purged; `embargo` more sessions are left out before each cut. `straddling="drop"`
-    leaves out of the earlier split what shows a story that a later one shows again.
+    split are purged; `embargo` more sessions are left out before each cut.
+    `cross_split_duplicates="drop"` leaves out of the earlier split what shows a story that a later
+    one shows again; manifests and older configurations call it `straddling`.
 
     `balance="downsample"` evens the answers out in the training split, and there alone, by
     leaving out rows of the commoner one drawn by a hash of `balance_seed` and their name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     start: date | None = None
     end: date | None = None
@@ -33,7 +34,12 @@ class SplitSpec(BaseModel):
     validation_until: date | None = None
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
     embargo: int = Field(default=0, ge=0)
-    straddling: Literal["drop", "keep"] = "drop"
+    # The identity of every data set covers this key, so it is written under its first name.
+    cross_split_duplicates: Literal["drop", "keep"] = Field(
+        default="drop",
+        validation_alias=AliasChoices("cross_split_duplicates", "straddling"),
+        serialization_alias="straddling",
+    )
     balance: Literal["as_is", "downsample"] = "as_is"
     balance_seed: int = 0
 
@@ -44,12 +50,12 @@ class SplitSpec(BaseModel):
                 "train_until and validation_until must be given together, or neither; "
                 f"got {self.train_until} and {self.validation_until}."
             )
-        stations = (self.start, self.train_until, self.validation_until, self.end)
-        days = [day for day in stations if day is not None]
+        bounds = (self.start, self.train_until, self.validation_until, self.end)
+        days = [day for day in bounds if day is not None]
         if days != sorted(days):
             raise ValueError(
                 "expected start <= train_until <= validation_until <= end; "
-                f"got {', '.join(map(str, stations))}."
+                f"got {', '.join(map(str, bounds))}."
             )
         if min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-9:
             raise ValueError(f"fractions are {self.fractions}; expected three that add up to 1.")
@@ -81,8 +87,8 @@ def walk_forward(
     """
     if any(earlier >= later for earlier, later in pairwise(sessions)):
         raise ValueError("The sessions must be distinct and ascending; sort them first.")
-    learnt = folds.train + folds.validation
-    if len(sessions) < learnt + folds.test:
+    seen = folds.train + folds.validation
+    if len(sessions) < seen + folds.test:
         raise ValueError(
             f"{len(sessions)} sessions are not enough for a fold of {folds.train} + "
             f"{folds.validation} + {folds.test}; shorten the folds or widen the window."
@@ -90,11 +96,11 @@ def walk_forward(
     return tuple(
         (base or SplitSpec()).model_copy(
             update={
-                "start": sessions[0 if folds.expanding else cut - learnt],
+                "start": sessions[0 if folds.expanding else cut - seen],
                 "train_until": sessions[cut - folds.validation - 1],
                 "validation_until": sessions[cut - 1],
                 "end": sessions[cut + folds.test - 1],
             }
         )
-        for cut in range(learnt, len(sessions) - folds.test + 1, folds.test)
+        for cut in range(seen, len(sessions) - folds.test + 1, folds.test)
     )

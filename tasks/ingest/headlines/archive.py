@@ -13,16 +13,13 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.ingest.archive_file import ArchiveError, manifest, open_archive
-from tasks.ingest.headlines.fetch import EARLIEST
-from tasks.ingest.headlines.identity import SIGHTINGS, identify_headlines
-from tasks.ingest.headlines.parsing import LONGEST_SUMMARY, LONGEST_TITLE
-from tasks.ingest.headlines.text import clean_column
+from tasks.ingest.headlines.dates import EARLIEST, read_date_column
+from tasks.ingest.headlines.identity import OBSERVATIONS, identify_headlines
+from tasks.ingest.headlines.parsing import LONGEST_SUMMARY, LONGEST_TITLE, clean_column
 from tasks.ingest.headlines.tickers import load_aliases, resolve_tickers
 from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
-
-_UTC = pa.timestamp("us", tz="UTC")
 
 
 class HeadlineMapping(BaseModel):
@@ -74,7 +71,7 @@ def read_headlines(
     """Stream the headlines of a file, `batch_rows` archive rows a batch.
 
     The file stays where it is; what lands as payload is its manifest (name, size, sha256,
-    mapping). Rows that cannot be believed become rejects with their reason. Every headline is
+    mapping). Rows that cannot be used become rejects with their reason. Every headline is
     `asserted`: available `mapping.lag` after its stated time. Without a ticker column, titles name
     their tickers by `aliases`, by default the shipped ones. The last batch carries the ledger
     row. Raises ArchiveError when the file cannot be read or lacks a mapped column.
@@ -135,10 +132,10 @@ class _Reader:
             "synthetic": self.mapping.synthetic,
         }
         archive_rows = self._columns(rows, engine)
-        judged = engine.read("headline_archive_judged", params, archive_rows=archive_rows)
-        rejects = engine.read("headline_archive_rejects", params, judged=judged)
-        sightings = engine.read("headline_archive_sightings", params, judged=judged)
-        identified = identify_headlines(sightings.cast(SIGHTINGS), engine)
+        validated = engine.read("headline_validation", params, archive_rows=archive_rows)
+        rejects = engine.read("headline_rejects", params, validated=validated)
+        observations = engine.read("headline_observations", params, validated=validated)
+        identified = identify_headlines(observations.cast(OBSERVATIONS), engine)
         self._count(identified.headlines, rows.num_rows)
         tickers = identified.headline_tickers
         if self.aliases is not None:
@@ -148,7 +145,6 @@ class _Reader:
             headline_tickers=tickers,
             rejects=rejects.cast(REJECTS),
             payloads=(self.payload,),
-            partitions=PARTITIONS.empty_table(),
         )
 
     def closing(self) -> HeadlineBatch:
@@ -164,14 +160,8 @@ class _Reader:
             "payload_id": self.payload_id,
             "error": None,
         }
-        with scratch() as engine:
-            nothing = identify_headlines(SIGHTINGS.empty_table(), engine)
         return HeadlineBatch(
-            headlines=nothing.headlines,
-            headline_tickers=nothing.headline_tickers,
-            rejects=REJECTS.empty_table(),
-            payloads=(self.payload,),
-            partitions=pa.Table.from_pylist([row], schema=PARTITIONS),
+            payloads=(self.payload,), partitions=pa.Table.from_pylist([row], schema=PARTITIONS)
         )
 
     def _columns(self, rows: pa.RecordBatch, engine: Scratch) -> pa.Table:
@@ -182,7 +172,9 @@ class _Reader:
             return absent if column is None else rows[column].cast(pa.string())
 
         position = pa.array(range(self.position, self.position + rows.num_rows), pa.int64())
-        instants, zoneless = _instants(rows[mapping.published_at], position, mapping, engine)
+        instants, zoneless = read_date_column(
+            rows[mapping.published_at], mapping.zone, mapping.date_format, engine
+        )
         return pa.table(
             {
                 "position": position,
@@ -207,38 +199,3 @@ class _Reader:
             days = [span["min"].date(), span["max"].date()]
             self.first = min(days[0], self.first or days[0])
             self.last = max(days[1], self.last or days[1])
-
-
-def _instants(
-    column: pa.Array, position: pa.Array, mapping: HeadlineMapping, engine: Scratch
-) -> tuple[pa.Array, pa.Array]:
-    """The UTC instant of each row (null: none), and whether all it lacks is a zone."""
-    if pa.types.is_timestamp(column.type):
-        if column.type.tz is not None:
-            return column.cast(_UTC), _falses(column)
-        return _localised(column.cast(pa.timestamp("us")), mapping.zone)
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        raise ArchiveError(
-            f"Column {mapping.published_at!r} holds {column.type}; expected timestamps, or texts "
-            "with a date and a time of day."
-        )
-    dated = pa.table({"position": position, "published": column.cast(pa.string())})
-    params = {
-        "format": mapping.date_format,
-        "format_has_zone": "%z" in (mapping.date_format or ""),
-    }
-    read = engine.read("headline_archive_dates", params, dated=dated)
-    wall, zoneless = _localised(read["wall"].combine_chunks(), mapping.zone)
-    return pc.coalesce(read["instant"].combine_chunks().cast(_UTC), wall), zoneless
-
-
-def _localised(wall: pa.Array, zone: str | None) -> tuple[pa.Array, pa.Array]:
-    if zone is None:
-        return pa.nulls(len(wall), _UTC), wall.is_valid()
-    # An hour that a clock change repeats or skips is read as the later of the two instants.
-    instants = pc.assume_timezone(wall, zone, ambiguous="latest", nonexistent="latest")
-    return instants.cast(_UTC), _falses(wall)
-
-
-def _falses(like: pa.Array) -> pa.Array:
-    return pa.repeat(pa.scalar(False), len(like))

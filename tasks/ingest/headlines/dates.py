@@ -1,13 +1,24 @@
-"""Reading the date a feed item claims, believing nothing that is not spelled out.
+"""Dates of publication, one by one from feeds or as a column from archives: never guessed.
 
 feedparser reads a missing or unknown time zone as UTC without a word, which moves a headline by up
 to a day. So the raw string is read here, and a string that does not name an instant is refused.
+What the column reader (`headline_dates` in SQL) takes for an instant, the scalar reader takes for
+the same one; it knows more spellings, checks weekdays and cuts fractions of seconds.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.ingest.archive_file import ArchiveError
+from warehouse.lake.scratch import Scratch
+
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""No web feed carried a headline before this instant; an older date is a mistake."""
 
 MONTHS = {
     name: number
@@ -40,6 +51,7 @@ _ISO8601 = re.compile(
 )
 _OFFSET = re.compile(r"(?:gmt|utc)?(?P<sign>[+-])(?P<hours>\d{2}):?(?P<minutes>\d{2})?", re.ASCII)
 _FURTHEST_OFFSET = timedelta(hours=14)
+_UTC = pa.timestamp("us", tz="UTC")
 
 
 class DateRefusedError(ValueError):
@@ -76,6 +88,43 @@ def parse_published(text: str | None) -> datetime:
     if weekday and weekday.lower() != WEEKDAYS[local.weekday()]:
         raise DateRefusedError("date impossible: its weekday is another one")
     return instant
+
+
+def read_date_column(
+    column: pa.Array, zone: str | None, date_format: str | None, engine: Scratch
+) -> tuple[pa.Array, pa.Array]:
+    """The UTC instant of each row (null: none), and whether all it lacks is a zone.
+
+    `column` holds timestamps, or texts in ISO 8601, RFC 822 or the strptime `date_format`. `zone`
+    is the IANA zone of those that name none; an hour that a clock change repeats or skips is read
+    as the later of the two instants. Raises ArchiveError for a column of another type.
+    """
+    if pa.types.is_timestamp(column.type):
+        if column.type.tz is not None:
+            return column.cast(_UTC), _falses(column)
+        return _localised(column.cast(pa.timestamp("us")), zone)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        raise ArchiveError(
+            f"The column of dates holds {column.type}; expected timestamps, or texts with a date "
+            "and a time of day."
+        )
+    position = pa.array(range(len(column)), pa.int64())
+    dated = pa.table({"position": position, "published": column.cast(pa.string())})
+    params = {"format": date_format, "format_has_zone": "%z" in (date_format or "")}
+    read = engine.read("headline_dates", params, dated=dated)
+    wall, zoneless = _localised(read["wall"].combine_chunks(), zone)
+    return pc.coalesce(read["instant"].combine_chunks().cast(_UTC), wall), zoneless
+
+
+def _localised(wall: pa.Array, zone: str | None) -> tuple[pa.Array, pa.Array]:
+    if zone is None:
+        return pa.nulls(len(wall), _UTC), wall.is_valid()
+    instants = pc.assume_timezone(wall, zone, ambiguous="latest", nonexistent="latest")
+    return instants.cast(_UTC), _falses(wall)
+
+
+def _falses(like: pa.Array) -> pa.Array:
+    return pa.repeat(pa.scalar(False), len(like))
 
 
 def _zone(text: str | None) -> timezone:

@@ -1,11 +1,13 @@
-"""Which addresses one feed is asked at, for which tickers and dates. No I/O."""
+"""Feeds: their specs, the shipped presets, and the requests for tickers and dates."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from importlib.resources import files
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -15,7 +17,11 @@ _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _ONE_DAY = timedelta(days=1)
 
 GENERAL = "*"
-"""The ledger key of a feed that is not asked per ticker."""
+"""The ledger key of a feed that is not requested per ticker."""
+
+
+class UnknownFeedError(ValueError):
+    """No preset has the name that was given."""
 
 
 class FeedSpec(BaseModel):
@@ -25,7 +31,8 @@ class FeedSpec(BaseModel):
     the last), ISO dates both. `mode` poll: the address serves its latest items, and an item counts
     as available once we have seen it. `mode` search: the address answers for past days, which
     nobody saw happen; items count as available `lag` after the time they claim. `scope` ticker:
-    everything the address answers is about that ticker. A search asks once per ticker and `chunk`.
+    everything the address answers is about that ticker. A search asks once per ticker and
+    `chunk` (a calendar period).
     In configuration, `preset` stands for all fields of a shipped feed; others given override it.
     """
 
@@ -48,8 +55,6 @@ class FeedSpec(BaseModel):
     def _from_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict) or "preset" not in given:
             return given
-        from tasks.ingest.headlines.presets import preset_fields
-
         return preset_fields(given["preset"]) | {k: v for k, v in given.items() if k != "preset"}
 
     @model_validator(mode="after")
@@ -64,6 +69,30 @@ class FeedSpec(BaseModel):
                 f"exactly the placeholders {_listed(expected)}, got {_listed(found)}"
             )
         return self
+
+
+def feed_presets() -> dict[str, FeedSpec]:
+    """Every shipped feed by name. `verified_live` says whether its address was seen to work."""
+    return {name: FeedSpec.model_validate(fields) for name, fields in _shipped().items()}
+
+
+def preset_fields(name: str) -> dict[str, Any]:
+    """The fields of the shipped feed of that name.
+
+    Raises UnknownFeedError, which lists the names there are.
+    """
+    shipped = _shipped()
+    if name not in shipped:
+        raise UnknownFeedError(
+            f"No feed preset is called {name!r}; there are {', '.join(sorted(shipped))}. "
+            "Correct the name, or describe the feed in full."
+        )
+    return shipped[name]
+
+
+def _shipped() -> dict[str, dict[str, Any]]:
+    text = (files("tasks.ingest.headlines") / "presets" / "feeds.toml").read_text(encoding="utf-8")
+    return {fields["name"]: fields for fields in tomllib.loads(text)["feeds"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +115,11 @@ def feed_requests(
     if start > end:
         raise ValueError(f"start {start} is after end {end}; give the earlier date first.")
     keys = sorted(set(tickers)) if feed.scope == "ticker" else [GENERAL]
-    chunks = list(_chunks(feed, start, end))
+    periods = list(_periods(feed, start, end))
     return tuple(
         FeedRequest(key, _filled(feed.url, key, first, last), first, last)
         for key in keys
-        for first, last in chunks
+        for first, last in periods
     )
 
 
@@ -117,19 +146,19 @@ def request_of(feed: FeedSpec, url: str, fetched_on: date) -> FeedRequest | None
     return FeedRequest(key, url, first, after - _ONE_DAY)
 
 
-def _chunks(feed: FeedSpec, start: date, end: date) -> Iterator[tuple[date, date]]:
-    """Calendar-aligned pieces, so that overlapping backfills ask for the same ranges again."""
+def _periods(feed: FeedSpec, start: date, end: date) -> Iterator[tuple[date, date]]:
+    """Calendar-aligned periods, so that overlapping backfills ask for the same ranges again."""
     first = start
     while first <= end:
-        last = end if feed.mode == "poll" else min(end, _chunk_end(feed.chunk, first))
+        last = end if feed.mode == "poll" else min(end, _period_end(feed.chunk, first))
         yield first, last
         first = last + _ONE_DAY
 
 
-def _chunk_end(chunk: str, day: date) -> date:
-    if chunk == "day":
+def _period_end(length: str, day: date) -> date:
+    if length == "day":
         return day
-    if chunk == "year":
+    if length == "year":
         return date(day.year, 12, 31)
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - _ONE_DAY
 

@@ -1,4 +1,4 @@
-"""Headlines from feeds: fetched, landed, parsed, checked, identified."""
+"""Headlines from feeds: fetched, landed, parsed, validated, identified."""
 
 from __future__ import annotations
 
@@ -6,26 +6,24 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
 
+from tasks.ingest.headlines.dates import EARLIEST
 from tasks.ingest.headlines.feeds import GENERAL, FeedRequest, FeedSpec, feed_requests, request_of
-from tasks.ingest.headlines.identity import SIGHTINGS, identify_headlines
+from tasks.ingest.headlines.identity import OBSERVATIONS, identify_headlines
 from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, RefusedItem, parse_feed
 from tasks.ingest.headlines.tickers import named_tickers
 from tasks.ingest.http.client import FeedClient
-from tasks.ingest.http.guard import FeedFetchError
+from tasks.ingest.http.retry import FetchError
 from warehouse.lake.scratch import scratch
-from warehouse.storage.http_cache import Held
+from warehouse.storage.http_cache import CachedPayload
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 
-EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""No web feed told a story before this instant; an older date is a mistake."""
-
-_REQUESTS_IN_HAND = 64
+_REQUESTS_AT_ONCE = 64
 
 
 def fetch_headlines(
@@ -37,41 +35,41 @@ def fetch_headlines(
     client: FeedClient,
     clock: Clock,
     land: Land,
-    held: Held | None = None,
+    cached: CachedPayload | None = None,
     aliases: pa.Table | None = None,
 ) -> HeadlineBatch:
-    """Everything `feed` says about `tickers` over the inclusive dates `start` to `end`.
+    """Everything `feed` has about `tickers` over the inclusive dates `start` to `end`.
 
     Each answer is landed before it is parsed. An address that cannot be fetched or read gets a
     failed row in the batch's `partitions` (and, if it answered, a rejected payload); the others
-    go on. Items that cannot be believed become rejects with their reason. A poll keeps all items
-    it sees, whatever the range. With `held`, addresses are asked conditionally, and one that has
-    not changed counts as having answered the same again. What a general feed says is about those
+    go on. Items that cannot be used become rejects with their reason. A poll keeps all items
+    it sees, whatever the range. With `cached`, requests are conditional, and one that has
+    not changed counts as having answered the same again. What a general feed has is about those
     of `tickers` (all, if it is GENERAL) that its titles name by `aliases`, by default the shipped
     ones. Raises ValueError when `start` is after `end`.
     """
 
-    def fetch(request: FeedRequest) -> Payload | FeedFetchError:
+    def fetch(request: FeedRequest) -> Payload | FetchError:
         try:
             return client.fetch(
                 request.url,
                 source=feed.name,
                 clock=clock,
-                held=held(request.url) if held else None,
+                cached=cached(request.url) if cached else None,
             )
-        except FeedFetchError as error:
+        except FetchError as error:
             return error
 
-    harvest = Harvest(feed)
+    builder = BatchBuilder(feed)
     requests = feed_requests(feed, tickers, start, end)
     with ThreadPoolExecutor(max_workers=feed.concurrency) as pool:
         for some in _slices(requests):
             for request, answer in zip(some, pool.map(fetch, some), strict=True):
                 if isinstance(answer, Payload):
-                    harvest.take(request, answer, land(answer))
+                    builder.add(request, answer, land(answer))
                 else:
-                    harvest.fail(request, str(answer))
-    return _about(harvest.batch(), feed, tickers, aliases)
+                    builder.fail(request, str(answer))
+    return _about(builder.batch(), feed, tickers, aliases)
 
 
 def replay_headlines(
@@ -80,25 +78,25 @@ def replay_headlines(
     """Read landed answers of `feed` again with today's parser, as if they arrived now as then.
 
     `answers` come in the order in which they were fetched. No address occurs twice in a batch, so
-    that an edit meets its original when the batches are published in turn. Answers from addresses
+    that an edit meets its original when the batches are published in order. Answers from addresses
     that the feed no longer has are passed over. The batches hold no ledger rows: nothing was
     fetched.
     """
-    harvest = Harvest(feed)
+    builder = BatchBuilder(feed)
     for answer in answers:
         request = request_of(feed, answer.url, answer.fetched_at.date())
         if request is None:
             continue
-        if any(answer.url == taken.url for taken in harvest.payloads):
-            yield _replayed(harvest, aliases)
-            harvest = Harvest(feed)
-        harvest.take(request, answer, answer.payload_id)
-    if harvest.payloads:
-        yield _replayed(harvest, aliases)
+        if any(answer.url == earlier.url for earlier in builder.payloads):
+            yield _replayed(builder, aliases)
+            builder = BatchBuilder(feed)
+        builder.add(request, answer, answer.payload_id)
+    if builder.payloads:
+        yield _replayed(builder, aliases)
 
 
-def _replayed(harvest: Harvest, aliases: pa.Table | None) -> HeadlineBatch:
-    batch = _about(harvest.batch(), harvest.feed, (), aliases)
+def _replayed(builder: BatchBuilder, aliases: pa.Table | None) -> HeadlineBatch:
+    batch = _about(builder.batch(), builder.feed, (), aliases)
     return replace(batch, partitions=PARTITIONS.empty_table())
 
 
@@ -112,17 +110,17 @@ def _about(
 
 
 @dataclass(slots=True)
-class Harvest:
-    """Collects what the answers of one feed contain, in the order they are taken."""
+class BatchBuilder:
+    """Builds a batch from the answers of one feed, in the order they are added."""
 
     feed: FeedSpec
     payloads: list[Payload] = field(default_factory=list)
-    _sightings: list[pa.Table] = field(default_factory=lambda: [SIGHTINGS.empty_table()])
-    _seen: int = 0
+    _observations: list[pa.Table] = field(default_factory=lambda: [OBSERVATIONS.empty_table()])
+    _count: int = 0
     _rejects: list[dict[str, Any]] = field(default_factory=list)
     _partitions: dict[tuple[str, date, date], dict[str, Any]] = field(default_factory=dict)
 
-    def take(self, request: FeedRequest, payload: Payload, payload_id: str) -> None:
+    def add(self, request: FeedRequest, payload: Payload, payload_id: str) -> None:
         """Parse one landed answer; what it holds, or why it holds nothing, is noted."""
         self.payloads.append(payload)
         try:
@@ -131,25 +129,25 @@ class Harvest:
             self._reject("payload", request.key, str(error), {"url": request.url}, payload_id)
             self.fail(request, f"{request.url}: {error}", payload_id)
             return
-        believed = []
+        usable = []
         for item in parsed.items:
-            if doubt := self._doubt(item, payload.fetched_at):
-                self._refuse(RefusedItem(doubt, _record(item)), request.key, payload_id)
+            if reason := self._validation_error(item, payload.fetched_at):
+                self._refuse(RefusedItem(reason, _record(item)), request.key, payload_id)
             else:
-                believed.append(item)
+                usable.append(item)
         for refused in parsed.refused:
             self._refuse(refused, request.key, payload_id)
-        self._see(believed, request.key, payload.fetched_at, payload_id)
-        self._note(request, "done", len(believed), payload_id, None)
+        self._observe(usable, request.key, payload.fetched_at, payload_id)
+        self._note(request, "done", len(usable), payload_id, None)
 
     def fail(self, request: FeedRequest, error: str, payload_id: str | None = None) -> None:
         """Note that one address gave nothing, and why."""
         self._note(request, "failed", 0, payload_id, error)
 
     def batch(self) -> HeadlineBatch:
-        """All that was taken, with one row per headline."""
+        """All that was added, with one row per headline."""
         with scratch() as engine:
-            identified = identify_headlines(pa.concat_tables(self._sightings), engine)
+            identified = identify_headlines(pa.concat_tables(self._observations), engine)
         return HeadlineBatch(
             headlines=identified.headlines,
             headline_tickers=identified.headline_tickers,
@@ -158,14 +156,14 @@ class Harvest:
             partitions=pa.Table.from_pylist([*self._partitions.values()], schema=PARTITIONS),
         )
 
-    def _doubt(self, item: FeedItem, fetched_at: datetime) -> str | None:
+    def _validation_error(self, item: FeedItem, fetched_at: datetime) -> str | None:
         if item.published_at > fetched_at + self.feed.clock_skew:
             return "published in the future"
         if item.published_at < EARLIEST:
             return f"published before {EARLIEST:%Y}"
         return None
 
-    def _see(
+    def _observe(
         self, items: Sequence[FeedItem], key: str, fetched_at: datetime, payload_id: str
     ) -> None:
         count, feed = len(items), self.feed
@@ -176,7 +174,7 @@ class Harvest:
             "url": [item.url for item in items],
             "guid": [item.guid for item in items],
             "published_at": [item.published_at for item in items],
-            "position": range(self._seen, self._seen + count),
+            "position": range(self._count, self._count + count),
         }
         constants = {
             "source": feed.publisher or feed.name,
@@ -192,10 +190,10 @@ class Harvest:
             pa.array(columns[column.name], column.type)
             if column.name in columns
             else pa.repeat(pa.scalar(constants[column.name], column.type), count)
-            for column in SIGHTINGS
+            for column in OBSERVATIONS
         ]
-        self._sightings.append(pa.table(arrays, schema=SIGHTINGS))
-        self._seen += count
+        self._observations.append(pa.table(arrays, schema=OBSERVATIONS))
+        self._count += count
 
     def _refuse(self, refused: RefusedItem, key: str, payload_id: str) -> None:
         self._reject("headline", key, refused.reason, refused.record, payload_id)
@@ -239,6 +237,6 @@ def _record(item: FeedItem) -> dict[str, str]:
 
 
 def _slices(requests: Sequence[FeedRequest]) -> Iterator[Sequence[FeedRequest]]:
-    """A bounded number at a time, so that answers waiting to be parsed stay few."""
-    for begin in range(0, len(requests), _REQUESTS_IN_HAND):
-        yield requests[begin : begin + _REQUESTS_IN_HAND]
+    """A bounded number at a time, so that few answers wait to be parsed."""
+    for begin in range(0, len(requests), _REQUESTS_AT_ONCE):
+        yield requests[begin : begin + _REQUESTS_AT_ONCE]

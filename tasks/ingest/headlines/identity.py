@@ -1,4 +1,4 @@
-"""What makes two sightings the same headline, and when it could first be known."""
+"""Headline identity: which observations are one headline, and when it was available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES
 
 _UTC = pa.timestamp("us", tz="UTC")
 
-SIGHTINGS = pa.schema(
+OBSERVATIONS = pa.schema(
     [
         pa.field("source", pa.string(), nullable=False),
         pa.field("title", pa.string(), nullable=False),
@@ -29,10 +29,10 @@ SIGHTINGS = pa.schema(
         pa.field("method", pa.string()),
     ]
 )
-"""One row per item of a payload and ticker it was seen under (null: none known).
+"""One row per item of a payload and ticker it was observed under (null: none known).
 
-`lag_us` counts microseconds and applies to asserted rows. `position` orders the sightings of a
-batch; the first one of a headline is the one kept.
+`lag_us` counts microseconds and applies to asserted rows. `position` orders the observations of
+a batch; the first one of a headline is the one kept.
 """
 
 
@@ -44,13 +44,13 @@ class IdentifiedHeadlines:
     headline_tickers: pa.Table
 
 
-def identify_headlines(sightings: pa.Table, engine: Scratch) -> IdentifiedHeadlines:
-    """Give each sighting its headline_id and available_at, and merge those of one headline.
+def identify_headlines(observations: pa.Table, engine: Scratch) -> IdentifiedHeadlines:
+    """Give each observation its headline_id and available_at, and merge those of one headline.
 
-    `sightings` has the columns of SIGHTINGS; `engine` is any place that runs SQL, such as
+    `observations` has the columns of OBSERVATIONS; `engine` is any place that runs SQL, such as
     `warehouse.lake.scratch`. The answer does not depend on the order of the rows.
     """
-    identified = engine.read("headline_identify", sightings=sightings)
-    headlines = engine.read("headline_distinct", identified=identified)
-    pairs = engine.read("headline_ticker_pairs", identified=identified)
+    identified = engine.read("observations_identified", observations=observations)
+    headlines = engine.read("headlines_identified", identified=identified)
+    pairs = engine.read("headline_tickers_identified", identified=identified)
     return IdentifiedHeadlines(headlines.cast(HEADLINES), pairs.cast(HEADLINE_TICKERS))

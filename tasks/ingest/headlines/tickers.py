@@ -10,18 +10,10 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from warehouse.lake.scratch import Scratch, scratch
+from warehouse.tables import schemas
 from warehouse.tables.batches import HEADLINE_TICKERS
 
-ALIASES = pa.schema(
-    [
-        pa.field("ticker", pa.string(), nullable=False),
-        pa.field("exchange", pa.string(), nullable=False),
-        pa.field("alias", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("valid_from", pa.date32(), nullable=False),
-        pa.field("valid_to", pa.date32()),
-    ]
-)
+ALIASES = schemas.TICKERS
 """One row per ticker, alias and first day of validity, as in the table `tickers`.
 
 kind: symbol | word_symbol | former_symbol | name | word_name | former_name | share_class | decoy.

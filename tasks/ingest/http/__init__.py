@@ -1,1 +1,1 @@
-"""HTTP: bounded fetching from hosts nobody vouches for."""
+"""HTTP: bounded fetching from untrusted hosts."""

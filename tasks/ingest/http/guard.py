@@ -14,19 +14,9 @@ from typing import Any
 import httpcore
 import httpx
 
+from tasks.ingest.http.retry import FetchError, TransientError
+
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
-class FeedFetchError(RuntimeError):
-    """A feed could not be fetched; the message says what was met and what to do."""
-
-
-class PassingFaultError(FeedFetchError):
-    """A fault that may be gone at the next attempt; `retry_after` is in seconds."""
-
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 class _Expiry(threading.local):
@@ -35,10 +25,10 @@ class _Expiry(threading.local):
     at: float = float("inf")
 
     def remaining(self, timeout: float | None) -> float:
-        """Seconds left, at most `timeout`. Raises FeedFetchError when none is."""
+        """Seconds left, at most `timeout`. Raises FetchError when none is."""
         left = self.at - time.monotonic()
         if left <= 0:
-            raise FeedFetchError("The answer took longer than the deadline allows; it was cut off.")
+            raise FetchError("The answer took longer than the deadline allows; it was cut off.")
         return left if timeout is None else min(left, timeout)
 
     @contextmanager
@@ -62,19 +52,19 @@ class GuardedTransport(httpx.BaseTransport):
         self._redirect_to = httpx.URL(redirect_to) if redirect_to else None
         self._private_hosts = private_hosts
         self._expiry = _Expiry()
-        trusted = private_hosts | ({self._redirect_to.host} if self._redirect_to else set())
+        allowed = private_hosts | ({self._redirect_to.host} if self._redirect_to else set())
         self._pool = httpcore.ConnectionPool(
             ssl_context=httpx.create_ssl_context(),
             max_connections=32,
             keepalive_expiry=30.0,
-            network_backend=_GuardedBackend(trusted, self._expiry),
+            network_backend=_GuardedBackend(allowed, self._expiry),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request. Raises FeedFetchError for a forbidden address or a lapsed deadline."""
+        """Send one request. Raises FetchError for a forbidden address or a lapsed deadline."""
         url = request.url
         if url.scheme not in {"http", "https"} or not url.host:
-            raise FeedFetchError(f"{url} is refused: only http and https addresses are fetched.")
+            raise FetchError(f"{url} is refused: only http and https addresses are fetched.")
         if self._redirect_to is not None:
             if url.host not in self._private_hosts:
                 _refuse_private_literal(url.host)
@@ -85,7 +75,7 @@ class GuardedTransport(httpx.BaseTransport):
         try:
             answer = self._pool.handle_request(_core_request(request, url))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise PassingFaultError(f"{request.url} could not be read: {_named(error)}.") from error
+            raise TransientError(f"{request.url} could not be read: {_named(error)}.") from error
         assert isinstance(answer.stream, Iterable)
         return httpx.Response(
             answer.status,
@@ -108,9 +98,7 @@ class _Body(httpx.SyncByteStream):
         try:
             yield from self._stream
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise PassingFaultError(
-                f"{self._url} broke off its answer: {_named(error)}."
-            ) from error
+            raise TransientError(f"{self._url} broke off its answer: {_named(error)}.") from error
 
     def close(self) -> None:
         if hasattr(self._stream, "close"):
@@ -120,8 +108,8 @@ class _Body(httpx.SyncByteStream):
 class _GuardedBackend(httpcore.NetworkBackend):
     """Opens TCP connections to checked addresses only."""
 
-    def __init__(self, trusted: frozenset[str], expiry: _Expiry) -> None:
-        self._trusted = trusted
+    def __init__(self, allowed: frozenset[str], expiry: _Expiry) -> None:
+        self._allowed = allowed
         self._expiry = expiry
         self._plain = httpcore.SyncBackend()
 
@@ -133,7 +121,7 @@ class _GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        address = host if host in self._trusted else _public_address(host, port)
+        address = host if host in self._allowed else _public_address(host, port)
         with self._expiry.watching(timeout) as left:
             stream = self._plain.connect_tcp(address, port, left, local_address, socket_options)
         return _TimedStream(stream, self._expiry)
@@ -184,11 +172,11 @@ def _core_request(request: httpx.Request, url: httpx.URL) -> httpcore.Request:
 
 
 def _public_address(host: str, port: int) -> str:
-    """The first address of `host`, if every one it has is public. Raises FeedFetchError if not."""
+    """The first address of `host`, if every one it has is public. Raises FetchError if not."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise PassingFaultError(f"The host {host} could not be looked up: {error}.") from error
+        raise TransientError(f"The host {host} could not be looked up: {error}.") from error
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         _refuse_private(host, ipaddress.ip_address(address.partition("%")[0]))
@@ -209,7 +197,7 @@ def _refuse_private_literal(host: str) -> None:
 def _refuse_private(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     inner = _carried_ipv4(address) if isinstance(address, ipaddress.IPv6Address) else address
     if not inner.is_global or inner.is_multicast:
-        raise FeedFetchError(
+        raise FetchError(
             f"{host} is refused: {address} is not an address on the public internet. "
             "If it is yours and meant, name the host in private_hosts."
         )

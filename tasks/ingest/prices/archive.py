@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.ingest.archive_file import ArchiveError, manifest, open_archive
-from tasks.ingest.prices.validation import CANDIDATES, NO_CALENDAR, PriceRules, judge_bars
+from tasks.ingest.prices.validation import CANDIDATES, NO_CALENDAR, PriceRules, validate_bars
 from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, Clock, Land, PriceBatch
@@ -100,7 +100,7 @@ class _Reader:
 
     def read(self, rows: pa.RecordBatch, engine: Scratch) -> PriceBatch:
         candidates = self._candidates(rows)
-        bars, rejects = judge_bars(
+        bars, rejects = validate_bars(
             candidates,
             _NO_SPLITS,
             self.calendar,

@@ -1,7 +1,7 @@
 """Daily bars and corporate actions from Yahoo through the real yfinance client.
 
 One chart request per ticker and range. Every answer is landed before the client parses it, and
-the client's frame is then held against the landed bytes: a bar that yfinance altered, merged or
+the client's frame is then compared with the landed bytes: a bar that yfinance altered, merged or
 dropped never passes for the vendor's. Options that change numbers are off (auto_adjust,
 back_adjust, repair, rounding) and keepna is on, so empty bars reach the row rules.
 """
@@ -9,25 +9,63 @@ back_adjust, repair, rounding) and keepna is on, so empty bars reach the row rul
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.ingest.prices.ticker import PriceSpec, TickerPrices, TickerReader
-from tasks.ingest.prices.yahoo_client import prepare
+from tasks.ingest.prices.validation import (
+    CANDIDATES,
+    PriceRules,
+    validate_actions,
+    validate_bars,
+)
+from tasks.ingest.prices.yahoo import (
+    CHART_PATH,
+    ClientAnswer,
+    ask,
+    client_errors,
+    prepare,
+    read_chart,
+)
+from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import PARTITIONS, Clock, Land, PriceBatch
+from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
 
 if TYPE_CHECKING:
-    from tasks.ingest.prices.yahoo_transport import YahooSession
-
-__all__ = ["PriceSourceError", "PriceSpec", "fetch_prices"]
+    from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
 
 
 class PriceSourceError(ValueError):
-    """The request for prices makes no sense as it stands; nothing was asked of the vendor."""
+    """The request for prices makes no sense as it stands; nothing was requested."""
+
+
+class PriceSpec(BaseModel):
+    """Where daily bars come from and how they are read.
+
+    `basis` says which share basis the vendor quotes: "fetch" (splits restated up to the moment of
+    the fetch, as Yahoo does) or "session" (as traded on the day). `overlap_sessions` are read again
+    before each requested range, to see revisions and to validate the first bar beside its
+    predecessors. `symbols` maps a ticker to what the vendor calls it. `timeout` is in seconds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = "yahoo"
+    basis: Literal["fetch", "session"] = "fetch"
+    exchange_zone: str = "America/New_York"
+    overlap_sessions: int = Field(default=10, ge=0)
+    passes: int = Field(default=2, ge=1)
+    timeout: float = Field(default=30.0, gt=0)
+    cache: Path = Path("yfinance")
+    symbols: dict[str, str] = Field(default_factory=dict)
+    rules: PriceRules = PriceRules()
 
 
 def fetch_prices(
@@ -45,7 +83,7 @@ def fetch_prices(
 
     `calendar` holds session and close_ts (UTC) of the exchange's sessions and should reach
     `overlap_sessions` before `start`; bars from there on are returned. A ticker without a usable
-    bar is asked for again (`passes` times in all) and then listed in `missing`; the others go on.
+    bar is requested again (`passes` times in all) and then listed in `missing`; the others go on.
     Raises PriceSourceError for a request that makes no sense, and whatever `land` raises.
     """
     _require_request(tickers, start, end, calendar)
@@ -109,3 +147,114 @@ def _overlapped(start: date, overlap: int, calendar: pa.Table) -> date:
         return start
     first: date = earlier[-min(overlap, len(earlier))].as_py()
     return first
+
+
+@dataclass(frozen=True, slots=True)
+class TickerPrices:
+    """What one ticker's request came to: tables as in PriceBatch, or the error instead of bars."""
+
+    ticker: str
+    bars: pa.Table
+    actions: pa.Table
+    rejects: pa.Table
+    payloads: tuple[Payload, ...]
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TickerReader:
+    """Reads one ticker after another over one range of local dates, both ends inclusive."""
+
+    first: date
+    end: date
+    spec: PriceSpec
+    session: YahooSession
+    clock: Clock
+    land: Land
+    calendar: pa.Table
+
+    def prices_of(self, ticker: str) -> TickerPrices:
+        """Ask, land, reconcile and validate. Raises nothing but what `land` raises."""
+        payloads: list[Payload] = []
+
+        def land_answer(answer: Answer) -> None:
+            if urlsplit(answer.url).path.startswith(CHART_PATH):
+                payload = _payload(answer, self.spec.source, self.clock())
+                self.land(payload)
+                payloads.append(payload)
+
+        try:
+            client = ask(
+                self._symbol(ticker),
+                self.first,
+                self.end,
+                zone=self.spec.exchange_zone,
+                timeout=self.spec.timeout,
+                session=self.session,
+                record=land_answer,
+            )
+            bars, actions, rejects = self._validated(ticker, client, payloads)
+        except client_errors() as error:
+            return self._without_bars(ticker, payloads, f"{type(error).__name__}: {error}")
+        if not bars.num_rows:
+            reasons = sorted(set(rejects["reason"].to_pylist())) or ["the answer held no bar"]
+            return self._without_bars(ticker, payloads, "; ".join(reasons), actions, rejects)
+        return TickerPrices(ticker, bars, actions, rejects, tuple(payloads), None)
+
+    def _without_bars(
+        self,
+        ticker: str,
+        payloads: list[Payload],
+        reason: str,
+        actions: pa.Table | None = None,
+        rejects: pa.Table | None = None,
+    ) -> TickerPrices:
+        """An empty answer is an error, never "no data"."""
+        error = (
+            f"No usable bar of {self._symbol(ticker)} from {self.first} to {self.end}: {reason}. "
+            "Check the symbol, declare a rename in symbols, or run again later."
+        )
+        return TickerPrices(
+            ticker,
+            BARS.empty_table(),
+            actions or ACTIONS.empty_table(),
+            rejects or REJECTS.empty_table(),
+            tuple(payloads),
+            error,
+        )
+
+    def _symbol(self, ticker: str) -> str:
+        return self.spec.symbols.get(ticker, ticker)
+
+    def _validated(
+        self, ticker: str, client: ClientAnswer, payloads: list[Payload]
+    ) -> tuple[pa.Table, pa.Table, pa.Table]:
+        """Good bars, good actions and rejects of the last answer."""
+        spec, payload = self.spec, payloads[-1]
+        fetched_on = payload.fetched_at.astimezone(ZoneInfo(spec.exchange_zone)).date()
+        params = {
+            "ticker": ticker,
+            "source": spec.source,
+            "payload_id": payload.payload_id,
+            "fetched_on": fetched_on if spec.basis == "fetch" else None,
+        }
+        chart = read_chart(payload.body, self._symbol(ticker), spec.exchange_zone)
+        with scratch() as engine:
+            found = engine.read("action_candidates", params, client=client.actions)
+            actions, bad_actions = validate_actions(found, self.calendar, engine)
+            candidates = engine.read("bar_reconcile", params, chart=chart, client=client.bars)
+            bars, bad_bars = validate_bars(
+                candidates.cast(CANDIDATES),
+                actions.filter(pc.equal(actions["kind"], "split")),
+                self.calendar,
+                spec.rules,
+                engine,
+                source=spec.source,
+                now=payload.fetched_at,
+            )
+        return bars, actions, pa.concat_tables([bad_bars, bad_actions])
+
+
+def _payload(answer: Answer, source: str, fetched_at: datetime) -> Payload:
+    headers = tuple(pair for pair in answer.headers if pair[0] != "set-cookie")
+    return Payload(source, answer.url, answer.status, headers, answer.body, fetched_at)

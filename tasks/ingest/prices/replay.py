@@ -1,13 +1,12 @@
 """Prices read again from the landing zone: today's parser and rules over answers of the past.
 
-The same client reads the same bytes, judged as of the moment they were fetched; only the network
+The same client reads the same bytes, validated as of the moment they were fetched; only the network
 is left out. Of a bar in several answers the latest reading counts, so that publishing a replay
 revises exactly what today's code reads differently.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,10 +15,9 @@ from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from tasks.ingest.http.retry import Patience, PatienceSpec
-from tasks.ingest.prices.ticker import PriceSpec, TickerPrices, TickerReader
-from tasks.ingest.prices.yahoo_chart import CHART_PATH
-from tasks.ingest.prices.yahoo_client import prepare
+from tasks.ingest.http.retry import PriceLimits, RequestBudget, RetryPolicy
+from tasks.ingest.prices.fetch import PriceSpec, TickerPrices, TickerReader
+from tasks.ingest.prices.yahoo import CHART_PATH, prepare
 from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
 from warehouse.lake.scratch import scratch
 from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, PriceBatch
@@ -63,10 +61,8 @@ class _LandedSession(YahooSession):
     """Answers every chart request with one landed body, and everything else with 404."""
 
     def __init__(self, url: str, body: bytes) -> None:
-        patience = Patience(
-            PatienceSpec(attempts=1), clock=lambda: datetime.now(UTC), seed=0, sleep=time.sleep
-        )
-        super().__init__(None, patience)
+        once = PriceLimits(retry=RetryPolicy(attempts=1))
+        super().__init__(None, RequestBudget(once), lambda: datetime.now(UTC))
         self._url = url
         self._body = body
 
@@ -84,8 +80,8 @@ def _read(
     url: str, body: bytes, fetched_at: datetime, spec: PriceSpec, calendar: pa.Table
 ) -> TickerPrices:
     symbol = urlsplit(url).path.removeprefix(CHART_PATH)
-    tickers = {asked: ticker for ticker, asked in spec.symbols.items()}
-    first, end = _asked_range(url, ZoneInfo(spec.exchange_zone))
+    tickers = {renamed: ticker for ticker, renamed in spec.symbols.items()}
+    first, end = _requested_range(url, ZoneInfo(spec.exchange_zone))
     with _LandedSession(url, body) as session:
         reader = TickerReader(
             first,
@@ -99,7 +95,7 @@ def _read(
         return reader.prices_of(tickers.get(symbol, symbol))
 
 
-def _asked_range(url: str, zone: ZoneInfo) -> tuple[date, date]:
+def _requested_range(url: str, zone: ZoneInfo) -> tuple[date, date]:
     """The local dates period1..period2 stand for; period2 is the midnight after the last."""
     query = parse_qs(urlsplit(url).query)
     first, after = (

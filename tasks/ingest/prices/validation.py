@@ -1,6 +1,6 @@
 """The row rules every bar and action must pass, whichever source it comes from.
 
-The rules themselves are set-based SQL: `staging/bar_verdicts` and `staging/action_verdicts`.
+The rules themselves are set-based SQL: `bar_validation` and `action_validation`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PriceRules(BaseModel):
     jump_limit: float = Field(default=20.0, gt=1)
 
 
-def judge_bars(
+def validate_bars(
     candidates: pa.Table,
     splits: pa.Table,
     calendar: pa.Table,
@@ -68,16 +68,16 @@ def judge_bars(
     `splits` has ticker, ex_date and value; `calendar` session and close_ts (UTC) of one exchange;
     `context` holds good bars before the candidates, so that jumps across batches are seen.
     """
-    verdicts = engine.read(
-        "bar_verdicts",
+    validated = engine.read(
+        "bar_validation",
         {"now": now, "settle_seconds": rules.settle_seconds, "jump_limit": rules.jump_limit},
         candidates=candidates,
         context=BARS.empty_table() if context is None else context,
         splits=splits.select(["ticker", "ex_date", "value"]),
         calendar=calendar.select(["session", "close_ts"]),
     )
-    verdicts = verdicts.append_column("source", pa.repeat(source, verdicts.num_rows))
-    good, bad = _parted(verdicts)
+    validated = validated.append_column("source", pa.repeat(source, validated.num_rows))
+    good, bad = _split(validated)
     return (
         good.select(BARS.names)
         .cast(BARS)
@@ -86,24 +86,24 @@ def judge_bars(
     )
 
 
-def judge_actions(
+def validate_actions(
     candidates: pa.Table, calendar: pa.Table, engine: Scratch
 ) -> tuple[pa.Table, pa.Table]:
     """Split candidates (ACTIONS) into good actions and rejects, one reason each."""
-    verdicts = engine.read(
-        "action_verdicts",
+    validated = engine.read(
+        "action_validation",
         candidates=candidates,
         calendar=calendar.select(["session", "close_ts"]),
     )
-    good, bad = _parted(verdicts)
+    good, bad = _split(validated)
     return good.select(ACTIONS.names).cast(ACTIONS), _rejects(
         bad, "action", [bad["ticker"], bad["ex_date"], bad["kind"]]
     )
 
 
-def _parted(verdicts: pa.Table) -> tuple[pa.Table, pa.Table]:
-    kept = pc.is_null(verdicts["reason"])
-    return verdicts.filter(kept), verdicts.filter(pc.invert(kept))
+def _split(validated: pa.Table) -> tuple[pa.Table, pa.Table]:
+    kept = pc.is_null(validated["reason"])
+    return validated.filter(kept), validated.filter(pc.invert(kept))
 
 
 def _rejects(bad: pa.Table, kind: str, key: list[pa.ChunkedArray]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""The HTTP session under the real yfinance client: redirectable, recorded, patient and bounded.
+"""The HTTP session under the real yfinance client: redirectable, recorded, retried and bounded.
 
 The session speaks to hosts below yahoo.com alone. With `redirect_to` it sends every request to
 that origin instead (a vendor on loopback) and names the original host in X-Sandbox-Host.
@@ -7,6 +7,7 @@ that origin instead (a vendor on loopback) and names the original host in X-Sand
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,13 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from curl_cffi.requests import Response, Session
 from curl_cffi.requests.exceptions import RequestException
 
-from tasks.ingest.http.retry import Patience, PatienceSpec
+from tasks.ingest.http.retry import (
+    FetchError,
+    PriceLimits,
+    RequestBudget,
+    TransientError,
+    is_retryable,
+)
 from warehouse.tables.batches import Clock
 
 _CURL_ABORT = 0xFFFFFFFF
@@ -25,13 +32,9 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SECRET_PARAMETERS = frozenset({"crumb"})
 
 
-class YahooTransportError(RuntimeError):
-    """A request was refused or answered beyond the limits; the message says which and why."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One HTTP answer: the vendor's own URL less its session secrets, and the body as received."""
+    """One HTTP answer: the vendor's own URL less its session tokens, and the body as received."""
 
     url: str
     status: int
@@ -50,70 +53,76 @@ class LenientResponse(Response):  # type: ignore[misc]
 class YahooSession(Session):  # type: ignore[misc]
     """A curl_cffi session, as yfinance requires, with one outlet for every request."""
 
-    def __init__(self, redirect_to: str | None, patience: Patience) -> None:
+    def __init__(self, redirect_to: str | None, budget: RequestBudget, clock: Clock) -> None:
         browser = {} if redirect_to else {"impersonate": "chrome"}
         super().__init__(response_class=LenientResponse, allow_redirects=False, **browser)
-        self.patience = patience
+        self._limits = budget.limits
+        self._budget = budget
+        self._clock = clock
         self._redirect_to = redirect_to
         self.record: Callable[[Answer], None] = lambda _: None
 
     @contextmanager
     def recording(self, record: Callable[[Answer], None]) -> Iterator[None]:
         """Hand every answer to `record` before the client sees it."""
-        self.record, former = record, self.record
+        self.record, previous = record, self.record
         try:
             yield
         finally:
-            self.record = former
+            self.record = previous
 
     def request(self, method: str, url: str, **options: Any) -> Response:
         """Send with retries, following redirects within yahoo.com.
 
-        Raises YahooTransportError on a refused host or an endless answer, AllowanceError when
-        budget or deadline is used up, and curl_cffi's own exception when the last attempt fails.
+        Raises FetchError on a refused host, an endless answer or a used-up budget, and curl_cffi's
+        own exception when the last attempt fails.
         """
         options.pop("allow_redirects", None)
         url = _with_query(url, options.pop("params", None) or {})
-        limit = self.patience.spec.redirect_limit
-        for _ in range(limit + 1):
+        for _ in range(self._limits.redirects + 1):
             response = self._persistently(method, url, options)
             target = response.headers.get("location")
             if response.status_code not in _REDIRECTS or not target:
                 return response
             url, method = urljoin(url, target), "GET"
             options = {name: options[name] for name in ("timeout",) if name in options}
-        raise YahooTransportError(f"{_public(url)} is one redirect more than the {limit} allowed.")
+        raise FetchError(
+            f"{_public(url)} is one redirect more than the {self._limits.redirects} allowed."
+        )
 
     def _persistently(self, method: str, url: str, options: dict[str, Any]) -> Response:
-        """Retry 429, 5xx and broken connections with capped, jittered, growing waits."""
-        attempts = self.patience.spec.attempts
-        for attempt in range(1, attempts + 1):
-            retry_after = None
+        """Retry 429, 5xx and broken connections; the last attempt stands as it came."""
+
+        def send() -> Response:
             try:
                 response = self.send_once(method, url, options)
-                passing = response.status_code == 429 or response.status_code >= 500
-                if attempt == attempts or not passing:
-                    return response
-                retry_after = response.headers.get("retry-after")
-            except RequestException:
-                if attempt == attempts:
-                    raise
-            self.patience.wait(attempt, retry_after)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+            except RequestException as error:
+                raise TransientError(f"{_public(url)}: {error}.") from error
+            if not is_retryable(response.status_code):
+                return response
+            message = f"{_public(url)} answered HTTP {response.status_code}; expected 200."
+            raise TransientError(message, response.headers.get("retry-after"), response)
+
+        try:
+            return self._budget.retrying(send, _public(url), self._clock)
+        except TransientError as fault:
+            # yfinance has errors of its own for the last answer and the last broken connection.
+            if fault.answer is not None:
+                return fault.answer
+            raise (fault.__cause__ or fault) from None
 
     def send_once(self, method: str, url: str, options: dict[str, Any]) -> Response:
         """One request, one answer, recorded; what a session that answers otherwise overrides."""
         target, headers = self._route(url)
-        self.patience.spend(_public(url))
-        body = _BoundedBody(self.patience.spec.body_limit)
+        body = _BoundedBody(self._limits.body_bytes)
         options = options | {"headers": {**(options.get("headers") or {}), **headers}}
         try:
             response = super().request(method, target, **options, content_callback=body.receive)
         except RequestException as error:
             if body.overflowed:
-                raise YahooTransportError(
+                raise FetchError(
                     f"{_public(url)} answered with more than {body.limit} bytes; "
-                    "raise body_limit if that is expected."
+                    "raise body_bytes if that is expected."
                 ) from error
             raise
         response.content = body.content
@@ -125,7 +134,7 @@ class YahooSession(Session):  # type: ignore[misc]
         parts = urlsplit(url)
         host = (parts.hostname or "").lower()
         if parts.scheme not in {"http", "https"} or not f".{host}".endswith(".yahoo.com"):
-            raise YahooTransportError(
+            raise FetchError(
                 f"Refused to follow the price vendor to {_public(url)}: expected http(s) on a host "
                 "of yahoo.com."
             )
@@ -141,7 +150,7 @@ class _BoundedBody:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._chunks: list[bytes] = []
+        self._blocks: list[bytes] = []
         self._size = 0
 
     @property
@@ -150,19 +159,19 @@ class _BoundedBody:
 
     @property
     def content(self) -> bytes:
-        return b"".join(self._chunks)
+        return b"".join(self._blocks)
 
-    def receive(self, chunk: bytes) -> int:
-        self._size += len(chunk)
+    def receive(self, block: bytes) -> int:
+        self._size += len(block)
         if self.overflowed:
             return _CURL_ABORT
-        self._chunks.append(chunk)
-        return len(chunk)
+        self._blocks.append(block)
+        return len(block)
 
 
 def yahoo_session(
     redirect_to: str | None,
-    patience: PatienceSpec | None = None,
+    limits: PriceLimits | None = None,
     *,
     clock: Clock,
     seed: int = 0,
@@ -171,10 +180,11 @@ def yahoo_session(
     """A session for yfinance: to the real Yahoo, or with `redirect_to` to that origin instead.
 
     `clock` dates a Retry-After given as a date; `seed` fixes the jitter of the waits. Budget and
-    deadline in `patience` hold for the session's whole life.
+    deadline in `limits` hold for the session's whole life.
     """
-    limits = Patience(patience or PatienceSpec(), clock=clock, seed=seed, sleep=sleep)
-    return YahooSession(redirect_to, limits)
+    jitter = random.Random(seed)  # noqa: S311 - spreads retries, decides nothing else
+    budget = RequestBudget(limits or PriceLimits(), sleep=sleep, jitter=jitter)
+    return YahooSession(redirect_to, budget, clock)
 
 
 def _with_query(url: str, query: dict[str, Any]) -> str:
@@ -184,7 +194,7 @@ def _with_query(url: str, query: dict[str, Any]) -> str:
 
 
 def _public(url: str) -> str:
-    """The URL less session secrets: it identifies what was asked, and is stored and shown."""
+    """The URL less session secrets: it identifies the request, and is stored and shown."""
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     shown = [(name, value) for name, value in pairs if name not in _SECRET_PARAMETERS]

@@ -17,7 +17,7 @@ import great_expectations  # noqa: F401
 import yfinance  # noqa: F401
 
 from flows.backfill import backfill
-from flows.daily import daily
+from flows.jobs import daily
 from flows.settings import ConfigSelection
 
 FLOWS = {"backfill": backfill, "daily": daily}

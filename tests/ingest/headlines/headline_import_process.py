@@ -29,15 +29,7 @@ def main(folder: Path, archive: Path) -> None:
     print("ready", flush=True)
     with Lake.open(spec) as lake:
         for batch in read_headlines(archive, MAPPING, clock=lambda: NOW, land=land, batch_rows=100):
-            publish_headlines(
-                lake,
-                headlines=batch.headlines,
-                headline_tickers=batch.headline_tickers,
-                rejects=batch.rejects,
-                payloads=batch.payloads,
-                partitions=batch.partitions,
-                now=NOW,
-            )
+            publish_headlines(lake, batch, now=NOW)
 
 
 if __name__ == "__main__":

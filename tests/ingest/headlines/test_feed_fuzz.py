@@ -8,15 +8,22 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.ingest.headlines.dates import DateRefusedError, parse_published
+from tasks.ingest.headlines.dates import DateRefusedError, parse_published, read_date_column
 from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import Harvest
-from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, parse_feed
-from tasks.ingest.headlines.text import clean_column, clean_text
+from tasks.ingest.headlines.fetch import BatchBuilder
+from tasks.ingest.headlines.parsing import (
+    FeedItem,
+    FeedParseError,
+    clean_column,
+    clean_text,
+    parse_feed,
+)
+from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
@@ -50,16 +57,16 @@ def is_clean(text: str) -> bool:
     )
 
 
-def believable(item: FeedItem) -> bool:
+def usable(item: FeedItem) -> bool:
     dated = item.published_at.utcoffset() == timedelta(0)
     return bool(item.title) and is_clean(item.title) and is_clean(item.summary or "") and dated
 
 
 def feed(items: list[tuple[str, str, str]], *, escaped: bool) -> bytes:
-    told = escape if escaped else str
+    spelled = escape if escaped else str
     body = "".join(
-        f"<item><title>{told(title)}</title><pubDate>{told(date)}</pubDate>"
-        f"<description>{told(summary)}</description><guid>{told(title)}</guid></item>"
+        f"<item><title>{spelled(title)}</title><pubDate>{spelled(date)}</pubDate>"
+        f"<description>{spelled(summary)}</description><guid>{spelled(title)}</guid></item>"
         for title, date, summary in items
     )
     return f"<rss version='2.0'><channel>{body}</channel></rss>".encode("utf-8", "surrogatepass")
@@ -74,8 +81,6 @@ def test_cleaned_text_is_clean_and_stays_as_it_is(text: str) -> None:
 
 @given(st.lists(st.none() | TEXTS.filter(lambda text: text.isprintable()), max_size=8))
 def test_a_column_is_cleaned_as_its_values_are(texts: list[str | None]) -> None:
-    import pyarrow as pa
-
     expected = [None if text is None else clean_text(text) for text in texts]
     assert clean_column(pa.array(texts, pa.string())).to_pylist() == expected
 
@@ -89,6 +94,55 @@ def test_a_date_is_an_instant_in_utc_or_refused(text: str) -> None:
     assert instant.utcoffset() == timedelta(0)
 
 
+ZONES = st.sampled_from(["", "Z", "+00", "-05:00", "+0530", " GMT", " UTC", " EST", " +0000", " x"])
+SECONDS = st.sampled_from(["", ":07", ":07.25", ":61"])
+CLOCKS = st.builds("{:02}:{:02}{}{}".format, st.integers(0, 24), st.integers(0, 60), SECONDS, ZONES)
+ISO = st.builds(
+    "{:04}-{:02}-{:02}{}{}".format,
+    st.integers(1969, 2040),
+    st.integers(0, 13),
+    st.integers(0, 32),
+    st.sampled_from(["T", " "]),
+    CLOCKS,
+)
+RFC = st.builds(
+    "{}, {:02} {} {} {}".format,
+    st.sampled_from(["Mon", "Tue", "Wed", "Thu", "Fri"]),
+    st.integers(0, 32),
+    st.sampled_from(["Jan", "Feb", "Mar", "Dec"]),
+    st.integers(1969, 2040),
+    CLOCKS,
+)
+
+
+def scalar(text: str | None) -> tuple[datetime | None, str | None]:
+    try:
+        return parse_published(text), None
+    except DateRefusedError as refusal:
+        return None, str(refusal)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(ISO | RFC | DATES, min_size=1, max_size=40))
+def test_a_column_of_dates_is_read_as_its_values_are(texts: list[str]) -> None:
+    """What the column reader takes, the scalar reader takes too, for the same second."""
+    with scratch() as engine:
+        column = pa.array(texts, pa.string())
+        instants, zoneless = read_date_column(column, None, None, engine)
+    for text, instant, lacks_zone in zip(
+        texts, instants.to_pylist(), zoneless.to_pylist(), strict=True
+    ):
+        expected, reason = scalar(text)
+        if instant is not None and reason != "date impossible: its weekday is another one":
+            assert instant.replace(microsecond=0) == expected, text
+        if lacks_zone:
+            assert instant is None
+            assert reason == "date without a time zone", text
+        common = re.fullmatch(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)", text)
+        if expected is not None and common:
+            assert instant == expected, text
+
+
 @settings(deadline=None)
 @given(ITEMS, st.booleans())
 def test_no_item_gets_through_unclean_or_undated(
@@ -98,7 +152,7 @@ def test_no_item_gets_through_unclean_or_undated(
         parsed = parse_feed(feed(items, escaped=escaped))
     except FeedParseError:
         return
-    assert all(believable(item) for item in parsed.items)
+    assert all(usable(item) for item in parsed.items)
     assert all(refused.reason for refused in parsed.refused)
 
 
@@ -117,17 +171,17 @@ def test_damaged_bytes_never_crash_the_parser(
         parsed = parse_feed(bytes(body), content_type)
     except FeedParseError:
         return
-    assert all(believable(item) for item in parsed.items)
+    assert all(usable(item) for item in parsed.items)
 
 
 @settings(deadline=None, max_examples=25)
 @given(ITEMS)
 def test_every_item_of_a_feed_is_a_headline_or_a_reject(items: list[tuple[str, str, str]]) -> None:
     body = feed(items, escaped=True)
-    harvest = Harvest(FeedSpec(name="fuzz", url="http://fuzz.example/{ticker}"))
+    builder = BatchBuilder(FeedSpec(name="fuzz", url="http://fuzz.example/{ticker}"))
     request = FeedRequest("AAPL", "http://fuzz.example/AAPL", NOW.date(), NOW.date())
-    harvest.take(request, Payload("fuzz", request.url, 200, (), body, NOW), "p")
-    batch = harvest.batch()
+    builder.add(request, Payload("fuzz", request.url, 200, (), body, NOW), "p")
+    batch = builder.batch()
     assert all(is_clean(title) for title in batch.headlines["title"].to_pylist())
     assert all(
         at <= NOW + timedelta(minutes=5) for at in batch.headlines["published_at"].to_pylist()

@@ -7,13 +7,12 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
-from tasks.ingest.headlines.feeds import FeedSpec, feed_requests, request_of
-from tasks.ingest.headlines.presets import feed_presets
+from tasks.ingest.headlines.feeds import FeedSpec, feed_presets, feed_requests, request_of
 
 DAY = date(2024, 1, 2)
 
 
-def test_presets_cover_the_promised_publishers_and_claim_no_verification() -> None:
+def test_presets_cover_the_listed_publishers_and_claim_no_verification() -> None:
     presets = feed_presets()
     hosts = " ".join(feed.url.split("/")[2] for feed in presets.values())
     for host in ("yahoo", "nasdaq", "google", "sec.gov", "cnbc", "dowjones"):

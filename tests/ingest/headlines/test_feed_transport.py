@@ -10,15 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tasks.ingest.http.client import FeedLimits, feed_client
-from tasks.ingest.http.guard import FeedFetchError
+from tasks.ingest.http.client import feed_client
+from tasks.ingest.http.retry import FeedLimits, FetchError, RetryPolicy
 from warehouse.storage.landing import Payload
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
+ONCE = RetryPolicy(attempts=1)
 
 
 def get(url: str, limits: FeedLimits | None = None, redirect_to: str | None = None) -> Payload:
-    bounds = limits or FeedLimits(attempts=1, deadline=timedelta(seconds=5))
+    bounds = limits or FeedLimits(retry=ONCE, deadline=timedelta(seconds=5))
     with feed_client(redirect_to, bounds, sleep=lambda _: None) as client:
         return client.fetch(url, source="test", clock=lambda: NOW)
 
@@ -44,13 +45,13 @@ def get(url: str, limits: FeedLimits | None = None, redirect_to: str | None = No
     ],
 )
 def test_private_addresses_are_refused(url: str) -> None:
-    with pytest.raises(FeedFetchError, match="not an address on the public internet"):
+    with pytest.raises(FetchError, match="not an address on the public internet"):
         get(url)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://example.com/", "gopher://x/", "/x"])
 def test_only_web_addresses_are_fetched(url: str) -> None:
-    with pytest.raises(FeedFetchError, match=r"only http and https|no usable address"):
+    with pytest.raises(FetchError, match=r"only http and https|no usable address"):
         get(url)
 
 
@@ -64,7 +65,7 @@ def test_name_that_resolves_to_a_private_address_is_refused(
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", rebound)
-    with pytest.raises(FeedFetchError, match=r"10\.0\.0\.7 is not an address on the public"):
+    with pytest.raises(FetchError, match=r"10\.0\.0\.7 is not an address on the public"):
         get("http://innocent.example/rss")
 
 
@@ -97,9 +98,9 @@ def dripping_headers() -> Iterator[int]:
 
 
 def test_deadline_covers_headers_that_never_end(dripping_headers: int) -> None:
-    limits = FeedLimits(attempts=1, deadline=timedelta(seconds=0.5), private_hosts=("127.0.0.1",))
+    limits = FeedLimits(retry=ONCE, deadline=timedelta(seconds=0.5), private_hosts=("127.0.0.1",))
     begun = time.monotonic()
-    with pytest.raises(FeedFetchError, match="longer than the deadline"):
+    with pytest.raises(FetchError, match="longer than the deadline"):
         get(f"http://127.0.0.1:{dripping_headers}/", limits)
     assert time.monotonic() - begun < 3
 
@@ -107,6 +108,6 @@ def test_deadline_covers_headers_that_never_end(dripping_headers: int) -> None:
 def test_closed_port_is_tried_as_often_as_allowed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    limits = FeedLimits(attempts=3, private_hosts=("127.0.0.1",))
-    with pytest.raises(FeedFetchError, match=r"ConnectError.*tried 3 times"):
+    limits = FeedLimits(retry=RetryPolicy(attempts=3), private_hosts=("127.0.0.1",))
+    with pytest.raises(FetchError, match=r"ConnectError.*tried 3 times"):
         get(f"http://127.0.0.1:{port}/", limits)

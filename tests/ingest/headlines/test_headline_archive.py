@@ -106,15 +106,7 @@ def test_parquet_batches_of_any_size_publish_the_same_tables(tmp_path: Path, lak
     seen = []
     for rows in (50, 7):
         for batch in batches(path, mapping(), rows):
-            publish_headlines(
-                lake,
-                headlines=batch.headlines,
-                headline_tickers=batch.headline_tickers,
-                rejects=batch.rejects,
-                payloads=batch.payloads,
-                partitions=batch.partitions,
-                now=NOW,
-            )
+            publish_headlines(lake, batch, now=NOW)
         table = lake.sql("SELECT * FROM headlines ORDER BY headline_id")
         seen.append((table, lake.sql("SELECT * FROM partitions").num_rows))
     assert seen[0][0].equals(seen[1][0])
@@ -141,15 +133,7 @@ def test_repeated_tweets_of_a_ticker_are_one_story(shared_data: Path, lake: Lake
     declared = mapping(published_at="created_at", ticker="ticker")
     for batch in batches(path, declared):
         assert batch.rejects.num_rows == 0
-        publish_headlines(
-            lake,
-            headlines=batch.headlines,
-            headline_tickers=batch.headline_tickers,
-            rejects=batch.rejects,
-            payloads=batch.payloads,
-            partitions=batch.partitions,
-            now=NOW,
-        )
+        publish_headlines(lake, batch, now=NOW)
     counted = lake.sql(
         "SELECT count(*) AS headlines, count(DISTINCT story_id) AS stories FROM headlines"
     ).to_pylist()[0]

@@ -1,4 +1,4 @@
-"""Headlines over real loopback HTTP: what is believed, what is refused, what is recorded."""
+"""Headlines over real loopback HTTP: what is kept, what is refused, what is recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pytest
 
 from tasks.ingest.headlines.feeds import FeedSpec, feed_requests
 from tasks.ingest.headlines.fetch import fetch_headlines
-from tasks.ingest.http.client import FeedLimits, feed_client
+from tasks.ingest.http.client import feed_client
+from tasks.ingest.http.retry import FeedLimits, RetryPolicy
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS, HeadlineBatch
 
@@ -32,17 +33,17 @@ class Pages:
 
     def __init__(self) -> None:
         self.bodies: dict[str, bytes] = {}
-        self.asked: list[str] = []
+        self.requested: list[str] = []
 
 
 @pytest.fixture
 def pages() -> Iterator[tuple[Pages, str]]:
-    held = Pages()
+    served = Pages()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            held.asked.append(self.path)
-            body = held.bodies.get(self.path)
+            served.requested.append(self.path)
+            body = served.bodies.get(self.path)
             self.send_response(200 if body is not None else 404)
             self.send_header("Content-Type", "application/rss+xml")
             self.send_header("Content-Length", str(len(body or b"")))
@@ -55,7 +56,7 @@ def pages() -> Iterator[tuple[Pages, str]]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    yield held, f"http://127.0.0.1:{server.server_port}"
+    yield served, f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
@@ -69,7 +70,7 @@ def fetched(pages: tuple[Pages, str], tmp_path: Path) -> Callable[..., HeadlineB
         feed: FeedSpec, *tickers: str, start: date = DAY, end: date = DAY, now: datetime = NOW
     ) -> HeadlineBatch:
         landing = Landing(tmp_path / "landing")
-        with feed_client(pages[1], FeedLimits(attempts=1)) as client:
+        with feed_client(pages[1], FeedLimits(retry=RetryPolicy(attempts=1))) as client:
             return fetch_headlines(
                 feed, tickers, start, end, client=client, clock=lambda: now, land=landing.store
             )
@@ -119,7 +120,7 @@ def test_batch_has_the_tables_of_the_contract(
         ("Mon, 03 Mar 2020 12:00:00 GMT", "date impossible: its weekday is another one"),
     ],
 )
-def test_unbelievable_date_is_quarantined_and_the_rest_goes_on(
+def test_impossible_date_is_quarantined_and_the_rest_goes_on(
     pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch], published: str, reason: str
 ) -> None:
     pages[0].bodies["/rss?s=AAPL"] = rss(item("Bad", published), item("Good", guid="2"))
@@ -198,8 +199,8 @@ def test_general_feed_is_about_the_companies_its_titles_name(
     pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
 ) -> None:
     feed = FeedSpec(name="markets", url="http://wire.example/markets", scope="general")
-    told = [item("Ford and Costco climb", guid="1"), item("Fed holds rates", guid="2")]
-    pages[0].bodies["/markets"] = rss(*told)
+    items = [item("Ford and Costco climb", guid="1"), item("Fed holds rates", guid="2")]
+    pages[0].bodies["/markets"] = rss(*items)
     batch = fetched(feed, "F", "AAPL")
     assert batch.headlines.num_rows == 2
     assert [(row["ticker"], row["method"]) for row in batch.headline_tickers.to_pylist()] == [

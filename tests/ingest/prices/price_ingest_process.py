@@ -48,15 +48,7 @@ def ingest(folder: Path, origin: str) -> None:
                 land=Landing(folder / "landing").store,
                 calendar=calendar,
             )
-            publish_prices(
-                lake,
-                bars=batch.bars,
-                actions=batch.actions,
-                rejects=batch.rejects,
-                payloads=batch.payloads,
-                partitions=batch.partitions,
-                now=NOW,
-            )
+            publish_prices(lake, batch, now=NOW)
 
 
 def main(origin: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 
-from tasks.ingest.http.retry import PatienceSpec
+from tasks.ingest.http.retry import PriceLimits
 from tasks.ingest.prices.fetch import PriceSourceError
 from warehouse.storage.landing import Landing
 
@@ -17,9 +17,9 @@ START, END = date(2013, 2, 1), date(2013, 2, 28)
 ALL = ("AAPL", "FB", "GOOG", "IBM", "MSFT")
 
 
-def test_bars_equal_the_vendors_numbers_to_the_last_bit(price_desk: Any) -> None:
-    batch = price_desk.fetch(ALL, date(2000, 3, 1), date(2013, 3, 1))
-    truth = price_desk.market.bars
+def test_bars_equal_the_vendors_numbers_to_the_last_bit(yahoo: Any) -> None:
+    batch = yahoo.fetch(ALL, date(2000, 3, 1), date(2013, 3, 1))
+    truth = yahoo.market.bars
     found = batch.bars.select(truth.column_names).cast(truth.schema)
     order = [("ticker", "ascending"), ("session", "ascending")]
     assert found.sort_by(order).equals(truth.sort_by(order))
@@ -27,22 +27,22 @@ def test_bars_equal_the_vendors_numbers_to_the_last_bit(price_desk: Any) -> None
     assert batch.missing == ()
 
 
-def test_every_action_comes_through(price_desk: Any) -> None:
-    batch = price_desk.fetch(ALL, date(2000, 3, 1), date(2013, 3, 1))
-    truth = price_desk.market.actions
+def test_every_action_comes_through(yahoo: Any) -> None:
+    batch = yahoo.fetch(ALL, date(2000, 3, 1), date(2013, 3, 1))
+    truth = yahoo.market.actions
     order = [("ticker", "ascending"), ("ex_date", "ascending"), ("kind", "ascending")]
     found = batch.actions.select(truth.column_names).cast(truth.schema)
     assert found.sort_by(order).equals(truth.sort_by(order))
 
 
-def test_one_chart_request_per_ticker_and_range(price_desk: Any) -> None:
-    price_desk.fetch(ALL, date(2000, 3, 1), date(2013, 3, 1))
-    assert [price_desk.charts_asked(ticker) for ticker in ALL] == [1, 1, 1, 1, 1]
+def test_one_chart_request_per_ticker_and_range(yahoo: Any) -> None:
+    yahoo.fetch(ALL, date(2000, 3, 1), date(2013, 3, 1))
+    assert [yahoo.charts_requested(ticker) for ticker in ALL] == [1, 1, 1, 1, 1]
 
 
-def test_every_chart_answer_is_landed_without_the_crumb(price_desk: Any) -> None:
-    batch = price_desk.fetch(("IBM", "NOPE"), START, END)
-    landing = Landing(price_desk.folder / "landing")
+def test_every_chart_answer_is_landed_without_the_crumb(yahoo: Any) -> None:
+    batch = yahoo.fetch(("IBM", "NOPE"), START, END)
+    landing = Landing(yahoo.folder / "landing")
     for payload in batch.payloads:
         assert landing.load(payload.payload_id) == payload.body
         assert "crumb" not in payload.url
@@ -50,8 +50,8 @@ def test_every_chart_answer_is_landed_without_the_crumb(price_desk: Any) -> None
     assert {payload.status for payload in batch.payloads} == {200, 404}
 
 
-def test_unknown_ticker_is_an_error_and_the_others_go_on(price_desk: Any) -> None:
-    batch = price_desk.fetch(("IBM", "NOPE"), START, END)
+def test_unknown_ticker_is_an_error_and_the_others_go_on(yahoo: Any) -> None:
+    batch = yahoo.fetch(("IBM", "NOPE"), START, END)
     assert set(batch.bars["ticker"].to_pylist()) == {"IBM"}
     [(ticker, error)] = batch.missing
     assert ticker == "NOPE"
@@ -62,57 +62,57 @@ def test_unknown_ticker_is_an_error_and_the_others_go_on(price_desk: Any) -> Non
     assert ledger["NOPE"]["error"] == error
 
 
-def test_unfinished_session_waits_in_quarantine(price_desk: Any) -> None:
+def test_unfinished_session_waits_in_quarantine(yahoo: Any) -> None:
     midday = datetime(2013, 2, 28, 17, tzinfo=UTC)
-    batch = price_desk.fetch(("IBM",), START, END, now=midday)
+    batch = yahoo.fetch(("IBM",), START, END, now=midday)
     assert pc.max(batch.bars["session"]).as_py() == date(2013, 2, 27)
     assert batch.rejects.select(["key", "reason"]).to_pylist() == [
         {"key": "IBM@2013-02-28", "reason": "session is unfinished"}
     ]
 
 
-def test_overlap_reads_recent_sessions_again(price_desk: Any) -> None:
-    batch = price_desk.fetch(("IBM",), START, END, overlap_sessions=5)
+def test_overlap_reads_recent_sessions_again(yahoo: Any) -> None:
+    batch = yahoo.fetch(("IBM",), START, END, overlap_sessions=5)
     assert pc.min(batch.bars["session"]).as_py() == date(2013, 1, 25)
     assert batch.partitions["range_start"].to_pylist() == [START]
     assert batch.partitions["rows"].to_pylist() == [19]
 
 
-def test_fetch_basis_is_the_exchange_date_of_the_fetch(price_desk: Any) -> None:
+def test_fetch_basis_is_the_exchange_date_of_the_fetch(yahoo: Any) -> None:
     late = datetime(2013, 3, 2, 1, 30, tzinfo=UTC)
-    batch = price_desk.fetch(("IBM",), START, END, now=late, basis="fetch")
+    batch = yahoo.fetch(("IBM",), START, END, now=late, basis="fetch")
     assert set(batch.bars["basis_date"].to_pylist()) == {date(2013, 3, 1)}
 
 
-def test_day_outside_the_exchange_calendar_is_quarantined(price_desk: Any) -> None:
-    sessions = price_desk.calendar
-    price_desk.calendar = sessions.filter(pc.not_equal(sessions["session"], date(2013, 2, 14)))
-    batch = price_desk.fetch(("IBM",), START, END)
+def test_day_outside_the_exchange_calendar_is_quarantined(yahoo: Any) -> None:
+    sessions = yahoo.calendar
+    yahoo.calendar = sessions.filter(pc.not_equal(sessions["session"], date(2013, 2, 14)))
+    batch = yahoo.fetch(("IBM",), START, END)
     assert batch.rejects.select(["key", "reason"]).to_pylist() == [
         {"key": "IBM@2013-02-14", "reason": "not a session of the exchange"}
     ]
 
 
-def test_request_budget_ends_the_run_and_says_so(price_desk: Any) -> None:
-    patience = PatienceSpec(request_budget=6)
-    batch = price_desk.fetch(ALL, START, END, patience=patience)
-    assert len(price_desk.vendor.requests) == 6
+def test_request_budget_ends_the_run_and_says_so(yahoo: Any) -> None:
+    limits = PriceLimits(requests=6)
+    batch = yahoo.fetch(ALL, START, END, limits=limits)
+    assert len(yahoo.vendor.requests) == 6
     served = set(batch.bars["ticker"].to_pylist())
     assert {ticker for ticker, _ in batch.missing} == set(ALL) - served
     assert served
     assert all("budget of 6 requests" in error for _, error in batch.missing)
 
 
-def test_repeated_fetch_asks_the_vendor_again(price_desk: Any) -> None:
-    price_desk.fetch(("IBM",), START, END)
-    price_desk.ask(("IBM",), START, END)
-    assert price_desk.charts_asked("IBM") == 2
+def test_repeated_fetch_asks_the_vendor_again(yahoo: Any) -> None:
+    yahoo.fetch(("IBM",), START, END)
+    yahoo.ask(("IBM",), (START, END))
+    assert yahoo.charts_requested("IBM") == 2
 
 
-def test_concurrent_fetches_never_mix_up_their_answers(price_desk: Any) -> None:
-    price_desk.fetch(("IBM",), START, END)
+def test_concurrent_fetches_never_mix_up_their_answers(yahoo: Any) -> None:
+    yahoo.fetch(("IBM",), START, END)
     with ThreadPoolExecutor(4) as pool:
-        batches = list(pool.map(lambda ticker: price_desk.ask((ticker,), START, END), ALL))
+        batches = list(pool.map(lambda ticker: yahoo.ask((ticker,), (START, END)), ALL))
     for ticker, batch in zip(ALL, batches, strict=True):
         assert set(batch.bars["ticker"].to_pylist()) == {ticker}
         assert batch.missing == ()
@@ -129,14 +129,14 @@ def test_concurrent_fetches_never_mix_up_their_answers(price_desk: Any) -> None:
     ],
 )
 def test_senseless_request_is_refused_before_any_is_sent(
-    price_desk: Any, tickers: tuple[str, ...], start: date, end: date, message: str
+    yahoo: Any, tickers: tuple[str, ...], start: date, end: date, message: str
 ) -> None:
     with pytest.raises(PriceSourceError, match=message):
-        price_desk.fetch(tickers, start, end)
-    assert price_desk.vendor.requests == ()
+        yahoo.fetch(tickers, start, end)
+    assert yahoo.vendor.requests == ()
 
 
-def test_failure_to_land_is_raised_not_blamed_on_the_ticker(price_desk: Any) -> None:
-    (price_desk.folder / "landing").write_text("a file where the folder should be")
+def test_failure_to_land_is_raised_not_blamed_on_the_ticker(yahoo: Any) -> None:
+    (yahoo.folder / "landing").write_text("a file where the folder should be")
     with pytest.raises(OSError, match="landing"):
-        price_desk.fetch(("IBM",), START, END)
+        yahoo.fetch(("IBM",), START, END)

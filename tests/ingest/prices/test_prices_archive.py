@@ -1,4 +1,4 @@
-"""Price archives: Parquet, CSV and JSON lines, sliced, mapped, judged and published twice."""
+"""Price archives: Parquet, CSV and JSON lines, sliced, mapped, validated and published twice."""
 
 from __future__ import annotations
 
@@ -41,15 +41,7 @@ def batches(path: Path, mapping: PriceMapping, folder: Path, **changes: Any) -> 
 
 
 def publish(lake: Lake, batch: PriceBatch) -> PricePublication:
-    return publish_prices(
-        lake,
-        bars=batch.bars,
-        actions=batch.actions,
-        rejects=batch.rejects,
-        payloads=batch.payloads,
-        partitions=batch.partitions,
-        now=NOW,
-    )
+    return publish_prices(lake, batch, now=NOW)
 
 
 def written(table: pa.Table, path: Path) -> Path:
@@ -141,7 +133,7 @@ def test_own_column_names_and_date_format_are_mapped(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_slices_do_not_change_what_is_judged(tmp_path: Path) -> None:
+def test_slices_do_not_change_what_is_valid(tmp_path: Path) -> None:
     rows = 60
     table = pa.table(
         {
@@ -162,14 +154,14 @@ def test_slices_do_not_change_what_is_judged(tmp_path: Path) -> None:
     path = written(table, tmp_path / "p.parquet")
     mapping = PriceMapping(source="files", basis="session")
 
-    def judged(batch_rows: int) -> tuple[pa.Table, pa.Table]:
+    def validated(batch_rows: int) -> tuple[pa.Table, pa.Table]:
         found = batches(path, mapping, tmp_path, batch_rows=batch_rows)
         return (
             pa.concat_tables([batch.bars for batch in found]),
             pa.concat_tables([batch.rejects for batch in found]),
         )
 
-    whole, sliced = judged(1000), judged(10)
+    whole, sliced = validated(1000), validated(10)
     assert whole[0].equals(sliced[0])
     assert whole[1].equals(sliced[1])
     assert whole[1]["reason"].to_pylist() == ["price jumps beyond the limit"]

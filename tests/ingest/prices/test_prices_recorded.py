@@ -33,7 +33,7 @@ RECORDED = {
 
 
 class Replay(BaseHTTPRequestHandler):
-    """Serves each recorded body at its chart path, whatever range is asked for."""
+    """Serves each recorded body at its chart path, whatever range is requested."""
 
     bodies: dict[str, bytes]
 
@@ -54,7 +54,7 @@ def recorded(shared_data: Path) -> Iterator[str]:
     folder = shared_data / "recorded" / "yahoo_chart_payloads"
     bodies = {ticker: (folder / row[0]).read_bytes() for ticker, row in RECORDED.items()}
     paths = {f"/v8/finance/chart/{ticker}": body for ticker, body in bodies.items()}
-    # An answer for another company than the one asked for: what follows a rename or a reuse.
+    # An answer for another company than the one requested: what follows a rename or a reuse.
     paths["/v8/finance/chart/FB"] = bodies["TSLA"]
     handler = type("Recorded", (Replay,), {"bodies": paths})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

@@ -15,8 +15,8 @@ from tasks.ingest.prices.validation import (
     CANDIDATES,
     NO_CALENDAR,
     PriceRules,
-    judge_actions,
-    judge_bars,
+    validate_actions,
+    validate_bars,
 )
 from warehouse.lake.scratch import scratch
 from warehouse.tables.batches import ACTIONS
@@ -57,12 +57,12 @@ def split(day: int, ratio: float) -> dict[str, Any]:
     }
 
 
-def judged(
+def rejected(
     rows: list[dict[str, Any]], splits: list[dict[str, Any]] | None = None
 ) -> dict[str, str]:
     """Reason by session's day number; the rest were kept."""
     with scratch() as engine:
-        bars, rejects = judge_bars(
+        bars, rejects = validate_bars(
             pa.Table.from_pylist(rows, schema=CANDIDATES),
             pa.Table.from_pylist(splits or [], schema=ACTIONS),
             NO_CALENDAR,
@@ -101,84 +101,84 @@ def key(day: int) -> str:
 def test_broken_bar_is_named_and_its_neighbours_kept(changes: dict[str, Any], reason: str) -> None:
     rows = [candidate(day, 100.0) for day in range(8)]
     rows[4] |= changes
-    assert judged(rows) == {key(4): reason}
+    assert rejected(rows) == {key(4): reason}
 
 
 @pytest.mark.parametrize("ticker", ["", "a b", "<script>", "TOOLONGTOBEASYMBOL"])
 def test_text_that_is_no_symbol_is_no_ticker(ticker: str) -> None:
-    assert judged([candidate(0, 100.0, ticker=ticker)]) == {
+    assert rejected([candidate(0, 100.0, ticker=ticker)]) == {
         f"{ticker}@{FIRST}": "ticker is not a symbol"
     }
 
 
 @pytest.mark.parametrize("ticker", ["BRK-B", "BRK.B", "^GSPC", "F", "0700.HK", "EURUSD=X"])
 def test_real_symbols_are_tickers(ticker: str) -> None:
-    assert judged([candidate(0, 100.0, ticker=ticker)]) == {}
+    assert rejected([candidate(0, 100.0, ticker=ticker)]) == {}
 
 
 def test_bar_copied_to_the_next_session_is_a_repeat() -> None:
     rows = [candidate(day, 100.0 + day) for day in range(6)]
     rows.append(candidate(6, 105.0, volume=rows[-1]["volume"]))
-    assert judged(rows) == {key(6): "repeats the previous bar"}
+    assert rejected(rows) == {key(6): "repeats the previous bar"}
 
 
 def test_good_copy_of_a_session_survives_its_broken_twin() -> None:
     rows = [candidate(day, 100.0) for day in range(4)]
     rows[3] |= {"close": None}
     rows.append(candidate(3, 100.0, position=4))
-    assert judged(rows) == {key(3): "price is null or NaN"}
+    assert rejected(rows) == {key(3): "price is null or NaN"}
 
 
 def test_flat_bar_of_a_thinly_traded_stock_may_repeat() -> None:
     flat = {"open": 9.62, "high": 9.62, "low": 9.62, "volume": 100.0}
-    assert judged([candidate(day, 9.62, **flat) for day in range(6)]) == {}
+    assert rejected([candidate(day, 9.62, **flat) for day in range(6)]) == {}
 
 
 def test_reported_split_on_the_session_basis_is_no_jump() -> None:
     rows = [candidate(day, 100.0 if day < 4 else 50.0) for day in range(8)]
-    assert judged(rows, [split(4, 2.0)]) == {}
+    assert rejected(rows, [split(4, 2.0)]) == {}
 
 
 def test_reported_split_the_prices_do_not_show_is_unapplied() -> None:
     rows = [candidate(day, 100.0) for day in range(8)]
-    assert judged(rows, [split(4, 2.0)]) == {key(4): "price jumps like an unapplied split"}
+    assert rejected(rows, [split(4, 2.0)]) == {key(4): "price jumps like an unapplied split"}
 
 
 def test_restated_prices_with_the_split_inside_are_kept() -> None:
     late = date(2013, 5, 1)
     rows = [candidate(day, 50.0, basis_date=late) for day in range(8)]
-    assert judged(rows, [split(4, 2.0)]) == {}
+    assert rejected(rows, [split(4, 2.0)]) == {}
 
 
-def test_crash_by_half_on_heavy_trading_is_believed() -> None:
+def test_crash_by_half_on_heavy_trading_is_kept() -> None:
     rows = [candidate(day, 100.0 if day < 4 else 50.0) for day in range(8)]
     rows[4]["volume"] = 20_000.0
-    assert judged(rows) == {}
+    assert rejected(rows) == {}
 
 
-def test_crash_that_is_no_usual_ratio_is_believed() -> None:
+def test_crash_that_is_no_usual_ratio_is_kept() -> None:
     rows = [candidate(day, 100.0 if day < 4 else 42.0) for day in range(8)]
-    assert judged(rows) == {}
+    assert rejected(rows) == {}
 
 
 def test_hundred_for_one_split_that_is_reported_is_no_unit_mistake() -> None:
     rows = [candidate(day, 5000.0 if day < 4 else 50.0) for day in range(8)]
-    assert judged(rows, [split(4, 100.0)]) == {}
+    assert rejected(rows, [split(4, 100.0)]) == {}
 
 
 def test_lasting_change_of_units_stops_being_a_jump() -> None:
     rows = [candidate(day, 100.0 if day < 6 else 10_000.0) for day in range(20)]
-    assert set(judged(rows)) == {key(6), key(7), key(8)}
+    assert set(rejected(rows)) == {key(6), key(7), key(8)}
 
 
 def test_context_of_an_earlier_batch_reveals_a_jump_at_the_boundary() -> None:
     rows = [candidate(day, 100.0) for day in range(5)]
     with scratch() as engine:
-        known, _ = judge_bars(
+        known, _ = validate_bars(
             pa.Table.from_pylist(rows, schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW,
         )  # fmt: skip
-        bars, rejects = judge_bars(
+        bars, rejects = validate_bars(
             pa.Table.from_pylist([candidate(5, 10_000.0)], schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW, context=known,
         )  # fmt: skip
@@ -199,7 +199,7 @@ def test_context_of_an_earlier_batch_reveals_a_jump_at_the_boundary() -> None:
 def test_impossible_action_is_named(value: float, kind: str, reason: str) -> None:
     table = pa.Table.from_pylist([split(4, value) | {"kind": kind}], schema=ACTIONS)
     with scratch() as engine:
-        good, bad = judge_actions(table, NO_CALENDAR, engine)
+        good, bad = validate_actions(table, NO_CALENDAR, engine)
     assert good.num_rows == 0
     assert bad["reason"].to_pylist() == [reason]
     assert bad["key"].to_pylist() == [f"X@2013-02-05@{kind}"]
@@ -220,7 +220,7 @@ def test_whatever_comes_every_bar_is_kept_or_named_once(rows: list[tuple[Any, ..
         for at, (day, open_, high, low, close, volume) in enumerate(rows)
     ]
     with scratch() as engine:
-        bars, rejects = judge_bars(
+        bars, rejects = validate_bars(
             pa.Table.from_pylist(candidates, schema=CANDIDATES),
             NO_SPLITS, NO_CALENDAR, PriceRules(), engine, source="s", now=NOW,
         )  # fmt: skip

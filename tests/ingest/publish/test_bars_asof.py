@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warehouse.lake.scratch import scratch
+from warehouse.tables import schemas
+from warehouse.tables.schemas import without
 
 DAYS = [date(2020, 1, 1) + timedelta(days=day) for day in range(12)]
 RECORDED = datetime(2020, 2, 1, tzinfo=UTC)
@@ -66,30 +68,8 @@ class History:
         )
 
 
-BARS = pa.schema(
-    [
-        ("ticker", pa.string()),
-        ("session", pa.date32()),
-        ("open", pa.float64()),
-        ("high", pa.float64()),
-        ("low", pa.float64()),
-        ("close", pa.float64()),
-        ("volume", pa.int64()),
-        ("basis_date", pa.date32()),
-        ("recorded_at", pa.timestamp("us", tz="UTC")),
-        ("vintage", pa.int32()),
-    ]
-)
-ACTIONS = pa.schema(
-    [
-        ("ticker", pa.string()),
-        ("ex_date", pa.date32()),
-        ("kind", pa.string()),
-        ("value", pa.float64()),
-        ("basis_date", pa.date32()),
-        ("recorded_at", pa.timestamp("us", tz="UTC")),
-    ]
-)
+BARS = without(schemas.BARS, "vendor_adj_close", "source", "payload_id")
+ACTIONS = without(schemas.ACTIONS, "source", "payload_id", "vintage")
 SUPERSEDED = pa.field("superseded_at", pa.timestamp("us", tz="UTC"))
 
 histories = st.builds(
@@ -199,13 +179,13 @@ def test_vintage_known_at_an_instant_is_the_one_that_counts() -> None:
     history = History(tuple(float(day + 100) for day in range(12)), ())
     bars = history.bars()
     revised_at = datetime(2020, 3, 1, tzinfo=UTC)
-    former = bars.slice(0, 1).append_column(SUPERSEDED, pa.array([revised_at]))
+    earlier = bars.slice(0, 1).append_column(SUPERSEDED, pa.array([revised_at]))
     corrected = bars.to_pylist()
     corrected[0] |= {"close": 111.0, "recorded_at": revised_at, "vintage": 2}
     current = pa.Table.from_pylist(corrected, schema=BARS)
 
     def first_close(known_at: datetime | None) -> float:
-        found = asof(current, history.actions(), DAYS[-1], revisions=former, known_at=known_at)
+        found = asof(current, history.actions(), DAYS[-1], revisions=earlier, known_at=known_at)
         return found[DAYS[0]]["close"] if DAYS[0] in found else float("nan")
 
     assert first_close(None) == 111.0
@@ -215,7 +195,7 @@ def test_vintage_known_at_an_instant_is_the_one_that_counts() -> None:
         current,
         history.actions(),
         DAYS[-1],
-        revisions=former,
+        revisions=earlier,
         known_at=RECORDED - timedelta(days=1),
     )
 

@@ -10,15 +10,21 @@ import pytest
 
 from warehouse.lake import Lake
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.batches import (
+    HEADLINE_TICKERS,
+    HEADLINES,
+    PARTITIONS,
+    REJECTS,
+    HeadlineBatch,
+    PublishError,
+)
 from warehouse.tables.headlines import HeadlinePublication, publish_headlines
-from warehouse.tables.prices import PublishError
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 NOTHING = HeadlinePublication(0, 0, 0, 0, 0)
 
 
-def told(headline_id: str, title: str, at: datetime = NOW, **other: Any) -> dict[str, Any]:
+def headline(headline_id: str, title: str, at: datetime = NOW, **other: Any) -> dict[str, Any]:
     row = {
         "headline_id": headline_id,
         "source": "wire",
@@ -58,15 +64,14 @@ def publish(lake: Lake, *rows: dict[str, Any], now: datetime = NOW) -> HeadlineP
         "payload_id": "p1",
         "error": None,
     }
-    return publish_headlines(
-        lake,
+    batch = HeadlineBatch(
         headlines=pa.Table.from_pylist(list(rows), schema=HEADLINES),
         headline_tickers=pa.Table.from_pylist(pairs, schema=HEADLINE_TICKERS),
         rejects=pa.Table.from_pylist([reject], schema=REJECTS),
         payloads=(Payload("wire", "http://wire.example/rss", 200, (), b"x", NOW),),
         partitions=pa.Table.from_pylist([outcome], schema=PARTITIONS),
-        now=now,
     )
+    return publish_headlines(lake, batch, now=now)
 
 
 def stored(lake: Lake, headline_id: str) -> dict[str, Any]:
@@ -76,50 +81,52 @@ def stored(lake: Lake, headline_id: str) -> dict[str, Any]:
 
 
 def test_rerun_is_idempotent_and_commits_no_snapshot(lake: Lake) -> None:
-    assert publish(lake, told("a", "Apple rises")) == HeadlinePublication(1, 0, 1, 0, 1)
+    assert publish(lake, headline("a", "Apple rises")) == HeadlinePublication(1, 0, 1, 0, 1)
     before = lake.snapshot_id()
-    again = told("a", "Apple rises", first_seen_at=NOW + timedelta(hours=1), payload_id="p2")
+    again = headline("a", "Apple rises", first_seen_at=NOW + timedelta(hours=1), payload_id="p2")
     assert publish(lake, again, now=NOW + timedelta(hours=1)) == NOTHING
     assert lake.snapshot_id() == before
-    assert stored(lake, "a")["first_seen_at"] == NOW, "the first sighting is kept"
+    assert stored(lake, "a")["first_seen_at"] == NOW, "the first observation is kept"
 
 
 def test_lookahead_an_edit_is_available_from_when_it_was_seen(lake: Lake) -> None:
-    publish(lake, told("a", "Apple rises", guid="g"))
+    publish(lake, headline("a", "Apple rises", guid="g"))
     later = NOW + timedelta(hours=5)
-    edit = told("b", "Apple falls", guid="g", first_seen_at=later, available_at=later)
+    edit = headline("b", "Apple falls", guid="g", first_seen_at=later, available_at=later)
     assert publish(lake, edit, now=later).revised == 1
     row = stored(lake, "a")
     assert (row["title"], row["revision"]) == ("Apple falls", 2)
     assert row["available_at"] == row["edited_at"] == later
     assert row["published_at"] == row["first_seen_at"] == NOW
-    (former,) = lake.sql("SELECT * FROM headline_revisions").to_pylist()
-    assert (former["title"], former["revision"]) == ("Apple rises", 1)
-    assert (former["available_at"], former["superseded_at"]) == (NOW, later)
+    (earlier,) = lake.sql("SELECT * FROM headline_revisions").to_pylist()
+    assert (earlier["title"], earlier["revision"]) == ("Apple rises", 1)
+    assert (earlier["available_at"], earlier["superseded_at"]) == (NOW, later)
 
 
 def test_stale_copy_of_an_edited_headline_is_no_second_edit(lake: Lake) -> None:
-    publish(lake, told("a", "Apple rises", guid="g"))
-    publish(lake, told("b", "Apple falls", guid="g"))
+    publish(lake, headline("a", "Apple rises", guid="g"))
+    publish(lake, headline("b", "Apple falls", guid="g"))
     before = lake.snapshot_id()
-    assert publish(lake, told("a", "Apple rises", guid="g")) == NOTHING
+    assert publish(lake, headline("a", "Apple rises", guid="g")) == NOTHING
     assert lake.snapshot_id() == before
 
 
 def test_guid_shared_by_two_incoming_headlines_is_no_identity(lake: Lake) -> None:
-    publish(lake, told("a", "Apple rises", guid="g"))
-    publish(lake, told("b", "Boeing delays jet", guid="g"), told("c", "Citi hires", guid="g"))
+    publish(lake, headline("a", "Apple rises", guid="g"))
+    publish(
+        lake, headline("b", "Boeing delays jet", guid="g"), headline("c", "Citi hires", guid="g")
+    )
     assert lake.sql("SELECT count(*) AS n FROM headlines").column("n").to_pylist() == [3]
 
 
 def test_same_words_within_three_days_are_one_story(lake: Lake) -> None:
     publish(
         lake,
-        told("late", "UPDATE 1-Apple to buy Beats, sources", NOW + timedelta(days=1)),
-        told("far", "Apple to buy Beats - sources", NOW + timedelta(days=9)),
+        headline("late", "UPDATE 1-Apple to buy Beats, sources", NOW + timedelta(days=1)),
+        headline("far", "Apple to buy Beats - sources", NOW + timedelta(days=9)),
     )
     assert stored(lake, "late")["story_id"] == "late"
-    publish(lake, told("early", "APPLE to buy Beats; sources"))
+    publish(lake, headline("early", "APPLE to buy Beats; sources"))
     assert stored(lake, "late")["story_id"] == "early"
     assert stored(lake, "early")["story_id"] == "early"
     assert stored(lake, "far")["story_id"] == "far"
@@ -128,5 +135,5 @@ def test_same_words_within_three_days_are_one_story(lake: Lake) -> None:
 def test_batch_with_a_repeated_headline_is_refused_whole(lake: Lake) -> None:
     before = lake.snapshot_id()
     with pytest.raises(PublishError, match="2 rows but 1 distinct"):
-        publish(lake, told("a", "Apple"), told("a", "Apple"))
+        publish(lake, headline("a", "Apple"), headline("a", "Apple"))
     assert lake.snapshot_id() == before

@@ -11,17 +11,17 @@ from pathlib import Path
 import pyarrow as pa
 
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.batches import HEADLINES, HeadlineBatch
 from warehouse.tables.headlines import publish_headlines
-from warehouse.tables.near_duplicates import similar_wordings
+from warehouse.tables.near_duplicates import near_duplicates
 from warehouse.tables.stories import join_stories
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 
-Told = tuple[str, str, datetime]
+Worded = tuple[str, str, datetime]
 
 
-def publish(lake: Lake, told: list[Told], *, join: bool = True) -> None:
+def publish(lake: Lake, headlines: list[Worded], *, join: bool = True) -> None:
     rows = [
         {
             "headline_id": headline_id,
@@ -34,18 +34,12 @@ def publish(lake: Lake, told: list[Told], *, join: bool = True) -> None:
             "synthetic": False,
             "payload_id": "p",
         }
-        for headline_id, title, at in told
+        for headline_id, title, at in headlines
     ]
-    publish_headlines(
-        lake,
+    batch = HeadlineBatch(
         headlines=pa.Table.from_pylist(rows, schema=HEADLINES),
-        headline_tickers=HEADLINE_TICKERS.empty_table(),
-        rejects=REJECTS.empty_table(),
-        payloads=(),
-        partitions=PARTITIONS.empty_table(),
-        now=NOW,
-        join=join,
     )
+    publish_headlines(lake, batch, now=NOW, join=join)
 
 
 def stories(lake: Lake) -> dict[str, str]:
@@ -53,7 +47,7 @@ def stories(lake: Lake) -> dict[str, str]:
     return {row["headline_id"]: row["story_id"] for row in rows}
 
 
-RETOLD = {
+DUPLICATES = {
     "in capitals": "APPLE LIFTS OUTLOOK ON STRONG DEMAND!",
     "with its publisher": "Apple lifts outlook on strong demand - Reuters",
     "with a wire's prefix": "UPDATE 2-Apple lifts outlook on strong demand",
@@ -73,19 +67,19 @@ OTHER_NEWS = [
 ]
 
 
-def pairs(told: Sequence[tuple[str, str, str]]) -> list[Told]:
+def pairs(headlines: Sequence[tuple[str, str, str]]) -> list[Worded]:
     """Pairs of headlines five hours apart, each pair ten days after the one before."""
     rows = []
-    for number, (name, one, other) in enumerate(told):
+    for number, (name, one, other) in enumerate(headlines):
         at = NOW + timedelta(days=10 * number)
         rows += [(f"{name} 1", one, at), (f"{name} 2", other, at + timedelta(hours=5))]
     return rows
 
 
-def test_retold_headline_is_the_same_story(lake: Lake) -> None:
+def test_near_duplicate_headline_is_the_same_story(lake: Lake) -> None:
     first = "Apple lifts outlook on strong demand"
-    publish(lake, pairs([(name, first, other) for name, other in RETOLD.items()]))
-    expected = {f"{name} {which}": f"{name} 1" for name in RETOLD for which in (1, 2)}
+    publish(lake, pairs([(name, first, other) for name, other in DUPLICATES.items()]))
+    expected = {f"{name} {which}": f"{name} 1" for name in DUPLICATES for which in (1, 2)}
     assert stories(lake) == expected
 
 
@@ -95,22 +89,22 @@ def test_other_news_is_another_story(lake: Lake) -> None:
     assert found == {headline: headline for headline in found}
 
 
-def wire_of(seed: int) -> list[Told]:
-    """Forty headlines of a few stories, retold over two weeks in changed words."""
+def wire_of(seed: int) -> list[Worded]:
+    """Forty headlines of a few stories, repeated over two weeks in changed words."""
     chance = random.Random(seed)
     stems = [f"Company {letter} lifts outlook on strong {letter} demand" for letter in "ABCDEF"]
     forms = ["{}", "{}, sources say", "UPDATE 1-{}", "In brief: {}", "{} - The Times"]
-    told = []
+    headlines = []
     for number in range(40):
         title = chance.choice(forms).format(chance.choice(stems))
         if chance.random() < 0.3:
             title = title.replace("lifts", "lifted")
-        told.append((f"h{number:02}", title, NOW + timedelta(hours=chance.randrange(14 * 24))))
-    return told
+        headlines.append((f"h{number:02}", title, NOW + timedelta(hours=chance.randrange(14 * 24))))
+    return headlines
 
 
 def test_stories_do_not_depend_on_order_or_batches(tmp_path: Path) -> None:
-    told, chance = wire_of(3), random.Random(3)
+    headlines, chance = wire_of(3), random.Random(3)
     found = []
     for way in range(3):
         spec = LakeSpec(
@@ -120,11 +114,11 @@ def test_stories_do_not_depend_on_order_or_batches(tmp_path: Path) -> None:
         )
         with Lake.open(spec) as lake:
             if way == 0:
-                publish(lake, told)
+                publish(lake, headlines)
             else:
-                chance.shuffle(told)
-                for begin in range(0, len(told), 12 * way):
-                    publish(lake, told[begin : begin + 12 * way], join=way == 1)
+                chance.shuffle(headlines)
+                for begin in range(0, len(headlines), 12 * way):
+                    publish(lake, headlines[begin : begin + 12 * way], join=way == 1)
                 join_stories(lake, NOW, NOW + timedelta(days=14))
             found.append(stories(lake))
     assert found[0] == found[1] == found[2]
@@ -132,13 +126,13 @@ def test_stories_do_not_depend_on_order_or_batches(tmp_path: Path) -> None:
 
 
 def test_templates_and_repeats_are_compared_without_a_quadratic_blow_up() -> None:
-    """Twenty times the wordings may take some forty times as long, not four hundred times."""
+    """Twenty times the texts may take some forty times as long, not four hundred times."""
 
     def seconds(count: int) -> float:
-        wordings = [f"company {n} declares regular quarterly cash dividend" for n in range(count)]
-        wordings += [f"fund aaa{chr(97 + n % 26)}{n} sells all its shares" for n in range(count)]
+        texts = [f"company {n} declares regular quarterly cash dividend" for n in range(count)]
+        texts += [f"fund aaa{chr(97 + n % 26)}{n} sells all its shares" for n in range(count)]
         begun = time.process_time()
-        similar_wordings(pa.array(wordings))
+        near_duplicates(pa.array(texts))
         return time.process_time() - begun
 
     seconds(100)

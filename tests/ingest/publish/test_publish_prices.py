@@ -9,8 +9,15 @@ import pytest
 
 from warehouse.lake import Lake
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS
-from warehouse.tables.prices import PricePublication, PublishError, publish_prices
+from warehouse.tables.batches import (
+    ACTIONS,
+    BARS,
+    PARTITIONS,
+    REJECTS,
+    PriceBatch,
+    PublishError,
+)
+from warehouse.tables.prices import PricePublication, publish_prices
 
 MONDAY = datetime(2020, 8, 24, 22, tzinfo=UTC)
 TUESDAY = datetime(2020, 9, 1, 22, tzinfo=UTC)
@@ -80,15 +87,14 @@ def publish(
     now: datetime = MONDAY,
 ) -> PricePublication:
     payload = Payload("yahoo", "https://chart/AAPL", 200, (), b"body", now)
-    return publish_prices(
-        lake,
+    batch = PriceBatch(
         bars=pa.Table.from_pylist(bars, schema=BARS),
         actions=pa.Table.from_pylist(actions or [], schema=ACTIONS),
         rejects=pa.Table.from_pylist(rejects or [], schema=REJECTS),
         payloads=(payload,),
         partitions=pa.Table.from_pylist(partitions or [], schema=PARTITIONS),
-        now=now,
     )
+    return publish_prices(lake, batch, now=now)
 
 
 def test_one_commit_holds_bars_actions_rejects_payloads_and_ledger(lake: Lake) -> None:
@@ -141,9 +147,9 @@ def test_restated_bar_keeps_its_former_vintage(lake: Lake) -> None:
     outcome = publish(lake, [bar(session, 10.25)], now=TUESDAY)
     assert outcome.bars_revised == 1
     current = lake.sql("select close, vintage, recorded_at from bars").to_pylist()
-    former = lake.sql("select close, vintage, superseded_at from bar_revisions").to_pylist()
+    earlier = lake.sql("select close, vintage, superseded_at from bar_revisions").to_pylist()
     assert current == [{"close": 10.25, "vintage": 2, "recorded_at": TUESDAY}]
-    assert former == [{"close": 10.0, "vintage": 1, "superseded_at": TUESDAY}]
+    assert earlier == [{"close": 10.0, "vintage": 1, "superseded_at": TUESDAY}]
 
 
 def test_split_restatement_is_not_a_revision(lake: Lake) -> None:

@@ -1,4 +1,4 @@
-"""Every fault does what its name says, as the real clients see it, and only where it is told."""
+"""Every fault does what its name says, as the real clients see it, and only where it is aimed."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def test_connection_breaks_half_way_through_the_body(fetch: Fetch) -> None:
 def test_drip_is_slower_than_any_single_read_timeout(vendor: SandboxVendor) -> None:
     started, got = time.monotonic(), b""
     with httpx.stream("GET", f"{vendor.base_url}/rss/2.0/headline?s=IBM", timeout=1) as answer:
-        for piece in answer.iter_raw():
-            got += piece
+        for block in answer.iter_raw():
+            got += block
             if time.monotonic() - started > 0.3:
                 break
     assert 0 < len(got) < int(answer.headers["Content-Length"])
@@ -129,7 +129,7 @@ def test_gzip_bomb_is_small_on_the_wire_and_large_inside(vendor: SandboxVendor) 
 def test_huge_feed_does_not_announce_its_size(vendor: SandboxVendor) -> None:
     with httpx.stream("GET", f"{vendor.base_url}/rss/2.0/headline?s=IBM") as answer:
         assert "Content-Length" not in answer.headers
-        assert sum(len(piece) for piece in answer.iter_raw()) > 50 << 20
+        assert sum(len(block) for block in answer.iter_raw()) > 50 << 20
 
 
 @fault("huge_feed", value=0.1)
@@ -195,7 +195,7 @@ def test_date_is_missing_or_odd_on_the_newest_item_alone(read: Read, published: 
 
 
 @fault("unknown_zone", items=2)
-def test_zone_is_unknown_on_as_many_items_as_told(read: Read) -> None:
+def test_zone_is_unknown_on_as_many_items_as_planned(read: Read) -> None:
     _, parsed = read(FEED)
     assert [entry.published[-3:] for entry in parsed.entries[:3]] == ["QST", "QST", "GMT"]
 
@@ -209,11 +209,11 @@ def test_date_is_moved(read: Read, vendor: SandboxVendor, faults: list[Fault], d
     plain = httpx.get(f"{vendor.base_url}/atom/IBM").content
     import feedparser
 
-    told = datetime(*parsed.entries[0].published_parsed[:6], tzinfo=UTC)
+    dated = datetime(*parsed.entries[0].published_parsed[:6], tzinfo=UTC)
     ids = {entry.id.rsplit(":", 1)[1]: entry for entry in feedparser.parse(plain).entries}
     assert parsed.entries[0].id in ids
     newest = datetime(*parsed.entries[1].published_parsed[:6], tzinfo=UTC)
-    assert abs((told - newest) - timedelta(days=days)) < timedelta(days=10)
+    assert abs((dated - newest) - timedelta(days=days)) < timedelta(days=10)
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ def test_high_is_below_low_on_the_last_row(january: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("faults", [[Fault(kind="server_error", path="/rss", first=2, times=2)]])
-def test_fault_befalls_the_told_requests_alone(fetch: Fetch) -> None:
+def test_fault_befalls_the_named_requests_alone(fetch: Fetch) -> None:
     assert [fetch(FEED).status_code for _ in range(5)] == [200, 500, 500, 200, 200]
     assert fetch(CHART).status_code == 200
 
@@ -317,7 +317,7 @@ def test_fault_befalls_the_told_requests_alone(fetch: Fetch) -> None:
 @pytest.mark.parametrize(
     "faults", [[Fault(kind="server_error", host="feeds.finance.yahoo.com", ticker="IBM")]]
 )
-def test_fault_befalls_the_told_host_and_ticker_alone(fetch: Fetch) -> None:
+def test_fault_befalls_the_named_host_and_ticker_alone(fetch: Fetch) -> None:
     search = "https://news.google.com/rss/search?q=IBM"
     assert [fetch(url).status_code for url in (FEED, FEED.replace("IBM", "FB"), search)] == [
         500, 200, 200

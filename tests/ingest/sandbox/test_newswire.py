@@ -20,8 +20,8 @@ def agreement(market: Market, spec: NewsSpec) -> tuple[float, int]:
     for ticker in market.tickers:
         history = market.history(ticker)
         tones, move = session_tones(history, spec), history.close - history.open
-        told = (tones != "neutral") & (move != 0)
-        hits.append(((tones == "up") == (move > 0))[told])
+        with_news = (tones != "neutral") & (move != 0)
+        hits.append(((tones == "up") == (move > 0))[with_news])
     joined = np.concatenate(hits)
     return float(joined.mean()), len(joined)
 
@@ -99,8 +99,8 @@ def test_lookahead_news_is_out_three_hours_before_the_open(market: Market) -> No
         table = ticker_headlines(history, NewsSpec(seed=5))
         published = pc.divide(table["published_at"].cast("int64"), 1_000_000).to_numpy()
         following = np.searchsorted(history.opens_at, published, side="right")
-        told = [f"{ticker}-{day}" for day in history.sessions[following].tolist()]
-        for guid, key in zip(table["guid"].to_pylist(), told, strict=True):
+        with_news = [f"{ticker}-{day}" for day in history.sessions[following].tolist()]
+        for guid, key in zip(table["guid"].to_pylist(), with_news, strict=True):
             assert key in guid, "a headline must fall between the previous open and its own"
         assert (history.opens_at[following] - published >= 3 * 3600).all()
         previous = history.opens_at[np.maximum(following - 1, 0)] + 6.5 * 3600
@@ -111,8 +111,8 @@ def test_lookahead_news_is_out_three_hours_before_the_open(market: Market) -> No
 def test_coverage_is_the_share_of_sessions_with_news(market: Market, coverage: float) -> None:
     history = market.history("MSFT")
     table = ticker_headlines(history, NewsSpec(coverage=coverage))
-    told = {guid.rsplit("-", 1)[0] for guid in table["guid"].to_pylist()}
-    assert len(told) / len(history.sessions) == pytest.approx(coverage, abs=0.04)
+    with_news = {guid.rsplit("-", 1)[0] for guid in table["guid"].to_pylist()}
+    assert len(with_news) / len(history.sessions) == pytest.approx(coverage, abs=0.04)
 
 
 def test_titles_are_short_varied_and_carry_no_label_words(market: Market) -> None:

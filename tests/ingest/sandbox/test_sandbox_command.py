@@ -1,4 +1,4 @@
-"""`python -m sandbox`: serves by itself, stops when told, says why it cannot start."""
+"""`python -m sandbox`: serves by itself, stops on a signal, says why it cannot start."""
 
 from __future__ import annotations
 

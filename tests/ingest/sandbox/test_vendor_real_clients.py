@@ -138,7 +138,7 @@ def test_request_log_names_the_host_that_was_meant(read: Read, vendor: SandboxVe
     assert (line.request.query, line.status) == ({"s": "IBM"}, 200)
 
 
-def test_unfinished_session_is_told_as_far_as_it_has_come(
+def test_unfinished_session_is_quoted_as_far_as_it_has_come(
     download: Callable[..., Any], clock: list[datetime], market: Market
 ) -> None:
     clock[0] = datetime(2012, 6, 1, 15, 30, tzinfo=UTC)
@@ -236,14 +236,14 @@ def test_general_feed_tells_all_tickers_of_the_last_three_sessions(
 ) -> None:
     clock[0] = datetime(2012, 7, 5, 11, tzinfo=UTC)
     _, general = read("https://www.sandbox.example/atom")
-    told = {entry.id.split("sandbox-3-")[1] for entry in general.entries}
+    listed = {entry.id.split("sandbox-3-")[1] for entry in general.entries}
     wanted = set()
     for ticker in ("AAPL", "FB", "GOOG", "IBM", "MSFT"):
         _, own = read(f"https://www.sandbox.example/atom/{ticker}")
         wanted |= {entry.id.split("sandbox-3-")[1] for entry in own.entries}
     recent = {key for key in wanted if key.split("-", 1)[1] >= "2012-07-02"}
-    assert told == recent
-    assert len(told) > 3
+    assert listed == recent
+    assert len(listed) > 3
 
 
 @pytest.mark.parametrize(

@@ -55,28 +55,6 @@ def headlines(**columns: list[object]) -> pa.Table:
     return pa.table(good | columns, schema=HEADLINES)
 
 
-def examples(**columns: list[object]) -> pa.Table:
-    """One labelled and one unlabelled example, with whole columns replaced on demand."""
-    decision = datetime(2024, 3, 1, 14, 25, tzinfo=UTC)
-    good: dict[str, list[object]] = {
-        "spec_id": ["s", "s"],
-        "example_id": ["e1", "e2"],
-        "ticker": ["AAPL", "IBM"],
-        "session": [date(2024, 3, 1)] * 2,
-        "decision_ts": [decision] * 2,
-        "max_input_available_at": [decision] * 2,
-        "label_start_ts": [decision + timedelta(minutes=5)] * 2,
-        "label_end_ts": [decision + timedelta(hours=7)] * 2,
-        "label": ["up", None],
-        "label_reason": ["labelled", "unchanged"],
-        "label_return": [0.01, 0.0],
-        "availability": ["observed", "asserted"],
-        "headline_ids": [["h1"], ["h1", "h2"]],
-        "input": ["AAPL: Apple beats", "IBM: misses"],
-    }
-    return pa.table(good | columns)
-
-
 def failing(suite: str, table: pa.Table) -> list[str]:
     """The expectations of `suite` that `table` breaks."""
     report = check(suite, table, batch="test", checked_at=NOW)
@@ -105,7 +83,6 @@ def test_good_batches_pass_every_suite() -> None:
         "actions": actions,
         "headlines": headlines(),
         "headline_tickers": tickers,
-        "examples": examples(),
     }
     assert good.keys() == SUITES.keys()
     for suite, table in good.items():
@@ -145,20 +122,6 @@ def test_headline_available_before_it_was_published_is_refused() -> None:
 def test_control_characters_in_a_title_are_refused() -> None:
     assert failing("headlines", headlines(title=["up\x07", "fine"])) == [
         "title holds no control character"
-    ]
-
-
-def test_lookahead_example_is_refused() -> None:
-    late = datetime(2024, 3, 1, 14, 25, 1, tzinfo=UTC)
-    assert failing("examples", examples(max_input_available_at=[late] * 2)) == [
-        "decision_ts is never below max_input_available_at"
-    ]
-
-
-def test_label_that_starts_at_the_decision_is_refused() -> None:
-    decision = datetime(2024, 3, 1, 14, 25, tzinfo=UTC)
-    assert failing("examples", examples(label_start_ts=[decision] * 2)) == [
-        "label_start_ts is after decision_ts"
     ]
 
 

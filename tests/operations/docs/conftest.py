@@ -58,7 +58,7 @@ class Page:
 
 
 def every_page() -> list[Page]:
-    found = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+    found = [*sorted(REPOSITORY.glob("*.md")), *sorted((REPOSITORY / "docs").rglob("*.md"))]
     return [Page(path) for path in found]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import re
@@ -16,12 +17,20 @@ import pytest
 import typer
 
 from flows.cli.main import app
-from flows.config_file import ConfigurationError
-from flows.settings import Settings, load_settings
+from flows.settings import ConfigurationError, Settings, load_settings
 from tasks.training.recipe import load_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-GENERATED = ("cli", "configuration", "recipes", "data-dictionary")
+GENERATED = (
+    "reference/cli",
+    "reference/configuration",
+    "reference/recipes",
+    "reference/data-dictionary",
+    "explanation/architecture",
+)
+
+NAMING_FILES = ("newsvane.toml", "prefect.yaml", "mkdocs.yml", "Makefile")
+NOT_OURS = {"docker/.env", "index.html", "mine.yaml"}  # files that a reader or the program makes
 
 
 def parse(command: Any, words: list[str], parent: Any = None) -> Iterator[dict[str, Any]]:
@@ -43,7 +52,7 @@ def configured(page: Any, folder: Path, *blocks: str) -> Path:
 
 
 def test_printed_commands_are_commands_of_the_program(page: Any, tmp_path: Path) -> None:
-    config = configured(page, tmp_path, *(page.all("toml") if "how-to" in page.name else ()))
+    config = configured(page, tmp_path, *page.all("toml"))
     for words in page.commands():
         shared, *_ = parse(typer.main.get_command(app), words)
         load_settings(config, shared["profile"], shared["set_"] or ())
@@ -112,21 +121,23 @@ def test_dictionary_names_every_column_of_a_real_warehouse(generate: ModuleType,
     actual = {
         (row["t"], row["c"], spelled.get(row["d"], row["d"]), row["filled"]) for row in stored
     }
-    told = {
+    documented = {
         (path.stem, *column)
         for path in generate.SCHEMA.glob("*.sql")
         for column in generate.columns_of(path.read_text("utf-8"))
     }
-    assert told == actual
+    assert documented == actual
     page = generate.dictionary_page()
-    assert all(f"## `{table}`" in page for table in {row["t"] for row in stored})
+    views = {path.stem for path in generate.VIEWS.glob("*.sql")}
+    assert views
+    assert all(f"## `{name}`" in page for name in {row["t"] for row in stored} | views)
 
 
 def test_reference_names_every_command_and_every_key(generate: ModuleType) -> None:
     assert tuple(generate.PAGES) == GENERATED
-    told = generate.cli_page()
+    printed = generate.cli_page()
     for words, command in generate._commands(typer.main.get_command(app), ()):
-        assert f"## `{' '.join(('newsvane', *words))}`\n" in told
+        assert f"## `{' '.join(('newsvane', *words))}`\n" in printed
         assert command.help
     keys = generate.configuration_page()
     for key in ("`dataset.label.horizon`", "`feeds.url`", "`warehouse.catalog`", "`sandbox.now`"):
@@ -138,18 +149,56 @@ def test_reference_names_every_command_and_every_key(generate: ModuleType) -> No
 
 def test_every_page_is_in_the_navigation_and_every_link_leads_somewhere(pages: list[Any]) -> None:
     docs = REPOSITORY / "docs"
-    told = (REPOSITORY / "mkdocs.yml").read_text("utf-8")
-    generated = {docs / "reference" / f"{name}.md" for name in GENERATED}
+    menu = (REPOSITORY / "mkdocs.yml").read_text("utf-8")
+    generated = {docs / f"{name}.md" for name in GENERATED}
     for page in pages:
         path = page.path
         if path.is_relative_to(docs):
-            assert f"{path.relative_to(docs).as_posix()}\n" in told, f"{page.name} is in no menu"
+            assert f"{path.relative_to(docs).as_posix()}\n" in menu, f"{page.name} is in no menu"
         prose = re.sub(r"```.*?```|`[^`\n]*`", "", page.text, flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)#\s]+)", prose):
             if "://" in target:
                 continue
             aim = (path.parent / target).resolve()
             assert aim.exists() or aim in generated, f"{page.name} links to {target}"
+
+
+def test_every_path_that_is_named_exists(pages: list[Any]) -> None:
+    room = r"(?:benchmarks|docker|docs|flows|newsvane|sandbox|tasks|tests|validation|warehouse)"
+    path = re.compile(rf"(?<![\w./-]){room}/[\w./*-]*[\w/*]")
+    bare = re.compile(r"`([\w-]+\.(?:css|html|md|py|sql|toml|yaml))`")
+    run = re.compile(rf"python -m ({room}[\w.]*)")
+    named = {name: (REPOSITORY / name).read_text("utf-8") for name in NAMING_FILES}
+    named |= {page.name: page.text for page in pages}
+    ours = list(_ours())
+    everywhere = {found.name for found in ours}
+    missing = []
+    for page, text in named.items():
+        modules = {name.replace(".", "/") for name in run.findall(text)}
+        wanted = set(path.findall(text)) | {f"{name}*" for name in modules}
+        missing += [(page, name) for name in wanted - NOT_OURS if not any(REPOSITORY.glob(name))]
+        missing += [(page, name) for name in set(bare.findall(text)) - everywhere - NOT_OURS]
+    pointer = re.compile(r"docs/[\w/-]+\.md")
+    for source in (found for found in ours if found.suffix == ".py"):
+        names = set(pointer.findall(source.read_text("utf-8")))
+        missing += [(source.name, name) for name in names if not (REPOSITORY / name).exists()]
+    assert not missing
+
+
+def test_printed_imports_work(pages: list[Any]) -> None:
+    line = re.compile(r"^from (\S+) import (.+?)(?:  #.*)?$", re.MULTILINE)
+    for page in pages:
+        for module, names in line.findall("\n".join(page.all("python"))):
+            for name in names.split(", "):
+                assert hasattr(importlib.import_module(module), name), f"{page.name}: {module}"
+
+
+def _ours() -> Iterator[Path]:
+    for path in REPOSITORY.iterdir():
+        if path.is_file():
+            yield path
+        elif not path.name.startswith((".", "data", "build")):
+            yield from (found for found in path.rglob("*") if found.is_file())
 
 
 def test_site_builds_strictly_and_asks_nobody(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import pytest
 
-from flows.platform.summary import IngestSummary
+from flows.platform.display import IngestSummary
 from flows.settings import ConfigSelection, load_settings
 from warehouse.lake import Lake, LakeSpec
 

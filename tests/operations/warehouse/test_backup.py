@@ -9,8 +9,7 @@ import pyarrow as pa
 import pytest
 
 from warehouse.lake import Lake, LakeSpec
-from warehouse.ops.backup import BackupError, back_up, restore, verify_backup
-from warehouse.ops.catalog_copy import CatalogCopyError
+from warehouse.ops.backup import BackupError, CatalogCopyError, back_up, restore, verify_backup
 from warehouse.storage.landing import Landing, Payload
 
 BODY = b"an answer" * 50

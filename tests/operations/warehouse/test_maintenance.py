@@ -174,8 +174,8 @@ def test_payloads_that_rows_refer_to_are_never_discarded(lake: Lake, lake_spec: 
     assert refused not in {referred, young}
 
 
-def test_retention_asks_every_table_that_can_refer_to_a_payload() -> None:
-    asked = sql.statement("payloads_referred").text
+def test_retention_reads_every_table_that_can_refer_to_a_payload() -> None:
+    text = sql.statement("payloads_referred").text
     for table in SCHEMA.glob("*.sql"):
         if "payload_id" in table.read_text(encoding="utf-8"):
-            assert f"FROM {table.stem}\n" in asked, table.stem
+            assert f"FROM {table.stem}\n" in text, table.stem

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from newsvane import Reader, connect
-from tasks.dataset.build import assemble_dataset, example_request, lay_out_sessions
+from tasks.dataset.build import assemble_dataset, lay_out_sessions
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import SplitSpec
@@ -21,7 +21,14 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
 from warehouse.lake import Lake, LakeSpec
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS
+from warehouse.tables.batches import (
+    ACTIONS,
+    BARS,
+    HEADLINE_TICKERS,
+    HEADLINES,
+    HeadlineBatch,
+    PriceBatch,
+)
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame, store_backtest, store_evaluation
 from warehouse.tables.headlines import publish_headlines
@@ -115,28 +122,22 @@ def told(name: str, ticker: str, title: str, at: datetime, **other: Any) -> dict
 def publish_bars(lake: Lake, rows: list[dict[str, Any]], now: datetime, *, split: bool) -> None:
     action = {"ticker": "AAPL", "ex_date": SPLIT_DAY, "kind": "split", "value": 4.0}
     action |= {"basis_date": SPLIT_DAY, "source": "yahoo", "payload_id": "chart"}
-    publish_prices(
-        lake,
+    batch = PriceBatch(
         bars=pa.Table.from_pylist(rows, schema=BARS),
         actions=pa.Table.from_pylist([action] if split else [], schema=ACTIONS),
-        rejects=REJECTS.empty_table(),
         payloads=(Payload("yahoo", "https://chart", 200, (), b"chart", now),),
-        partitions=PARTITIONS.empty_table(),
-        now=now,
     )
+    publish_prices(lake, batch, now=now)
 
 
 def publish_news(lake: Lake, rows: list[dict[str, Any]], now: datetime) -> None:
     pairs = [{**row, "method": "feed"} for row in rows]
-    publish_headlines(
-        lake,
+    batch = HeadlineBatch(
         headlines=pa.Table.from_pylist(rows, schema=HEADLINES),
         headline_tickers=pa.Table.from_pylist(pairs, schema=HEADLINE_TICKERS),
-        rejects=REJECTS.empty_table(),
         payloads=(Payload("wire", "http://wire.example/rss", 200, (), b"rss", now),),
-        partitions=PARTITIONS.empty_table(),
-        now=now,
     )
+    publish_headlines(lake, batch, now=now)
 
 
 def live_a_day(lake: Lake, day: int) -> datetime:
@@ -150,7 +151,7 @@ def live_a_day(lake: Lake, day: int) -> datetime:
     session = SESSIONS["session"][day].as_py()
     bars = [quoted(day, ticker) for ticker in TICKERS]
     publish_bars(lake, bars, closed + HOUR, split=session == SPLIT_DAY)
-    lay_out_sessions(lake, example_request(SPEC), closed)
+    lay_out_sessions(lake, SPEC, closed)
     return closed + 2 * HOUR
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.checks.integrity import seal
 from tasks.report.site.lineage import write_lineage
 from tasks.report.site.site import SiteError, write_site
 from warehouse.lake import Lake
-from warehouse.tables.hash_chain import seal
 
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
 

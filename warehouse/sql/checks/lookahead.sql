@@ -35,7 +35,7 @@ FULL JOIN (SELECT * FROM lake.main.examples WHERE spec_id = $spec_id) AS e USING
 
 
 -- name: audit_gate
--- grain: one row per broken rule, judged from the sources and not from the clock the build used
+-- grain: one row per broken rule, checked against the sources and not from the clock the build used
 WITH hours AS (
     SELECT
         exchange,
@@ -46,16 +46,16 @@ WITH hours AS (
         lead(close_ts, $horizon - 1) OVER by_session AS exit_ts
     FROM lake.main.sessions
     WINDOW by_session AS (PARTITION BY exchange ORDER BY session)
-), first_told AS (
+), first_versions AS (
     SELECT headline_id, min(available_at) AS available_at
     FROM headline_versions
     GROUP BY headline_id
 ), shown AS (
     SELECT e.example_id, max(t.available_at) AS available_at, count(*) - count(t.headline_id) AS lost
     FROM (SELECT example_id, unnest(headline_ids) AS headline_id FROM full_examples) AS e
-    LEFT JOIN first_told AS t USING (headline_id)
+    LEFT JOIN first_versions AS t USING (headline_id)
     GROUP BY e.example_id
-), judged AS (
+), checked AS (
     SELECT
         e.example_id,
         unnest([
@@ -85,7 +85,7 @@ WITH hours AS (
     LEFT JOIN shown AS s USING (example_id)
 )
 SELECT rule AS what, count(*) AS rows, min(example_id) AS first_example
-FROM judged
+FROM checked
 WHERE rule IS NOT NULL
 GROUP BY rule
 ORDER BY rule;
@@ -96,7 +96,7 @@ ORDER BY rule;
 -- grain: one temporary table per source, holding what was known at $moment and nothing later
 -- They stand before the warehouse's own tables of the same names until they are dropped.
 CREATE OR REPLACE TEMP TABLE headlines AS
-WITH told AS (
+WITH versions AS (
     SELECT * FROM lake.main.headlines
     UNION ALL BY NAME
     SELECT
@@ -105,7 +105,7 @@ WITH told AS (
     FROM lake.main.headline_revisions AS r
     JOIN lake.main.headlines AS h USING (headline_id)
 )
-SELECT * FROM told
+SELECT * FROM versions
 WHERE available_at < $moment
 QUALIFY row_number() OVER (PARTITION BY headline_id ORDER BY revision DESC) = 1;
 
@@ -115,13 +115,13 @@ FROM lake.main.headline_revisions AS r
 JOIN headlines AS h ON h.headline_id = r.headline_id AND r.revision < h.revision;
 
 CREATE OR REPLACE TEMP TABLE audit_bars AS
-WITH told AS (
+WITH versions AS (
     SELECT *, NULL::TIMESTAMPTZ AS superseded_at FROM lake.main.bars
     UNION ALL BY NAME
     SELECT * FROM lake.main.bar_revisions
 )
 SELECT t.*, row_number() OVER (PARTITION BY t.ticker, t.session ORDER BY t.vintage DESC) AS latest
-FROM told AS t
+FROM versions AS t
 LEFT JOIN ticker_exchanges AS l USING (ticker)
 JOIN lake.main.sessions AS s
     ON s.exchange = coalesce(l.exchange, $exchange) AND s.session = t.session
@@ -161,7 +161,7 @@ FROM lake.main.bars;
 -- builds: plants, headline_revisions, headlines, headline_tickers
 -- grain: one row per headline, with false ones planted where no earlier decision may see them
 -- Around a sample of decisions: news at the decision and after it, old news first seen at it, an
--- edit of a shown headline, and a later retelling of a shown story.
+-- edit of a shown headline, and a later near duplicate of a shown story.
 CREATE OR REPLACE TEMP TABLE plants AS
 WITH chosen AS (
     SELECT ticker, session, decision_ts, label_end_ts, headline_ids[-1] AS shown
@@ -180,13 +180,13 @@ WITH chosen AS (
             {kind: 'seen late', available_at: decision_ts,
              published_at: decision_ts - INTERVAL 2 HOUR},
             {kind: 'edit', available_at: decision_ts, published_at: NULL},
-            {kind: 'retelling', available_at: label_end_ts, published_at: label_end_ts}
+            {kind: 'near duplicate', available_at: label_end_ts, published_at: label_end_ts}
         ], recursive := true)
     FROM chosen
 )
 SELECT *, 'planted-' || md5(concat_ws('|', ticker, kind, available_at)) AS plant_id
 FROM planted
-WHERE kind NOT IN ('edit', 'retelling') OR shown IS NOT NULL;
+WHERE kind NOT IN ('edit', 'near duplicate') OR shown IS NOT NULL;
 
 CREATE OR REPLACE TEMP TABLE headline_revisions AS
 SELECT * FROM lake.main.headline_revisions
@@ -217,7 +217,7 @@ LEFT JOIN (
 UNION ALL BY NAME
 SELECT
     p.plant_id                                                                AS headline_id,
-    CASE WHEN p.kind = 'retelling' THEN h.story_id ELSE p.plant_id END        AS story_id,
+    CASE WHEN p.kind = 'near duplicate' THEN h.story_id ELSE p.plant_id END        AS story_id,
     'audit'                                                                   AS source,
     'PLANTED ' || p.kind || ' ' || p.plant_id                                 AS title,
     p.published_at,
@@ -241,7 +241,7 @@ SELECT plant_id, ticker, 'audit' FROM plants WHERE kind <> 'edit';
 -- builds: disturbed
 -- grain: one row per example that planted news may rightly move
 -- The first decision of its ticker strictly after it was available, and the next, whose distance to
--- earlier news changes. Edits of what was shown and retellings may move none.
+-- earlier news changes. Edits of what was shown and near duplicates may move none.
 INSERT INTO disturbed
 WITH decided AS (
     SELECT ticker, example_id, decision_ts FROM full_examples
@@ -253,7 +253,7 @@ FROM (
     SELECT d.example_id
     FROM plants AS p
     JOIN decided AS d ON d.ticker = p.ticker AND d.decision_ts > p.available_at
-    WHERE p.kind NOT IN ('edit', 'retelling')
+    WHERE p.kind NOT IN ('edit', 'near duplicate')
     QUALIFY row_number() OVER (PARTITION BY p.plant_id ORDER BY d.decision_ts) <= 2
 );
 
@@ -319,12 +319,12 @@ ORDER BY moved;
 -- name: audit_split
 -- grain: one row per rule about the splits that is broken, or fact about them (is_rule false)
 WITH rows AS (
-    SELECT r.fate, e.*
+    SELECT r.split, e.*
     FROM split_rows AS r
     JOIN examples AS e ON e.spec_id = $spec_id AND e.ticker = r.ticker AND e.session = r.session
-    WHERE r.fate IN ('train', 'validation', 'test')
+    WHERE r.split IS NOT NULL
 ), ordered AS (
-    SELECT *, list_position(['train', 'validation', 'test'], fate) AS part FROM rows
+    SELECT *, list_position(['train', 'validation', 'test'], split) AS part FROM rows
 ), overlap AS (
     SELECT a.example_id
     FROM ordered AS a

@@ -82,47 +82,47 @@ WHERE is_subject OR n.ticker = $benchmark;
 
 -- Where each ticker's bars begin, and where those of its exchange end.
 CREATE OR REPLACE TEMP TABLE ends AS
-WITH told AS (
+WITH spans AS (
     SELECT l.exchange, l.number, min(b.session) AS first_session, max(b.session) AS last_session
     FROM bars AS b
     JOIN listings AS l USING (ticker)
     GROUP BY ALL
 )
 SELECT t.exchange, t.number, t.first_session, max(c.position) AS last_position
-FROM (SELECT *, max(last_session) OVER (PARTITION BY exchange) AS latest FROM told) AS t
+FROM (SELECT *, max(last_session) OVER (PARTITION BY exchange) AS latest FROM spans) AS t
 JOIN clock AS c ON c.exchange = t.exchange AND c.session <= t.latest
 GROUP BY ALL;
 
 
--- name: examples_chunks
--- grain: one row per stretch of sessions that is built at a time, oldest first; together they are all
--- Stretches hold about $chunk_rows headlines (or tickers, where every session counts), so that what is
+-- name: examples_batches
+-- grain: one row per batch of sessions built at a time, oldest first; together they are all
+-- Batches hold about $batch_rows headlines (or tickers, where every session counts), so that what is
 -- in memory does not grow with the warehouse. from_session is inclusive, until_session exclusive;
--- headlines of the stretch are available from from_ts until until_ts, its bars are those of bars_from
+-- headlines of the batch are available from from_ts until until_ts, its bars are those of bars_from
 -- to bars_until. Times are NULL where there is nothing to look at.
-WITH told AS (
+WITH daily AS (
     SELECT utc_day(available_at) AS day, count(*) AS headlines
     FROM headlines
     -- Older ones weigh in no session that is built.
     WHERE available_at >= $from_session::TIMESTAMPTZ - INTERVAL 1 MONTH
     GROUP BY ALL
 ), weights AS (
-    SELECT d.session, sum(coalesce(t.headlines, 0)) AS weight
+    SELECT d.session, sum(coalesce(h.headlines, 0)) AS weight
     FROM clock_days AS d
-    LEFT JOIN told AS t USING (day)
+    LEFT JOIN daily AS h USING (day)
     WHERE d.session >= $from_session
     GROUP BY ALL
 ), numbered AS (
     SELECT
         session,
         sum(weight + CASE WHEN $min_headlines = 0 THEN (SELECT count(*) FROM listings) ELSE 0 END)
-            OVER (ORDER BY session) // $chunk_rows AS chunk
+            OVER (ORDER BY session) // $batch_rows AS batch
     FROM weights
 ), cuts AS (
     SELECT $from_session AS from_session
     UNION
-    SELECT min(session) FROM numbered WHERE chunk > 0 GROUP BY chunk
-), stretches AS (
+    SELECT min(session) FROM numbered WHERE batch > 0 GROUP BY batch
+), batches AS (
     SELECT
         from_session,
         lead(from_session, 1, DATE '9999-12-31') OVER (ORDER BY from_session) AS until_session
@@ -137,7 +137,7 @@ WITH told AS (
         -- Sessions that labels, earlier returns and context look back at, and the label's last.
         min(c.position) - $horizon - $lookback - 2                 AS first_position,
         max(c.position) + $horizon - 1                             AS last_position
-    FROM stretches AS s
+    FROM batches AS s
     LEFT JOIN clock AS c ON c.session >= s.from_session AND c.session < s.until_session
     GROUP BY ALL
 )

@@ -3,11 +3,11 @@
 
 -- name: dataset_chosen
 -- builds: chosen_names, chosen
--- grain: one row per example of a split in a stretch of sessions
+-- grain: one row per example of a split in a batch of sessions
 CREATE OR REPLACE TEMP TABLE chosen_names AS
 SELECT $spec_id AS spec_id, ticker, session
 FROM split_rows
-WHERE fate = $fate AND session BETWEEN $first_session AND $last_session;
+WHERE split = $split AND session BETWEEN $first_session AND $last_session;
 
 CREATE OR REPLACE TEMP VIEW chosen AS
 SELECT e.*
@@ -24,8 +24,8 @@ SELECT * FROM fresh_examples WHERE label IS NOT NULL;
 
 -- name: dataset_rows
 -- grain: one row per example that is chosen: its JSON line, and its columns
-WITH hours AS (
-    -- Worded once per session, not once per row.
+WITH instants AS (
+    -- Written out once per session, not once per row.
     SELECT
         decision_ts,
         label_start_ts,
@@ -61,7 +61,7 @@ SELECT
     e.label_return,
     e.headline_ids
 FROM chosen AS e
-JOIN hours AS h USING (decision_ts, label_start_ts, label_end_ts)
+JOIN instants AS h USING (decision_ts, label_start_ts, label_end_ts)
 ORDER BY e.session, e.ticker;
 
 
@@ -106,7 +106,7 @@ COPY (
 
 -- name: dataset_export_axolotl
 -- builds: a file
--- grain: one line per example of the split, as template-free segments of which the second is learnt
+-- grain: one line per example of the split, as template-free segments of which the second is trained on
 COPY (
     SELECT
         [
@@ -209,7 +209,7 @@ SELECT dataset_id FROM datasets WHERE dataset_id = $dataset_id;
 
 
 -- name: datasets_newest
--- grain: one row, the newest data set or the one asked for (none if there is none)
+-- grain: one row, the newest data set or the one of that id (none if there is none)
 SELECT dataset_id, path, manifest
 FROM datasets
 WHERE $dataset_id IS NULL OR dataset_id = $dataset_id

@@ -20,11 +20,11 @@ FROM lake.current_snapshot() AS now;
 -- grain: one row
 -- from_session: the first session whose example may differ after the changes of the snapshots
 -- from $first_snapshot to $last_snapshot; NULL if they touched nothing that examples are made of.
-WITH told AS (
+WITH changed AS (
     SELECT headline_id, available_at
     FROM lake.table_changes('headlines', $first_snapshot, $last_snapshot)
 ), touched AS (
-    SELECT available_at AS since FROM told
+    SELECT available_at AS since FROM changed
     UNION ALL
     SELECT available_at
     FROM lake.table_changes('headline_revisions', $first_snapshot, $last_snapshot)
@@ -32,7 +32,7 @@ WITH told AS (
     SELECT h.available_at
     FROM lake.table_changes('headline_tickers', $first_snapshot, $last_snapshot) AS a
     -- Those that came with their headlines are counted already.
-    ANTI JOIN told USING (headline_id)
+    ANTI JOIN changed USING (headline_id)
     JOIN headlines AS h USING (headline_id)
     UNION ALL
     SELECT session::TIMESTAMPTZ
@@ -53,14 +53,14 @@ WITH told AS (
     FROM lake.table_changes('tickers', $first_snapshot, $last_snapshot)
 ), earliest AS (
     SELECT min(since) AS since FROM touched
-), waiting AS (
+), pending AS (
     -- What waits for its label is looked at again with every new bar.
     SELECT min(session) AS session
     FROM examples
     WHERE spec_id = $spec_id AND label_reason = 'pending'
-), hit AS (
+), affected AS (
     SELECT c.exchange, min(c.position) AS position
-    FROM clock AS c, earliest AS e, waiting AS w
+    FROM clock AS c, earliest AS e, pending AS w
     WHERE c.decision_ts > e.since OR c.session >= w.session OR c.session >= e.since::DATE
     GROUP BY c.exchange
 )
@@ -68,16 +68,16 @@ SELECT
     (SELECT since IS NOT NULL FROM earliest)  AS is_touched,
     -- A label window that holds the session may have begun this much earlier.
     coalesce(min(c.session), '0001-01-01')    AS from_session
-FROM hit AS h
+FROM affected AS h
 JOIN clock AS c ON c.exchange = h.exchange AND c.position >= h.position - $horizon;
 
 
 -- name: examples_context
 -- builds: context
 -- grain: one row per example, if the template asks for context at all
--- Numbers of finished sessions, in the vintages known at the decision, worded for the prompt.
+-- Numbers of finished sessions, in the vintages known at the decision, as text for the prompt.
 CREATE OR REPLACE TEMP TABLE context AS
-WITH asked AS (
+WITH wanted AS (
     SELECT
         g.cell,
         l.exchange,
@@ -97,7 +97,7 @@ WITH asked AS (
         back.back,
         v.shares,
         v.close / lead(v.close) OVER (PARTITION BY a.cell ORDER BY back.back) - 1 AS day_return
-    FROM asked AS a
+    FROM wanted AS a
     CROSS JOIN range($return_window + 1) AS back(back)
     LEFT JOIN price_vintages AS v
         ON v.cell = a.known_cell - back.back
@@ -113,7 +113,7 @@ WITH asked AS (
     FROM past
     GROUP BY ALL
 ), days AS (
-    SELECT DISTINCT exchange, position, known_position, decision_ts FROM asked
+    SELECT DISTINCT exchange, position, known_position, decision_ts FROM wanted
 ), market AS (
     SELECT
         d.exchange,
@@ -135,7 +135,7 @@ SELECT
     format('{:+.0f}%', 100 * o.volume_change)    AS volume_change,
     format('{:+.1f}%', 100 * m.market_return)    AS market_return,
     date_diff('day', n.session, a.session)       AS days_since_news
-FROM asked AS a
+FROM wanted AS a
 JOIN own AS o ON o.cell = a.cell
 LEFT JOIN market AS m ON m.exchange = a.exchange AND m.position = a.position
 ASOF LEFT JOIN news_days AS n ON n.number = a.number AND n.session < a.session;
@@ -143,21 +143,21 @@ ASOF LEFT JOIN news_days AS n ON n.number = a.number AND n.session < a.session;
 
 -- name: examples_fresh
 -- builds: fresh_examples
--- grain: one row per example of the stretch: ticker and session
+-- grain: one row per example of the batch: ticker and session
 CREATE OR REPLACE TEMP TABLE fresh_examples AS
-WITH told AS (
+WITH rows AS (
     SELECT
         g.*,
         l.ticker,
         now.* EXCLUDE (cell),
         -- Oldest first.
         coalesce(list_reverse(
-            CASE WHEN a.allowed IS NULL THEN g.latest ELSE g.latest[:a.allowed] END
+            CASE WHEN a.max_shown IS NULL THEN g.latest ELSE g.latest[:a.max_shown] END
         ), [])                                                                 AS shown
     FROM gathered AS g
     JOIN labels AS now ON now.cell = g.cell
     JOIN listings AS l ON l.number = cell_number(g.cell)
-    LEFT JOIN allowances AS a
+    LEFT JOIN headline_limits AS a
         ON $max_tokens IS NOT NULL AND a.ticker = l.ticker AND a.session = now.session
     WHERE now.label_end_ts IS NOT NULL
 )
@@ -189,25 +189,25 @@ SELECT
         coalesce(x.market_return, '?'),
         coalesce(x.days_since_news::VARCHAR, '?')
     )                                                              AS input
-FROM told AS t
+FROM rows AS t
 LEFT JOIN context AS x ON $uses_context AND x.cell = t.cell;
 
 
 -- name: examples_inputs
--- grain: one row per example of the stretch, as worded so far
+-- grain: one row per example of the batch, as rendered so far
 SELECT ticker, session, input
 FROM fresh_examples
 ORDER BY ticker, session;
 
 
--- name: examples_allow
--- builds: allowances
+-- name: examples_limit
+-- builds: headline_limits
 -- grain: one row per example over its token budget
-DELETE FROM allowances
+DELETE FROM headline_limits
 WHERE (ticker, session) IN (SELECT (ticker, session) FROM over_budget);
 
-INSERT INTO allowances
-SELECT ticker, session, $allowed
+INSERT INTO headline_limits
+SELECT ticker, session, $max_shown
 FROM over_budget;
 
 
@@ -237,7 +237,7 @@ ORDER BY rule;
 
 
 -- name: examples_derived
--- grain: one row per example of the stretch, in the order in which it is stored
+-- grain: one row per example of the batch, in the order in which it is stored
 SELECT *
 FROM fresh_examples
 ORDER BY session, ticker;

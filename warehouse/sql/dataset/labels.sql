@@ -17,7 +17,7 @@ WITH splits AS (
     FROM actions
     WHERE kind = 'split'
     WINDOW by_date AS (PARTITION BY ticker ORDER BY ex_date)
-), told AS (
+), versions AS (
     SELECT
         * EXCLUDE (source, payload_id, superseded_at),
         coalesce(superseded_at, 'infinity') AS known_until
@@ -35,7 +35,7 @@ SELECT
     coalesce(passed.factor, 1)                                                     AS split_state,
     CASE WHEN b.vintage = 1 THEN '-infinity'::TIMESTAMPTZ ELSE b.recorded_at END   AS known_from,
     b.known_until
-FROM told AS b
+FROM versions AS b
 JOIN listings AS l USING (ticker)
 JOIN clock AS c ON c.exchange = l.exchange AND c.session = b.session
 LEFT JOIN splits AS inside
@@ -63,12 +63,12 @@ WHERE now.known_until = 'infinity' AND before.known_until = 'infinity'
 
 -- name: labels
 -- builds: labels
--- grain: one row per example, and per session of the stretch for the benchmark
+-- grain: one row per example, and per session of the batch for the benchmark
 -- window_return is NULL where no return may be formed; reason says what became of the label.
 -- previous_return: the same rule over the last window finished by the decision, in the prices known
 -- then. Where entry and exit are of one session ($one_session), its bar is looked up once.
 CREATE OR REPLACE TEMP TABLE labels AS
-WITH asked AS (
+WITH wanted AS (
     SELECT cell FROM gathered
     UNION ALL
     (
@@ -86,7 +86,7 @@ WITH asked AS (
         a.cell + $horizon - 1                                                AS exit_cell,
         a.cell - c.position + c.known_position                               AS known_cell,
         known_cell - $horizon + CASE WHEN $entry = 'open' THEN 1 ELSE 0 END  AS opened_cell
-    FROM asked AS a
+    FROM wanted AS a
     JOIN listings AS l ON l.number = cell_number(a.cell)
     JOIN clock AS c ON c.exchange = l.exchange AND c.position = cell_position(a.cell)
 ), current AS (

@@ -1,11 +1,11 @@
 -- Placement: each headline at the first session decided strictly after it was available.
 
 
--- name: examples_retold
--- builds: touched_stories, retold, touched_subjects, retellings, news_days
--- grain: one row per telling that does not count: not the first of its story for the ticker
--- Stories of which a telling is available from $from_ts on are looked at, through all their history.
--- wording is 1 for what a headline says now, and negative for what it said before it was edited.
+-- name: examples_repeats
+-- builds: touched_stories, near_duplicates, touched_subjects, repeats, news_days
+-- grain: one row per headline version that does not count: not the first of its story for the ticker
+-- Stories of which a version is available from $from_ts on are looked at, through all their history.
+-- wording: as in the view headline_versions.
 CREATE OR REPLACE TEMP TABLE touched_stories AS
 WITH recent AS (
     SELECT story_id FROM headlines WHERE available_at >= $from_ts
@@ -19,14 +19,14 @@ SELECT headline_id, story_id, source, availability, published_at, available_at
 FROM headlines
 WHERE NOT $whole AND story_id IN (SELECT story_id FROM recent);
 
-CREATE OR REPLACE TEMP TABLE retold AS
+CREATE OR REPLACE TEMP TABLE near_duplicates AS
 WITH current AS NOT MATERIALIZED (
     SELECT * FROM touched_stories
     UNION ALL
     SELECT headline_id, story_id, source, availability, published_at, available_at
     FROM headlines
     WHERE $whole
-), told AS NOT MATERIALIZED (
+), versions AS NOT MATERIALIZED (
     SELECT *, 1 AS wording FROM current
     UNION ALL
     SELECT r.headline_id, h.story_id, h.source, h.availability, r.published_at, r.available_at,
@@ -34,12 +34,12 @@ WITH current AS NOT MATERIALIZED (
     FROM headline_revisions AS r
     JOIN current AS h USING (headline_id)
 )
--- Only a story with another telling than its own headline can be told twice.
+-- Only a story with another version than its own headline can repeat.
 SELECT *
-FROM told
-WHERE story_id IN (SELECT story_id FROM told WHERE story_id <> headline_id OR wording < 0);
+FROM versions
+WHERE story_id IN (SELECT story_id FROM versions WHERE story_id <> headline_id OR wording < 0);
 
--- Whom these and the headlines to be placed speak of, found in one reading of a long table.
+-- The tickers that these and the headlines to be placed are about, found in one reading of a long table.
 CREATE OR REPLACE TEMP TABLE touched_subjects AS
 SELECT headline_id, ticker
 FROM headline_tickers
@@ -49,7 +49,7 @@ WHERE NOT $whole AND headline_id IN (
     SELECT headline_id FROM headline_revisions WHERE available_at >= $from_ts
 );
 
-CREATE OR REPLACE TEMP TABLE retellings AS
+CREATE OR REPLACE TEMP TABLE repeats AS
 WITH subjects AS NOT MATERIALIZED (
     SELECT headline_id, ticker FROM touched_subjects
     UNION ALL
@@ -59,7 +59,7 @@ WITH subjects AS NOT MATERIALIZED (
         l.number,
         t.*,
         d.position + CASE WHEN t.available_at < d.decision_ts THEN 0 ELSE 1 END AS position
-    FROM retold AS t
+    FROM near_duplicates AS t
     JOIN subjects AS a ON a.headline_id = t.headline_id
     JOIN listings AS l ON l.ticker = a.ticker AND l.is_subject
     JOIN clock_days AS d ON d.exchange = l.exchange AND d.day = utc_day(t.available_at)
@@ -83,10 +83,9 @@ WHERE e.spec_id = $spec_id AND e.session < $from_session AND len(e.headline_ids)
 -- builds: placed
 -- grain: one row per headline, wording and ticker that counts, at its session
 -- A headline belongs to the first session decided strictly after it was available, which is looked up
--- by the UTC day: at most one decision falls on a day. The texts are fetched later, by stretches.
+-- by the UTC day: at most one decision falls on a day. The texts are fetched later, batch by batch.
 CREATE OR REPLACE TEMP TABLE placed AS
-WITH told AS (
-    -- What a headline said before it was edited was known first.
+WITH versions AS (
     SELECT headline_id, available_at, wording
     FROM headline_versions
     WHERE available_at >= $from_ts
@@ -101,23 +100,23 @@ WITH told AS (
         l.number,
         CASE WHEN t.available_at < d.decision_ts THEN d.position ELSE d.position + 1 END  AS position,
         CASE WHEN t.available_at < d.decision_ts THEN d.session ELSE d.next_session END   AS shown_in
-    FROM told AS t
+    FROM versions AS t
     JOIN subjects AS a ON a.headline_id = t.headline_id
     JOIN listings AS l ON l.ticker = a.ticker AND l.is_subject
     JOIN clock_days AS d ON d.exchange = l.exchange AND d.day = utc_day(t.available_at)
 )
 SELECT cell_of(f.number, f.position) AS cell, f.shown_in, f.headline_id, f.wording
 FROM found AS f
-ANTI JOIN retellings AS r
+ANTI JOIN repeats AS r
     ON r.number = f.number AND r.headline_id = f.headline_id AND r.wording = f.wording
 WHERE f.shown_in >= $from_session;
 
 
 -- name: examples_gathered
--- builds: giveaways, gathered, allowances; news_days grows
--- grain: one row per ticker and session of the stretch that will be an example, with its news
--- What gives a ticker away in a text: its symbol, its cashtag, its names.
-CREATE OR REPLACE TEMP TABLE giveaways AS
+-- builds: identifiers, gathered, headline_limits; news_days grows
+-- grain: one row per ticker and session of the batch that will be an example, with its news
+-- What identifies a ticker in a text: its symbol, its cashtag, its names.
+CREATE OR REPLACE TEMP TABLE identifiers AS
 SELECT
     l.number,
     '(?i)\$?\b(' || string_agg(regexp_escape(a.alias), '|' ORDER BY length(a.alias) DESC, a.alias) || ')\b'
@@ -128,9 +127,9 @@ JOIN (SELECT ticker, alias FROM tickers UNION SELECT ticker, ticker FROM listing
 WHERE $mask IS NOT NULL
 GROUP BY l.number;
 
--- Each headline is worded here, once.
+-- Each headline is rendered here, once.
 CREATE OR REPLACE TEMP TABLE gathered AS
-WITH told AS (
+WITH versions AS (
     SELECT headline_id, story_id, source, title, summary, published_at, available_at, availability,
         1 AS wording
     FROM headlines
@@ -139,10 +138,10 @@ WITH told AS (
     SELECT r.headline_id, h.story_id, h.source, r.title, r.summary, r.published_at, r.available_at,
         h.availability, -r.revision
     FROM headline_revisions AS r
-    -- Whatever was edited is a telling of a story told before.
-    JOIN retold AS h ON h.headline_id = r.headline_id AND h.wording = -r.revision
+    -- Whatever was edited is a version of a story known before.
+    JOIN near_duplicates AS h ON h.headline_id = r.headline_id AND h.wording = -r.revision
     WHERE r.available_at >= $from_ts AND r.available_at < $until_ts
-), worded AS (
+), rendered AS (
     SELECT
         p.cell,
         t.available_at,
@@ -165,9 +164,9 @@ WITH told AS (
                 (epoch_us(c.decision_ts) - epoch_us(t.published_at)) // 3600000000, 'h'
             ) ELSE '' END
         ) AS line
-    FROM told AS t
+    FROM versions AS t
     JOIN placed AS p ON p.headline_id = t.headline_id AND p.wording = t.wording
-    LEFT JOIN giveaways AS m ON $mask IS NOT NULL AND m.number = cell_number(p.cell)
+    LEFT JOIN identifiers AS m ON $mask IS NOT NULL AND m.number = cell_number(p.cell)
     LEFT JOIN listings AS l ON $uses_age AND l.number = cell_number(p.cell)
     LEFT JOIN clock AS c
         ON $uses_age AND c.exchange = l.exchange AND c.position = cell_position(p.cell)
@@ -188,7 +187,7 @@ SELECT
         },
         $max_headlines
     )                                   AS latest
-FROM worded
+FROM rendered
 GROUP BY cell
 HAVING count(*) >= $min_headlines;
 
@@ -200,7 +199,7 @@ JOIN listings AS l ON l.number = cell_number(g.cell)
 JOIN clock AS c ON c.exchange = l.exchange AND c.position = cell_position(g.cell)
 WHERE $uses_context;
 
--- If none is asked for, every session from a ticker's first bar to one past the exchange's last counts.
+-- If none is required, every session from a ticker's first bar to one past the exchange's last counts.
 INSERT INTO gathered BY NAME
 SELECT cell_of(e.number, c.position) AS cell, 0 AS headline_count
 FROM ends AS e
@@ -212,4 +211,4 @@ ANTI JOIN gathered AS g ON g.cell = cell_of(e.number, c.position)
 WHERE $min_headlines = 0 AND c.session >= $from_session AND c.session < $until_session;
 
 -- How many headlines an example may show where the token budget has cut it down.
-CREATE OR REPLACE TEMP TABLE allowances (ticker VARCHAR, session DATE, allowed BIGINT);
+CREATE OR REPLACE TEMP TABLE headline_limits (ticker VARCHAR, session DATE, max_shown BIGINT);

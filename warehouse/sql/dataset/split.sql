@@ -4,7 +4,7 @@
 -- name: split_rows
 -- builds: split_rows
 -- grain: one row per example of the spec
--- fate: train | validation | test, or why the example is in none of them.
+-- split: train | validation | test, or NULL: then drop_reason says why the example is in none of them.
 CREATE OR REPLACE TEMP TABLE split_rows AS
 WITH bounded AS NOT MATERIALIZED (
     SELECT
@@ -18,7 +18,7 @@ WITH bounded AS NOT MATERIALIZED (
             WHEN session < coalesce($start, session) OR session > coalesce($end, session)
                 THEN 'outside_window'
             WHEN label IS NULL THEN label_reason
-        END AS reason
+        END AS drop_reason
     FROM examples
     WHERE spec_id = $spec_id
 ), days AS (
@@ -29,7 +29,7 @@ WITH bounded AS NOT MATERIALIZED (
     FROM (
         SELECT session, min(decision_ts) AS decision_ts, max(label_end_ts) AS label_end_ts
         FROM bounded
-        WHERE reason IS NULL
+        WHERE drop_reason IS NULL
         GROUP BY session
     )
 ), cut AS (
@@ -39,13 +39,13 @@ WITH bounded AS NOT MATERIALIZED (
             WHEN session <= $train_until THEN 1
             WHEN session <= $validation_until THEN 2
             WHEN $train_until IS NOT NULL THEN 3
-            -- The small allowance keeps 0.7 * 10 sessions from being 6 in binary.
+            -- The small tolerance keeps 0.7 * 10 sessions from being 6 in binary.
             WHEN share <= $train_share + 1e-9 THEN 1
             WHEN share <= $train_share + $validation_share + 1e-9 THEN 2
             ELSE 3
         END AS part
     FROM days
-), following AS (
+), next_parts AS (
     SELECT
         earlier.part,
         min(later.decision_ts) AS next_decision_ts,
@@ -53,77 +53,80 @@ WITH bounded AS NOT MATERIALIZED (
     FROM (SELECT DISTINCT part FROM cut) AS earlier
     JOIN cut AS later ON later.part > earlier.part
     GROUP BY earlier.part
-), quiet AS (
+), embargoed AS (
     -- The embargo counts back from the first session that the purge touches, or from the cut.
     SELECT
         f.part,
         f.next_decision_ts,
         least(f.next_day, min(c.day) FILTER (c.label_end_ts > f.next_decision_ts))
         - $embargo AS from_day
-    FROM following AS f
+    FROM next_parts AS f
     JOIN cut AS c USING (part)
     GROUP BY f.part, f.next_decision_ts, f.next_day
 ), sorted AS NOT MATERIALIZED (
     SELECT
-        b.* EXCLUDE (reason),
+        b.* EXCLUDE (drop_reason),
         CASE
-            WHEN b.reason IS NOT NULL THEN b.reason
+            WHEN b.drop_reason IS NOT NULL THEN b.drop_reason
             WHEN b.label_end_ts > q.next_decision_ts THEN 'purged'
             WHEN c.day >= q.from_day THEN 'embargoed'
-        END AS reason,
+        END AS drop_reason,
         c.part
     FROM bounded AS b
     LEFT JOIN cut AS c USING (session)
-    LEFT JOIN quiet AS q USING (part)
-), told AS (
+    LEFT JOIN embargoed AS q USING (part)
+), stories AS (
     SELECT ticker, session, part, unnest(story_ids) AS story_id
     FROM sorted
-    WHERE reason IS NULL AND $straddling = 'drop'
-), straddling AS (
-    -- A story that a later split tells again must not have been learnt before.
+    WHERE drop_reason IS NULL AND $cross_split_duplicates = 'drop'
+), cross_split_duplicates AS (
+    -- A story that a later split shows again must not have been trained on before.
     SELECT DISTINCT t.ticker, t.session
-    FROM told AS t
+    FROM stories AS t
     JOIN (
         SELECT story_id, max(part) AS last_part
-        FROM told
+        FROM stories
         GROUP BY story_id
         HAVING min(part) < max(part)
     ) AS again ON again.story_id = t.story_id AND t.part < again.last_part
-), fated AS (
+), reasoned AS (
     SELECT
         s.ticker,
         s.session,
         s.label,
+        s.part,
         CASE
-            WHEN s.reason IS NOT NULL THEN s.reason
+            WHEN s.drop_reason IS NOT NULL THEN s.drop_reason
+            -- Manifests have named it so since the first, and keep their bytes.
             WHEN x.ticker IS NOT NULL THEN 'straddling_story'
-            ELSE ['train', 'validation', 'test'][s.part]
-        END AS fate
+        END AS drop_reason
     FROM sorted AS s
-    LEFT JOIN straddling AS x USING (ticker, session)
-), learnt AS (
-    SELECT * FROM fated WHERE fate = 'train' AND $balance = 'downsample'
+    LEFT JOIN cross_split_duplicates AS x USING (ticker, session)
+), training AS (
+    SELECT * FROM reasoned WHERE drop_reason IS NULL AND part = 1 AND $balance = 'downsample'
 ), surplus AS (
     -- Drawn by a hash of the name, so that a row's lot does not depend on the others.
     SELECT ticker, session
-    FROM learnt
+    FROM training
     QUALIFY row_number() OVER (
         PARTITION BY label ORDER BY md5(concat_ws('|', $balance_seed, ticker, session))
-    ) > (SELECT min(n) FROM (SELECT count(*) AS n FROM learnt GROUP BY label))
+    ) > (SELECT min(n) FROM (SELECT count(*) AS n FROM training GROUP BY label))
 )
 SELECT
-    f.ticker,
-    f.session,
-    f.label,
-    CASE WHEN s.ticker IS NULL THEN f.fate ELSE 'balanced_away' END AS fate
-FROM fated AS f
+    r.ticker,
+    r.session,
+    r.label,
+    CASE WHEN r.drop_reason IS NULL AND s.ticker IS NULL
+         THEN ['train', 'validation', 'test'][r.part] END                        AS split,
+    CASE WHEN s.ticker IS NULL THEN r.drop_reason ELSE 'balanced_away' END AS drop_reason
+FROM reasoned AS r
 LEFT JOIN surplus AS s USING (ticker, session);
 
 
 -- name: split_counts
 -- grain: one row per split
 SELECT
-    fate                             AS split,
+    split,
     count(*)                         AS rows,
     count(*) FILTER (label = 'up')   AS up,
     count(*) FILTER (label = 'down') AS down,
@@ -132,32 +135,32 @@ SELECT
     min(session)                     AS first_session,
     max(session)                     AS last_session
 FROM split_rows
-WHERE fate IN ('train', 'validation', 'test')
-GROUP BY fate
-ORDER BY fate;
+WHERE split IS NOT NULL
+GROUP BY split
+ORDER BY split;
 
 
 -- name: split_dropped
--- grain: one row per reason for which examples are in no split
-SELECT fate AS reason, count(*) AS rows
+-- grain: one row per drop_reason for which examples are in no split
+SELECT drop_reason, count(*) AS rows
 FROM split_rows
-WHERE fate NOT IN ('train', 'validation', 'test')
-GROUP BY fate
-ORDER BY fate;
+WHERE drop_reason IS NOT NULL
+GROUP BY drop_reason
+ORDER BY drop_reason;
 
 
 -- name: split_parts
 -- grain: one row per split and file of it: the whole, or one calendar month
 -- membership: which rows are in the file, whatever their order; their content is another matter.
--- pieces: the stretches of sessions, of about $piece_rows rows, in which the file is written.
+-- batches: the sessions, about $batch_rows rows at a time, in which the file is written.
 WITH days AS (
     SELECT
-        fate                           AS split,
+        split,
         session,
         count(*)                       AS rows,
         bit_xor(hash(ticker, session)) AS membership
     FROM split_rows
-    WHERE fate IN ('train', 'validation', 'test')
+    WHERE split IS NOT NULL
     GROUP BY ALL
 ), named AS (
     SELECT *, CASE WHEN $monthly THEN strftime(session, '-%Y-%m') ELSE '' END AS suffix
@@ -165,9 +168,9 @@ WITH days AS (
 ), numbered AS (
     SELECT
         *,
-        (sum(rows) OVER (PARTITION BY split, suffix ORDER BY session) - rows) // $piece_rows AS piece
+        (sum(rows) OVER (PARTITION BY split, suffix ORDER BY session) - rows) // $batch_rows AS batch
     FROM named
-), pieces AS (
+), batches AS (
     SELECT
         split,
         suffix,
@@ -176,7 +179,7 @@ WITH days AS (
         sum(rows)           AS rows,
         bit_xor(membership) AS membership
     FROM numbered
-    GROUP BY split, suffix, piece
+    GROUP BY split, suffix, batch
 )
 SELECT
     split,
@@ -187,7 +190,7 @@ SELECT
     format('{:016x}', bit_xor(membership))      AS membership,
     list(
         {first_session: first_session, last_session: last_session} ORDER BY first_session
-    )                                           AS pieces
-FROM pieces
+    )                                           AS batches
+FROM batches
 GROUP BY ALL
 ORDER BY ALL;

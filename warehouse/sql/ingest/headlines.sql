@@ -1,7 +1,7 @@
 -- Headlines: archive rows validated, observations identified, changes published.
 
 
--- name: headline_archive_dates
+-- name: headline_dates
 -- grain: one row per archive row, in order
 -- instant: the date string names a zone. wall: it does not, and the declared zone must supply it.
 -- $format: a strptime format, or NULL for ISO 8601 and RFC 822. $format_has_zone: it contains %z.
@@ -39,7 +39,7 @@ FROM read
 ORDER BY position;
 
 
--- name: headline_archive_judged
+-- name: headline_validation
 -- grain: one row per archive row, with the reason it cannot be used, if there is one
 SELECT
     *,
@@ -56,7 +56,7 @@ FROM archive_rows
 ORDER BY position;
 
 
--- name: headline_archive_rejects
+-- name: headline_rejects
 -- grain: one row per archive row that cannot be used
 SELECT
     'headline' AS kind,
@@ -67,12 +67,12 @@ SELECT
         'row': position, 'title': left(title, 1000), 'date': published, 'guid': guid, 'link': url
     })::VARCHAR AS record,
     $payload_id AS payload_id
-FROM judged
+FROM validated
 WHERE reason IS NOT NULL
 ORDER BY position;
 
 
--- name: headline_archive_sightings
+-- name: headline_observations
 -- grain: one row per usable archive row and ticker it names
 WITH split AS (
     SELECT
@@ -82,7 +82,7 @@ WITH split AS (
             WHEN $separator IS NULL THEN [ticker]
             ELSE string_split(ticker, $separator)
         END AS tickers
-    FROM judged
+    FROM validated
     WHERE reason IS NULL
 ),
 
@@ -111,8 +111,8 @@ SELECT
 FROM named;
 
 
--- name: headline_identify
--- grain: one row per sighting of a headline (an item in one payload, under one ticker or none)
+-- name: observations_identified
+-- grain: one row per observation of a headline (an item in one payload, under one ticker or none)
 -- A headline is its source, its instant and its (cleaned) title in whatever case: guids and links
 -- change between fetches, these three do not. An edit is recognised when it is published.
 SELECT
@@ -121,16 +121,16 @@ SELECT
             concat_ws(chr(31), source, epoch_us(published_at)::VARCHAR, lower(title))
         ), 1, 32
     ) AS headline_id,
-    sightings.*,
+    observations.*,
     CASE availability
         WHEN 'observed' THEN greatest(published_at, first_seen_at)
         ELSE published_at + to_microseconds(lag_us)
     END AS available_at
-FROM sightings;
+FROM observations;
 
 
--- name: headline_distinct
--- grain: one row per headline, as its first sighting told it
+-- name: headlines_identified
+-- grain: one row per headline, as its first observation has it
 SELECT
     headline_id,
     source,
@@ -149,8 +149,8 @@ QUALIFY row_number() OVER (PARTITION BY headline_id ORDER BY first_seen_at, posi
 ORDER BY published_at, headline_id;
 
 
--- name: headline_ticker_pairs
--- grain: one row per headline and ticker it was seen under
+-- name: headline_tickers_identified
+-- grain: one row per headline and ticker it was observed under
 SELECT
     headline_id,
     ticker,
@@ -254,18 +254,18 @@ SELECT
     CASE
         WHEN stored_revision IS NULL THEN 'new'
         WHEN other_lag AND NOT other_words THEN 'revised'
-        WHEN NOT other_words OR former.headline_id IS NOT NULL THEN 'same'
+        WHEN NOT other_words OR earlier.headline_id IS NOT NULL THEN 'same'
         ELSE 'revised'
     END AS change
 FROM compared
 LEFT JOIN (
     SELECT DISTINCT headline_id, title, coalesce(summary, '') AS summary
     FROM headline_revisions
-) AS former
+) AS earlier
     ON
-        compared.headline_id = former.headline_id
-        AND compared.title = former.title
-        AND coalesce(compared.summary, '') = former.summary
+        compared.headline_id = earlier.headline_id
+        AND compared.title = earlier.title
+        AND coalesce(compared.summary, '') = earlier.summary
 ORDER BY published_at, compared.headline_id;
 
 

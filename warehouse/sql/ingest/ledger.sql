@@ -89,8 +89,8 @@ WHERE source = $source AND status = 200
 ORDER BY fetched_at, url, payload_id;
 
 
--- name: feed_answers_held
--- grain: one row per address of a source whose latest answer can be asked for conditionally
+-- name: feed_answers_cached
+-- grain: one row per address of a source whose latest answer can be requested conditionally
 SELECT
     source,
     url,
@@ -120,9 +120,9 @@ ORDER BY fetched_at, url, payload_id;
 
 -- name: sources_check
 -- grain: one row per source and key (ticker, * for a general feed, or an archive)
--- stale: the source was not asked with success within $stale_after, by $now. newest_item: the latest
--- bar session (its midnight, UTC) or headline that the source gave for the key.
-WITH asked AS (
+-- stale: the source was not requested with success within $stale_after, by $now. newest_item: the latest
+-- bar session (its midnight, UTC) or headline of the source for the key.
+WITH requested AS (
     SELECT
         source,
         key,
@@ -136,7 +136,7 @@ WITH asked AS (
     GROUP BY source, key
 ),
 
-given AS (
+newest AS (
     -- By the payload's source: several feeds may share a publisher.
     SELECT
         payloads.source,
@@ -156,22 +156,22 @@ given AS (
 )
 
 SELECT
-    asked.source,
-    asked.key,
-    asked.last_success_at,
-    asked.last_failure_at,
+    requested.source,
+    requested.key,
+    requested.last_success_at,
+    requested.last_failure_at,
     -- An error that a later success made good is no longer news.
     CASE
-        WHEN asked.last_failure_at > coalesce(asked.last_success_at, '-infinity'::TIMESTAMPTZ)
-            THEN asked.last_error
+        WHEN requested.last_failure_at > coalesce(requested.last_success_at, '-infinity'::TIMESTAMPTZ)
+            THEN requested.last_error
     END AS last_error,
-    asked.failed_ranges,
-    asked.attempts,
-    asked.rows,
-    given.newest_item,
+    requested.failed_ranges,
+    requested.attempts,
+    requested.rows,
+    newest.newest_item,
     coalesce(
-        asked.last_success_at < $now::TIMESTAMPTZ - $stale_after::INTERVAL, TRUE
+        requested.last_success_at < $now::TIMESTAMPTZ - $stale_after::INTERVAL, TRUE
     ) AS stale
-FROM asked
-LEFT JOIN given USING (source, key)
-ORDER BY stale DESC, asked.source, asked.key;
+FROM requested
+LEFT JOIN newest USING (source, key)
+ORDER BY stale DESC, requested.source, requested.key;

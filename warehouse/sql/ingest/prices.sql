@@ -7,19 +7,19 @@
 -- fetched_on NULL: the vendor quotes the share basis of the session itself.
 SELECT
     $ticker AS ticker,
-    answered.*,
-    coalesce($fetched_on::DATE, answered.session) AS basis_date,
+    chart.*,
+    coalesce($fetched_on::DATE, chart.session) AS basis_date,
     $payload_id AS payload_id,
     client.session IS NOT NULL
-    AND client.open IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.open) THEN answered.open END
-    AND client.high IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.high) THEN answered.high END
-    AND client.low IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.low) THEN answered.low END
-    AND client.close IS NOT DISTINCT FROM CASE WHEN NOT isnan(answered.close) THEN answered.close END
-    AND client.volume = CASE WHEN isnan(answered.volume) THEN 0 ELSE coalesce(answered.volume, 0) END
+    AND client.open IS NOT DISTINCT FROM CASE WHEN NOT isnan(chart.open) THEN chart.open END
+    AND client.high IS NOT DISTINCT FROM CASE WHEN NOT isnan(chart.high) THEN chart.high END
+    AND client.low IS NOT DISTINCT FROM CASE WHEN NOT isnan(chart.low) THEN chart.low END
+    AND client.close IS NOT DISTINCT FROM CASE WHEN NOT isnan(chart.close) THEN chart.close END
+    AND client.volume = CASE WHEN isnan(chart.volume) THEN 0 ELSE coalesce(chart.volume, 0) END
         AS agrees
-FROM answered
+FROM chart
 LEFT JOIN client USING (session)
-ORDER BY answered.position;
+ORDER BY chart.position;
 
 
 -- name: action_candidates
@@ -45,7 +45,7 @@ FROM bars
 QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY session DESC) <= 5;
 
 
--- name: bar_verdicts
+-- name: bar_validation
 -- grain: one row per candidate bar, in the order received; reason NULL: keep the bar
 -- Tables: candidates; context (bars known good that precede them); splits (ticker, ex_date, value);
 -- calendar (session, close_ts), empty when the sessions are not to be checked.
@@ -62,7 +62,7 @@ WITH counted AS (
     FROM candidates
 ),
 
-judged AS (
+validated AS (
     SELECT
         counted.*,
         CASE
@@ -109,7 +109,7 @@ ranked AS (
     SELECT
         *,
         row_number() OVER (PARTITION BY ticker, session ORDER BY position) AS copy
-    FROM judged
+    FROM validated
     WHERE reason IS NULL
 ),
 
@@ -198,9 +198,9 @@ unapplied AS (
 )
 
 SELECT
-    judged.* EXCLUDE (reason, copies, agrees),
+    validated.* EXCLUDE (reason, copies, agrees),
     coalesce(
-        judged.reason,
+        validated.reason,
         CASE
             WHEN scaled.position IS NULL THEN 'session is repeated'
             WHEN scaled.repeats THEN 'repeats the previous bar'
@@ -209,17 +209,17 @@ SELECT
         END
     ) AS reason,
     to_json({
-        'ticker': judged.ticker, 'session': judged.session,
-        'open': judged.open, 'high': judged.high, 'low': judged.low,
-        'close': judged.close, 'volume': judged.volume
+        'ticker': validated.ticker, 'session': validated.session,
+        'open': validated.open, 'high': validated.high, 'low': validated.low,
+        'close': validated.close, 'volume': validated.volume
     })::VARCHAR AS record
-FROM judged
+FROM validated
 LEFT JOIN scaled USING (ticker, session, position)
-LEFT JOIN unapplied ON judged.ticker = unapplied.ticker AND judged.session = unapplied.session
-ORDER BY judged.position;
+LEFT JOIN unapplied ON validated.ticker = unapplied.ticker AND validated.session = unapplied.session
+ORDER BY validated.position;
 
 
--- name: action_verdicts
+-- name: action_validation
 -- grain: one row per candidate action; reason NULL: keep the action
 SELECT
     candidates.*,

@@ -1,11 +1,9 @@
 -- Publishing prices: what is new, revised or in conflict, compared on one share basis.
 
 
--- name: bar_changes
--- grain: one row per incoming bar that is new, revised or in conflict with another source's bar
--- Stored and incoming quotes are compared on the incoming bar's share basis: exactly when no split lies
--- between the two bases, else within one part in a million, because vendors restate in rounded numbers.
--- vendor_adj_close is not compared: vendors restate all of it at every dividend.
+-- name: share_factors
+-- grain: one row per ticker and two share bases, incoming and stored, between which it split
+-- shares: stored quotes divided by it are on the incoming basis.
 WITH splits AS (
     SELECT ticker, ex_date, value FROM incoming_actions WHERE kind = 'split'
     UNION
@@ -15,7 +13,39 @@ WITH splits AS (
     WHERE actions.kind = 'split'
 ),
 
-pairs AS (
+bases AS (
+    SELECT incoming.ticker, incoming.basis_date, stored.basis_date AS stored_basis_date
+    FROM incoming_bars AS incoming
+    INNER JOIN bars AS stored USING (ticker, session)
+    UNION
+    SELECT incoming.ticker, incoming.basis_date, stored.basis_date AS stored_basis_date
+    FROM incoming_actions AS incoming
+    INNER JOIN actions AS stored USING (ticker, ex_date, kind)
+    WHERE incoming.kind = 'dividend'
+)
+
+SELECT
+    bases.ticker,
+    bases.basis_date,
+    bases.stored_basis_date,
+    product(
+        CASE WHEN splits.ex_date <= bases.basis_date THEN splits.value ELSE 1 / splits.value END
+    ) AS shares
+FROM bases
+INNER JOIN splits
+    ON
+        bases.ticker = splits.ticker
+        AND splits.ex_date > least(bases.basis_date, bases.stored_basis_date)
+        AND splits.ex_date <= greatest(bases.basis_date, bases.stored_basis_date)
+GROUP BY ALL;
+
+
+-- name: bar_changes
+-- grain: one row per incoming bar that is new, revised or in conflict with another source's bar
+-- Stored and incoming quotes are compared on the incoming bar's share basis: exactly when no split lies
+-- between the two bases, else within one part in a million, because vendors restate in rounded numbers.
+-- vendor_adj_close is not compared: vendors restate all of it at every dividend.
+WITH pairs AS (
     SELECT
         incoming.*,
         stored.open AS stored_open,
@@ -30,33 +60,16 @@ pairs AS (
     LEFT JOIN bars AS stored USING (ticker, session)
 ),
 
-restated AS (
-    SELECT
-        pairs.ticker,
-        pairs.session,
-        product(
-            CASE WHEN splits.ex_date <= pairs.basis_date THEN splits.value ELSE 1 / splits.value END
-        ) AS shares
-    FROM pairs
-    INNER JOIN splits
-        ON
-            pairs.ticker = splits.ticker
-            AND splits.ex_date > least(pairs.basis_date, pairs.stored_basis_date)
-            AND splits.ex_date <= greatest(pairs.basis_date, pairs.stored_basis_date)
-    WHERE pairs.stored_vintage IS NOT NULL
-    GROUP BY ALL
-),
-
 compared AS (
     SELECT
         pairs.*,
-        restated.shares IS NULL AS one_basis,
-        coalesce(restated.shares, 1) AS shares
+        factors.shares IS NULL AS one_basis,
+        coalesce(factors.shares, 1) AS shares
     FROM pairs
-    LEFT JOIN restated USING (ticker, session)
+    LEFT JOIN share_factors AS factors USING (ticker, basis_date, stored_basis_date)
 ),
 
-judged AS (
+equated AS (
     SELECT
         *,
         CASE
@@ -93,7 +106,7 @@ SELECT
         ELSE 'conflict'
     END AS change,
     stored_source
-FROM judged
+FROM equated
 WHERE stored_vintage IS NULL OR NOT same
 ORDER BY ticker, session;
 
@@ -101,16 +114,7 @@ ORDER BY ticker, session;
 -- name: action_changes
 -- grain: one row per incoming action that is new, revised or in conflict with another source's action
 -- Dividends are compared on the incoming share basis, as bars are (see bar_changes); splits as quoted.
-WITH splits AS (
-    SELECT ticker, ex_date, value FROM incoming_actions WHERE kind = 'split'
-    UNION
-    SELECT actions.ticker, actions.ex_date, actions.value
-    FROM actions
-    ANTI JOIN incoming_actions USING (ticker, ex_date, kind)
-    WHERE actions.kind = 'split'
-),
-
-pairs AS (
+WITH pairs AS (
     SELECT
         incoming.*,
         stored.value AS stored_value,
@@ -119,24 +123,6 @@ pairs AS (
         stored.vintage AS stored_vintage
     FROM incoming_actions AS incoming
     LEFT JOIN actions AS stored USING (ticker, ex_date, kind)
-),
-
-restated AS (
-    SELECT
-        pairs.ticker,
-        pairs.ex_date,
-        pairs.kind,
-        product(
-            CASE WHEN splits.ex_date <= pairs.basis_date THEN splits.value ELSE 1 / splits.value END
-        ) AS shares
-    FROM pairs
-    INNER JOIN splits
-        ON
-            pairs.ticker = splits.ticker
-            AND splits.ex_date > least(pairs.basis_date, pairs.stored_basis_date)
-            AND splits.ex_date <= greatest(pairs.basis_date, pairs.stored_basis_date)
-    WHERE pairs.stored_vintage IS NOT NULL AND pairs.kind = 'dividend'
-    GROUP BY ALL
 )
 
 SELECT
@@ -156,11 +142,16 @@ SELECT
     END AS change,
     pairs.stored_source
 FROM pairs
-LEFT JOIN restated USING (ticker, ex_date, kind)
+LEFT JOIN share_factors AS factors
+    ON
+        pairs.kind = 'dividend'
+        AND pairs.ticker = factors.ticker
+        AND pairs.basis_date = factors.basis_date
+        AND pairs.stored_basis_date = factors.stored_basis_date
 WHERE
     pairs.stored_vintage IS NULL
-    OR (restated.shares IS NULL AND pairs.value <> pairs.stored_value)
-    OR abs(pairs.stored_value / restated.shares / pairs.value - 1) > 1e-6
+    OR (factors.shares IS NULL AND pairs.value <> pairs.stored_value)
+    OR abs(pairs.stored_value / factors.shares / pairs.value - 1) > 1e-6
 ORDER BY pairs.ticker, pairs.ex_date, pairs.kind;
 
 

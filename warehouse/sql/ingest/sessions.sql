@@ -1,37 +1,42 @@
 -- Sessions of the exchanges.
 
 
+-- name: sessions_stored
+-- grain: one row per exchange with stored sessions
+-- is_current: all of them come from the release $calendar_version.
+SELECT
+    exchange,
+    min(session) AS first,
+    max(session) AS last,
+    bool_and(calendar_version IS NOT DISTINCT FROM $calendar_version) AS is_current
+FROM sessions
+GROUP BY exchange;
+
+
 -- name: sessions_publish
 -- writes: sessions (exchange, session), idempotent
--- grain: one row per exchange and session laid out
--- Sessions the calendar no longer has go; new and changed ones come.
+-- grain: one row per exchange and session of the calendar, which covers all that is stored
+-- Sessions that the calendar no longer has go; new and changed ones come.
 DELETE FROM sessions
-WHERE (exchange, session) NOT IN (SELECT (exchange, session) FROM calendar)
-    AND EXISTS (
-        SELECT 1
-        FROM (SELECT exchange, min(session) AS a, max(session) AS z FROM calendar GROUP BY exchange)
-            AS laid
-        WHERE laid.exchange = sessions.exchange AND sessions.session BETWEEN laid.a AND laid.z
-    );
+WHERE exchange IN (SELECT exchange FROM calendar)
+    AND (exchange, session) NOT IN (SELECT (exchange, session) FROM calendar);
 
 MERGE INTO sessions AS stored
-USING calendar AS told ON stored.exchange = told.exchange AND stored.session = told.session
+USING calendar AS listed ON stored.exchange = listed.exchange AND stored.session = listed.session
 WHEN MATCHED AND (
-    stored.open_ts <> told.open_ts
-    OR stored.close_ts <> told.close_ts
+    stored.open_ts <> listed.open_ts
+    OR stored.close_ts <> listed.close_ts
     OR stored.calendar_version IS DISTINCT FROM $calendar_version
 ) THEN UPDATE SET
-    open_ts = told.open_ts,
-    close_ts = told.close_ts,
+    open_ts = listed.open_ts,
+    close_ts = listed.close_ts,
     calendar_version = $calendar_version
 WHEN NOT MATCHED THEN INSERT (exchange, session, open_ts, close_ts, calendar_version)
-    VALUES (told.exchange, told.session, told.open_ts, told.close_ts, $calendar_version);
+    VALUES (listed.exchange, listed.session, listed.open_ts, listed.close_ts, $calendar_version);
 
 
 -- name: sessions_span
--- grain: one row per exchange in use
--- first_date, last_date: the UTC dates that bars and headlines speak of.
--- laid_from, laid_until: the sessions already stored from this release of the calendar.
+-- grain: one row per exchange in use, with the UTC dates that bars and headlines speak of
 WITH named AS (
     SELECT ticker FROM bars
     UNION
@@ -41,7 +46,7 @@ WITH named AS (
     FROM named AS n
     LEFT JOIN ticker_exchanges AS l USING (ticker)
     WHERE $tickers IS NULL OR list_contains($tickers, n.ticker) OR n.ticker = $benchmark
-), told AS (
+), dated AS (
     SELECT min(first_date) AS first_date, max(last_date) AS last_date
     FROM (
         SELECT min(session) AS first_date, max(session) AS last_date FROM bars
@@ -49,17 +54,9 @@ WITH named AS (
         SELECT min(available_at)::DATE, max(available_at)::DATE FROM headlines
     )
 )
-SELECT
-    used.exchange,
-    told.first_date,
-    told.last_date,
-    min(s.session) AS laid_from,
-    max(s.session) AS laid_until
+SELECT used.exchange, dated.first_date, dated.last_date
 FROM used
-CROSS JOIN told
-LEFT JOIN sessions AS s
-    ON s.exchange = used.exchange AND s.calendar_version = $calendar_version
-GROUP BY ALL
+CROSS JOIN dated
 ORDER BY used.exchange;
 
 

@@ -1,4 +1,4 @@
--- Stories: headlines that tell the same news, linked and merged.
+-- Stories: headlines of the same news, linked and merged.
 
 
 -- name: story_span
@@ -67,13 +67,13 @@ ORDER BY published_at, headline_id;
 
 -- name: story_links
 -- grain: one row per two stories found to be one
--- Two headlines tell one story when they stand within $window of each other in the same wording, or
--- in two wordings that say the same (similar_pairs). Neighbours in time suffice: if the
+-- Two headlines are of one story when they stand within $window of each other in the same words, or
+-- in near-duplicate words (similar_pairs). Neighbours in time suffice: if the
 -- first and the last of a row are close, so are all between.
-WITH wordings AS (
-    SELECT words AS wording, words AS words FROM (SELECT DISTINCT words FROM worded)
+WITH worded_as AS (
+    SELECT words AS variant, words AS words FROM (SELECT DISTINCT words FROM worded)
     UNION ALL
-    SELECT one || chr(31) || other AS wording, unnest([one, other]) AS words FROM similar_pairs
+    SELECT one || chr(31) || other AS variant, unnest([one, other]) AS words FROM similar_pairs
 ),
 
 followed AS (
@@ -83,10 +83,10 @@ followed AS (
         lag(worded.story_id) OVER in_time AS previous_story,
         lag(worded.published_at) OVER in_time AS previous_at
     FROM worded
-    INNER JOIN wordings USING (words)
+    INNER JOIN worded_as USING (words)
     WHERE words <> ''
     WINDOW in_time AS (
-        PARTITION BY wordings.wording ORDER BY worded.published_at, worded.headline_id
+        PARTITION BY worded_as.variant ORDER BY worded.published_at, worded.headline_id
     )
 )
 

@@ -7,7 +7,7 @@
 -- rainforest") win like any other and name nobody. A word_name ("Target") is also an English word and
 -- counts only before a word of $evidence. A bare symbol counts unless it is a word_symbol ("COST"),
 -- which needs its $, brackets or exchange. In a title all in capitals only names count.
-WITH told AS (
+WITH tokenised AS (
     SELECT
         headline_id,
         published_at::DATE AS day,
@@ -43,7 +43,7 @@ placed AS (
         tokens,
         unnest(tokens) AS token,
         unnest(range(1, len(tokens) + 1)) AS place
-    FROM told
+    FROM tokenised
 ),
 
 forms AS (
@@ -110,7 +110,7 @@ marked AS (
                 title, '(?i:NYSE|NASDAQ|AMEX|ARCA)\s?:\s?([A-Z]{1,5}(?:[.-][A-Z])?)\b', 1
             )
         ) AS symbol
-    FROM told
+    FROM tokenised
 ),
 
 tagged AS (
@@ -129,18 +129,18 @@ found AS (
     SELECT * FROM tagged
 ),
 
--- A caller who knows a company by its later symbol gets the headlines of its former one too.
+-- A caller who knows a company by its later symbol gets the headlines of its earlier one too.
 succeeded AS (
     SELECT
         found.headline_id,
         CASE
             WHEN $tickers IS NULL OR list_contains($tickers, found.ticker) THEN found.ticker
-            WHEN list_contains($tickers, heirs.ticker) THEN heirs.ticker
+            WHEN list_contains($tickers, successors.ticker) THEN successors.ticker
         END AS ticker,
         found.method
     FROM found
-    LEFT JOIN (SELECT ticker, alias FROM aliases WHERE kind = 'former_symbol') AS heirs
-        ON found.ticker = heirs.alias
+    LEFT JOIN (SELECT ticker, alias FROM aliases WHERE kind = 'former_symbol') AS successors
+        ON found.ticker = successors.alias
 )
 
 SELECT

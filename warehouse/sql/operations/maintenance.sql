@@ -1,8 +1,8 @@
--- Maintenance: compaction, expiry, deletion.
+-- Maintenance: compaction, expiry, deletion; the catalog of a restored warehouse.
 
 
 -- name: compact
--- writes: data files
+-- writes: data files, idempotent
 -- grain: one row per table whose small files were merged: files before and after
 -- Snapshots and the change feed keep working: merged files remember which rows came when.
 CALL ducklake_merge_adjacent_files('lake');
@@ -28,19 +28,19 @@ ORDER BY s.snapshot_id;
 
 
 -- name: snapshots_expire
--- writes: snapshots
+-- writes: snapshots, idempotent
 -- grain: one row per snapshot that is forgotten
 SELECT snapshot_id FROM ducklake_expire_snapshots('lake', versions => $snapshot_ids);
 
 
 -- name: files_unneeded
--- writes: data files
+-- writes: data files, idempotent
 -- grain: one row per deleted data file that no snapshot has needed since before $older_than
 SELECT path FROM ducklake_cleanup_old_files('lake', older_than => $older_than);
 
 
 -- name: files_orphaned
--- writes: data files
+-- writes: data files, idempotent
 -- grain: one row per deleted data file that no commit ever named, written before $older_than
 -- Younger ones may belong to a transaction that is about to commit.
 SELECT path FROM ducklake_delete_orphaned_files('lake', older_than => $older_than);
@@ -58,3 +58,16 @@ UNION SELECT payload_id FROM action_revisions
 UNION SELECT payload_id FROM headlines
 UNION SELECT payload_id FROM headline_revisions
 UNION SELECT record_id FROM sealed_rows WHERE subject = 'payload';
+
+
+-- name: catalog_taken
+-- grain: one row; taken: whether the attached database holds a DuckLake's catalog
+SELECT count(*) > 0 AS taken
+FROM duckdb_tables()
+WHERE database_name = 'catalog' AND table_name = 'ducklake_metadata';
+
+
+-- name: catalog_moved
+-- writes: ducklake_metadata (key), idempotent
+-- grain: no rows; tells a restored catalog where its data files are now
+UPDATE catalog.ducklake_metadata SET value = $storage WHERE key = 'data_path';

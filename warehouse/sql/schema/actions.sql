@@ -1,4 +1,4 @@
--- grain: one row per ticker, ex-date and kind (the vintage in force)
+-- grain: one row per ticker, ex-date and kind (the latest vintage)
 -- kind: split | dividend. value: new shares per old share for a split; currency per share for a dividend.
 -- `basis_date` says which share basis a dividend is quoted in, as in bars; a split has basis_date = ex_date.
 CREATE TABLE IF NOT EXISTS actions (

@@ -1,4 +1,4 @@
--- grain: one row per ticker and session (the vintage in force)
+-- grain: one row per ticker and session (the latest vintage)
 -- Prices are stored as the source quoted them and never adjusted in place. `basis_date` says which share
 -- basis the quote is expressed in: every split with ex_date <= basis_date is already inside it.
 -- An unadjusted source has basis_date = session; Yahoo restates splits, so there it is the fetch date.

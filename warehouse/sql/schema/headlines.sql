@@ -1,4 +1,4 @@
--- grain: one row per headline (a story as one feed told it, its current revision)
+-- grain: one row per headline (a story in the words of one feed, its current revision)
 -- available_at = max(published_at, first_seen_at) when observed; published_at + declared lag when asserted.
 -- story_id groups exact and near duplicates across feeds; the story's earliest headline is its own story_id.
 CREATE TABLE IF NOT EXISTS headlines (

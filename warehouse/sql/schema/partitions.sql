@@ -1,4 +1,4 @@
--- grain: one row per source, key and requested range (the ledger of what was asked for and what became of it)
+-- grain: one row per source, key and requested range (the ledger of requests and their outcomes)
 -- state: done | failed. range_start and range_end are inclusive exchange dates.
 CREATE TABLE IF NOT EXISTS partitions (
     source       VARCHAR NOT NULL,

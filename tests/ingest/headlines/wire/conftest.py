@@ -1,4 +1,4 @@
-"""A news desk for tests: the real client, a real vendor on loopback that misbehaves on demand."""
+"""A feed for tests: the real client, a real vendor on loopback that misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
-from tasks.ingest.http.client import FeedLimits, feed_client
+from tasks.ingest.http.client import feed_client
+from tasks.ingest.http.retry import FeedLimits, RetryPolicy
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import HeadlineBatch
@@ -30,16 +31,13 @@ FEED = FeedSpec(
     synthetic=True,
 )
 LIMITS = FeedLimits(
-    attempts=3,
-    first_wait=timedelta(milliseconds=10),
-    longest_wait=timedelta(seconds=30),
-    deadline=timedelta(seconds=5),
+    retry=RetryPolicy(attempts=3, first_wait=0.01, longest_wait=30), deadline=timedelta(seconds=5)
 )
 
 
 @dataclass
 class Wire:
-    """A vendor per set of faults, asked for the headlines of two tickers; the faults hit AAPL."""
+    """A vendor per set of faults, queried for the headlines of two tickers; the faults hit AAPL."""
 
     landing: Landing
     stack: ExitStack
@@ -55,7 +53,9 @@ class Wire:
         )
         return self.ask(**limits)
 
-    def ask(self, *, now: datetime | None = None, held: Any = None, **limits: Any) -> HeadlineBatch:
+    def ask(
+        self, *, now: datetime | None = None, cached: Any = None, **limits: Any
+    ) -> HeadlineBatch:
         """Ask the vendor that is already running."""
         moment = now or self.now
         assert self.vendor is not None
@@ -69,27 +69,19 @@ class Wire:
                 client=client,
                 clock=lambda: moment,
                 land=self.landing.store,
-                held=held,
+                cached=cached,
             )
 
     def publish(
         self, lake: Lake, batch: HeadlineBatch, now: datetime | None = None
     ) -> HeadlinePublication:
         """Publish a batch as the flows do."""
-        return publish_headlines(
-            lake,
-            headlines=batch.headlines,
-            headline_tickers=batch.headline_tickers,
-            rejects=batch.rejects,
-            payloads=batch.payloads,
-            partitions=batch.partitions,
-            now=now or self.now,
-        )
+        return publish_headlines(lake, batch, now=now or self.now)
 
     def counts(self, batch: HeadlineBatch) -> dict[str, int]:
         """Headlines per ticker."""
-        told = batch.headline_tickers.column("ticker").to_pylist()
-        return {ticker: told.count(ticker) for ticker in TICKERS}
+        tickers = batch.headline_tickers.column("ticker").to_pylist()
+        return {ticker: tickers.count(ticker) for ticker in TICKERS}
 
     def titles(self, batch: HeadlineBatch) -> list[str]:
         """The titles in order of publication."""

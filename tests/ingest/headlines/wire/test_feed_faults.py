@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from sandbox.faults import Fault
+from tasks.ingest.http.retry import RetryPolicy
 
 
 def test_well_behaved_vendor_serves_every_item(wire: Any) -> None:
@@ -53,7 +54,9 @@ def test_connection_reset_mid_body_is_retried(wire: Any) -> None:
 def test_slow_drip_is_cut_off_at_the_deadline(wire: Any) -> None:
     begun = time.monotonic()
     batch = wire.fetch(
-        Fault(kind="slow_drip", value=0.2), deadline=timedelta(seconds=0.8), attempts=1
+        Fault(kind="slow_drip", value=0.2),
+        deadline=timedelta(seconds=0.8),
+        retry=RetryPolicy(attempts=1),
     )
     assert "longer than the deadline" in wire.error_of(batch)
     assert time.monotonic() - begun < 5
@@ -89,9 +92,9 @@ def test_truncated_xml_keeps_the_whole_items_before_the_break(wire: Any) -> None
 
 def test_wrong_declared_encoding_is_read_without_inventing_characters(wire: Any) -> None:
     batch = wire.fetch(Fault(kind="wrong_encoding"))
-    told = [title for title in wire.titles(batch) if "caf" in title]
-    assert told
-    assert all(title.startswith("Zürich café – ") for title in told)
+    titles = [title for title in wire.titles(batch) if "caf" in title]
+    assert titles
+    assert all(title.startswith("Zürich café – ") for title in titles)
 
 
 def test_entity_bomb_is_refused_in_bounded_time(wire: Any) -> None:

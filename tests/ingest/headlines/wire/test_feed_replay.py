@@ -1,4 +1,4 @@
-"""Answers we hold: asked for conditionally, read again, and checked for their age."""
+"""Answers in the HTTP cache: requested conditionally, read again, and checked for their age."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from sandbox.faults import Fault
 from tasks.ingest.headlines.fetch import replay_headlines
+from tasks.ingest.http.retry import RetryPolicy
 from warehouse.lake import Lake
-from warehouse.storage.http_cache import held_answers, landed_answers
+from warehouse.storage.http_cache import cached_answers, landed_answers
 from warehouse.storage.landing import Payload
 from warehouse.tables.headlines import HeadlinePublication
 
@@ -18,8 +19,8 @@ from warehouse.tables.headlines import HeadlinePublication
 def test_unchanged_feed_is_asked_conditionally_and_loses_nothing(wire: Any, lake: Lake) -> None:
     wire.publish(lake, wire.fetch())
     before = lake.snapshot_id()
-    held = held_answers(lake, wire.landing, wire.feed.name)
-    again = wire.ask(held=held, now=wire.now + timedelta(minutes=1))
+    cached = cached_answers(lake, wire.landing, wire.feed.name)
+    again = wire.ask(cached=cached, now=wire.now + timedelta(minutes=1))
     assert wire.vendor is not None
     assert [served.status for served in wire.vendor.requests] == [200, 200, 304, 304]
     assert wire.counts(again) == {"AAPL": 20, "MSFT": 20}
@@ -61,11 +62,11 @@ def stored(lake: Lake) -> list[Any]:
 
 
 def test_sources_check_tells_freshness_and_the_last_error(wire: Any, lake: Lake) -> None:
-    wire.publish(lake, wire.fetch(Fault(kind="server_error"), attempts=1))
+    wire.publish(lake, wire.fetch(Fault(kind="server_error"), retry=RetryPolicy(attempts=1)))
     params = {"now": wire.now + timedelta(hours=3), "stale_after": timedelta(hours=2)}
     found = {row["key"]: row for row in lake.read("sources_check", params).to_pylist()}
     assert "HTTP 500" in found["AAPL"]["last_error"]
-    assert found["AAPL"]["stale"], "never asked with success"
+    assert found["AAPL"]["stale"], "never requested with success"
     assert found["AAPL"]["newest_item"] is None
     assert found["MSFT"]["stale"], "the success is three hours old"
     assert found["MSFT"]["last_success_at"] == wire.now

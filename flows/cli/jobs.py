@@ -1,0 +1,86 @@
+"""Commands that run the jobs: run, daily, weekly, simulate, report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.context import prepared
+
+app = typer.Typer()
+
+
+@app.command()
+def run(context: typer.Context) -> None:
+    """The whole job: ingest, validate, label, render, fine-tune, evaluate, report."""
+    settings = prepared(context)
+    from flows.cli.console import progress_bars, show_outcome
+    from flows.jobs import run_everything
+
+    with progress_bars():
+        outcome = run_everything(settings.selection)
+    show_outcome(outcome)
+    outcome.ingested.require_complete()
+
+
+@app.command()
+def daily(context: typer.Context) -> None:
+    """The daily job: read what is new, score what is mature, predict what comes next."""
+    settings = prepared(context)
+    from flows.cli.console import finish_ingest, progress_bars
+    from flows.jobs import daily as daily_flow
+
+    with progress_bars():
+        outcome = daily_flow(settings.selection)
+    finish_ingest(outcome)
+
+
+@app.command()
+def weekly(context: typer.Context) -> None:
+    """The weekly job: retrain on all that is known; the rule decides on the champion."""
+    settings = prepared(context)
+    from flows.cli.console import console, progress_bars, show_model, show_verdict
+    from flows.jobs import weekly as weekly_flow
+
+    with progress_bars():
+        outcome = weekly_flow(settings.selection)
+    show_model(outcome.model)
+    show_verdict(outcome.evaluation)
+    console.print(outcome.settlement.words, highlight=False)
+
+
+@app.command()
+def simulate(
+    context: typer.Context,
+    days: Annotated[int, typer.Option(min=1, help="How many sessions to live through.")] = 60,
+    seed: Annotated[
+        int | None, typer.Option(help="Of newswire and training. Default: as configured.")
+    ] = None,
+) -> None:
+    """Live through many days of the sandbox: daily jobs, weekly retraining, the forward record."""
+    settings = prepared(context)
+    from flows.cli.console import console, progress_bars
+    from flows.simulate import simulate as simulate_flow
+
+    with progress_bars():
+        done = simulate_flow(settings.selection, days, seed)
+    console.print(
+        f"{done.sessions} sessions, {done.first_session} to {done.last_session}; "
+        f"{done.retrainings} trainings; champions: {', '.join(done.champions)}.",
+        done.verdict,
+        f"site: {done.site}",
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def report(context: typer.Context) -> None:
+    """Write the self-contained HTML report and the site; print where they are."""
+    settings = prepared(context)
+    from flows.report import write_report, write_site
+
+    typer.echo(write_report(settings.selection))
+    typer.echo(write_site(settings.selection))

@@ -1,0 +1,152 @@
+"""What runs show, on a terminal as in the Prefect UI: progress, plain text, tables, links.
+
+Nothing here needs Prefect.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+    from tasks.evaluation.evaluate import Evaluation
+
+LONGEST = 400
+_INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
+_SCHEME = re.compile(r"\b(\w+)://|\b(javascript|data|vbscript):", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
+SERVED = ("data_docs", "report.html")
+"""What the site serves of the data root besides the site itself."""
+VERDICT_METRICS = ("accuracy", "auroc", "cross_entropy")
+"""Few enough to fit a terminal of 80 columns; the report shows all of them."""
+
+
+class ProgressSink(Protocol):
+    """Receives progress. `total` may be unknown; `done` never shrinks within one stage."""
+
+    def advance(self, stage: str, done: float, total: float | None, note: str = "") -> None:
+        """Report that `done` of `total` units of `stage` are finished."""
+
+
+class _Silent:
+    def advance(self, stage: str, done: float, total: float | None, note: str = "") -> None:
+        pass
+
+
+_sink: ContextVar[ProgressSink] = ContextVar("progress_sink", default=_Silent())  # noqa: B039 - stateless
+
+
+def current_sink() -> ProgressSink:
+    """The sink of the running command; silent when nobody watches (a scheduled run)."""
+    return _sink.get()
+
+
+@contextmanager
+def shown_on(sink: ProgressSink) -> Iterator[None]:
+    """Send the progress of everything inside to `sink`."""
+    token = _sink.set(sink)
+    try:
+        yield
+    finally:
+        _sink.reset(token)
+
+
+def plain(text: str) -> str:
+    """One line of at most LONGEST characters in which nothing is a tag, a link or a command."""
+    line = _CONTROL.sub(" ", text).translate(_INERT)
+    line = _SCHEME.sub(lambda found: f"{found[1] or found[2]}∶", line).strip()
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def link_to(settings: Settings, path: Path) -> str:
+    """The address of a page below the data root. A browser opens file: links only by hand."""
+    inside = path.resolve().relative_to(settings.data_root.resolve()).as_posix()
+    try:
+        site = json.loads((settings.data_root / "stack.json").read_text(encoding="utf-8"))["site"]
+    except (OSError, ValueError, KeyError):
+        return path.resolve().as_uri()
+    return f"{site}/{inside.removeprefix('site/')}"
+
+
+class IncompleteIngestError(RuntimeError):
+    """Something requested could not be had; all the rest was published."""
+
+
+class IngestSummary(BaseModel):
+    """Rows that one ingest added or revised over an inclusive date range.
+
+    `checked` counts the expectations that the gate examined; all of them held. `missing` names
+    each thing requested that could not be had, and why.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    start: date
+    end: date
+    requests: int = 0
+    bars: int = 0
+    actions: int = 0
+    headlines: int = 0
+    quarantined: int = 0
+    checked: int = 0
+    missing: tuple[tuple[str, str], ...] = ()
+
+    def plus(self, other: IngestSummary) -> IngestSummary:
+        """Both summaries as one, over this one's range."""
+        return IngestSummary(
+            start=self.start,
+            end=self.end,
+            requests=self.requests + other.requests,
+            bars=self.bars + other.bars,
+            actions=self.actions + other.actions,
+            headlines=self.headlines + other.headlines,
+            quarantined=self.quarantined + other.quarantined,
+            checked=self.checked + other.checked,
+            missing=self.missing + other.missing,
+        )
+
+    def table(self) -> list[dict[str, str]]:
+        """The summary as rows for a Prefect table artifact."""
+        counts = ("requests", "bars", "actions", "headlines", "quarantined")
+        rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
+        return rows + [
+            {"what": f"missing: {plain(key)}", "count": plain(error)} for key, error in self.missing
+        ]
+
+    def require_complete(self) -> None:
+        """Raises IncompleteIngestError, naming each thing that is missing and why."""
+        if self.missing:
+            reasons = "; ".join(f"{key}: {error}" for key, error in self.missing[:5])
+            more = f"; and {len(self.missing) - 5} more" if len(self.missing) > 5 else ""
+            raise IncompleteIngestError(
+                f"{len(self.missing)} of what was asked for could not be had: {reasons}{more}. "
+                "All the rest was published and the ledger holds these as failed. Correct the "
+                "ticker or feed in newsvane.toml, or run the same command later to retry only them."
+            )
+
+
+def verdict_table(outcome: Evaluation) -> list[dict[str, str]]:
+    """One row per predictor: its headline metrics on the whole test split, with intervals."""
+    table: dict[str, dict[str, str]] = {}
+    for row in outcome.rows.to_pylist():
+        if row["slice"] == "all" and row["metric"] in VERDICT_METRICS:
+            cells = table.setdefault(row["predictor"], {"predictor": row["predictor"]})
+            cells[row["metric"]] = _with_interval(row)
+    return list(table.values())
+
+
+def _with_interval(row: Mapping[str, Any]) -> str:
+    if row["value"] is None:
+        return "–"
+    if row["ci_low"] is None:
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} [{row['ci_low']:.3f}, {row['ci_high']:.3f}]"

@@ -1,0 +1,102 @@
+"""The configuration of ingest: which tickers, how far back, at what cost in requests."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.ingest.headlines.archive import HeadlineMapping
+from tasks.ingest.http.retry import FeedLimits, PriceLimits
+from tasks.ingest.prices.archive import PriceMapping
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+# Tables of earlier releases: the client of [http] they became, and their keys that have new names.
+_EARLIER_TABLES = {
+    "patience": (
+        "prices",
+        {
+            "request_budget": "requests",
+            "deadline": "run_deadline",
+            "body_limit": "body_bytes",
+            "redirect_limit": "redirects",
+        },
+    ),
+    "feed_limits": ("feeds", {}),
+}
+_RETRY_KEYS = frozenset({"attempts", "first_wait", "longest_wait"})
+
+
+class UniverseSpec(BaseModel):
+    """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it)."""
+
+    model_config = _FROZEN
+
+    exchange: str = "XNYS"
+    tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
+    aliases: Path | None = Field(default=None, description="names and symbols; None: the shipped")
+
+
+class HistorySpec(BaseModel):
+    """How far back `run` ingests. Dates are sessions or the days between them; inclusive."""
+
+    model_config = _FROZEN
+
+    prices_start: date = date(2000, 3, 1)
+    headlines_start: date = date(2011, 6, 1)
+    end: date | None = Field(default=None, description="None: the last finished session")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> HistorySpec:
+        starts = max(self.prices_start, self.headlines_start)
+        if self.end is not None and self.end < starts:
+            raise ValueError(f"end {self.end} lies before a start ({starts}); swap or correct them")
+        return self
+
+
+class HttpSpec(BaseModel):
+    """What the clients of vendors may cost, and when they try again."""
+
+    model_config = _FROZEN
+
+    prices: PriceLimits = PriceLimits()
+    feeds: FeedLimits = FeedLimits()
+
+
+class ArchiveSpec(BaseModel):
+    """How the columns of imported files are read, unless a command says otherwise."""
+
+    model_config = _FROZEN
+
+    prices: PriceMapping | None = None
+    headlines: HeadlineMapping | None = None
+
+
+def with_new_names(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables with those of earlier releases under their new names, with a FutureWarning.
+
+    Where both are given the new name counts.
+    """
+    result = dict(tables)
+    for name, (client, new_keys) in _EARLIER_TABLES.items():
+        given = result.pop(name, None)
+        if not given:
+            continue
+        warnings.warn(
+            f"The settings [{name}] are now [http.{client}], with attempts and waits in "
+            f"[http.{client}.retry]; rename them, the next release refuses the earlier name.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        limits = {new_keys.get(key, key): given[key] for key in given.keys() - _RETRY_KEYS}
+        limits["retry"] = {key: given[key] for key in given.keys() & _RETRY_KEYS}
+        http = dict(result.get("http", {}))
+        own = http.get(client, {})
+        http[client] = {**limits, **own, "retry": {**limits["retry"], **own.get("retry", {})}}
+        result["http"] = http
+    return result
