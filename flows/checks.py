@@ -13,10 +13,9 @@ from prefect.artifacts import create_markdown_artifact
 from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.ingest import ingest
-from flows.platform.display import current_sink
+from flows.platform.display import current_sink, report_progress
 from flows.platform.runtime import configured_flow
 from flows.settings import ConfigSelection, Settings, load_settings
-from flows.training import report_progress
 from tasks.checks.canaries import Bench, Market, SelftestReport, plant_future
 from tasks.checks.canaries import selftest as try_canaries
 from tasks.prediction.predictors import FinetunedTextModel, tfidf_text_model

@@ -9,11 +9,10 @@ from typing import Annotated
 import pyarrow as pa
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.connections import clock_of, find_dataset
-from flows.platform.display import current_sink, verdict_table
+from flows.connections import clock_of, find_dataset, finetune_job, scorer_of
+from flows.platform.display import current_sink, report_progress, verdict_table
 from flows.platform.runtime import DatasetId, Described, ModelId, configured_flow
 from flows.settings import Settings
-from flows.training import finetune_job, report_progress, scorer_of
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SplitSpec
 from tasks.evaluation import evaluate as evaluation

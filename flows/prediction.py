@@ -8,10 +8,9 @@ from typing import Any
 import pyarrow as pa
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.connections import clock_of
+from flows.connections import clock_of, scorer_of
 from flows.platform.runtime import configured_flow
 from flows.settings import Settings
-from flows.training import scorer_of
 from tasks.checks.integrity import seal
 from tasks.dataset.build import refresh_examples
 from tasks.evaluation.baselines import fit_baselines

@@ -48,9 +48,9 @@ def evaluate(
     without_model: Annotated[
         bool, typer.Option("--baselines-only", help="Skip every language model.")
     ] = False,
-    masked: Annotated[bool, typer.Option(help="Ask again with tickers and names masked.")] = True,
+    masked: Annotated[bool, typer.Option(help="Score again with tickers and names masked.")] = True,
     walk_forward: Annotated[
-        bool, typer.Option("--walk-forward", help="Refit and judge the baselines fold by fold.")
+        bool, typer.Option("--walk-forward", help="Refit and evaluate the baselines fold by fold.")
     ] = False,
     refit_model: Annotated[
         bool, typer.Option("--refit-model", help="With --walk-forward: fine-tune in each fold.")
@@ -94,7 +94,7 @@ def predict(context: typer.Context) -> None:
 
 @app.command()
 def score(context: typer.Context) -> None:
-    """Judge the forward predictions whose sessions have closed."""
+    """Score the forward predictions whose sessions have closed."""
     settings = prepared(context)
     from flows.cli.console import console
     from flows.prediction import score as score_flow
@@ -159,8 +159,7 @@ def export_bundle(
 ) -> None:
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
-    from flows.connections import find_dataset
-    from flows.training import finetune_job
+    from flows.connections import find_dataset, finetune_job
     from tasks.training.bundle import export_bundle as write_bundle
 
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
@@ -176,8 +175,8 @@ def import_bundle(
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
     from flows.cli.console import show_model
-    from flows.connections import find_dataset
-    from flows.training import finetune_job, register
+    from flows.connections import find_dataset, finetune_job
+    from flows.training import register
     from tasks.training.bundle import import_bundle as read_bundle
 
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
