@@ -16,6 +16,12 @@ pytest_plugins = (
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# Tests run side by side, on little data: a second thread of theirs is paid for and gains nothing.
+# Set before torch and DuckDB start any. Tests of what threads may disturb ask for two.
+os.environ.setdefault("NEWSVANE_WAREHOUSE__THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 LONGEST = (
     "prediction/test_sixty_days.py",
     "operations/test_whole_job.py",

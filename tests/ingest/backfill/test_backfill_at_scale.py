@@ -34,14 +34,13 @@ def test_killed_backfill_goes_on_and_a_second_one_does_nothing(
 
     town = scene(SIZE, START, END)
     whole = tmp_path / "whole"
-    tasks, begun = ingest_tasks(prefect_runs), time.monotonic()
+    tasks = ingest_tasks(prefect_runs)
     backfill(town.selection(whole), START, END)
-    lasted = time.monotonic() - begun
     # One chart and one search a ticker, one task and one commit ten tickers, however many days.
     assert len(town.asked()) == 2 * SIZE
     assert ingest_tasks(prefect_runs) - tasks == 2 * -(-SIZE // TICKERS_PER_TASK)
 
-    attempts = killed_backfills(town, tmp_path, lasted)
+    attempts = killed_backfills(town, tmp_path, files_below(whole))
     expected = town.content(whole)
     assert expected["bars"].num_rows > SIZE * 35
     assert expected["examples"].num_rows > SIZE * 20
@@ -59,17 +58,29 @@ def test_killed_backfill_goes_on_and_a_second_one_does_nothing(
         assert lake.snapshot_id() == snapshot
 
 
-def killed_backfills(town: Any, tmp_path: Path, lasted: float) -> list[Path]:
-    """Kill KILLS backfills at random moments of their work; one that escapes ends its warehouse."""
+def killed_backfills(town: Any, tmp_path: Path, files: int) -> list[Path]:
+    """Kill KILLS backfills once they have left a random number of the `files` they will leave.
+
+    One that escapes ends its warehouse.
+    """
     chance, killed, folders = random.Random(19), 0, [tmp_path / "killed-0"]
     while killed < KILLS:
-        child = town.run("backfill", folders[-1], start=START, end=END)
-        time.sleep(chance.uniform(0, lasted * (1.6 if FULL else 0.8) / KILLS))
+        root = folders[-1]
+        mark = chance.randrange(min(files_below(root), files - 1), files)
+        child = town.run("backfill", root, start=START, end=END)
+        while files_below(root) <= mark and not child.ended():
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.1))  # between two files things happen, too
         if child.kill():
             killed += 1
         else:
             folders.append(tmp_path / f"killed-{len(folders)}")
     return folders
+
+
+def files_below(root: Path) -> int:
+    """How many payloads and data files a warehouse has."""
+    return sum(path.is_file() for name in ("landing", "lake") for path in (root / name).rglob("*"))
 
 
 def ingest_tasks(api: str) -> int:

@@ -90,6 +90,7 @@ def on_a_server(shared: LakeSpec, root: Path, runner: str) -> ConfigSelection:
     return selection(
         root,
         f"shards.runner={runner}",
+        "warehouse.threads=2",
         f"warehouse.catalog={shared.catalog}",
         f"warehouse.storage={shared.storage}",
         f"warehouse.storage.landing={shared.landing}",
