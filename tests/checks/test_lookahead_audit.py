@@ -141,7 +141,7 @@ LEAKS = {
     ),
     "market_of_the_session_itself": Leak(
         "examples_context",
-        {"+ d.known_position": "+ d.known_position + 1"},
+        {"l.number, d.known_position": "l.number, d.known_position + 1"},
         "truncated",
     ),
     "label_windows_across_the_cut": Leak("split_rows", NOTHING_PURGED, "split"),

@@ -52,9 +52,10 @@ def test_first_run_concludes_and_second_run_does_only_new_work(
 
     checked = rows(
         tmp_path,
-        "SELECT metric FROM evaluations WHERE predictor = 'fine_tuned' AND slice = 'all'",
+        "SELECT concat_ws(' vs ', metric, baseline) AS metric FROM evaluations "
+        "WHERE predictor = 'fine_tuned' AND slice = 'all'",
     )["metric"].to_pylist()
-    for metric in ("ece_calibrated", "accuracy_masked_vs_plain", "illustration_net"):
+    for metric in ("ece_calibrated", "accuracy_masked vs plain", "illustration_net"):
         assert metric in checked
     assert "Calibrated on 142 validation examples" in re.sub(r"\s+", " ", first.stdout)
 
