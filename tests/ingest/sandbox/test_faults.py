@@ -347,5 +347,7 @@ def test_every_fault_kind_has_an_effect(market: Market) -> None:
 
 
 def test_every_fault_kind_is_documented() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "sandbox.md").read_text(
+        encoding="utf-8"
+    )
     assert [kind for kind in FAULT_KINDS if f"`{kind}`" not in page] == []
