@@ -25,7 +25,7 @@ from warehouse.ops.backup import back_up, restore
 from warehouse.storage.landing import Landing, LandingError, Payload
 from warehouse.storage.object_store import StoreError, open_store
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[3]
 Machine = Callable[[str], LakeSpec]
