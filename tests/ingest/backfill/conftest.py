@@ -187,7 +187,7 @@ def forks(prefect_runs: str) -> Iterator[Forks]:
     )
     yield Forks(process)
     process.stdin.close()
-    process.wait(timeout=60)
+    process.wait(timeout=300)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.builders.warehouse import bytes_below, wait_for_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -40,7 +41,7 @@ def test_killed_backfill_goes_on_and_a_second_one_does_nothing(
     assert len(town.asked()) == 2 * SIZE
     assert ingest_tasks(prefect_runs) - tasks == 2 * -(-SIZE // TICKERS_PER_TASK)
 
-    attempts = killed_backfills(town, tmp_path, files_below(whole))
+    attempts = killed_backfills(town, tmp_path, bytes_below(whole))
     expected = town.content(whole)
     assert expected["bars"].num_rows > SIZE * 35
     assert expected["examples"].num_rows > SIZE * 20
@@ -58,29 +59,22 @@ def test_killed_backfill_goes_on_and_a_second_one_does_nothing(
         assert lake.snapshot_id() == snapshot
 
 
-def killed_backfills(town: Any, tmp_path: Path, files: int) -> list[Path]:
-    """Kill KILLS backfills once they have left a random number of the `files` they will leave.
+def killed_backfills(town: Any, tmp_path: Path, whole: int) -> list[Path]:
+    """Kill KILLS backfills once they have written a random share of `whole` bytes.
 
     One that escapes ends its warehouse.
     """
     chance, killed, folders = random.Random(19), 0, [tmp_path / "killed-0"]
     while killed < KILLS:
         root = folders[-1]
-        mark = chance.randrange(min(files_below(root), files - 1), files)
+        mark = chance.uniform(bytes_below(root), whole)
         child = town.run("backfill", root, start=START, end=END)
-        while files_below(root) <= mark and not child.ended():
-            time.sleep(0.01)
-        time.sleep(chance.uniform(0, 0.1))  # between two files things happen, too
+        wait_for_bytes(root, int(mark), child.ended)
         if child.kill():
             killed += 1
         else:
             folders.append(tmp_path / f"killed-{len(folders)}")
     return folders
-
-
-def files_below(root: Path) -> int:
-    """How many payloads and data files a warehouse has."""
-    return sum(path.is_file() for name in ("landing", "lake") for path in (root / name).rglob("*"))
 
 
 def ingest_tasks(api: str) -> int:
