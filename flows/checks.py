@@ -13,13 +13,12 @@ from prefect.artifacts import create_markdown_artifact
 from flows.connections import clock_of
 from flows.dataset import build_dataset
 from flows.ingest import ingest
-from flows.platform.display import current_sink
+from flows.platform.display import current_sink, report_progress
 from flows.platform.runtime import configured_flow
 from flows.settings import ConfigSelection, Settings, load_settings
-from flows.training import report_progress
 from tasks.checks.canaries import Bench, Market, SelftestReport, plant_future
 from tasks.checks.canaries import selftest as try_canaries
-from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
+from tasks.prediction.predictors import FinetunedTextModel, tfidf_text_model
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.lake import Lake
 from warehouse.storage.atomic import write_text
@@ -44,7 +43,7 @@ def selftest(settings: Settings, quick: bool = False) -> SelftestReport:
     sink = current_sink()
     folder = settings.data_root / "selftest"
     try_on = _RealPipeline(settings, _plainer(settings) if quick else ())
-    model = FinetunedLearner(
+    model = FinetunedTextModel(
         _affordable(load_recipe(QUICK_RECIPE if quick else settings.training.recipe)),
         folder=folder,
         cache=settings.training.cache,
@@ -59,7 +58,7 @@ def selftest(settings: Settings, quick: bool = False) -> SelftestReport:
 
     bench = Bench(
         examples=try_on.examples,
-        learn=tfidf_learner if quick else model,
+        learn=tfidf_text_model if quick else model,
         base_scores=quick_base_scores if quick else model.base_scores,
         plant_future=try_on.plant_future,
     )

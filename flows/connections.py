@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from flows.platform.display import report_progress
 from flows.settings import Settings
 from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.prediction.predictors import Scorer
+from tasks.training.job import FinetuneJob
+from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
 from warehouse.tables.batches import Clock
 
@@ -51,6 +55,27 @@ def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
             '`newsvane sql "from datasets"` lists those there are.'
         )
     return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))
+
+
+def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
+    """The configured recipe on one data set; what an evaluation needs is scored in that process.
+
+    The scores go where an evaluation looks for them, so that nothing is scored twice.
+    """
+    return FinetuneJob(
+        recipe=load_recipe(settings.training.recipe),
+        dataset=settings.data_root / "datasets" / dataset_id,
+        output=settings.data_root / "models",
+        cache=settings.training.cache,
+        seed=settings.training.seed,
+        score=("validation", "test"),
+        scores=settings.data_root / "scores",
+    )
+
+
+def scorer_of(settings: Settings) -> Scorer:
+    """Scores of language models, kept below the data root."""
+    return Scorer(settings.data_root / "scores", settings.training.cache, report_progress)
 
 
 @contextmanager

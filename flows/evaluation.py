@@ -1,41 +1,46 @@
-"""Evaluation: every predictor on the same test rows, and what that allows one to say."""
+"""Evaluation flows: every predictor on one test split, or on walk-forward folds, and a verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
-from prefect import flow
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.connections import clock_of, find_dataset
-from flows.platform.display import verdict_table
-from flows.platform.runtime import DatasetId, Described, ModelId, Selection, named_by_start
-from flows.predictors import (
-    Contestants,
-    chosen_model,
-    contestants,
-    split_frame,
-)
-from flows.robustness import calibration_rows, illustration_rows, masking_rows
-from flows.settings import load_settings
-from flows.training import FINE_TUNED
+from flows.connections import clock_of, find_dataset, finetune_job, scorer_of
+from flows.platform.display import current_sink, report_progress, verdict_table
+from flows.platform.runtime import DatasetId, Described, ModelId, configured_flow
+from flows.settings import Settings
 from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.dataset.spec.split import SplitSpec
+from tasks.evaluation import evaluate as evaluation
+from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation
-from tasks.evaluation.evaluate import evaluate as judge
-from tasks.evaluation.notes import notes
-from tasks.evaluation.spec import EvaluationSpec
-from tasks.evaluation.walk_forward import with_base_cutoff
+from tasks.evaluation.robustness import notes
+from tasks.evaluation.slices import Fold, pooled
+from tasks.evaluation.spec import FINE_TUNED, TEST, WALK_FORWARD, EvaluationSpec
+from tasks.prediction.backtest import (
+    Checks,
+    chosen_model,
+    cut_fold,
+    fold_splits,
+    span_of,
+    split_frame,
+    with_memory,
+)
+from tasks.prediction.predictors import LanguageModel, Predictors, language_models
+from tasks.training.process import run_job
+from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
-from warehouse.tables.evaluations import store_backtest, store_evaluation
+from warehouse.tables.evaluations import store_evaluation
+from warehouse.tables.predictions import store_backtest
 
 
-@flow(name="evaluate", flow_run_name=named_by_start, timeout_seconds=24 * 3600)
+@configured_flow("evaluate", hours=24)
 def evaluate(
-    selection: Selection,
+    settings: Settings,
     dataset_id: DatasetId = None,
     model_id: ModelId = None,
     with_language_model: Annotated[
@@ -46,70 +51,121 @@ def evaluate(
     """Score the test split with every predictor, store the metrics, conclude in words.
 
     Baselines are fitted on the train split alone. With language models, the recipe's untuned base
-    is the zero-shot baseline; the fine-tuned model named, or configured, or newest competes.
-    Second looks go with it: calibrated on the validation split, with names `masked` if wanted, and
-    what the calls would have earned.
+    is the zero-shot baseline; the fine-tuned model named, or configured, or newest is evaluated.
+    Robustness checks go with it: calibrated on the validation split, with names `masked` if
+    wanted, and what the calls would have earned.
     """
-    settings = load_settings(selection.config, selection.profile, selection.overrides)
     manifest = find_dataset(settings, dataset_id)
-    folder = settings.data_root / "datasets" / manifest.dataset_id
+    folder, name = settings.data_root / "datasets" / manifest.dataset_id, manifest.dataset_id
+    now = clock_of(settings)
     with Lake.open(settings.warehouse) as lake:
-        train, test = (split_frame(lake, manifest, folder, name) for name in ("train", "test"))
-        name = manifest.dataset_id
-        model = chosen_model(settings, lake, name, model_id) if with_language_model else None
-        who = contestants(settings, train, model, language_models=with_language_model)
-        test = _with_memory(test, who)
-        predictions = who.p_up(test, folder, "test")
-        spec = settings.evaluation
-        if FINE_TUNED in predictions:
-            spec = spec.model_copy(update={"candidate": FINE_TUNED})
-        outcome = judge(test, predictions, spec)
-        looks = _second_looks(lake, who, manifest, folder, test, predictions, masked=masked)
-        outcome = with_notes(outcome, looks, spec)
-        model_ids = {FINE_TUNED: model["model_id"]} if model else {}
-        now = clock_of(settings)()
-        store_evaluation(
-            lake, outcome.rows, dataset_id=name, split="test", model_ids=model_ids, now=now
-        )
-        store_backtest(lake, test, predictions, dataset_id=name, model_ids=model_ids, now=now)
-    show_evaluation(outcome, "verdict", "Test split")
+        train, test = (split_frame(lake, manifest, folder, part) for part in ("train", "test"))
+        model = None
+        if with_language_model:
+            preferred = finetune_job(settings, name).model_id
+            model = chosen_model(lake, name, model_id, preferred=preferred)
+        tuned = LanguageModel.of(model) if model else None
+        predictors = predictors_of(settings, train, tuned, language=with_language_model)
+        test = with_memory(test, predictors)
+        predictions = predictors.p_up(test, folder, "test")
+        spec = candidate_spec(settings, tuned=FINE_TUNED in predictions)
+        checks = Checks(manifest, folder, predictors, test, predictions, spec)
+        rows = checks.illustration() + checks.calibration(lake)
+        if masked:
+            rows += checks.masking(lake, settings.data_root / "masked", now())
+        outcome = _with_checks(evaluation.evaluate(test, predictions, spec), rows, spec)
+        ids, at = {FINE_TUNED: model.model_id} if model else {}, now()
+        store_evaluation(lake, outcome.rows, dataset_id=name, split=TEST, model_ids=ids, now=at)
+        store_backtest(lake, test, predictions, dataset_id=name, model_ids=ids, now=at)
+    _show(outcome, "verdict", "Test split")
     return outcome
 
 
-def with_notes(outcome: Evaluation, looks: list[pa.Table], spec: EvaluationSpec) -> Evaluation:
-    """The evaluation with the rows of its second looks, and what they say of the judged one."""
-    rows = pa.concat_tables([outcome.rows, *looks])
+@configured_flow("walk-forward")
+def walk_forward(
+    settings: Settings, dataset_id: str | None = None, refit_model: bool = False
+) -> Evaluation:
+    """Refit on each fold's past, evaluate on its future, pool the folds, conclude in words.
+
+    Folds are those of `[walk_forward]` over the data set's sessions, cut with its own purge and
+    embargo. The baselines are refitted in every fold; with `refit_model` the recipe is too, which
+    takes a fine-tune a fold. Raises EvaluationInputError when the sessions are too few.
+    """
+    manifest = find_dataset(settings, dataset_id)
+    folder = settings.data_root / "datasets" / manifest.dataset_id
+    sink, folds = current_sink(), []
+    with Lake.open(settings.warehouse) as lake:
+        splits = fold_splits(manifest, folder, settings.walk_forward)
+        for number, split in enumerate(splits, start=1):
+            folds.append(_fold(lake, settings, manifest, split, refit_model=refit_model))
+            sink.advance("folds", number, len(splits), folds[-1].name)
+        spec = candidate_spec(settings, tuned=refit_model)
+        outcome = _with_checks(evaluation.evaluate(*pooled(folds), spec), [], spec)
+        store_evaluation(
+            lake,
+            outcome.rows,
+            dataset_id=manifest.dataset_id,
+            split=WALK_FORWARD,
+            model_ids={},
+            now=clock_of(settings)(),
+        )
+    _show(outcome, "walk-forward", f"{len(folds)} folds, pooled")
+    return outcome
+
+
+def predictors_of(
+    settings: Settings, train: pa.Table, tuned: LanguageModel | None, *, language: bool
+) -> Predictors:
+    """The baselines fitted on `train`, and language models if wanted."""
+    models = {}
+    if language:
+        configured = load_recipe(settings.training.recipe)
+        models = language_models(tuned, configured, zero_shot=settings.training.zero_shot)
+    return Predictors(scorer_of(settings), fit_baselines(train), models)
+
+
+def candidate_spec(settings: Settings, *, tuned: bool) -> EvaluationSpec:
+    """The configured evaluation, about the fine-tuned model where there is one."""
+    update = {"candidate": FINE_TUNED} if tuned else {}
+    return settings.evaluation.model_copy(update=update)
+
+
+def _with_checks(outcome: Evaluation, checks: list[pa.Table], spec: EvaluationSpec) -> Evaluation:
+    """The evaluation with the rows of its robustness checks, and what they say in words."""
+    rows = pa.concat_tables([outcome.rows, *checks])
     return replace(outcome, rows=rows, notes=notes(rows, outcome.verdict.predictor, spec))
 
 
-def show_evaluation(outcome: Evaluation, key: str, what: str) -> None:
+def _show(outcome: Evaluation, key: str, what: str) -> None:
     """Artifacts of the running flow: the verdict in words, `KEY-table` with the numbers."""
     words = "\n".join([outcome.verdict.words, "", *(f"- {note}" for note in outcome.notes)])
     create_markdown_artifact(words, key=key, description="The verdict")
     create_table_artifact(verdict_table(outcome), key=f"{key}-table", description=what)
 
 
-def _with_memory(test: pa.Table, who: Contestants) -> pa.Table:
-    """Examples told apart by the end of the base model's training data, where that is known."""
-    ends = [recipe.base.knowledge_cutoff for recipe, _ in who.models.values()]
-    known = [end for end in ends if end is not None]
-    return with_base_cutoff(test, max(known)) if known else test
-
-
-def _second_looks(
+def _fold(
     lake: Lake,
-    who: Contestants,
+    settings: Settings,
     manifest: DatasetManifest,
-    folder: Path,
-    test: pa.Table,
-    predictions: Mapping[str, Any],
+    split: SplitSpec,
     *,
-    masked: bool,
-) -> list[pa.Table]:
-    looks = illustration_rows(who.settings, manifest, test, predictions)
-    if manifest.splits["validation"].rows:
-        validation = split_frame(lake, manifest, folder, "validation")
-        looks += calibration_rows(who, validation, test, predictions, folder)
-    if masked:
-        looks += masking_rows(lake, who, manifest, test, predictions)
-    return looks
+    refit_model: bool,
+) -> Fold:
+    """One fold's data set below `folds/`, everything fitted on its train split, its test scored."""
+    cut, folder, until = cut_fold(lake, manifest, split, settings.data_root / "folds")
+    train, test = (split_frame(lake, cut, folder, name) for name in ("train", "test"))
+    tuned = _refitted(settings, folder) if refit_model else None
+    predictors = predictors_of(settings, train, tuned, language=refit_model)
+    return Fold(span_of(test), until, test, predictors.p_up(test, folder, "test"))
+
+
+def _refitted(settings: Settings, folder: Path) -> LanguageModel:
+    """A fine-tune on the fold; it stays out of the registry, where it would stand for promotion."""
+    job = finetune_job(settings, folder.name).model_copy(
+        update={
+            "dataset": folder,
+            "output": settings.data_root / "folds" / "models",
+            "score": ("test",),
+        }
+    )
+    return LanguageModel(job.recipe, run_job(job, report_progress).path)

@@ -91,7 +91,7 @@ def _publish_prices(settings: Settings, lake: Lake, batch: PriceBatch, name: str
     done = publish_price_batch(settings, lake, batch, name, days, now)
     if batch.bars.num_rows:
         tickers = pc.unique(batch.bars["ticker"]).to_pylist()
-        record_sessions(lake, settings.universe, tickers, days)
+        record_sessions(lake, settings.universe, tickers, days, now)
     return done
 
 

@@ -104,7 +104,7 @@ def ingest(
     with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
         wanted = (start, min(end, outside.clock().date()))
         context = IngestContext(settings, outside, lake, force)
-        record_sessions(lake, settings.universe, chosen, wanted)
+        record_sessions(lake, settings.universe, chosen, wanted, outside.clock())
         if "prices" in what:
             summary = summary.plus(_ingest_prices(context, chosen, wanted))
         if "headlines" in what:

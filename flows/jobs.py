@@ -25,7 +25,7 @@ from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import exchange_day, exchange_sessions
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.evaluate import Evaluation
-from tasks.prediction.promotion import Settlement, latest_split, settle
+from tasks.prediction.promotion import PromotionDecision, decide_promotion, latest_split
 from tasks.training.job import FinetuneResult
 from warehouse.lake import Lake
 
@@ -55,7 +55,7 @@ class Retraining:
 
     model: FinetuneResult
     evaluation: Evaluation
-    settlement: Settlement
+    decision: PromotionDecision
 
 
 @configured_flow("newsvane", hours=3 * 24)
@@ -112,10 +112,10 @@ def weekly(settings: Settings) -> Retraining:
         model = finetune(latest, dataset.dataset_id)
         evaluation = evaluate(latest, dataset.dataset_id, model.model_id)
     with Lake.open(settings.warehouse) as lake:
-        settlement = settle(lake, model.model_id, settings.retraining, settings.evaluation)
+        decision = decide_promotion(lake, model.model_id, settings.retraining, settings.evaluation)
         seal(lake, now=clock_of(settings)())
-    create_markdown_artifact(settlement.words, key="champion", description=settlement.champion)
-    return Retraining(model, evaluation, settlement)
+    create_markdown_artifact(decision.words, key="champion", description=decision.champion)
+    return Retraining(model, evaluation, decision)
 
 
 def with_latest_split(settings: Settings) -> ConfigSelection:

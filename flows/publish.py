@@ -24,18 +24,19 @@ from warehouse.tables.headlines import publish_headlines
 from warehouse.tables.prices import publish_prices
 from warehouse.tables.sessions import publish_sessions
 
-MARGIN = timedelta(days=14)
+MARGIN = timedelta(days=45)
 EVER = date(1900, 1, 1)
 
 
 def record_sessions(
-    lake: Lake, universe: UniverseSpec, tickers: Sequence[str], wanted: DateRange
+    lake: Lake, universe: UniverseSpec, tickers: Sequence[str], wanted: DateRange, now: datetime
 ) -> None:
     """Publish the exchange's sessions around a range, and which exchange each ticker is on.
 
-    The sessions reach past its end, because a decision belongs to a session yet to come.
+    The sessions reach past its end and past `now` (UTC): a decision belongs to one yet to come.
     """
-    around = {universe.exchange: (wanted[0] - MARGIN, wanted[1] + MARGIN)}
+    last = max(wanted[1], now.date())
+    around = {universe.exchange: (wanted[0] - MARGIN, last + MARGIN)}
     publish_sessions(lake, around, calendar_years, calendar_version())
     size = len(tickers)
     symbols = pa.table(

@@ -86,7 +86,7 @@ def simulate(settings: Settings, days: int = 60, seed: int | None = None) -> Sim
 def _run_job(selection: ConfigSelection, job: Job) -> str | None:
     """Run one job; the champion after a retraining."""
     if job == "weekly":
-        return weekly(selection).settlement.champion
+        return weekly(selection).decision.champion
     daily(selection)
     return None
 

@@ -6,19 +6,17 @@ from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows.connections import clock_of, find_dataset
+from flows.connections import clock_of, find_dataset, finetune_job
 from flows.platform.artifacts import TrainingProgress, show_loss_curve
-from flows.platform.display import current_sink
+from flows.platform.display import report_progress
 from flows.platform.runtime import DatasetId, configured_flow
 from flows.settings import Settings
-from tasks.training.job import FinetuneJob, FinetuneResult, Progress
+from tasks.prediction import registry
+from tasks.training.job import FinetuneResult, Progress
 from tasks.training.plan import Plan, plan
 from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
-from warehouse.tables.evaluations import store_model
-
-FINE_TUNED = "fine_tuned"
 
 
 @configured_flow("finetune", hours=24)
@@ -38,22 +36,6 @@ def finetune(settings: Settings, dataset_id: DatasetId = None) -> FinetuneResult
     return result
 
 
-def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
-    """The configured recipe on one data set; what an evaluation needs is scored in that process.
-
-    The scores go where an evaluation looks for them, so that nothing is scored twice.
-    """
-    return FinetuneJob(
-        recipe=load_recipe(settings.training.recipe),
-        dataset=settings.data_root / "datasets" / dataset_id,
-        output=settings.data_root / "models",
-        cache=settings.training.cache,
-        seed=settings.training.seed,
-        score=("validation", "test"),
-        scores=settings.data_root / "scores",
-    )
-
-
 def plan_of(settings: Settings, dataset_id: str | None) -> Plan:
     """What the configured fine-tune would take here: memory and time, before anything is loaded."""
     manifest = find_dataset(settings, dataset_id)
@@ -63,18 +45,8 @@ def plan_of(settings: Settings, dataset_id: str | None) -> Plan:
 
 def register(settings: Settings, result: FinetuneResult) -> None:
     """Write one row to `models`; a model that is already there stays as it is."""
-    model = result.model_dump(exclude={"kind", "scores"})
     with Lake.open(settings.warehouse) as lake:
-        store_model(lake, {**model, "path": str(result.path)}, now=clock_of(settings)())
-
-
-def report_progress(event: Progress) -> None:
-    """Pass the training process's progress on to whoever watches."""
-    speed = event.metrics.get("tokens_per_second")
-    loss = event.metrics.get("loss")
-    notes = [f"loss {loss:.3f}"] if loss is not None else []
-    notes += [f"{speed:,.0f} tokens/s"] if speed is not None else []
-    current_sink().advance(event.stage, event.done, event.total, ", ".join(notes))
+        registry.register(lake, result, now=clock_of(settings)())
 
 
 def _card(result: FinetuneResult) -> str:

@@ -1,4 +1,4 @@
-"""How callers name instants, days and tickers."""
+"""Arguments of reads: instants, days and tickers as callers write them."""
 
 from __future__ import annotations
 

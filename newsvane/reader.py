@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from tasks.dataset.spec.clock import ClockSpec
     from tasks.evaluation.spec import EvaluationSpec
-    from tasks.prediction.registry import Model
     from warehouse.lake import Lake
+    from warehouse.tables.models import Model
 
 
 class Reader:
@@ -28,11 +28,11 @@ class Reader:
     """
 
     def __init__(
-        self, lake: Lake, root: Path, clock: ClockSpec, judged_by: EvaluationSpec | None = None
+        self, lake: Lake, root: Path, clock: ClockSpec, evaluation: EvaluationSpec | None = None
     ) -> None:
         self._lake = lake
         self._clock = clock
-        self._judged_by = judged_by
+        self._evaluation = evaluation
         self.root = root
 
     def __enter__(self) -> Reader:
@@ -158,38 +158,38 @@ class Reader:
 
     def models(self) -> tuple[Model, ...]:
         """All fine-tuned models, newest first, with recipe, environment and metrics."""
-        from tasks.prediction.registry import list_models
+        from warehouse.tables.models import read_models
 
-        return list_models(self._lake)
+        return read_models(self._lake)
 
     def evaluation(self, dataset_id: str | None = None, split: Split = "test") -> Evaluation:
         """What was found on one split of a data set (default: the newest), latest models only.
 
-        Rows: one per slice, predictor and metric with its interval. Raises ReadError when nothing
-        was evaluated yet.
+        Rows: one per slice, predictor, metric and baseline, with its interval. Raises ReadError
+        when nothing was evaluated yet.
         """
         import pyarrow.compute as pc
 
-        from tasks.report.verdicts import read_verdicts
+        from tasks.evaluation.verdict import read_verdicts
 
-        asked = self.dataset(dataset_id).dataset_id
+        name = self.dataset(dataset_id).dataset_id
         statement = "report_evaluations"
-        table = self._lake.read(statement, {"dataset_id": asked}).filter(pc.field("split") == split)
+        table = self._lake.read(statement, {"dataset_id": name}).filter(pc.field("split") == split)
         if not table.num_rows:
             raise ReadError(
-                f"No evaluation of data set {asked} on its {split} split is stored. "
+                f"No evaluation of data set {name} on its {split} split is stored. "
                 "Run `newsvane evaluate`, or name another data set."
             )
-        verdicts = read_verdicts(table, self._judged_by or self._default_judge())
-        return Evaluation(asked, split, Rows(table, _grain(statement)), verdicts)
+        verdicts = read_verdicts(table, self._evaluation_spec())
+        return Evaluation(name, split, Rows(table, _grain(statement)), verdicts)
 
     def backtest(self, dataset_id: str | None = None) -> Rows:
         """P(up) of every predictor on the evaluated examples of a data set (default: the newest).
 
         These were made after the outcome was known; `forward` holds those made before.
         """
-        asked = self.dataset(dataset_id).dataset_id
-        return self._rows("prediction_rows", dataset_id=asked, kind="backtest")
+        name = self.dataset(dataset_id).dataset_id
+        return self._rows("prediction_rows", dataset_id=name, kind="backtest")
 
     def forward(self, *, asof: Moment) -> Rows:
         """Predictions made before their outcome and by `asof`, with the outcome if known by then.
@@ -201,16 +201,22 @@ class Reader:
     def scores(self, *, now: Moment) -> Rows:
         """The record of each predictor's forward predictions that are mature at `now`.
 
-        One row per predictor and per simple rule it is held against: accuracy with its 95%
-        interval (clustered on sessions), Brier score, counts by state.
+        One row per model (`predictor` is its model_id, whatever stage it had when it predicted),
+        baseline, and simple rule held against the same examples: counts by state, accuracy with
+        its interval (clustered on sessions), Brier score. The same numbers as the site and
+        `newsvane score`.
         """
-        self._lake.read("site_scored", {"now": instant(now)})
-        return self._rows("site_scores")
+        from tasks.prediction.record import ForwardRecord
 
-    def _default_judge(self) -> EvaluationSpec:
-        """Defaults, told apart by what the warehouse holds: our own market is no leak."""
+        record = ForwardRecord.read(self._lake, self._evaluation_spec(), now=instant(now))
+        return Rows(record.scores(), _grain("forward_counts"))
+
+    def _evaluation_spec(self) -> EvaluationSpec:
+        """As configured; else defaults, with the warehouse's own synthetic news declared."""
         from tasks.evaluation.spec import EvaluationSpec
 
+        if self._evaluation is not None:
+            return self._evaluation
         (row,) = self._lake.read("headlines_synthetic").to_pylist()
         return EvaluationSpec(synthetic=row["synthetic"])
 

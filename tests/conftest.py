@@ -16,7 +16,17 @@ pytest_plugins = (
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
+# Tests run side by side, on little data: a second thread of theirs is paid for and gains nothing.
+# Set before torch and DuckDB start any. Tests of what threads may disturb ask for two.
+os.environ.setdefault("NEWSVANE_WAREHOUSE__THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+TOGETHER = ("operations/scale", "report/page", "report/site", "training")
+"""Folders whose files share what takes long to make."""
+
 LONGEST = (
+    "training",
     "prediction/test_sixty_days.py",
     "operations/test_whole_job.py",
     "ingest/backfill/test_backfill_at_scale.py",
@@ -24,21 +34,25 @@ LONGEST = (
     "operations/test_prefect_ui.py",
     "checks/test_selftest_flow.py",
 )
-"""Files that begin first, so that no worker is left alone with one at the end."""
+"""Groups that begin first, so that no worker is left alone with one at the end."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, so that what it shares is made once; slow files begin first."""
-    ranks: dict[Path, tuple[int, int]] = {}
+    """Give each file to one worker, so that what it shares is made once; slow ones begin first."""
+    ranks: dict[str, int] = {}
     for item in items:
-        path = item.path.relative_to(REPOSITORY / "tests")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(path.as_posix()))
-        quick = item.get_closest_marker("slow") is None
-        place = LONGEST.index(path.as_posix()) if path.as_posix() in LONGEST else len(LONGEST)
-        ranks[item.path] = min(ranks.get(item.path, (place, 1)), (place, int(quick)))
-    items.sort(key=lambda item: ranks[item.path])
+        group = _group_of(item.path.relative_to(REPOSITORY / "tests"))
+        item.add_marker(pytest.mark.xdist_group(group))
+        slow = item.get_closest_marker("slow") is not None
+        rank = LONGEST.index(group) if group in LONGEST else len(LONGEST) + (not slow)
+        ranks[group] = min(rank, ranks.get(group, rank))
+    items.sort(key=lambda item: ranks[_group_of(item.path.relative_to(REPOSITORY / "tests"))])
+
+
+def _group_of(path: Path) -> str:
+    folders = (folder for folder in TOGETHER if path.is_relative_to(folder))
+    return next(folders, path.as_posix())
 
 
 @pytest.fixture(scope="session")

@@ -192,8 +192,8 @@ def published_generation(
     prompts = encode(tokenizer, rows.inputs, rows.outputs, recipe.prompt).prompts
     texts, made = [], 0
     for start in range(0, len(prompts), batch_rows):
-        rows_here = {"input_ids": prompts[start : start + batch_rows]}
-        batch = tokenizer.pad(rows_here, padding_side="left", return_tensors="pt")
+        some = {"input_ids": [list(ids) for ids in prompts[start : start + batch_rows]]}
+        batch = tokenizer.pad(some, padding_side="left", return_tensors="pt")
         answer = model.generate(
             **batch.to(model.device),
             max_new_tokens=new_tokens,

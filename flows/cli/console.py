@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -102,8 +102,13 @@ def show_ingest(summary: IngestSummary) -> None:
         console.print(f"[yellow]missing[/] {key}: {reason}", markup=True)
 
 
-def finish_ingest(summary: IngestSummary) -> None:
-    """Print what an ingest did. Raises IncompleteIngestError when something was missing."""
+def run_ingest(run: Callable[[], IngestSummary]) -> None:
+    """Show progress bars while an ingest runs, then what it did.
+
+    Raises IncompleteIngestError when something was missing.
+    """
+    with progress_bars():
+        summary = run()
     show_ingest(summary)
     summary.require_complete()
 
@@ -163,7 +168,7 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def show_plan(plan: Sequence[PlannedRange]) -> None:
-    """Print what a backfill would ask, and an estimate of how long that takes."""
+    """Print what a backfill would request, and an estimate of how long that takes."""
     from flows.backfill import SECONDS_PER_REQUEST
 
     if not plan:

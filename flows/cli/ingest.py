@@ -34,7 +34,7 @@ def backfill(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan only.")] = False,
     force: Annotated[
-        bool, typer.Option("--force/--only-missing", help="Ask again for what is done.")
+        bool, typer.Option("--force/--only-missing", help="Request again what is done.")
     ] = False,
 ) -> None:
     """Ingest what is missing between two dates, both inclusive; render what depends on it."""
@@ -44,51 +44,43 @@ def backfill(
     settings = prepared(context)
     from flows.backfill import backfill as backfill_flow
     from flows.backfill import plan_backfill, wanted_kinds
-    from flows.cli.console import finish_ingest, progress_bars, show_plan
+    from flows.cli.console import run_ingest, show_plan
 
     chosen, kinds = tuple(tickers or ()) or None, wanted_kinds(what)
     show_plan(plan_backfill(settings, start, end, chosen, kinds, force=force))
     if dry_run:
         return
-    with progress_bars():
-        outcome = backfill_flow(settings.selection, start, end, chosen, kinds, force)
-    finish_ingest(outcome)
+    run_ingest(lambda: backfill_flow(settings.selection, start, end, chosen, kinds, force))
 
 
 @app.command()
 def replay(context: typer.Context) -> None:
     """Read every landed payload again with today's parser and publish what differs."""
     settings = prepared(context)
-    from flows.cli.console import finish_ingest, progress_bars
+    from flows.cli.console import run_ingest
     from flows.imports import replay as replay_flow
 
-    with progress_bars():
-        outcome = replay_flow(settings.selection)
-    finish_ingest(outcome)
+    run_ingest(lambda: replay_flow(settings.selection))
 
 
 @import_app.command()
 def prices(context: typer.Context, file: Path, map_: MapOption = None) -> None:
     """Import daily bars from a CSV, JSONL or Parquet file."""
     settings = prepared(context)
-    from flows.cli.console import finish_ingest, progress_bars
+    from flows.cli.console import run_ingest
     from flows.imports import import_prices
 
-    with progress_bars():
-        outcome = import_prices(settings.selection, file, _pairs(map_))
-    finish_ingest(outcome)
+    run_ingest(lambda: import_prices(settings.selection, file, _pairs(map_)))
 
 
 @import_app.command()
 def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> None:
     """Import dated headlines from a CSV, JSONL or Parquet file."""
     settings = prepared(context)
-    from flows.cli.console import finish_ingest, progress_bars
+    from flows.cli.console import run_ingest
     from flows.imports import import_headlines
 
-    with progress_bars():
-        outcome = import_headlines(settings.selection, file, _pairs(map_))
-    finish_ingest(outcome)
+    run_ingest(lambda: import_headlines(settings.selection, file, _pairs(map_)))
 
 
 @sources_app.command()

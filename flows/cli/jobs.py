@@ -28,12 +28,10 @@ def run(context: typer.Context) -> None:
 def daily(context: typer.Context) -> None:
     """The daily job: read what is new, score what is mature, predict what comes next."""
     settings = prepared(context)
-    from flows.cli.console import finish_ingest, progress_bars
+    from flows.cli.console import run_ingest
     from flows.jobs import daily as daily_flow
 
-    with progress_bars():
-        outcome = daily_flow(settings.selection)
-    finish_ingest(outcome)
+    run_ingest(lambda: daily_flow(settings.selection))
 
 
 @app.command()
@@ -47,18 +45,18 @@ def weekly(context: typer.Context) -> None:
         outcome = weekly_flow(settings.selection)
     show_model(outcome.model)
     show_verdict(outcome.evaluation)
-    console.print(outcome.settlement.words, highlight=False)
+    console.print(outcome.decision.words, highlight=False)
 
 
 @app.command()
 def simulate(
     context: typer.Context,
-    days: Annotated[int, typer.Option(min=1, help="How many sessions to live through.")] = 60,
+    days: Annotated[int, typer.Option(min=1, help="How many sessions to simulate.")] = 60,
     seed: Annotated[
         int | None, typer.Option(help="Of newswire and training. Default: as configured.")
     ] = None,
 ) -> None:
-    """Live through many days of the sandbox: daily jobs, weekly retraining, the forward record."""
+    """Simulate many days of the sandbox: daily jobs, weekly retraining, the forward record."""
     settings = prepared(context)
     from flows.cli.console import console, progress_bars
     from flows.simulate import simulate as simulate_flow

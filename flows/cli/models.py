@@ -48,9 +48,9 @@ def evaluate(
     without_model: Annotated[
         bool, typer.Option("--baselines-only", help="Skip every language model.")
     ] = False,
-    masked: Annotated[bool, typer.Option(help="Ask again with tickers and names masked.")] = True,
+    masked: Annotated[bool, typer.Option(help="Score again with tickers and names masked.")] = True,
     walk_forward: Annotated[
-        bool, typer.Option("--walk-forward", help="Refit and judge the baselines fold by fold.")
+        bool, typer.Option("--walk-forward", help="Refit and evaluate the baselines fold by fold.")
     ] = False,
     refit_model: Annotated[
         bool, typer.Option("--refit-model", help="With --walk-forward: fine-tune in each fold.")
@@ -61,7 +61,7 @@ def evaluate(
     from flows.cli.console import progress_bars, show_verdict
 
     if walk_forward:
-        from flows.walk_forward import walk_forward as walk_forward_flow
+        from flows.evaluation import walk_forward as walk_forward_flow
 
         with progress_bars():
             pooled = walk_forward_flow(settings.selection, dataset_id, refit_model)
@@ -94,7 +94,7 @@ def predict(context: typer.Context) -> None:
 
 @app.command()
 def score(context: typer.Context) -> None:
-    """Judge the forward predictions whose sessions have closed."""
+    """Score the forward predictions whose sessions have closed."""
     settings = prepared(context)
     from flows.cli.console import console
     from flows.prediction import score as score_flow
@@ -108,11 +108,10 @@ def list_models(context: typer.Context) -> None:
     settings = settings_of(context)
     from flows.cli.console import show_table
     from warehouse.lake import Lake
-    from warehouse.tables.evaluations import read_models
 
     columns = ["model_id", "stage", "recipe_name", "dataset_id", "seed", "created_at"]
     with Lake.open(settings.warehouse) as lake:
-        show_table(read_models(lake).select(columns))
+        show_table(lake.read("model_rows").select(columns))
 
 
 @registry_app.command()
@@ -160,8 +159,7 @@ def export_bundle(
 ) -> None:
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
-    from flows.connections import find_dataset
-    from flows.training import finetune_job
+    from flows.connections import find_dataset, finetune_job
     from tasks.training.bundle import export_bundle as write_bundle
 
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
@@ -177,8 +175,8 @@ def import_bundle(
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
     from flows.cli.console import show_model
-    from flows.connections import find_dataset
-    from flows.training import finetune_job, register
+    from flows.connections import find_dataset, finetune_job
+    from flows.training import register
     from tasks.training.bundle import import_bundle as read_bundle
 
     job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)

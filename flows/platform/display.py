@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from flows.settings import Settings
     from tasks.evaluation.evaluate import Evaluation
+    from tasks.training.job import Progress
 
 LONGEST = 400
 _INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
@@ -58,6 +59,15 @@ def shown_on(sink: ProgressSink) -> Iterator[None]:
         yield
     finally:
         _sink.reset(token)
+
+
+def report_progress(event: Progress) -> None:
+    """Pass the training process's progress on to whoever watches."""
+    speed = event.metrics.get("tokens_per_second")
+    loss = event.metrics.get("loss")
+    notes = [f"loss {loss:.3f}"] if loss is not None else []
+    notes += [f"{speed:,.0f} tokens/s"] if speed is not None else []
+    current_sink().advance(event.stage, event.done, event.total, ", ".join(notes))
 
 
 def plain(text: str) -> str:

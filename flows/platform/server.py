@@ -114,18 +114,20 @@ def _await_health(server: subprocess.Popen[bytes], api_url: str, log_path: Path)
     import httpx
 
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise ServerError(
-                f"The Prefect server stopped with exit code {server.returncode} before it "
-                f"answered. Its last words are in {log_path}; correct that and run it again."
-            )
-        try:
-            if httpx.get(f"{api_url}/health", timeout=2).status_code == httpx.codes.OK:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.25)
+    # One client: each would read the certificate store again, which costs more than asking.
+    with httpx.Client(timeout=2) as client:
+        while time.monotonic() < deadline:
+            if server.poll() is not None:
+                raise ServerError(
+                    f"The Prefect server stopped with exit code {server.returncode} before it "
+                    f"answered. Its last words are in {log_path}; correct that and run it again."
+                )
+            try:
+                if client.get(f"{api_url}/health").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass
+            time.sleep(0.25)
     raise ServerError(
         f"The Prefect server did not answer at {api_url} within {START_SECONDS} s. "
         f"See {log_path} for what it was doing, and try again on a less busy machine."

@@ -1,4 +1,4 @@
-"""What a model must beat: predictors that are cheap, fitted on the training split alone."""
+"""Baselines: cheap predictors a model must beat, fitted on the training split alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BaselineSpec(BaseModel):
 
     `prior` is the weight, in examples, with which every conditional frequency is drawn towards
     the training share of ups. `momentum_window` counts the ticker's latest known returns.
-    `text` names the column the reference learner reads: the same text the model is shown.
+    `text` names the column the reference model reads: the same text the language model reads.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,7 +131,7 @@ def _returns(frame: pa.Table) -> Floats:
 def _trend(frame: pa.Table, window: int) -> Floats:
     """Sum of the ticker's latest `window` previous_returns up to and including each row's own.
 
-    Each was known at its own decision, hence at every later one; nothing looks ahead.
+    Each was known at its own decision, hence at every later one; there is no look-ahead.
     """
     _, ticker = np.unique(frame["ticker"].to_numpy(), return_inverse=True)
     order = np.lexsort((frame["session"].to_numpy(), ticker))

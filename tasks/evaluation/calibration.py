@@ -40,7 +40,7 @@ class Calibration(BaseModel):
 
 
 def fit_calibration(label: Any, p_up: Any, method: Method = "platt") -> Calibration:
-    """Fit on validation outcomes and probabilities; never show it the split it is judged on.
+    """Fit on validation outcomes and probabilities; never show it the split it is evaluated on.
 
     Raises EvaluationError unless both outcomes occur: with one class there is nothing to fit.
     """
@@ -77,7 +77,7 @@ def _isotonic(y: Bools, p: Floats) -> Calibration:
 
 
 def _newton(design: Floats, target: Floats, steps: int = 100) -> Floats:
-    """Logistic regression by Newton's method; a whisper of ridge keeps constant inputs solvable."""
+    """Logistic regression by Newton's method; a little ridge keeps constant inputs solvable."""
     weights = np.zeros(design.shape[1])
     ridge = 1e-9 * len(design) * np.eye(design.shape[1])
     for _ in range(steps):

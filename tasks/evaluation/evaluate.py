@@ -1,4 +1,4 @@
-"""Judge predictions against outcomes: every metric with an interval, beside its baselines."""
+"""Evaluation of predictions: every metric with an interval, beside its baselines."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pyarrow as pa
 
 from tasks.evaluation.intervals import Interval
 from tasks.evaluation.metrics import Bools, Floats, bin_of
-from tasks.evaluation.multiplicity import benjamini_hochberg, holm
-from tasks.evaluation.paired import Comparison
-from tasks.evaluation.slices import Slice, comparisons, measured, row_sets
+from tasks.evaluation.paired import benjamini_hochberg, comparisons, holm
+from tasks.evaluation.slices import Slice, measured, row_sets
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, ZERO_SHOT, EvaluationError, EvaluationSpec
-from tasks.evaluation.verdict import Verdict, judge
+from tasks.evaluation.verdict import Verdict, conclude
 
 ROWS = pa.schema(
     [
         pa.field("slice", pa.string(), nullable=False),
         pa.field("predictor", pa.string(), nullable=False),
         pa.field("metric", pa.string(), nullable=False),
+        ("baseline", pa.string()),
         ("value", pa.float64()),
         ("ci_low", pa.float64()),
         ("ci_high", pa.float64()),
@@ -30,6 +30,9 @@ ROWS = pa.schema(
         pa.field("n_sessions", pa.int64(), nullable=False),
     ]
 )
+Key = tuple[str, str | None]
+"""A metric, and the baseline it is a difference to or a test against, if any."""
+
 _REQUIRED = ("ticker", "session", "label_up", "availability")
 
 
@@ -37,12 +40,12 @@ _REQUIRED = ("ticker", "session", "label_up", "availability")
 class Evaluation:
     """Everything one evaluation found.
 
-    `rows`: one row per slice, predictor and metric (schema `ROWS`); a comparison with baseline b
-    is the metric `accuracy_vs_b`, `cross_entropy_vs_b`, `mcnemar_p_vs_b`, `rows_needed_vs_b` or
-    `detectable_edge_vs_b`; in ticker slices also `mcnemar_p_holm_vs_b` and `mcnemar_p_bh_vs_b`,
-    adjusted over all tickers. `reliability`: one row per predictor and non-empty probability bin.
-    `verdicts`: the candidate's first, then the other predictors that were fitted. `notes`: what
-    second looks showed, in sentences.
+    `rows`: one row per slice, predictor, metric and baseline (schema `ROWS`). Without a baseline
+    it is the predictor's own metric; with one, accuracy and cross_entropy are differences to it,
+    beside mcnemar_p, rows_needed and detectable_edge, and in ticker slices mcnemar_p_holm and
+    mcnemar_p_bh, adjusted over all tickers. `reliability`: one row per predictor and non-empty
+    probability bin. `verdicts`: the candidate's first, then the other predictors that were fitted.
+    `notes`: what the robustness checks showed, in sentences.
     """
 
     rows: pa.Table
@@ -57,14 +60,16 @@ class Evaluation:
         Raises EvaluationError when only trivial baselines were evaluated.
         """
         if not self.verdicts:
-            raise EvaluationError("Only trivial baselines were evaluated: nobody to judge.")
+            raise EvaluationError(
+                "Only trivial baselines were evaluated; a verdict needs another predictor."
+            )
         return self.verdicts[0]
 
 
 def evaluate(
     frame: pa.Table, predictions: Mapping[str, Any], spec: EvaluationSpec | None = None
 ) -> Evaluation:
-    """Judge each predictor's P(up) on the examples of `frame`.
+    """Evaluate each predictor's P(up) on the examples of `frame`.
 
     `frame`: one row per example with ticker, session (date), label_up (bool) and availability.
     `predictions`: predictor name to an array of P(up), aligned to `frame`'s rows.
@@ -74,9 +79,9 @@ def evaluate(
     spec = spec or EvaluationSpec()
     p_up = _checked(frame, predictions, spec)
     label = np.asarray(frame["label_up"].to_numpy(), dtype=bool)
-    session = frame["session"].to_numpy()
+    needed = frame.select(["label_up", "session"])
     slices = [
-        measured(name, label[rows], {k: v[rows] for k, v in p_up.items()}, session[rows], spec)
+        measured(name, needed.take(rows), {k: v[rows] for k, v in p_up.items()}, spec)
         for name, rows in row_sets(frame, spec).items()
     ]
     records: list[dict[str, Any]] = []
@@ -125,7 +130,7 @@ def _checked(
     nulls = [name for name in _REQUIRED if frame[name].null_count]
     if nulls:
         raise EvaluationError(
-            f"Null values in {', '.join(nulls)}: an example without an outcome cannot be judged. "
+            f"Null values in {', '.join(nulls)}: an example without an outcome says nothing. "
             "Leave unlabelled examples out."
         )
     if spec.candidate is not None and spec.candidate not in predictions:
@@ -151,8 +156,8 @@ def _probabilities(name: str, values: Any, rows: int) -> Floats:
     return p_up
 
 
-def _judged(predictors: Mapping[str, Any], spec: EvaluationSpec) -> list[str]:
-    """Whom to judge: the named candidate, other fitted models, the reference, the base model."""
+def _candidates(predictors: Mapping[str, Any], spec: EvaluationSpec) -> list[str]:
+    """Those a verdict is about: the named candidate, other fitted models, reference, base model."""
     fitted = [name for name in predictors if name not in (*TRIVIAL, *REFERENCE)]
     named = [] if spec.candidate is None else [spec.candidate]
     others = [name for name in (*REFERENCE, ZERO_SHOT) if name in predictors]
@@ -161,7 +166,7 @@ def _judged(predictors: Mapping[str, Any], spec: EvaluationSpec) -> list[str]:
 
 def _verdicts(whole: Slice, spec: EvaluationSpec) -> tuple[Verdict, ...]:
     return tuple(
-        judge(
+        conclude(
             predictor,
             whole.estimates[predictor],
             comparisons(whole, predictor, spec),
@@ -169,31 +174,52 @@ def _verdicts(whole: Slice, spec: EvaluationSpec) -> tuple[Verdict, ...]:
             rows=len(whole.label),
             sessions=whole.sessions,
         )
-        for predictor in _judged(whole.p_up, spec)
+        for predictor in _candidates(whole.p_up, spec)
     )
+
+
+def metric_rows(
+    part: str, predictor: str, found: Mapping[Key, Interval], *, examples: int, sessions: int
+) -> list[dict[str, Any]]:
+    """Rows of the evaluation table (schema `ROWS`) for one slice `part` and predictor."""
+    return [
+        {
+            "slice": part,
+            "predictor": predictor,
+            "metric": metric,
+            "baseline": baseline,
+            "value": _finite(interval.value),
+            "ci_low": _finite(interval.low),
+            "ci_high": _finite(interval.high),
+            "n_examples": examples,
+            "n_sessions": sessions,
+        }
+        for (metric, baseline), interval in found.items()
+    ]
+
+
+def exact(value: float) -> Interval:
+    """A number that has no interval."""
+    return Interval(value, nan, nan)
 
 
 def _records(part: Slice, spec: EvaluationSpec) -> list[dict[str, Any]]:
     """The slice's rows of the evaluation table."""
     records = []
     for predictor, estimates in part.estimates.items():
-        found = dict(estimates)
-        if predictor in _judged(part.p_up, spec):
+        found: dict[Key, Interval] = {(metric, None): item for metric, item in estimates.items()}
+        if predictor in _candidates(part.p_up, spec):
             for item in comparisons(part, predictor, spec):
-                found |= _as_metrics(item)
-        records += [
-            {
-                "slice": part.name,
-                "predictor": predictor,
-                "metric": metric,
-                "value": _finite(interval.value),
-                "ci_low": _finite(interval.low),
-                "ci_high": _finite(interval.high),
-                "n_examples": len(part.label),
-                "n_sessions": part.sessions,
-            }
-            for metric, interval in found.items()
-        ]
+                found |= {
+                    ("accuracy", item.baseline): item.accuracy,
+                    ("cross_entropy", item.baseline): item.cross_entropy,
+                    ("mcnemar_p", item.baseline): exact(item.mcnemar_p),
+                    ("rows_needed", item.baseline): exact(item.rows_needed),
+                    ("detectable_edge", item.baseline): exact(item.detectable_edge),
+                }
+        records += metric_rows(
+            part.name, predictor, found, examples=len(part.label), sessions=part.sessions
+        )
     return records
 
 
@@ -205,32 +231,18 @@ def _adjusted(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     tests = [
         record
         for record in records
-        if record["slice"].startswith("ticker=") and record["metric"].startswith("mcnemar_p_vs_")
+        if record["slice"].startswith("ticker=") and record["metric"] == "mcnemar_p"
     ]
     found = []
-    for key in dict.fromkeys((test["predictor"], test["metric"]) for test in tests):
-        family = [test for test in tests if (test["predictor"], test["metric"]) == key]
+    for key in dict.fromkeys((test["predictor"], test["baseline"]) for test in tests):
+        family = [test for test in tests if (test["predictor"], test["baseline"]) == key]
         p_values = [test["value"] for test in family]
         for name, adjust in (("holm", holm), ("bh", benjamini_hochberg)):
-            metric = key[1].replace("mcnemar_p", f"mcnemar_p_{name}")
             found += [
-                {**test, "metric": metric, "value": float(value)}
+                {**test, "metric": f"mcnemar_p_{name}", "value": float(value)}
                 for test, value in zip(family, adjust(p_values), strict=True)
             ]
     return found
-
-
-def _as_metrics(item: Comparison) -> dict[str, Interval]:
-    plain = {
-        "mcnemar_p": item.mcnemar_p,
-        "rows_needed": item.rows_needed,
-        "detectable_edge": item.detectable_edge,
-    }
-    return {
-        f"accuracy_vs_{item.baseline}": item.accuracy,
-        f"cross_entropy_vs_{item.baseline}": item.cross_entropy,
-        **{f"{k}_vs_{item.baseline}": Interval(v, nan, nan) for k, v in plain.items()},
-    }
 
 
 def _finite(value: float) -> float | None:

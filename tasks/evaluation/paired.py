@@ -1,15 +1,20 @@
-"""Two predictors on the same rows: is one better, and how many rows would show it?"""
+"""Paired comparison of two predictors on the same rows: differences, power, adjusted p-values."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from tasks.evaluation.intervals import Interval
-from tasks.evaluation.metrics import Bools
+from tasks.evaluation.intervals import Interval, percentile_interval
+from tasks.evaluation.metrics import Bools, Floats, called_up
+from tasks.evaluation.slices import Slice, measured
+from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,49 @@ class Comparison:
         return self.accuracy.below_zero
 
 
+def comparisons(part: Slice, predictor: str, spec: EvaluationSpec) -> list[Comparison]:
+    """`predictor` against each baseline present in the slice, trivial ones first."""
+    return [
+        compared(part, predictor, baseline, spec)
+        for baseline in (*TRIVIAL, *REFERENCE)
+        if baseline in part.p_up and baseline != predictor
+    ]
+
+
+def compared(part: Slice, predictor: str, baseline: str, spec: EvaluationSpec) -> Comparison:
+    """`predictor` minus `baseline` on one slice, from the bootstrap draws both share."""
+    mine, theirs = part.draws[predictor], part.draws[baseline]
+    intervals = {}
+    for metric in ("accuracy", "cross_entropy"):
+        gap = mine[metric] - theirs[metric]
+        intervals[metric] = percentile_interval(gap[0], gap[1:], spec.level, part.sessions)
+    error = float(np.std(mine["accuracy"][1:] - theirs["accuracy"][1:]))
+    correct = called_up(part.p_up[predictor]) == part.label
+    baseline_correct = called_up(part.p_up[baseline]) == part.label
+    return Comparison(
+        baseline=baseline,
+        accuracy=intervals["accuracy"],
+        cross_entropy=intervals["cross_entropy"],
+        mcnemar_p=mcnemar(correct, baseline_correct),
+        rows_needed=rows_needed(spec.claimed_edge, error, len(correct), spec.level, spec.power),
+        detectable_edge=detectable_edge(error, spec.level, spec.power),
+    )
+
+
+def compare(
+    frame: pa.Table, first: Any, second: Any, spec: EvaluationSpec, *, named: str
+) -> Comparison:
+    """`first` minus `second` (called `named`): two arrays of P(up) on the same labelled examples.
+
+    For any pair: challenger and champion, masked and plain, calibrated and raw.
+    """
+    pair = {"first": first, named: second}
+    return compared(measured("all", frame, pair, spec, metrics=_PAIRED), "first", named, spec)
+
+
+_PAIRED = ("accuracy", "cross_entropy")
+
+
 def mcnemar(correct: Bools, baseline_correct: Bools) -> float:
     """Two-sided exact p-value that both predictors err equally often (McNemar 1947)."""
     from scipy.stats import binomtest
@@ -68,3 +116,36 @@ def rows_needed(edge: float, standard_error: float, rows: int, level: float, pow
     if not standard_error > 0.0:
         return nan
     return rows * (detectable_edge(standard_error, level, power) / edge) ** 2
+
+
+def holm(p_values: Sequence[float] | Floats) -> Floats:
+    """Adjusted p-values of Holm (1979): bounds the chance of even one false claim.
+
+    Order is kept; compare with the level. Valid under any dependence between the tests.
+    """
+    p, order = _ascending(p_values)
+    stepped = np.maximum.accumulate(p * np.arange(len(p), 0, -1))
+    return _restored(stepped, order)
+
+
+def benjamini_hochberg(p_values: Sequence[float] | Floats) -> Floats:
+    """Adjusted p-values of Benjamini and Hochberg (1995): bounds the share of false claims.
+
+    Order is kept. Valid for independent or positively dependent tests.
+    """
+    p, order = _ascending(p_values)
+    scaled = p * len(p) / np.arange(1, len(p) + 1)
+    stepped = np.minimum.accumulate(scaled[::-1])[::-1]
+    return _restored(stepped, order)
+
+
+def _ascending(p_values: Sequence[float] | Floats) -> tuple[Floats, np.ndarray]:
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    return p[order], order
+
+
+def _restored(adjusted: Floats, order: np.ndarray) -> Floats:
+    result = np.empty_like(adjusted)
+    result[order] = np.minimum(adjusted, 1.0)
+    return result

@@ -1,46 +1,46 @@
-"""Second looks at a judged predictor: calibrated, with names masked, and what its calls would earn.
+"""Robustness checks of a predictor: calibrated, names masked, what its calls would earn, in words.
 
 They are rows of the evaluation table (slice `all`) beside the predictor's own, never verdicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import isfinite, nan
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from tasks.evaluation.calibration import Calibration
-from tasks.evaluation.evaluate import ROWS
+from tasks.evaluation.evaluate import ROWS, Key, exact, metric_rows
 from tasks.evaluation.intervals import Interval
-from tasks.evaluation.slices import compared, measured
-from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.paired import compared
+from tasks.evaluation.slices import measured
+from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationSpec
 from tasks.evaluation.trading import trading_curve
+from tasks.evaluation.verdict import WHOLE, Cell, interval_of, share_in_words
 
 CALIBRATED = "calibrated"
 MASKED = "masked"
 ILLUSTRATION = "illustration"
 PLAIN = "plain"
-LOOKED_AT = ("accuracy", "cross_entropy", "brier", "ece")
+VARIANT_METRICS = ("accuracy", "cross_entropy", "brier", "ece")
 
 
-def another_way(
+def variant(
     frame: pa.Table, predictor: str, plain: Any, other: Any, name: str, spec: EvaluationSpec
 ) -> pa.Table:
-    """`other`, the same predictor's P(up) another way, beside its `plain` one on the same rows.
+    """`other`, a variant `name` of the same predictor's P(up), beside its `plain` one.
 
-    One row per metric of `LOOKED_AT` as `METRIC_NAME`, and the paired differences, other minus
-    plain, as `accuracy_NAME_vs_plain` and `cross_entropy_NAME_vs_plain`. Schema: `ROWS`.
+    One row per metric of `VARIANT_METRICS` as `METRIC_NAME`, and the paired differences, other
+    minus plain, as accuracy_NAME and cross_entropy_NAME with the baseline `plain`. Schema: `ROWS`.
     """
-    label = np.asarray(frame["label_up"].to_numpy(), dtype=bool)
-    pair = {PLAIN: np.asarray(plain, np.float64), name: np.asarray(other, np.float64)}
-    part = measured("all", label, pair, frame["session"].to_numpy(), spec)
+    part = measured(WHOLE, frame, {PLAIN: plain, name: other}, spec, metrics=VARIANT_METRICS)
     change = compared(part, name, PLAIN, spec)
-    found = {f"{metric}_{name}": part.estimates[name][metric] for metric in LOOKED_AT}
-    found[f"accuracy_{name}_vs_{PLAIN}"] = change.accuracy
-    found[f"cross_entropy_{name}_vs_{PLAIN}"] = change.cross_entropy
+    found: dict[Key, Interval] = {
+        (f"{metric}_{name}", None): part.estimates[name][metric] for metric in VARIANT_METRICS
+    }
+    found[f"accuracy_{name}", PLAIN] = change.accuracy
+    found[f"cross_entropy_{name}", PLAIN] = change.cross_entropy
     return _rows(frame, predictor, found)
 
 
@@ -48,14 +48,14 @@ def calibrated(
     frame: pa.Table, predictor: str, plain: Any, calibration: Calibration, spec: EvaluationSpec
 ) -> pa.Table:
     """The predictor calibrated, beside its raw probabilities, and what the map was fitted on."""
-    looked = another_way(frame, predictor, plain, calibration.apply(plain), CALIBRATED, spec)
+    rows = variant(frame, predictor, plain, calibration.apply(plain), CALIBRATED, spec)
     fit = {"calibration_rows": float(calibration.rows)}
     if calibration.method != "isotonic":
         fit |= {
             "calibration_slope": calibration.slope,
             "calibration_intercept": calibration.intercept,
         }
-    return pa.concat_tables([looked, _rows(frame, predictor, _exact(fit))])
+    return pa.concat_tables([rows, _exact_rows(frame, predictor, fit)])
 
 
 def illustrated(frame: pa.Table, predictor: str, p_up: Any, spec: EvaluationSpec) -> pa.Table:
@@ -68,32 +68,161 @@ def illustrated(frame: pa.Table, predictor: str, p_up: Any, spec: EvaluationSpec
         f"{ILLUSTRATION}_{name}": float(curve[f"growth_{name}"][-1].as_py())
         for name in ("net", "gross", "holding")
     }
-    return _rows(
-        frame, predictor, _exact({**last, f"{ILLUSTRATION}_cost_per_side": spec.trading.cost})
-    )
+    cost = {f"{ILLUSTRATION}_cost_per_side": spec.trading.cost}
+    return _exact_rows(frame, predictor, last | cost)
 
 
-def _exact(values: Mapping[str, float]) -> dict[str, Interval]:
-    return {name: Interval(value, nan, nan) for name, value in values.items()}
+def _exact_rows(frame: pa.Table, predictor: str, values: Mapping[str, float]) -> pa.Table:
+    return _rows(frame, predictor, {(name, None): exact(value) for name, value in values.items()})
 
 
-def _rows(frame: pa.Table, predictor: str, found: Mapping[str, Interval]) -> pa.Table:
+def _rows(frame: pa.Table, predictor: str, found: Mapping[Key, Interval]) -> pa.Table:
     sessions = len(frame["session"].unique())
-    records = [
-        {
-            "slice": "all",
-            "predictor": predictor,
-            "metric": metric,
-            "value": _finite(item.value),
-            "ci_low": _finite(item.low),
-            "ci_high": _finite(item.high),
-            "n_examples": frame.num_rows,
-            "n_sessions": sessions,
-        }
-        for metric, item in found.items()
-    ]
+    records = metric_rows(WHOLE, predictor, found, examples=frame.num_rows, sessions=sessions)
     return pa.Table.from_pylist(records, schema=ROWS)
 
 
-def _finite(value: float) -> float | None:
-    return float(value) if isfinite(value) else None
+Cells = Mapping[Key, Cell]
+"""(metric, baseline) to row, of one predictor and slice."""
+
+Slices = Mapping[str, Cells]
+
+
+def notes(rows: pa.Table, predictor: str, spec: EvaluationSpec) -> tuple[str, ...]:
+    """Sentences on power, tickers, memory, availability, calibration, masking and money.
+
+    `rows`: stored evaluation rows of one split. What was not checked is not mentioned.
+    """
+    found: dict[str, dict[Key, Cell]] = {}
+    for row in rows.to_pylist():
+        if row["predictor"] == predictor:
+            found.setdefault(row["slice"], {})[row["metric"], row["baseline"]] = row
+    whole = found.get(WHOLE, {})
+    sentences = (
+        _power(whole, spec),
+        _tickers(found, spec),
+        _memory(found),
+        _availability(found),
+        _calibration(whole),
+        _masking(whole),
+        _illustration(whole),
+    )
+    return tuple(sentence for group in sentences for sentence in group)
+
+
+def _power(whole: Cells, spec: EvaluationSpec) -> Iterable[str]:
+    edges = {
+        baseline: cell["value"]
+        for baseline in TRIVIAL
+        if (cell := whole.get(("detectable_edge", baseline))) and cell["value"]
+    }
+    if edges:
+        listed = ", ".join(f"{100 * edge:.1f} points to {name}" for name, edge in edges.items())
+        yield (
+            f"With {spec.power:.0%} power this test could have shown a difference in accuracy of "
+            f"{listed}; smaller ones it would mostly miss."
+        )
+
+
+def _tickers(found: Slices, spec: EvaluationSpec) -> Iterable[str]:
+    tests = {
+        name.partition("=")[2]: cells
+        for name, cells in found.items()
+        if name.startswith("ticker=") and ("mcnemar_p_holm", MAJORITY) in cells
+    }
+    if not tests:
+        return
+    adjusted = {t: cells["mcnemar_p_holm", MAJORITY]["value"] for t, cells in tests.items()}
+    raw = min(cells["mcnemar_p", MAJORITY]["value"] for cells in tests.values())
+    kept = sorted(ticker for ticker, p in adjusted.items() if p < 1 - spec.level)
+    yield (
+        f"Of {len(tests)} tickers, {', '.join(kept) or 'none'} "
+        f"{'differ' if len(kept) > 1 else 'differs'} from the majority class once corrected for "
+        f"their number (Holm; smallest p {min(adjusted.values()):.2g}, uncorrected {raw:.2g})."
+    )
+
+
+def _memory(found: Slices) -> Iterable[str]:
+    before, after = (_accuracy(found, f"base_cutoff={side}") for side in ("before", "after"))
+    if before and after:
+        yield (
+            f"{after['n_examples']:,} examples come after the end of the base model's training "
+            f"data: accuracy {_share(after)} there, {_share(before)} on the "
+            f"{before['n_examples']:,} before it, which it may remember."
+        )
+    elif before:
+        yield (
+            f"All {before['n_examples']:,} examples lie before the end of the base model's "
+            "training data: it may have read how they ended."
+        )
+    elif after:
+        yield (
+            f"All {after['n_examples']:,} examples come after the end of the base model's training "
+            "data: it cannot have read how they ended."
+        )
+
+
+def _availability(found: Slices) -> Iterable[str]:
+    observed, asserted = (_accuracy(found, name) for name in ("observed", "asserted"))
+    if asserted and observed:
+        yield (
+            f"Accuracy {_share(observed)} on {observed['n_examples']:,} examples whose news was "
+            f"seen to arrive, {_share(asserted)} on {asserted['n_examples']:,} whose times are "
+            "the publishers' own."
+        )
+    elif asserted:
+        yield (
+            f"None of the {asserted['n_examples']:,} examples rests on news that was seen to "
+            "arrive: all times are the publishers' own, from archives or searches."
+        )
+
+
+def _calibration(whole: Cells) -> Iterable[str]:
+    if ("cross_entropy_calibrated", None) not in whole or ("cross_entropy", None) not in whole:
+        return
+    slope = whole.get(("calibration_slope", None), {"value": 1.0})["value"]
+    aside = "" if slope > 0 else "; its slope is not positive: no ranking worth keeping was found"
+    change = interval_of(whole["cross_entropy_calibrated", PLAIN])
+    yield (
+        f"Calibrated on {whole['calibration_rows', None]['value']:,.0f} validation examples: "
+        f"cross-entropy {whole['cross_entropy', None]['value']:.4f} → "
+        f"{whole['cross_entropy_calibrated', None]['value']:.4f} nats ({change.value:+.4f} "
+        f"[{change.low:+.4f}, {change.high:+.4f}]), calibration error "
+        f"{whole['ece', None]['value']:.3f} → {whole['ece_calibrated', None]['value']:.3f}{aside}."
+    )
+
+
+def _masking(whole: Cells) -> Iterable[str]:
+    cells = [whole.get((f"{metric}_masked", PLAIN)) for metric in ("accuracy", "cross_entropy")]
+    if None in cells:
+        return
+    accuracy, entropy = map(interval_of, cells)
+    # A base model that has read about the outcome would know whose news it is as well.
+    lost = accuracy.below_zero or entropy.above_zero
+    finding = "names matter: part of the result may be memory" if lost else "no dependence on names"
+    yield (
+        f"With entities masked: {100 * accuracy.value:+.1f} "
+        f"[{100 * accuracy.low:+.1f}, {100 * accuracy.high:+.1f}] points of accuracy, "
+        f"{entropy.value:+.4f} [{entropy.low:+.4f}, {entropy.high:+.4f}] nats "
+        f"({finding}{'' if lost else ' shown'})."
+    )
+
+
+def _illustration(whole: Cells) -> Iterable[str]:
+    if (f"{ILLUSTRATION}_net", None) in whole:
+        net, gross, holding, cost = (
+            whole[f"{ILLUSTRATION}_{name}", None]["value"]
+            for name in ("net", "gross", "holding", "cost_per_side")
+        )
+        yield (
+            f"Illustration, no evidence: at {1e4 * cost:.0f} basis points a side 1 would have "
+            f"become {net:.2f} ({gross:.2f} before costs; {holding:.2f} by holding every example)."
+        )
+
+
+def _accuracy(found: Slices, name: str) -> Cell | None:
+    return found.get(name, {}).get(("accuracy", None))
+
+
+def _share(row: Cell) -> str:
+    return share_in_words(interval_of(row))

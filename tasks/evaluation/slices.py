@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.evaluation import metrics as measure
 from tasks.evaluation.intervals import Interval, percentile_interval, session_draws
 from tasks.evaluation.metrics import METRICS, Bools, Floats, Ints
-from tasks.evaluation.paired import Comparison, detectable_edge, mcnemar, rows_needed
-from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec
+from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,67 +67,97 @@ def _periods(sessions: Any, period: str) -> Any:
 
 
 def measured(
-    name: str, label: Bools, p_up: Mapping[str, Floats], session: Any, spec: EvaluationSpec
+    name: str,
+    frame: pa.Table,
+    p_up: Mapping[str, Any],
+    spec: EvaluationSpec,
+    *,
+    metrics: Sequence[str] = METRICS,
 ) -> Slice:
-    """Every metric of every predictor on one slice, with its bootstrap draws and interval.
+    """Each of `metrics` for every predictor on one slice, with its bootstrap draws and interval.
 
-    `session`: each row's session; the resamples of one slice are the same for all predictors, so
-    draws may be subtracted.
+    `frame`: one row per example with label_up (bool) and session; `p_up`: predictor to P(up)
+    aligned to it. The resamples of one slice are the same for all predictors, so draws may be
+    subtracted.
     """
-    keys, codes = np.unique(session, return_inverse=True)
+    label = np.asarray(frame["label_up"].to_numpy(), dtype=bool)
+    keys, codes = np.unique(frame["session"].to_numpy(), return_inverse=True)
     count = len(keys)
     weights = np.vstack([np.ones(count), session_draws(count, spec.resamples, spec.seed, name)])
+    columns = {key: np.asarray(values, dtype=np.float64) for key, values in p_up.items()}
     estimates, draws = {}, {}
-    for predictor, probabilities in p_up.items():
+    for predictor, probabilities in columns.items():
         sums = measure.session_sums(
             label, probabilities, codes, count, bins=spec.bins, clip=spec.clip
         )
         values = measure.from_sums(weights @ sums)
-        values["auroc"] = measure.auroc(label, probabilities, codes, weights)
+        if "auroc" in metrics:
+            values["auroc"] = measure.auroc(label, probabilities, codes, weights)
         draws[predictor] = values
         estimates[predictor] = {
             metric: percentile_interval(values[metric][0], values[metric][1:], spec.level, count)
-            for metric in METRICS
+            for metric in metrics
         }
-    return Slice(name, label, p_up, count, estimates, draws)
+    return Slice(name, label, columns, count, estimates, draws)
 
 
-def comparisons(part: Slice, predictor: str, spec: EvaluationSpec) -> list[Comparison]:
-    """`predictor` against each baseline present in the slice, trivial ones first."""
-    return [
-        compared(part, predictor, baseline, spec)
-        for baseline in (*TRIVIAL, *REFERENCE)
-        if baseline in part.p_up and baseline != predictor
-    ]
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """One walk-forward fold: test examples and each predictor's P(up), fitted on earlier sessions.
 
-
-def compared(part: Slice, predictor: str, baseline: str, spec: EvaluationSpec) -> Comparison:
-    mine, theirs = part.draws[predictor], part.draws[baseline]
-    intervals = {}
-    for metric in ("accuracy", "cross_entropy"):
-        gap = mine[metric] - theirs[metric]
-        intervals[metric] = percentile_interval(gap[0], gap[1:], spec.level, part.sessions)
-    error = float(np.std(mine["accuracy"][1:] - theirs["accuracy"][1:]))
-    correct = measure.called_up(part.p_up[predictor]) == part.label
-    baseline_correct = measure.called_up(part.p_up[baseline]) == part.label
-    return Comparison(
-        baseline=baseline,
-        accuracy=intervals["accuracy"],
-        cross_entropy=intervals["cross_entropy"],
-        mcnemar_p=mcnemar(correct, baseline_correct),
-        rows_needed=rows_needed(spec.claimed_edge, error, len(correct), spec.level, spec.power),
-        detectable_edge=detectable_edge(error, spec.level, spec.power),
-    )
-
-
-def compare(
-    frame: pa.Table, first: Any, second: Any, spec: EvaluationSpec, *, named: str
-) -> Comparison:
-    """`first` minus `second` (called `named`): two arrays of P(up) on the same labelled examples.
-
-    For any pair: challenger and champion, masked and plain, calibrated and raw.
+    `trained_until` is the last session any predictor of the fold was fitted or tuned on.
     """
-    label = np.asarray(frame["label_up"].to_numpy(), dtype=bool)
-    pair = {"first": np.asarray(first, np.float64), named: np.asarray(second, np.float64)}
-    part = measured("all", label, pair, frame["session"].to_numpy(), spec)
-    return compared(part, "first", named, spec)
+
+    name: str
+    trained_until: date
+    frame: pa.Table
+    predictions: Mapping[str, Any]
+
+
+def pooled(folds: Sequence[Fold]) -> tuple[pa.Table, dict[str, Floats]]:
+    """The folds' test examples and predictions as one, with the column `fold` for its slices.
+
+    Raises EvaluationError when a fold was trained on its own test sessions, when two folds test
+    the same session, or when the folds do not have the same predictors.
+    """
+    if not folds:
+        raise EvaluationError("Walk-forward got no fold; expected at least one.")
+    seen: dict[Any, str] = {}
+    for fold in folds:
+        sessions = pc.unique(fold.frame["session"]).to_pylist()
+        if min(sessions) <= fold.trained_until:
+            raise EvaluationError(
+                f"Fold {fold.name!r} was trained until {fold.trained_until} and tests "
+                f"{min(sessions)}; a test session must come after all training."
+            )
+        shared = sorted(set(sessions) & seen.keys())
+        if shared:
+            raise EvaluationError(
+                f"Folds {seen[shared[0]]!r} and {fold.name!r} both test {shared[0]}; "
+                "pooled rows would count twice. Make test spans disjoint."
+            )
+        if fold.predictions.keys() != folds[0].predictions.keys():
+            raise EvaluationError(
+                f"Fold {fold.name!r} has predictors {sorted(fold.predictions)}, the first has "
+                f"{sorted(folds[0].predictions)}; expected the same."
+            )
+        seen |= dict.fromkeys(sessions, fold.name)
+    frames = [
+        fold.frame.append_column("fold", pa.array([fold.name] * fold.frame.num_rows))
+        for fold in folds
+    ]
+    together = {
+        name: np.concatenate([np.asarray(fold.predictions[name]) for fold in folds])
+        for name in folds[0].predictions
+    }
+    return pa.concat_tables(frames), together
+
+
+def with_base_cutoff(frame: pa.Table, cutoff: date) -> pa.Table:
+    """Mark each example as before or after the base model's training data end.
+
+    A base model may have read what happened until `cutoff`; only the slice `base_cutoff=after`
+    is free of its memory.
+    """
+    after = pc.greater(frame["session"], pa.scalar(cutoff))
+    return frame.append_column("base_cutoff", pc.if_else(after, "after", "before"))

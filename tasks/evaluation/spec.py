@@ -1,25 +1,59 @@
-"""What an evaluation is asked to do, and the roles that predictors play in it."""
+"""Evaluation settings, and the names of predictors: stored, and for display."""
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+FINE_TUNED = "fine_tuned"
 MAJORITY = "majority"
 PREVIOUS_DIRECTION = "previous_direction"
 MOMENTUM = "momentum"
 TFIDF_LOGISTIC = "tfidf_logistic"
 ZERO_SHOT = "zero_shot"
+ALWAYS_UP = "always_up"
+"""A rule that needs no fit; the forward record holds models against it."""
 
 # A trivial baseline knows nothing about what this data set teaches; a claim of skill must beat
-# all of them. The reference learner was fitted to the same text, so matching it is no disgrace.
+# all of them. The reference model was fitted to the same text, so matching it is no disgrace.
 TRIVIAL = (MAJORITY, PREVIOUS_DIRECTION, MOMENTUM, ZERO_SHOT)
 REFERENCE = (TFIDF_LOGISTIC,)
+
+# Fitted to the text itself, so they may have learned names from it.
+TEXT_PREDICTORS = (FINE_TUNED, TFIDF_LOGISTIC)
+
+TEST, WALK_FORWARD = "test", "walk_forward"
+"""Splits that evaluations are stored under."""
+
+_LABELS = {
+    FINE_TUNED: "fine-tuned model",
+    MAJORITY: "majority class",
+    PREVIOUS_DIRECTION: "previous direction",
+    MOMENTUM: "momentum",
+    TFIDF_LOGISTIC: "TF-IDF regression",
+    ZERO_SHOT: "base model, untrained",
+    ALWAYS_UP: "always up",
+}
 
 
 class EvaluationError(ValueError):
     """The examples or predictions cannot be evaluated as given; the message says what to fix."""
+
+
+def predictor_label(name: str, stage: str | None = None) -> str:
+    """A predictor's name for display; a model goes by its id, shortened where it is a hash.
+
+    `name`: a predictor's name or a model_id. `stage`: the model's, so that the champion is shown
+    as the fine-tuned model.
+    """
+    short = name[:8] if re.fullmatch(r"[0-9a-f]{16,}", name) else name
+    if stage == "champion":
+        return f"{_LABELS[FINE_TUNED]} {short}"
+    if short != name:
+        return f"model {short}"
+    return _LABELS.get(name, name.replace("_", " "))
 
 
 class TradingSpec(BaseModel):
@@ -37,7 +71,7 @@ class TradingSpec(BaseModel):
 
 
 class EvaluationSpec(BaseModel):
-    """How predictions are judged.
+    """How predictions are evaluated.
 
     `level` is the coverage of every interval, `resamples` the number of session-clustered
     bootstrap draws. `clip` bounds probabilities away from 0 and 1 in the cross-entropy.

@@ -1,4 +1,4 @@
-"""What the calls would have earned after costs: an illustration, not a strategy."""
+"""Trading curve after costs: an illustration of the calls, not a strategy."""
 
 from __future__ import annotations
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isnan
+from math import isnan, nan
+from typing import Any
+
+import pyarrow as pa
 
 from tasks.evaluation.intervals import Interval
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.paired import Comparison
-from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationSpec
+from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec
+
+WHOLE = "all"
+"""The slice that holds every example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Verdict:
     n_sessions: int
 
 
-def judge(
+def conclude(
     predictor: str,
     metrics: Mapping[str, Interval],
     comparisons: Sequence[Comparison],
@@ -44,7 +51,7 @@ def judge(
     skill = bool(trivial) and all(better[item.baseline] for item in trivial)
     sentences = [
         f"{predictor}: {_claim(trivial, better, skill=skill)}.",
-        f"Accuracy {_share(metrics['accuracy'])}, cross-entropy "
+        f"Accuracy {share_in_words(metrics['accuracy'])}, cross-entropy "
         f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {sessions:,} sessions.",
         *(_against(item) for item in comparisons),
     ]
@@ -64,6 +71,71 @@ def judge(
     )
 
 
+Cell = Mapping[str, Any]
+"""One row of `evaluations`."""
+
+
+def cells_by_predictor(
+    evaluations: pa.Table, part: str = WHOLE
+) -> dict[str, dict[tuple[str, str | None], Cell]]:
+    """Predictor to (metric, baseline or None) to row, on one slice (default: the whole split)."""
+    found: dict[str, dict[tuple[str, str | None], Cell]] = {}
+    for row in evaluations.to_pylist():
+        if row["slice"] == part:
+            found.setdefault(row["predictor"], {})[row["metric"], row["baseline"]] = row
+    return found
+
+
+def interval_of(row: Cell | None) -> Interval:
+    """The estimate a stored row holds; NaN for null."""
+    keys = ("value", "ci_low", "ci_high")
+    return Interval(*(nan if row is None or row[key] is None else row[key] for key in keys))
+
+
+def read_verdicts(evaluations: pa.Table, spec: EvaluationSpec) -> tuple[Verdict, ...]:
+    """The verdict on every model among stored `evaluations` of one split, by name.
+
+    Predictors without a model are concluded on only when no model was evaluated.
+    """
+    found = cells_by_predictor(evaluations)
+    known = {name: cells for name, cells in found.items() if name not in TRIVIAL}
+    models = {
+        name: cells
+        for name, cells in known.items()
+        if any(cell["model_id"] is not None for cell in cells.values())
+    }
+    return tuple(
+        _stored_verdict(name, cells, spec) for name, cells in sorted((models or known).items())
+    )
+
+
+def _stored_verdict(
+    name: str, cells: Mapping[tuple[str, str | None], Cell], spec: EvaluationSpec
+) -> Verdict:
+    def comparison(baseline: str) -> Comparison:
+        accuracy, entropy, p, rows, edge = (
+            interval_of(cells.get((metric, baseline)))
+            for metric in (
+                "accuracy",
+                "cross_entropy",
+                "mcnemar_p",
+                "rows_needed",
+                "detectable_edge",
+            )
+        )
+        return Comparison(baseline, accuracy, entropy, p.value, rows.value, edge.value)
+
+    size = next(iter(cells.values()))
+    return conclude(
+        name,
+        {metric: interval_of(cells.get((metric, None))) for metric in METRICS},
+        [comparison(one) for one in (*TRIVIAL, *REFERENCE) if ("accuracy", one) in cells],
+        spec,
+        rows=size["n_examples"],
+        sessions=size["n_sessions"],
+    )
+
+
 def _claim(trivial: Sequence[Comparison], better: Mapping[str, bool], *, skill: bool) -> str:
     if not trivial:
         return "no skill shown (there was no baseline to compare with)"
@@ -76,7 +148,7 @@ def _claim(trivial: Sequence[Comparison], better: Mapping[str, bool], *, skill: 
 
 
 def _against(item: Comparison) -> str:
-    role = "" if item.baseline in TRIVIAL else "reference learner "
+    role = "" if item.baseline in TRIVIAL else "reference model "
     accuracy = _outcome(item.better("accuracy"), item.worse("accuracy"))
     entropy = _outcome(item.better("cross_entropy"), item.worse("cross_entropy"))
     return (
@@ -119,12 +191,13 @@ def _alarms(
         alarms.append(
             f"leak suspected: accuracy {100 * accuracy.value:.1f}%, MCC {mcc.value:.2f} exceed the "
             f"best published ({100 * spec.literature_accuracy:.0f}%, {spec.literature_mcc:.2f}). "
-            "Look for the future in the inputs before believing it."
+            "Look for the future in the inputs first."
         )
     return tuple(alarms)
 
 
-def _share(item: Interval) -> str:
+def share_in_words(item: Interval) -> str:
+    """`61.2% [55.0, 67.1]`."""
     return f"{100 * item.value:.1f}% [{100 * item.low:.1f}, {100 * item.high:.1f}]"
 
 

@@ -1,29 +1,45 @@
-"""The forward record: judged like a back-test, then held against what the back-test promised."""
+"""Live-vs-backtest comparison: shifts of a model's results, and drift of its inputs and calls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.evaluation.intervals import Interval, percentile_interval
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.slices import measured
-from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.evaluation.spec import FINE_TUNED, EvaluationError, EvaluationSpec
+from warehouse.lake import Lake
+from warehouse.tables.evaluations import evaluation_frame
+from warehouse.tables.models import Model
+from warehouse.tables.predictions import read_predictions
 
-PROMISES = ("accuracy", "cross_entropy", "calibration_gap")
-_SHARED = ("example_id", "ticker", "session", "label_up", "previous_return", "availability")
+COMPARED = ("accuracy", "cross_entropy", "calibration_gap")
+DRIFT = pa.schema(
+    [
+        ("feature", pa.string()),
+        ("psi", pa.float64()),
+        ("ks", pa.float64()),
+        ("ks_p", pa.float64()),
+        ("n_reference", pa.int64()),
+        ("n_current", pa.int64()),
+        ("drift", pa.string()),
+    ]
+)
+_FLOOR = 1e-4  # share given to an empty bin, so that its logarithm exists
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """One metric of one predictor in the back-test and since.
+class LiveComparison:
+    """One metric of one predictor in the back-test and in the forward record.
 
     `shift` is forward minus back-test; its interval comes from resampling both spans
-    independently. `broken` when it excludes zero.
+    independently.
     """
 
     predictor: str
@@ -33,86 +49,84 @@ class Promise:
     shift: Interval
 
     @property
-    def broken(self) -> bool:
-        """Whether the forward record lies outside what the back-test promised."""
+    def shifted(self) -> bool:
+        """Whether the interval of the shift excludes zero."""
         return self.shift.above_zero or self.shift.below_zero
 
     @property
     def words(self) -> str:
-        """The promise and what became of it."""
-        state = "outside" if self.broken else "within"
+        """The comparison in words, with the numbers."""
+        finding = "differs from" if self.shifted else "agrees with"
         return (
             f"{self.predictor}: forward {self.metric.replace('_', ' ')} "
-            f"{self.forward.value:.4f} is {state} what the back-test's {self.backtest.value:.4f} "
-            f"promised (shift {self.shift.value:+.4f} [{self.shift.low:+.4f}, "
+            f"{self.forward.value:.4f} {finding} what the back-test showed, "
+            f"{self.backtest.value:.4f} (shift {self.shift.value:+.4f} [{self.shift.low:+.4f}, "
             f"{self.shift.high:+.4f}])."
         )
 
 
-def aligned(
-    matured: pa.Table, predictors: Sequence[str] | None = None
-) -> tuple[pa.Table, dict[str, Floats]]:
-    """Long predictions (one row per predictor and example) as `evaluate` wants them.
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """One model's predictions, one row per example: of its test split, and made `forward`.
 
-    Only examples that every one of `predictors` (default: all present) predicted are kept, so
-    that comparisons are between equals. Raises EvaluationError when none is left, or when a
-    predictor has two rows for one example.
+    `backtest` has the columns of `evaluation_frame`, `forward` those of `forward_states`; both
+    have p_up.
     """
-    names = matured["predictor"].to_numpy()
-    wanted = list(dict.fromkeys(names)) if predictors is None else list(predictors)
-    ids, first, example = np.unique(
-        matured["example_id"].to_numpy(), return_index=True, return_inverse=True
-    )
-    p_up = matured["p_up"].to_numpy()
-    columns: dict[str, Floats] = {}
-    for name in wanted:
-        mine = np.flatnonzero(names == name)
-        if len(np.unique(example[mine])) != len(mine):
-            raise EvaluationError(f"Predictor {name!r} has two predictions for one example.")
-        columns[name] = np.full(len(ids), np.nan)
-        columns[name][example[mine]] = p_up[mine]
-    common = np.all([~np.isnan(column) for column in columns.values()], axis=0)
-    if not wanted or not common.any():
-        raise EvaluationError(
-            f"No matured example was predicted by all of {', '.join(wanted) or 'no predictor'}; "
-            "wait for a session to finish, or name fewer predictors."
+
+    backtest: pa.Table
+    forward: pa.Table
+
+    @classmethod
+    def read(cls, lake: Lake, model: Model, scored: pa.Table | None) -> Spans | None:
+        """The spans of a model; None while either has no rows. `scored`: its forward record."""
+        if scored is None or not scored.num_rows:
+            return None
+        tested = read_predictions(lake, model.dataset_id).filter(
+            (pc.field("predictor") == FINE_TUNED) & (pc.field("model_id") == model.model_id)
         )
-    # Chronological, as the rows came, rather than in the order of the ids.
-    chosen = np.flatnonzero(common)
-    chosen = chosen[np.argsort(first[chosen], kind="stable")]
-    frame = matured.select([name for name in _SHARED if name in matured.column_names])
-    return frame.take(first[chosen]), {name: column[chosen] for name, column in columns.items()}
+        if not tested.num_rows:
+            return None
+        frame = evaluation_frame(lake, tested["spec_id"][0].as_py(), tested["example_id"])
+        return cls(frame.append_column("p_up", tested["p_up"]), scored)
+
+    def compare(self, label: str, spec: EvaluationSpec) -> tuple[LiveComparison, ...]:
+        """Accuracy, cross-entropy and calibration of the model called `label`."""
+        before, since = ((side, side["p_up"].to_numpy()) for side in (self.backtest, self.forward))
+        return compare_live(label, before, since, spec)
+
+    def drift(self, lake: Lake) -> pa.Table:
+        """One row per feature (see `drift_table`): the test split against what came since."""
+        since = self.forward
+        inputs = evaluation_frame(lake, since["spec_id"][0].as_py(), since["example_id"])
+        before = _features(self.backtest, self.backtest["p_up"])
+        after = _features(inputs, since["p_up"])
+        known = {name for name in before if np.isfinite(before[name]).any()}
+        known &= {name for name in after if np.isfinite(after[name]).any()}
+        return drift_table({name: before[name] for name in known}, after)
 
 
-def hold_to_promise(
+def compare_live(
     predictor: str,
     backtest: tuple[pa.Table, Any],
     forward: tuple[pa.Table, Any],
     spec: EvaluationSpec | None = None,
-) -> tuple[Promise, ...]:
-    """Compare one predictor's forward record with its back-test, metric by metric.
+) -> tuple[LiveComparison, ...]:
+    """Compare one predictor's forward record with its back-test, one row per `COMPARED` metric.
 
     Both sides are (examples, P(up)). The calibration gap is the mean P(up) less the share of ups:
     its shift is the drift of calibration.
     """
     spec = spec or EvaluationSpec()
-    sides = {
-        name: measured(
-            name,
-            np.asarray(frame["label_up"].to_numpy(), dtype=bool),
-            {predictor: np.asarray(p_up, dtype=np.float64)},
-            frame["session"].to_numpy(),
-            spec,
-        )
+    before, since = (
+        measured(name, frame, {predictor: p_up}, spec, metrics=COMPARED)
         for name, (frame, p_up) in {"backtest": backtest, "forward": forward}.items()
-    }
-    before, since = sides["backtest"], sides["forward"]
-    promises = []
-    for metric in PROMISES:
+    )
+    found = []
+    for metric in COMPARED:
         gap = since.draws[predictor][metric] - before.draws[predictor][metric]
         fewer = min(before.sessions, since.sessions)
-        promises.append(
-            Promise(
+        found.append(
+            LiveComparison(
                 predictor=predictor,
                 metric=metric,
                 backtest=before.estimates[predictor][metric],
@@ -120,4 +134,95 @@ def hold_to_promise(
                 shift=percentile_interval(gap[0], gap[1:], spec.level, fewer),
             )
         )
-    return tuple(promises)
+    return tuple(found)
+
+
+def alarm(found: tuple[LiveComparison, ...]) -> str:
+    """The comparisons that shifted, as an alarm; or that none has."""
+    shifted = [item.words for item in found if item.shifted]
+    if shifted:
+        return f"ALARM: {' '.join(shifted)}"
+    return "The forward record agrees with what the back-test showed." if found else ""
+
+
+def population_stability(reference: Floats, current: Floats, bins: int = 10) -> float:
+    """Population stability index over the reference's quantile bins; 0 when equal.
+
+    Siddiqi (2006), Credit Risk Scorecards: below 0.10 stable, above 0.25 a shift. With ties
+    (counts, constants) bins merge, so that no edge splits equal values.
+    """
+    edges = np.unique(np.quantile(reference, np.linspace(0, 1, bins + 1)[1:-1]))
+    shares = [
+        np.bincount(np.searchsorted(edges, values, side="left"), minlength=len(edges) + 1)
+        / len(values)
+        for values in (reference, current)
+    ]
+    expected, found = (np.maximum(share, _FLOOR) for share in shares)
+    return float(np.sum((found - expected) * np.log(found / expected)))
+
+
+def drift_table(reference: Mapping[str, Any], current: Mapping[str, Any]) -> pa.Table:
+    """One row per feature in both mappings (name to numbers): PSI, KS statistic and p, a word.
+
+    `drift`: none | some | strong, by the PSI bounds 0.10 and 0.25, and none wherever the
+    Kolmogorov-Smirnov test cannot tell the samples apart at 1%: a PSI over few rows is noise.
+    Raises EvaluationError when a feature has no finite value on either side.
+    """
+    from scipy.stats import ks_2samp
+
+    rows = []
+    for feature in sorted(reference.keys() & current.keys()):
+        before, after = (_finite(side[feature]) for side in (reference, current))
+        if not len(before) or not len(after):
+            raise EvaluationError(
+                f"Drift of {feature!r} needs values on both sides; got {len(before)} reference "
+                f"and {len(after)} current ones."
+            )
+        psi = population_stability(before, after)
+        test = ks_2samp(before, after)
+        word = "strong" if psi > 0.25 else "some" if psi > 0.10 else "none"
+        rows.append(
+            {
+                "feature": feature,
+                "psi": psi,
+                "ks": float(test.statistic),
+                "ks_p": float(test.pvalue),
+                "n_reference": len(before),
+                "n_current": len(after),
+                "drift": word if test.pvalue < 0.01 else "none",
+            }
+        )
+    return pa.Table.from_pylist(rows, schema=DRIFT)
+
+
+def drift_in_words(table: pa.Table) -> str:
+    """The features that drifted, how far and by how many rows that is known; else nothing."""
+    drifted = [
+        f"{row['feature']} drifts ({row['drift']}: PSI {row['psi']:.2f} over "
+        f"{row['n_current']} rows)"
+        for row in table.to_pylist()
+        if row["drift"] != "none"
+    ]
+    return f"{'; '.join(drifted)}." if drifted else ""
+
+
+def input_features(frame: pa.Table) -> dict[str, Floats]:
+    """Features that can drift in examples: characters of the input, its lines, previous return."""
+    text = frame["input"].to_pylist()
+    features: dict[str, Floats] = {
+        "input_characters": np.array([len(item) for item in text], dtype=np.float64),
+        "input_lines": np.array([item.count("\n") + 1 for item in text], dtype=np.float64),
+    }
+    if "previous_return" in frame.column_names:
+        returns = frame["previous_return"].cast(pa.float64()).to_numpy()
+        features["previous_return"] = np.asarray(returns, dtype=np.float64)
+    return features
+
+
+def _features(frame: pa.Table, p_up: pa.ChunkedArray) -> dict[str, Any]:
+    return input_features(frame) | {"p_up": p_up.to_numpy()}
+
+
+def _finite(values: Any) -> Floats:
+    numbers = np.asarray(values, dtype=np.float64)
+    return numbers[np.isfinite(numbers)]

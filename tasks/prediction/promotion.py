@@ -1,4 +1,4 @@
-"""Weekly retraining: which sessions a new model learns from, and who is in force afterwards."""
+"""Weekly promotion decision: the sessions a new model learns from, and the champion afterwards."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.prediction.registry import (
     RegistryError,
     champion,
-    list_models,
     nominate,
     promote,
     show_model,
 )
 from warehouse.lake import Lake
-from warehouse.tables.evaluations import set_stage
+from warehouse.tables.models import read_models, set_stage
 
 
 class RetrainingError(ValueError):
@@ -27,7 +26,7 @@ class RetrainingError(ValueError):
 
 
 class RetrainSpec(BaseModel):
-    """The latest `test` sessions judge a new model, the `validation` before them watch it learn.
+    """The latest `test` sessions evaluate a new model, the `validation` before them select it.
 
     The model learns from every session before, since the configured split's `start`. At most
     `challengers` predict beside the champion: the newest ones.
@@ -41,8 +40,8 @@ class RetrainSpec(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """What the week's contest led to: the champion, whether it is new, and why, in words."""
+class PromotionDecision:
+    """The champion after a week's contest, whether it is new, and why, in words."""
 
     champion: str
     changed: bool
@@ -72,10 +71,10 @@ def latest_split(sessions: Sequence[date], spec: RetrainSpec, base: SplitSpec) -
     )
 
 
-def settle(
-    lake: Lake, model_id: str, spec: RetrainSpec, judged_by: EvaluationSpec | None = None
-) -> Settlement:
-    """Enter a new model and let the champion be whoever has earned it.
+def decide_promotion(
+    lake: Lake, model_id: str, spec: RetrainSpec, evaluation: EvaluationSpec | None = None
+) -> PromotionDecision:
+    """Enter a new model and decide which model is champion.
 
     The first champion is unopposed. After that each challenger, the oldest first, is held against
     the champion on what both predicted and neither has seen, forward predictions above all
@@ -84,19 +83,21 @@ def settle(
     """
     holder = champion(lake)
     if holder is None:
-        promote(lake, model_id, judged_by)
-        return Settlement(model_id, True, f"{model_id} is the first champion.")
+        promote(lake, model_id, evaluation)
+        return PromotionDecision(model_id, True, f"{model_id} is the first champion.")
     if show_model(lake, model_id).stage == "candidate":
         nominate(lake, model_id)
-    standing = [model.model_id for model in list_models(lake) if model.stage == "challenger"]
+    standing = [model.model_id for model in read_models(lake) if model.stage == "challenger"]
     refused: list[str] = []
     for challenger in reversed(standing):
         try:
-            contest = promote(lake, challenger, judged_by)
+            contest = promote(lake, challenger, evaluation)
         except RegistryError as reason:
             refused.append(str(reason))
             continue
-        return Settlement(challenger, True, contest.words if contest else challenger)
-    for late in standing[spec.challengers :]:
-        set_stage(lake, late, "retired")
-    return Settlement(holder.model_id, False, " ".join(refused) or f"{model_id} stays champion.")
+        return PromotionDecision(challenger, True, contest.words if contest else challenger)
+    for surplus in standing[spec.challengers :]:
+        set_stage(lake, surplus, "retired")
+    return PromotionDecision(
+        holder.model_id, False, " ".join(refused) or f"{model_id} stays champion."
+    )

@@ -1,43 +1,26 @@
-"""The model registry: who is champion, who challenges, and what it takes to change that."""
+"""Model registry: champion, challengers, and the rule by which a model is promoted."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tasks.evaluation.paired import Comparison
-from tasks.evaluation.slices import compare
-from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.paired import Comparison, compare
+from tasks.evaluation.spec import FINE_TUNED, EvaluationSpec
 from warehouse.lake import Lake
-from warehouse.tables.evaluations import read_models, read_unseen, set_stage
+from warehouse.storage.atomic import file_sha256
+from warehouse.tables.models import Model, read_models, read_unseen, set_stage, store_model
+
+if TYPE_CHECKING:
+    from tasks.training.job import FinetuneResult
 
 ADAPTER_FILE = "adapter_model.safetensors"
 
 
 class RegistryError(RuntimeError):
     """A model is unknown, altered, or has not earned promotion; the message says which and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Model:
-    """One fine-tuned model as stored. `created_at` is UTC."""
-
-    model_id: str
-    dataset_id: str
-    recipe_name: str
-    base_model: str
-    adapter_sha256: str
-    path: Path
-    seed: int
-    recipe: dict[str, Any]
-    environment: dict[str, Any]
-    metrics: dict[str, Any]
-    stage: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +53,20 @@ class Contest:
         )
 
 
-def list_models(lake: Lake) -> tuple[Model, ...]:
-    """All models, newest first."""
-    return tuple(_model(row) for row in read_models(lake).to_pylist())
+def register(lake: Lake, result: FinetuneResult, *, now: datetime) -> Model:
+    """Store what a training process answered as a candidate, and return the model.
+
+    `now` is UTC. A model that is there keeps its stage.
+    """
+    fields = result.model_dump(exclude={"kind", "scores"})
+    model = Model(**fields, created_at=now)
+    store_model(lake, model)
+    return model
 
 
 def show_model(lake: Lake, model_id: str) -> Model:
     """One model by its id, or by a beginning of it that fits no other. Raises RegistryError."""
-    models = list_models(lake)
+    models = read_models(lake)
     found = [model for model in models if model.model_id.startswith(model_id)]
     exact = [model for model in found if model.model_id == model_id]
     if len(exact or found) != 1:
@@ -90,8 +79,26 @@ def show_model(lake: Lake, model_id: str) -> Model:
 
 
 def champion(lake: Lake) -> Model | None:
-    """The model in force, if any was promoted yet."""
-    return next((model for model in list_models(lake) if model.stage == "champion"), None)
+    """The champion, if any model was promoted yet."""
+    return next((model for model in read_models(lake) if model.stage == "champion"), None)
+
+
+def active_models(lake: Lake, spec_id: str) -> dict[str, Model]:
+    """The models that predict, by predictor name: the champion first, then its challengers.
+
+    The champion (the newest model, while none was promoted) predicts as `fine_tuned`, challengers
+    under their own ids. Only models that learned from examples of the spec take part, and only
+    with the very adapter that was registered. Raises RegistryError for an altered adapter.
+    """
+    learned = lake.read("datasets_of_spec", {"spec_id": spec_id})
+    fitting = set(learned["dataset_id"].to_pylist())
+    models = [model for model in read_models(lake) if model.dataset_id in fitting]
+    champions = [model for model in models if model.stage == "champion"] or models[:1]
+    active = dict(zip((FINE_TUNED,), champions, strict=False))
+    active |= {model.model_id: model for model in models if model.stage == "challenger"}
+    for model in active.values():
+        check_adapter(model)
+    return active
 
 
 def compare_models(
@@ -166,8 +173,7 @@ def adapter_hash(folder: Path) -> str:
     path = folder / ADAPTER_FILE
     if not path.is_file():
         raise RegistryError(f"There is no {ADAPTER_FILE} in {folder}; restore it or train again.")
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path)
 
 
 def check_adapter(model: Model) -> None:
@@ -179,8 +185,3 @@ def check_adapter(model: Model) -> None:
             f"stored is {model.adapter_sha256[:16]}…: it is not what was evaluated. "
             "Restore it or train again."
         )
-
-
-def _model(row: dict[str, Any]) -> Model:
-    parsed = {name: json.loads(row[name]) for name in ("recipe", "environment", "metrics")}
-    return Model(**{**row, **parsed, "path": Path(row["path"])})

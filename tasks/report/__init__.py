@@ -1,1 +1,1 @@
-"""Pages for people: what came in, what was learned, and how much of it may be believed."""
+"""Reports: the page on one data set, the site on the running system, their plots and markup."""

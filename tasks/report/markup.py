@@ -1,30 +1,20 @@
-"""How pages are rendered: one Jinja environment, escaping on, and a few ways to write numbers."""
+"""Rendering of pages: one Jinja environment, escaping on, and a few ways to write numbers."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.evaluation.spec import predictor_label
+from warehouse.storage.atomic import write_text
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
-
-PREDICTORS = {
-    "fine_tuned": "fine-tuned model",
-    "majority": "majority class",
-    "previous_direction": "previous direction",
-    "momentum": "momentum",
-    "tfidf_logistic": "TF-IDF regression",
-    "zero_shot": "base model, untrained",
-    "always_up": "always up",
-}
-"""What predictors are called in prose; the others by their own names."""
 
 _FORMS = {
     "whole": lambda value: f"{value:,.0f}",
@@ -35,13 +25,6 @@ _FORMS = {
     "plain2": lambda value: f"{value:.2f}",
     "plain3": lambda value: f"{value:.3f}",
 }
-
-
-def predictor_label(name: str) -> str:
-    """A predictor's name in prose; a model that goes by its own id is cut to the id's beginning."""
-    if name not in PREDICTORS and re.fullmatch(r"[0-9a-f]{16,}", name):
-        return f"model {name[:8]}"
-    return PREDICTORS.get(name, name.replace("_", " "))
 
 
 def numeral(value: float | None, form: str) -> str:
@@ -65,9 +48,7 @@ def render(template: str, **context: Any) -> str:
 def write_page(path: Path, text: str) -> Path:
     """Replace the page at `path` in one step, so that no reader meets half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text)
     return path
 
 
@@ -104,9 +85,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _pretty(text: str) -> str:
-    """JSON text laid out for reading; any other text as it is."""
-    try:
-        return json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False)
-    except ValueError:
-        return text
+def _pretty(document: object) -> str:
+    """A document as JSON laid out for reading."""
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)

@@ -1,18 +1,117 @@
-"""The report's plots: each takes plain numbers and returns a figure element."""
+"""Plots as inline SVG that follows the page: its colours, its font, its width."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from tasks.report.svg import ACCENT, INK, LINE, NARROW, QUIET, SECOND, THIRD, plot
+INK = "#010203"
+QUIET = "#010204"
+LINE = "#010205"
+ACCENT = "#010206"
+SECOND = "#010207"
+THIRD = "#010208"
+SOFT = "#010209"
+_VARIABLES = {
+    INK: "var(--ink)",
+    QUIET: "var(--quiet)",
+    LINE: "var(--line)",
+    ACCENT: "var(--accent)",
+    SECOND: "var(--second)",
+    THIRD: "var(--third)",
+    SOFT: "var(--soft)",
+}
+"""Colours to draw with. They stand for the page's CSS variables, so a plot turns dark with it."""
 
-Curve = Sequence[tuple[float, float]]
-"""(step, loss) pairs in the order of training."""
+WIDE, NARROW = 7.2, 3.6
+"""Inches of a plot beside text and of one on a phone; at 96 dpi its text is as drawn."""
+
+Draw = Callable[[Any, float], None]
+"""Draws into an empty Figure, given its width in inches."""
+
+
+def plot(name: str, title: str, description: str, draw: Draw, *, height: float) -> Markup:
+    """Two drawings of one plot, for wide and narrow screens, as one figure element.
+
+    `name` makes ids unique within a page and must be an identifier. `description` says in words
+    what the plot shows, for readers who do not see it. Equal input gives equal bytes.
+    """
+    drawings = [
+        Markup('<div class="{}">{}</div>').format(
+            size, _svg(f"{name}-{size}", title, description, draw, width, height)
+        )
+        for size, width in (("wide", WIDE), ("narrow", NARROW))
+    ]
+    return Markup('<figure class="plot">{}<figcaption>{}</figcaption></figure>').format(
+        Markup("").join(drawings), title
+    )
+
+
+def _svg(
+    name: str, title: str, description: str, draw: Draw, width: float, height: float
+) -> Markup:
+    from io import StringIO
+
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    style = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": name,
+        "font.family": "sans-serif",
+        "font.size": 9.5,
+        "text.color": INK,
+        "axes.edgecolor": LINE,
+        "axes.labelcolor": QUIET,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.labelsize": 9.5,
+        "axes.unicode_minus": True,
+        "xtick.color": QUIET,
+        "ytick.color": QUIET,
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+        "grid.color": LINE,
+        "grid.linewidth": 0.8,
+        "legend.frameon": False,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
+    }
+    with mpl.rc_context(style):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasSVG(figure)
+        draw(figure, width)
+        buffer = StringIO()
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    return _embedded(buffer.getvalue(), name, title, description)
+
+
+def _embedded(text: str, name: str, title: str, description: str) -> Markup:
+    """The svg element alone, with unique ids, page colours, a name and a description."""
+    body = text[text.index("<svg") :]
+    view_box = re.search(r'viewBox="[^"]+"', body)
+    body = body[body.index(">") + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", body)
+    body = body.replace("xlink:href", "href")
+    for placeholder, variable in _VARIABLES.items():
+        body = body.replace(placeholder, variable)
+    body = re.sub(r"font: ([\d.]+px) [^;\"]+", r"font-size: \1", body)
+    body = re.sub(r"\n\s*", "\n", body)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {view_box[0] if view_box else ""} role="img" '
+        f'aria-labelledby="{name}-t {name}-d"><title id="{name}-t">{escape(title)}</title>'
+        f'<desc id="{name}-d">{escape(description)}</desc>'
+    )
+    return Markup(head + body.strip())  # noqa: S704 - matplotlib escapes the text it draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,34 +180,6 @@ def _in_words(item: Estimate, scale: float) -> str:
     return f"{text}, interval {item.low * scale:.1f} to {item.high * scale:.1f}"
 
 
-def loss_curve(name: str, title: str, curve: Curve, validation: Curve = ()) -> Markup:
-    """Training loss by step in nats, and beside it the validation split's cross-entropy."""
-    lines = {"training": curve, "validation": validation}
-    drawn = {label: points for label, points in lines.items() if points}
-
-    def draw(figure: Any, width: float) -> None:
-        axes = figure.add_subplot()
-        for (label, points), colour in zip(drawn.items(), (ACCENT, THIRD), strict=False):
-            steps, losses = zip(*points, strict=True)
-            mark = "o" if len(points) <= 40 else ""
-            axes.plot(steps, losses, color=colour, marker=mark, markersize=3, label=label)
-        axes.set_xlabel("step")
-        axes.set_ylabel("loss (nats)")
-        axes.grid(axis="y")
-        axes.xaxis.set_major_locator(few_ticks(width, integer=True))
-        axes.margins(x=0.02)
-        axes.spines["left"].set_visible(False)
-        if len(drawn) > 1:
-            axes.legend(loc="upper right", labelcolor=INK)
-
-    words = " ".join(
-        f"{label.capitalize()}: {len(points)} points from step {points[0][0]:g}, loss "
-        f"{points[0][1]:.3f}, to step {points[-1][0]:g}, loss {points[-1][1]:.3f}."
-        for label, points in drawn.items()
-    )
-    return plot(name, title, words, draw, height=2.6)
-
-
 def reliability(name: str, title: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:
     """Observed share of up against the mean P(up) of each tenth; dot area grows with the rows.
 
@@ -149,60 +220,6 @@ def reliability(name: str, title: str, curves: Mapping[str, Sequence[Mapping[str
         for predictor, bins in curves.items()
     )
     return plot(name, title, words, draw, height=3.3)
-
-
-def months(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Bars and headlines by month, one panel each over a shared time axis."""
-
-    def draw(figure: Any, width: float) -> None:
-        panels = figure.subplots(2, 1, sharex=True)
-        when: list[date] = [row["month"] for row in rows]
-        for axes, key, colour in zip(panels, ("bars", "headlines"), (SECOND, ACCENT), strict=True):
-            counts = [row[key] for row in rows]
-            axes.fill_between(when, counts, step="mid", color=colour, alpha=0.75, linewidth=0)
-            axes.set_ylim(bottom=0)
-            axes.set_title(f"{key} per month", loc="left", fontsize=9.5, color=QUIET)
-            axes.yaxis.set_major_locator(few_ticks(NARROW / 2, integer=True))
-            axes.grid(axis="y")
-            axes.set_axisbelow(True)
-            axes.spines["left"].set_visible(False)
-            axes.margins(x=0)
-        ticks, form = month_ticks(when, 7 if width > NARROW else 4)
-        panels[-1].set_xticks(ticks, [f"{tick:{form}}" for tick in ticks])
-
-    totals = {key: sum(row[key] for row in rows) for key in ("bars", "headlines")}
-    words = (
-        f"From {rows[0]['month']:%B %Y} to {rows[-1]['month']:%B %Y}: {totals['bars']:,} bars and "
-        f"{totals['headlines']:,} headlines in {len(rows)} months."
-    )
-    return plot(name, title, words, draw, height=2.8)
-
-
-def growth(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
-    """Growth of 1 by session, after costs, before them, and by holding everything."""
-    lines = {
-        "growth_net": ("calls, after costs", ACCENT),
-        "growth_gross": ("calls, before costs", SECOND),
-        "growth_holding": ("holding every example", THIRD),
-    }
-
-    def draw(figure: Any, width: float) -> None:
-        axes = figure.add_subplot()
-        when = [row["session"] for row in rows]
-        axes.axhline(1, color=QUIET, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
-        for key, (label, colour) in lines.items():
-            axes.plot(when, [row[key] for row in rows], color=colour, linewidth=1.5, label=label)
-        months = sorted({day.replace(day=1) for day in when})
-        ticks, form = month_ticks(months, 7 if width > NARROW else 4)
-        axes.set_xticks(ticks, [f"{tick:{form}}" for tick in ticks])
-        axes.set_xlim(when[0], when[-1])
-        axes.grid(axis="y")
-        axes.spines["left"].set_visible(False)
-        axes.legend(loc="upper left", labelcolor=INK)
-
-    last = ", ".join(f"{label} {rows[-1][key]:.2f}" for key, (label, _) in lines.items())
-    words = f"From {rows[0]['session']} to {rows[-1]['session']}, 1 becomes: {last}."
-    return plot(name, title, words, draw, height=2.8)
 
 
 def month_ticks(when: Sequence[date], most: int) -> tuple[list[date], str]:

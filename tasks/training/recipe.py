@@ -14,31 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 RECIPES = Path(__file__).parent / "recipes"
 
-FORMER_KEYS = {
-    "knows_until": "knowledge_cutoff",
-    "vocabulary": "vocab_size",
-    "hidden": "hidden_size",
-    "intermediate": "intermediate_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "key_value_heads": "num_key_value_heads",
-    "head_size": "head_dim",
-    "tied_embeddings": "tie_word_embeddings",
-    "rank": "r",
-    "alpha": "lora_alpha",
-    "dropout": "lora_dropout",
-    "targets": "target_modules",
-    "epochs": "num_train_epochs",
-    "batch_rows": "batch_size",
-    "accumulate": "gradient_accumulation_steps",
-    "warmup_fraction": "warmup_ratio",
-    "max_gradient_norm": "max_grad_norm",
-    "log_steps": "logging_steps",
-    "evaluate_steps": "eval_steps",
-    "patience": "early_stopping_patience",
-    "checkpoint_steps": "save_steps",
-    "quantisation": "quantization",
-}
+_RENAMED = """
+knows_until=knowledge_cutoff vocabulary=vocab_size hidden=hidden_size
+intermediate=intermediate_size layers=num_hidden_layers heads=num_attention_heads
+key_value_heads=num_key_value_heads head_size=head_dim tied_embeddings=tie_word_embeddings
+rank=r alpha=lora_alpha dropout=lora_dropout targets=target_modules
+epochs=num_train_epochs batch_rows=batch_size accumulate=gradient_accumulation_steps
+warmup_fraction=warmup_ratio max_gradient_norm=max_grad_norm log_steps=logging_steps
+evaluate_steps=eval_steps patience=early_stopping_patience checkpoint_steps=save_steps
+quantisation=quantization
+"""
+FORMER_KEYS: dict[str, str] = dict(re.findall(r"(\w+)=(\w+)", _RENAMED))
 """Keys of former recipes and their names now: those of transformers and peft. No name is in two
 sections. Files with former keys are read for one more release; stored recipes and ids for good.
 """

@@ -7,6 +7,7 @@ import random
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from unittest.mock import patch
 
 import pytest
 
@@ -34,8 +35,11 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     # What watches schedules and workers has nothing to do here, and asks its database all the time.
     for service in ("SCHEDULER", "LATE_RUNS", "FOREMAN", "REPOSSESSOR", "PAUSE_EXPIRATIONS"):
         os.environ[f"PREFECT_SERVER_SERVICES_{service}_ENABLED"] = "false"
-    (port,) = free_ports()
-    with prefect_server(tmp_path_factory.mktemp("prefect"), port) as api_url:
+    with (
+        # However busy the machine is.
+        patch("flows.platform.server.START_SECONDS", 900),
+        prefect_server(tmp_path_factory.mktemp("prefect"), *free_ports()) as api_url,
+    ):
         # The server has its settings; the tests' own processes must not inherit its home.
         os.environ.clear()
         os.environ.update(before)

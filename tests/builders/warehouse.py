@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,6 +25,24 @@ OpenLake = Callable[[Path], Lake]
 def lake_spec_below(folder: Path) -> LakeSpec:
     """Where the warehouse in `folder` is. One thread: with so few rows a second one only costs."""
     return LakeSpec(threads=1).placed_below(folder)
+
+
+def bytes_below(folder: Path) -> int:
+    """How much a warehouse has written so far: payloads, data files and catalog.
+
+    Who kills a writer waits for a share of it: what is interrupted depends on no machine's speed.
+    """
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # written beside its place, or gone by a commit
+            total += path.stat().st_size * path.is_file()
+    return total
+
+
+def wait_for_bytes(folder: Path, wanted: int, ended: Callable[[], bool]) -> None:
+    """Wait until a warehouse has written `wanted` bytes, or whoever writes has ended."""
+    while bytes_below(folder) < wanted and not ended():
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

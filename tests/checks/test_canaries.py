@@ -25,7 +25,7 @@ from tasks.checks.canaries import (
     with_shuffled_labels,
 )
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
-from tasks.prediction.text_models import FinetunedLearner, tfidf_learner
+from tasks.prediction.predictors import FinetunedTextModel, tfidf_text_model
 from tasks.training.recipe import load_recipe
 
 SPEC = EvaluationSpec(resamples=300)
@@ -75,7 +75,7 @@ def plant_future(marker: str) -> tuple[Sequence[str], Sequence[str]]:
 
 BENCH = Bench(
     examples=examples,
-    learn=tfidf_learner,
+    learn=tfidf_text_model,
     base_scores=lambda: (np.linspace(0, 1, 9), np.linspace(0, 1, 9)),
     plant_future=plant_future,
 )
@@ -129,7 +129,7 @@ def test_model_that_looks_labels_up_by_date_kills_the_time_shift() -> None:
     """A memory of what each stock did on each day, used only when news foretells anything."""
 
     def remembering(train: pa.Table, tests: Sequence[pa.Table]) -> list[Any]:
-        found = tfidf_learner(train, tests)
+        found = tfidf_text_model(train, tests)
         if len(tests) == 2:
             found[1] = np.where(tests[1]["label_up"].to_numpy(), 0.7, 0.3)
         return found
@@ -141,7 +141,7 @@ def test_model_that_trains_on_the_test_split_kills_the_shuffle() -> None:
     _, planted_test = examples("planted")
 
     def cheating(train: pa.Table, tests: Sequence[pa.Table]) -> list[Any]:
-        return tfidf_learner(pa.concat_tables([train, *[planted_test] * 5]), tests)
+        return tfidf_text_model(pa.concat_tables([train, *[planted_test] * 5]), tests)
 
     assert "shuffled labels" in _failed(replace(BENCH, learn=cheating))
 
@@ -194,7 +194,7 @@ def test_a_real_language_model_reads_the_news_and_nothing_else(tmp_path: Path) -
     Two words, because a random model of this size cannot learn the newswire's vocabulary.
     """
     train, test = (_plain(table, 0.9) for table in examples("planted"))
-    learn = FinetunedLearner(load_recipe("sandbox-tiny"), tmp_path, tmp_path / "cache")
+    learn = FinetunedTextModel(load_recipe("sandbox-tiny"), tmp_path, tmp_path / "cache")
     found = planted_and_shifted(train, test.slice(0, 300), learn, SPEC)
     assert [canary.name for canary in found if canary.passed] == ["planted market", "time shift"]
     unchanged = base_unchanged(learn.base_scores)

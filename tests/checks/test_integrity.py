@@ -17,7 +17,7 @@ from tasks.checks.integrity import seal, verify
 from tasks.prediction.registry import ADAPTER_FILE, promote
 from warehouse.lake import Lake, LakeSpec, Transaction, sql
 from warehouse.storage.landing import Landing, Payload
-from warehouse.tables.evaluations import store_model
+from warehouse.tables.models import Model, store_model
 
 MONDAY = datetime(2024, 1, 8, 12, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)
@@ -117,19 +117,8 @@ def _add_model(lake: Lake, tmp_path: Path) -> None:
     adapter = tmp_path / "models" / "m1"
     adapter.mkdir(parents=True)
     (adapter / ADAPTER_FILE).write_bytes(b"weights")
-    model = {
-        "model_id": "m1",
-        "dataset_id": "d1",
-        "recipe_name": "tiny",
-        "base_model": "base",
-        "adapter_sha256": hashlib.sha256(b"weights").hexdigest(),
-        "path": str(adapter),
-        "seed": 0,
-        "recipe": {},
-        "environment": {},
-        "metrics": {},
-    }
-    store_model(lake, model, now=TUESDAY)
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    store_model(lake, Model("m1", "d1", "tiny", "base", sha256, adapter, 0, {}, {}, {}, TUESDAY))
     promote(lake, "m1")
 
 

@@ -62,7 +62,7 @@ def test_momentum_window_sums_one_ticker_only(make_frame: MakeFrame) -> None:
     assert list(two > 0.5) == [True, False, True, False, False, True]
 
 
-def test_reference_learner_finds_a_signal_in_text_and_repeats_itself(make_frame: MakeFrame) -> None:
+def test_reference_model_finds_a_signal_in_text_and_repeats_itself(make_frame: MakeFrame) -> None:
     train, test = make_frame(seed=1), make_frame(seed=2)
     first = fit_baselines(train).predict(test)["tfidf_logistic"]
     assert np.array_equal(first >= 0.5, test["label_up"].to_numpy())
@@ -70,7 +70,7 @@ def test_reference_learner_finds_a_signal_in_text_and_repeats_itself(make_frame:
 
 
 @pytest.mark.parametrize("text", ["", "a"])
-def test_reference_learner_survives_text_without_terms(make_frame: MakeFrame, text: str) -> None:
+def test_reference_model_survives_text_without_terms(make_frame: MakeFrame, text: str) -> None:
     train = make_frame(sessions=4)
     train = _with(train, input=[text] * train.num_rows)
     found = fit_baselines(train).predict(train)

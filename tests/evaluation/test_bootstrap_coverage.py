@@ -1,4 +1,4 @@
-"""Intervals must cover what they promise, also when rows of a session move together."""
+"""Intervals must cover at their level, also when rows of a session move together."""
 
 from __future__ import annotations
 

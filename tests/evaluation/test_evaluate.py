@@ -30,8 +30,10 @@ def _tone(frame: pa.Table, strength: float, seed: int) -> np.ndarray:
     return np.where(label == right, 0.7, 0.3)
 
 
-def _value(evaluation: Evaluation, name: str, predictor: str, metric: str) -> dict[str, float]:
-    wanted = {"slice": name, "predictor": predictor, "metric": metric}
+def _value(
+    evaluation: Evaluation, name: str, predictor: str, metric: str, baseline: str | None = None
+) -> dict[str, float]:
+    wanted = {"slice": name, "predictor": predictor, "metric": metric, "baseline": baseline}
     rows = [row for row in evaluation.rows.to_pylist() if wanted.items() <= row.items()]
     assert len(rows) == 1
     return rows[0]
@@ -71,14 +73,14 @@ def test_beating_some_baselines_is_not_skill(make_frame: MakeFrame) -> None:
     assert any(alarm.startswith("collapse") for alarm in verdict.alarms)
 
 
-def test_reference_learner_is_an_opponent_but_no_condition_of_skill(make_frame: MakeFrame) -> None:
+def test_reference_model_is_an_opponent_but_no_condition_of_skill(make_frame: MakeFrame) -> None:
     frame = make_frame(sessions=100)
     tone = _tone(frame, 0.5, 7)
     predictions = _baselines(make_frame, frame) | {"tfidf_logistic": tone, "model": tone}
     first, second = evaluate(frame, predictions, SPEC).verdicts
     assert first.skill
     assert not first.better_than["tfidf_logistic"]
-    assert "reference learner tfidf_logistic" in first.words
+    assert "reference model tfidf_logistic" in first.words
     assert second.predictor == "tfidf_logistic"
     assert "tfidf_logistic" not in second.better_than
 
@@ -100,9 +102,9 @@ def test_slices_hold_their_own_rows_and_only_those(make_frame: MakeFrame) -> Non
     assert names == {"all", "observed", "asserted", *(f"ticker=T{k}" for k in range(5))}
     rows = np.flatnonzero(np.array(frame["ticker"].to_pylist()) == "T3")
     alone = evaluate(frame.take(rows), {k: v[rows] for k, v in predictions.items()}, SPEC)
-    for metric in ("accuracy", "auroc", "accuracy_vs_majority"):
-        inside = _value(found, "ticker=T3", "model", metric)
-        expected = _value(alone, "all", "model", metric)
+    for key in (("accuracy", None), ("auroc", None), ("accuracy", "majority")):
+        inside = _value(found, "ticker=T3", "model", *key)
+        expected = _value(alone, "all", "model", *key)
         assert inside["value"] == pytest.approx(expected["value"])
         assert (inside["n_examples"], inside["n_sessions"]) == (len(rows), 60)
 
@@ -127,13 +129,13 @@ def test_one_session_gives_no_interval(make_frame: MakeFrame) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [([0.5, nan], "nan at row 1"), ([0.5, 1.2], "1.2 at row 1"), ([0.5], r"shape \(1,\)")],
 )
 def test_bad_probabilities_are_refused(
-    make_frame: MakeFrame, values: list[float], said: str
+    make_frame: MakeFrame, values: list[float], message: str
 ) -> None:
-    with pytest.raises(EvaluationError, match=said):
+    with pytest.raises(EvaluationError, match=message):
         evaluate(make_frame(sessions=1, tickers=2), {"model": values}, SPEC)
 
 

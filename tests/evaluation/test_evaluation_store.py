@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,30 +13,25 @@ import pytest
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
 from warehouse.lake import Lake, LakeError
-from warehouse.tables.evaluations import (
-    evaluation_frame,
-    read_evaluation,
-    read_models,
-    read_predictions,
-    store_backtest,
-    store_evaluation,
-    store_model,
-)
+from warehouse.tables.evaluations import evaluation_frame, store_evaluation
+from warehouse.tables.models import Model, read_models, set_stage, store_model
+from warehouse.tables.predictions import read_predictions, store_backtest
 
 NOON = datetime(2024, 1, 9, 12, tzinfo=UTC)
 LATER = datetime(2024, 1, 10, 12, tzinfo=UTC)
-MODEL = {
-    "model_id": "m1",
-    "dataset_id": "d1",
-    "recipe_name": "tiny",
-    "base_model": "base",
-    "adapter_sha256": "ab" * 32,
-    "path": "models/m1",
-    "seed": 0,
-    "recipe": {"rank": 8},
-    "environment": {"python": "3.11"},
-    "metrics": {"loss": 0.69},
-}
+MODEL = Model(
+    model_id="m1",
+    dataset_id="d1",
+    recipe_name="tiny",
+    base_model="base",
+    adapter_sha256="ab" * 32,
+    path=Path("models/m1"),
+    seed=0,
+    recipe={"rank": 8},
+    environment={"python": "3.11"},
+    metrics={"loss": 0.69},
+    created_at=NOON,
+)
 
 
 def _example(number: int, label: str | None) -> dict[str, object]:
@@ -89,21 +86,21 @@ def test_rerun_is_idempotent_and_a_changed_number_is_stored(lake: Lake) -> None:
         rows = evaluate(frame, p_up, EvaluationSpec(resamples=100)).rows
         store_evaluation(lake, rows, dataset_id="d1", split="test", model_ids=models, now=now)
         store_backtest(lake, frame, p_up, dataset_id="d1", model_ids=models, now=now)
-        store_model(lake, MODEL, now=now)
+        store_model(lake, replace(MODEL, created_at=now))
 
     store(predictions, NOON)
     snapshot = lake.snapshot_id()
     store(predictions, LATER)
     assert lake.snapshot_id() == snapshot
 
-    stored = read_evaluation(lake, "d1", "test")
+    stored = lake.sql("FROM evaluations")
     assert stored.num_rows == found.rows.num_rows
     assert set(stored["evaluated_at"].to_pylist()) == {NOON}
     by_predictor = dict(
         zip(stored["predictor"].to_pylist(), stored["model_id"].to_pylist(), strict=True)
     )
     assert by_predictor == {"finetuned": "m1", "majority": None}
-    assert read_models(lake)["stage"].to_pylist() == ["candidate"]
+    assert read_models(lake) == (MODEL,)
 
     store({**predictions, "finetuned": np.array([0.8, 0.9, 0.7])}, LATER)
     after = read_predictions(lake, "d1")
@@ -113,9 +110,8 @@ def test_rerun_is_idempotent_and_a_changed_number_is_stored(lake: Lake) -> None:
 
 
 def test_storing_a_model_again_keeps_its_stage(lake: Lake) -> None:
-    store_model(lake, MODEL, now=NOON)
-    champion = pa.Table.from_pylist([{**read_models(lake).to_pylist()[0], "stage": "champion"}])
-    lake.transact(lambda tx: tx.upsert("models", champion, ("model_id",)))
-    store_model(lake, {**MODEL, "metrics": {"loss": 0.5}}, now=LATER)
-    row = read_models(lake).to_pylist()[0]
-    assert (row["stage"], row["created_at"], row["metrics"]) == ("champion", NOON, '{"loss": 0.5}')
+    store_model(lake, MODEL)
+    set_stage(lake, "m1", "champion")
+    again = replace(MODEL, metrics={"loss": 0.5}, created_at=LATER)
+    store_model(lake, again)
+    assert read_models(lake) == (replace(again, stage="champion", created_at=NOON),)

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
-from tasks.evaluation.walk_forward import Fold, walk_forward, with_base_cutoff
 
 MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=200)
@@ -26,19 +26,21 @@ def test_pooled_folds_equal_one_evaluation(make_frame: MakeFrame) -> None:
     frame = make_frame(sessions=40)
     first, second = frame.slice(0, 100), frame.slice(100)
     folds = [_fold("1", first, date(2023, 12, 31)), _fold("2", second, date(2024, 1, 20))]
-    pooled = walk_forward(folds, SPEC)
+    together = evaluate(*pooled(folds), SPEC)
     whole = {
         name: np.concatenate([fold.predictions[name] for fold in folds])
         for name in ("model", "majority")
     }
     expected = {
-        (row["predictor"], row["metric"]): row
+        (row["predictor"], row["metric"], row["baseline"]): row
         for row in evaluate(frame, whole, SPEC).rows.to_pylist()
         if row["slice"] == "all"
     }
-    rows = pooled.rows.to_pylist()
+    rows = together.rows.to_pylist()
     assert {
-        (row["predictor"], row["metric"]): row for row in rows if row["slice"] == "all"
+        (row["predictor"], row["metric"], row["baseline"]): row
+        for row in rows
+        if row["slice"] == "all"
     } == expected
     by_fold = {row["slice"]: row["n_examples"] for row in rows if row["slice"].startswith("fold=")}
     assert by_fold == {"fold=1": 100, "fold=2": 100}
@@ -46,13 +48,13 @@ def test_pooled_folds_equal_one_evaluation(make_frame: MakeFrame) -> None:
 
 def test_fold_tested_on_its_training_is_refused(make_frame: MakeFrame) -> None:
     with pytest.raises(EvaluationError, match="must come after all training"):
-        walk_forward([_fold("1", make_frame(), date(2024, 1, 1))], SPEC)
+        pooled([_fold("1", make_frame(), date(2024, 1, 1))])
 
 
 def test_session_tested_twice_is_refused(make_frame: MakeFrame) -> None:
     folds = [_fold(name, make_frame(), date(2023, 1, 1)) for name in "12"]
     with pytest.raises(EvaluationError, match="both test 2024-01-01"):
-        walk_forward(folds, SPEC)
+        pooled(folds)
 
 
 def test_rows_from_before_the_base_models_cutoff_are_told_apart(make_frame: MakeFrame) -> None:

@@ -72,7 +72,7 @@ class YahooSource:
             return fetch_prices(
                 tickers,
                 *days,
-                spec.model_copy(update={"overlap_sessions": 0, "timeout": 2.0} | changes),
+                spec.model_copy(update={"overlap_sessions": 0, "timeout": 60.0} | changes),
                 session=session,
                 clock=lambda: now,
                 land=Landing(self.folder / "landing").store,

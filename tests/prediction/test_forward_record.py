@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tasks.checks.integrity import seal
-from tasks.evaluation.spec import EvaluationError
-from tasks.prediction.live import aligned
+from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.prediction.record import ForwardRecord
 from warehouse.lake import Lake
 from warehouse.tables.predictions import (
     ForwardPublication,
-    matured_predictions,
+    forward_states,
     pending_predictions,
     store_forward,
     upcoming_examples,
@@ -68,14 +69,20 @@ def _keep(lake: Lake, rows: list[dict[str, object]]) -> None:
 
 
 def _predict(
-    lake: Lake, now: datetime, p_up: float = 0.6, *, seen_at: datetime = BEFORE, model: str = "m1"
+    lake: Lake,
+    now: datetime,
+    p_up: float = 0.6,
+    *,
+    seen_at: datetime = BEFORE,
+    model: str = "m1",
+    name: str = "champion",
 ) -> ForwardPublication:
     frame = upcoming_examples(lake, "s1", now=seen_at)
     return store_forward(
         lake,
         frame,
-        {"champion": [p_up] * frame.num_rows},
-        model_ids={"champion": model},
+        {name: [p_up] * frame.num_rows},
+        model_ids={name: model},
         dataset_id="d1",
         now=now,
     )
@@ -83,6 +90,12 @@ def _predict(
 
 def _outcome(lake: Lake) -> None:
     _keep(lake, [_example("AAPL", OPEN, "up"), _example("MSFT", OPEN, "down")])
+
+
+def _scored(lake: Lake, now: datetime) -> pa.Table:
+    """The scored predictions of models, without the rules."""
+    states = forward_states(lake, now=now)
+    return states.filter((pc.field("state") == "scored") & ~pc.field("rule"))
 
 
 def test_only_the_next_session_is_predicted(waiting: Lake) -> None:
@@ -95,7 +108,7 @@ def test_only_the_next_session_is_predicted(waiting: Lake) -> None:
 def test_lookahead_prediction_after_the_open_is_refused(waiting: Lake) -> None:
     published = _predict(waiting, OPEN)
     assert published.added == 0
-    assert set(published.refused["fate"].to_pylist()) == {"late"}
+    assert set(published.refused["status"].to_pylist()) == {"late"}
     assert waiting.sql("SELECT count(*) AS n FROM predictions")["n"].to_pylist() == [0]
 
 
@@ -105,7 +118,7 @@ def test_prediction_is_never_changed(waiting: Lake) -> None:
     again = _predict(waiting, BEFORE + timedelta(minutes=1))
     assert (again.added, again.repeated, again.refused.num_rows) == (0, 2, 0)
     changed = _predict(waiting, BEFORE + timedelta(minutes=2), 0.9)
-    assert set(changed.refused["fate"].to_pylist()) == {"already committed"}
+    assert set(changed.refused["status"].to_pylist()) == {"already committed"}
     assert waiting.snapshot_id() == snapshot
     stored = waiting.sql("SELECT DISTINCT p_up, predicted_at FROM predictions").to_pylist()
     assert stored == [{"p_up": 0.6, "predicted_at": BEFORE}]
@@ -115,7 +128,7 @@ def test_backdated_prediction_is_refused(waiting: Lake) -> None:
     _predict(waiting, BEFORE - timedelta(hours=1), model="m0")
     seal(waiting, now=OPEN + timedelta(minutes=1))
     published = _predict(waiting, BEFORE)
-    assert set(published.refused["fate"].to_pylist()) == {"backdated"}
+    assert set(published.refused["status"].to_pylist()) == {"backdated"}
 
 
 def test_prediction_remembers_what_it_saw(waiting: Lake) -> None:
@@ -131,11 +144,11 @@ def test_outcome_counts_only_once_it_is_final(waiting: Lake) -> None:
     _predict(waiting, BEFORE)
     _outcome(waiting)
     early = CLOSE - timedelta(seconds=1)
-    assert matured_predictions(waiting, "s1", now=early).num_rows == 0
+    assert _scored(waiting, early).num_rows == 0
     pending = pending_predictions(waiting, "s1", now=early).to_pylist()
     assert pending == [{"predictor": "champion", "reason": "session not finished", "n": 2}]
-    matured = matured_predictions(waiting, "s1", now=CLOSE)
-    assert matured["label_up"].to_pylist() == [True, False]
+    scored = _scored(waiting, CLOSE)
+    assert scored["label_up"].to_pylist() == [True, False]
     assert pending_predictions(waiting, "s1", now=CLOSE).num_rows == 0
 
 
@@ -146,39 +159,45 @@ def test_late_row_smuggled_into_the_table_does_not_count(waiting: Lake) -> None:
     smuggled = [{**row, "predicted_at": OPEN} for row in stored]
     table = pa.Table.from_pylist(smuggled, schema=waiting.sql("FROM predictions LIMIT 0").schema)
     waiting.transact(lambda tx: tx.upsert("predictions", table, ("prediction_id",)))
-    assert matured_predictions(waiting, "s1", now=CLOSE)["ticker"].to_pylist() == ["AAPL"]
+    assert _scored(waiting, CLOSE)["ticker"].to_pylist() == ["AAPL"]
 
 
-def test_of_two_models_under_one_name_the_first_committed_counts(waiting: Lake) -> None:
+def test_two_models_under_one_name_have_a_record_each(waiting: Lake) -> None:
     _predict(waiting, BEFORE, 0.6, model="m1")
     _predict(waiting, BEFORE + timedelta(minutes=1), 0.1, model="m2")
     _outcome(waiting)
-    matured = matured_predictions(waiting, "s1", now=CLOSE)
-    assert matured["p_up"].to_pylist() == [0.6, 0.6]
+    scored = _scored(waiting, CLOSE).select(["predictor", "p_up"]).to_pylist()
+    assert scored == [{"predictor": m, "p_up": p} for m, p in (("m1", 0.6), ("m2", 0.1))] * 2
+
+
+def test_one_model_under_two_names_has_one_record_of_first_predictions(waiting: Lake) -> None:
+    _predict(waiting, BEFORE, 0.6, model="m1", name="m1")
+    _predict(waiting, BEFORE + timedelta(minutes=1), 0.1, model="m1", name="fine_tuned")
+    _outcome(waiting)
+    assert _scored(waiting, CLOSE)["p_up"].to_pylist() == [0.6, 0.6]
+    states = forward_states(waiting, now=CLOSE)
+    assert states.filter(pc.field("state") == "repeated")["p_up"].to_pylist() == [0.1, 0.1]
 
 
 def test_predictors_are_compared_on_common_examples_only() -> None:
-    long = pa.table(
+    states = pa.table(
         {
             "predictor": ["champion", "champion", "challenger"],
+            "spec_id": ["s1"] * 3,
             "example_id": ["b", "a", "a"],
-            "ticker": ["B", "A", "A"],
+            "rule": [False] * 3,
             "session": [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 3)],
-            "p_up": [0.1, 0.2, 0.3],
+            "p_up": [0.1, 0.2, 0.7],
             "label_up": [True, False, False],
-            "availability": ["observed"] * 3,
+            "state": ["scored"] * 3,
         }
     )
-    frame, both = aligned(long)
-    assert frame["example_id"].to_pylist() == ["a"]
-    assert {name: list(values) for name, values in both.items()} == {
-        "champion": [0.2],
-        "challenger": [0.3],
-    }
-    frame, alone = aligned(long, ["champion"])
-    assert frame["example_id"].to_pylist() == ["b", "a"]
-    assert list(alone["champion"]) == [0.1, 0.2]
-    with pytest.raises(EvaluationError, match="predicted by all of nobody"):
-        aligned(long, ["nobody"])
-    with pytest.raises(EvaluationError, match="two predictions for one example"):
-        aligned(pa.concat_tables([long, long]))
+    record = ForwardRecord(states, pa.table({}), EvaluationSpec(resamples=100))
+    paired = record.compare("champion", "challenger")
+    assert paired is not None
+    found, shared = paired
+    assert shared["example_id"].to_pylist() == ["a"]
+    assert found.accuracy.value == 1.0
+    assert record.statistics("champion").estimates["champion"]["accuracy"].value == 0.5
+    with pytest.raises(EvaluationError, match="No forward prediction of nobody"):
+        record.verdict("nobody", "nobody")

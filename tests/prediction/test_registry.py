@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from tasks.prediction.registry import (
     RegistryError,
     champion,
     compare_models,
-    list_models,
     nominate,
     promote,
     show_model,
 )
 from warehouse.lake import Lake, LakeError, Transaction
-from warehouse.tables.evaluations import evaluation_frame, store_backtest, store_model
+from warehouse.tables.evaluations import evaluation_frame
+from warehouse.tables.models import Model, read_models, store_model
+from warehouse.tables.predictions import store_backtest
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 FIRST = date(2024, 1, 1)
@@ -96,19 +98,20 @@ def add_model(stocked: Lake, tmp_path: Path) -> AddModel:
         folder.mkdir()
         weights = model_id.encode() * 100
         (folder / ADAPTER_FILE).write_bytes(weights)
-        row = {
-            "model_id": model_id,
-            "dataset_id": dataset_id,
-            "recipe_name": "tiny",
-            "base_model": "base",
-            "adapter_sha256": hashlib.sha256(weights).hexdigest(),
-            "path": str(folder),
-            "seed": seed,
-            "recipe": {},
-            "environment": {},
-            "metrics": {"loss": 0.5},
-        }
-        store_model(stocked, row, now=NOW)
+        model = Model(
+            model_id=model_id,
+            dataset_id=dataset_id,
+            recipe_name="tiny",
+            base_model="base",
+            adapter_sha256=hashlib.sha256(weights).hexdigest(),
+            path=folder,
+            seed=seed,
+            recipe={},
+            environment={},
+            metrics={"loss": 0.5},
+            created_at=NOW,
+        )
+        store_model(stocked, model)
         ids = pa.array([f"e{k}" for k in range(TRAINED + TESTED)])
         frame = evaluation_frame(stocked, "s1", ids)
         hit = np.random.default_rng(seed).random(len(ids)) < right
@@ -140,7 +143,7 @@ def test_clearly_better_challenger_takes_the_place(stocked: Lake, add_model: Add
     assert contest is not None
     assert contest.won
     assert (contest.n_examples, contest.n_sessions) == (TESTED, TESTED)
-    assert {model.model_id: model.stage for model in list_models(stocked)} == {
+    assert {model.model_id: model.stage for model in read_models(stocked)} == {
         "old": "retired",
         "new": "champion",
     }
@@ -191,9 +194,9 @@ def test_altered_adapter_is_not_promoted(
 
 def test_other_weights_under_a_champions_id_are_refused(stocked: Lake, add_model: AddModel) -> None:
     promote(stocked, add_model("first", 0.5), SPEC)
-    row = _stored(stocked)
+    altered = replace(show_model(stocked, "first"), adapter_sha256="00" * 32)
     with pytest.raises(LakeError, match="is champion with the adapter"):
-        store_model(stocked, {**row, "adapter_sha256": "00" * 32}, now=NOW)
+        store_model(stocked, altered)
 
 
 def test_promoting_the_champion_again_writes_nothing(stocked: Lake, add_model: AddModel) -> None:
@@ -220,13 +223,3 @@ def test_a_beginning_of_an_id_must_fit_one_model(stocked: Lake, add_model: AddMo
         show_model(stocked, "ab")
     with pytest.raises(RegistryError, match="0 models are called 'x'"):
         show_model(stocked, "x")
-
-
-def _stored(lake: Lake) -> dict[str, object]:
-    model = show_model(lake, "first")
-    names = ("model_id", "dataset_id", "recipe_name", "base_model", "seed", "recipe")
-    return {name: getattr(model, name) for name in names} | {
-        "path": str(model.path),
-        "environment": model.environment,
-        "metrics": model.metrics,
-    }

@@ -30,9 +30,9 @@ pytestmark = [
 ]
 
 
-def selection(root: Path, now: datetime) -> ConfigSelection:
+def selection(root: Path, now: datetime, *more: str) -> ConfigSelection:
     return ConfigSelection(
-        overrides=(f"data_root={root}", f"sandbox.now={now.isoformat()}", *SPLIT)
+        overrides=(f"data_root={root}", f"sandbox.now={now.isoformat()}", *SPLIT, *more)
     )
 
 
@@ -61,7 +61,7 @@ def test_daily_runs_equal_one_backfill_to_the_byte(tmp_path: Path) -> None:
     daily(last)
     by_day = build_dataset(last)
 
-    at_once = selection(tmp_path / "backfill", evening)
+    at_once = selection(tmp_path / "backfill", evening, "warehouse.threads=2")
     backfill(at_once, FIRST - PAST, LAST)
     whole = build_dataset(at_once)
 

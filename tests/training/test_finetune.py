@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from contextvars import Context
 from pathlib import Path
 
@@ -18,12 +17,7 @@ import torch
 from tasks.training.base import BaseModelError, load_base
 from tasks.training.encoding import read_rows
 from tasks.training.job import FinetuneJob, ScoreJob
-from tasks.training.process import (
-    TrainingProcessError,
-    finished_result,
-    persistent_worker,
-    run_job,
-)
+from tasks.training.process import TrainingProcessError, finished_result, run_job
 from tasks.training.recipe import Recipe, TrainingError
 from tasks.training.scoring import load_adapter, score_labels
 from warehouse.storage.atomic import file_sha256
@@ -160,20 +154,27 @@ def test_a_missing_split_is_an_error_before_a_process_starts(
         run_job(job)
 
 
-@pytest.mark.parametrize("persistent", [False, True])
+@pytest.mark.parametrize(
+    ("last_act", "message"),
+    [
+        ("raise OSError('libtorch is broken')", r"(?s)exit code 1 .*The end of .*log: .*is broken"),
+        ("import os; os.kill(os.getpid(), 9)", r"signal SIGKILL .*ran out of memory"),
+    ],
+)
 def test_a_worker_that_dies_is_an_error_with_the_end_of_its_log(
-    dataset: Path, cache: Path, tiny: Recipe, tmp_path: Path, persistent: bool
+    dataset: Path,
+    cache: Path,
+    tiny: Recipe,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    last_act: str,
+    message: str,
 ) -> None:
+    (tmp_path / "torch.py").write_text(last_act)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     scoring = ScoreJob(recipe=tiny, dataset=dataset, output=tmp_path, cache=cache)
-    scoring.folder.mkdir(parents=True)
-    (scoring.folder / "scores.parquet").mkdir()  # the rename onto it must fail
-
-    def run() -> None:
-        with persistent_worker(tmp_path / "worker.log") if persistent else nullcontext():
-            run_job(scoring)
-
-    with pytest.raises(TrainingProcessError, match=r"(?s)exit code 1.*The end of .*log: .*Error"):
-        Context().run(run)  # a context without the tests' own worker
+    with pytest.raises(TrainingProcessError, match=message):
+        Context().run(run_job, scoring)  # an empty context: not in the tests' shared worker
 
 
 def test_libraries_that_print_cannot_garble_the_protocol() -> None:

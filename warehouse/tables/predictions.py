@@ -1,4 +1,4 @@
-"""Predictions made before the outcome: written once, in time, never changed; scored when mature."""
+"""Predictions: of back-tests, and forward ones, which are written once, in time, never changed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warehouse.lake import Lake
+from warehouse.tables.schemas import PREDICTIONS
 
-UTC_MICROSECONDS = pa.timestamp("us", tz="UTC")
+_AT = PREDICTIONS.field("predicted_at").type
+
+_FRAME_COLUMNS = ("spec_id", "example_id", "ticker", "session", "decision_ts")
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardPublication:
     """What became of the predictions offered in one commit.
 
-    `refused` has one row per prediction that was not taken, with its fate: late (its window had
+    `refused` has one row per prediction that was not taken, with its status: late (its window had
     begun), backdated (before the last seal of the chain) or already committed (with another
     P(up)). `repeated` ones were stored before with the same P(up).
     """
@@ -27,6 +30,30 @@ class ForwardPublication:
     added: int
     repeated: int
     refused: pa.Table
+
+
+def store_backtest(
+    lake: Lake,
+    frame: pa.Table,
+    predictions: Mapping[str, Any],
+    *,
+    dataset_id: str,
+    model_ids: Mapping[str, str],
+    now: datetime,
+) -> None:
+    """Store every predictor's P(up) on `frame` as predictions of kind backtest.
+
+    `frame`: see `evaluation_frame`; `predictions`: predictor to P(up) aligned to its rows. `now`
+    is UTC. Storing equal probabilities again commits nothing.
+    """
+    shared = frame.select(_FRAME_COLUMNS)
+    rows = _rows(shared, predictions, model_ids, dataset_id, now)
+    lake.transact(lambda tx: tx.run("prediction_backtest", incoming_predictions=rows))
+
+
+def read_predictions(lake: Lake, dataset_id: str, kind: str = "backtest") -> pa.Table:
+    """The stored predictions of one data set and kind."""
+    return lake.read("prediction_rows", {"dataset_id": dataset_id, "kind": kind})
 
 
 def upcoming_examples(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
@@ -52,35 +79,50 @@ def store_forward(
     What comes too late, or contradicts what is committed, is refused and reported, never written.
     Take `now` from the clock right before the call. Offering the same again commits nothing.
     """
+    rows = _rows(frame, predictions, model_ids, dataset_id, now)
+    offered = lake.transact(lambda tx: tx.run("prediction_forward", incoming_predictions=rows))
+    counted = {
+        row["values"]: row["counts"] for row in pc.value_counts(offered["status"]).to_pylist()
+    }
+    taken = pc.is_in(offered["status"], pa.array(["added", "repeated"]))
+    return ForwardPublication(
+        added=counted.get("added", 0),
+        repeated=counted.get("repeated", 0),
+        refused=offered.filter(pc.invert(taken)),
+    )
+
+
+def forward_states(lake: Lake, *, now: datetime, spec_id: str | None = None) -> pa.Table:
+    """Every forward prediction, by whose record it is in and in which state at `now` (UTC).
+
+    One row per forward prediction, and one per example for each rule that needs no model; of one
+    spec's examples, or of all. Columns: predictor (the model_id, or a baseline's name), model_id,
+    rule, spec_id, example_id, ticker, session, p_up, predicted_at, headlines, rewritten, label,
+    label_up, previous_return, availability, state (see the statement `forward_states`).
+    """
+    return lake.read("forward_states", {"now": now, "spec_id": spec_id})
+
+
+def pending_predictions(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
+    """Why the other forward predictions have no outcome yet: predictor, reason, n."""
+    return lake.read("score_pending", {"spec_id": spec_id, "now": now})
+
+
+def _rows(
+    frame: pa.Table,
+    predictions: Mapping[str, Any],
+    model_ids: Mapping[str, str],
+    dataset_id: str | None,
+    now: datetime,
+) -> pa.Table:
+    """`frame` once per predictor, with its P(up), its model and when it was made."""
     size = frame.num_rows
     parts = [
         frame.append_column("predictor", pa.array([name] * size, pa.string()))
         .append_column("model_id", pa.array([model_ids.get(name)] * size, pa.string()))
         .append_column("dataset_id", pa.array([dataset_id] * size, pa.string()))
         .append_column("p_up", pa.array(p_up, pa.float64()))
-        .append_column("predicted_at", pa.array([now] * size, UTC_MICROSECONDS))
+        .append_column("predicted_at", pa.array([now] * size, _AT))
         for name, p_up in predictions.items()
     ]
-    rows = pa.concat_tables(parts)
-    fates = lake.transact(lambda tx: tx.run("prediction_forward", incoming_predictions=rows))
-    counted = {row["values"]: row["counts"] for row in pc.value_counts(fates["fate"]).to_pylist()}
-    taken = pc.is_in(fates["fate"], pa.array(["added", "repeated"]))
-    return ForwardPublication(
-        added=counted.get("added", 0),
-        repeated=counted.get("repeated", 0),
-        refused=fates.filter(pc.invert(taken)),
-    )
-
-
-def matured_predictions(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
-    """Forward predictions whose outcome is final at `now` (UTC): one row per predictor and example.
-
-    Of several predictions under one predictor's name the first committed counts. A prediction
-    stored at or after the start of its window, by whatever road, never counts.
-    """
-    return lake.read("score_matured", {"spec_id": spec_id, "now": now})
-
-
-def pending_predictions(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
-    """Why the other forward predictions have no outcome yet: predictor, reason, n."""
-    return lake.read("score_pending", {"spec_id": spec_id, "now": now})
+    return pa.concat_tables(parts)

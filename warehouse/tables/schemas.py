@@ -105,9 +105,10 @@ PREDICTIONS = _table(
     predicted_at=_AT, headline_ids=_TEXTS, input_sha256=_TEXT,
 )  # fmt: skip
 EVALUATIONS = _table(
-    "model_id value ci_low ci_high",
+    "model_id baseline value ci_low ci_high",
     dataset_id=_TEXT, split=_TEXT, slice=_TEXT, predictor=_TEXT, model_id=_TEXT, metric=_TEXT,
-    value=_REAL, ci_low=_REAL, ci_high=_REAL, n_examples=_LONG, n_sessions=_LONG, evaluated_at=_AT,
+    baseline=_TEXT, value=_REAL, ci_low=_REAL, ci_high=_REAL, n_examples=_LONG, n_sessions=_LONG,
+    evaluated_at=_AT,
 )  # fmt: skip
 
 SEALS = _table(

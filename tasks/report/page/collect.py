@@ -12,19 +12,20 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from tasks.dataset.spec.manifest import DatasetManifest
-from tasks.evaluation.notes import notes
-from tasks.evaluation.spec import EvaluationSpec
-from tasks.evaluation.verdict import Verdict
-from tasks.report.verdicts import read_verdicts
+from tasks.evaluation.robustness import notes
+from tasks.evaluation.spec import REFERENCE, TEST, TRIVIAL, WALK_FORWARD, EvaluationSpec
+from tasks.evaluation.verdict import Cell, Verdict, read_verdicts
 from warehouse.lake import Lake
+from warehouse.tables.models import Model, read_models
 
 SHOWN_EXAMPLES = 6
-TEST, WALK_FORWARD = "test", "walk_forward"
-"""Splits that evaluations are stored under."""
+
+Metrics = Mapping[str, Mapping[tuple[str, str | None], Cell]]
+"""Predictor to (metric, baseline or None) to cell, on the whole split."""
 
 
 class ReportError(ValueError):
-    """The report was asked about something the warehouse does not hold."""
+    """A report on something the warehouse does not hold; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,13 @@ class DatasetRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """One report's content. Every table has the grain its `report_*.sql` states.
+    """One report's content. Every table has the grain its statement `report_*` states.
 
     `dataset` is None before the first data set is built; then everything that belongs to one is
-    empty. `evaluations` holds the test split, `walked` the pooled walk-forward folds. `returns`
-    has each backtest prediction with its label's return. `notes` say of the first verdict's
-    predictor what second looks showed; `spec` is what it was judged by. `synthetic` says that at
-    least one headline source is generated.
+    empty. `models` are those trained on it, newest first. `evaluations` holds the test split,
+    `walked` the pooled walk-forward folds. `returns` has each backtest prediction with its label's
+    return. `notes` say of the first verdict's predictor what the robustness checks showed; `spec`
+    is what it was evaluated by. `synthetic` says that at least one headline source is generated.
     """
 
     dataset: DatasetRecord | None
@@ -59,7 +60,7 @@ class ReportData:
     checks: pa.Table
     labels: pa.Table
     examples: pa.Table
-    models: pa.Table
+    models: tuple[Model, ...]
     evaluations: pa.Table
     walked: pa.Table
     reliability: pa.Table
@@ -96,7 +97,6 @@ def collect(
             "report_checks",
             "report_labels",
             "report_examples",
-            "report_models",
             "report_evaluations",
             "report_reliability",
             "report_returns",
@@ -112,11 +112,21 @@ def collect(
         dataset=dataset,
         sources=sources,
         synthetic=synthetic,
+        models=tuple(m for m in read_models(lake) if m.dataset_id == about["dataset_id"]),
         verdicts=verdicts,
         notes=notes(read["evaluations"], verdicts[0].predictor, spec) if verdicts else (),
         spec=spec,
         **read,
     )
+
+
+def in_order(name: str, verdict: Verdict | None) -> tuple[int, str]:
+    """Candidate first, then other models, the reference model, and the trivial baselines."""
+    if verdict is not None and name == verdict.predictor:
+        return (0, name)
+    if name in TRIVIAL:
+        return (3 + len(TRIVIAL) - TRIVIAL.index(name), name)
+    return (2 if name in REFERENCE else 1, name)
 
 
 def _dataset(lake: Lake, dataset_id: str | None) -> DatasetRecord | None:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from tasks.evaluation.spec import MAJORITY
+from tasks.evaluation.spec import MAJORITY, predictor_label
 from tasks.evaluation.trading import ILLUSTRATION
-from tasks.evaluation.verdict import Verdict
-from tasks.report.markup import numeral, predictor_label, render, write_page
-from tasks.report.page.collect import ReportData
+from tasks.evaluation.verdict import WHOLE, Cell, Verdict, cells_by_predictor, read_verdicts
+from tasks.report.markup import numeral, render, write_page
+from tasks.report.page.collect import Metrics, ReportData, in_order
 from tasks.report.page.plots import DRAWN_FROM, report_plots
-from tasks.report.page.robustness import second_looks
-from tasks.report.verdicts import WHOLE, Cell, in_order, read_verdicts
+from tasks.report.page.robustness import robustness_tables
 
 ENTROPIES = {
     "label_ce": "the label's own tokens",
     "completion_ce": "the whole completion",
-    "pair_ce": "the label, if only the two may be said",
+    "pair_ce": "the label, when only the two are allowed",
 }
 """The measures of a model's `validation_before` and `validation_after`, in words."""
 
@@ -34,10 +32,10 @@ def write_report(data: ReportData, out: Path) -> Path:
     The page loads nothing from anywhere, escapes every text that came from outside, and is laid
     out for phones, screens, print, light and dark.
     """
-    metrics = _by_predictor(data.evaluations)
+    metrics = cells_by_predictor(data.evaluations)
     verdict = data.verdicts[0] if data.verdicts else None
-    model = _newest(data.models)
-    training = json.loads(model["metrics"]) if model else {}
+    model = next(iter(data.models), None)
+    training = model.metrics if model else {}
     return write_page(
         out,
         render(
@@ -52,7 +50,9 @@ def write_report(data: ReportData, out: Path) -> Path:
             size=_size(data.evaluations),
             drawn_from=DRAWN_FROM,
             notes=data.notes,
-            looks=second_looks(data.evaluations, data.walked, metrics, verdict, data.spec),
+            robustness=robustness_tables(
+                data.evaluations, data.walked, metrics, verdict, data.spec
+            ),
             walked=_walked(data),
             illustration=ILLUSTRATION,
             slices=_slice_rows(data.evaluations, verdict),
@@ -79,12 +79,10 @@ def _headline(data: ReportData, verdict: Verdict | None) -> str:
         if verdict.skill and all(verdict.better_than.values()):
             return "Better than every baseline"
         return "Better than the simple baselines" if verdict.skill else "No skill shown"
-    return "A data set, not yet judged" if data.dataset else "Ingested, no data set yet"
+    return "A data set, not yet evaluated" if data.dataset else "Ingested, no data set yet"
 
 
-def _lede(
-    data: ReportData, verdict: Verdict | None, metrics: Mapping[str, Mapping[str, Cell]]
-) -> str:
+def _lede(data: ReportData, verdict: Verdict | None, metrics: Metrics) -> str:
     if verdict is not None:
         return f"{_achieved(metrics, verdict)} {_compared(verdict)}"
     if data.dataset:
@@ -92,14 +90,15 @@ def _lede(
     return "Build a data set with `newsvane dataset build` and evaluate it."
 
 
-def _achieved(metrics: Mapping[str, Mapping[str, Cell]], verdict: Verdict) -> str:
-    own = metrics[verdict.predictor]["accuracy"]
+def _achieved(metrics: Metrics, verdict: Verdict) -> str:
+    own = metrics[verdict.predictor]["accuracy", None]
     text = f"The {predictor_label(verdict.predictor)} called {numeral(own['value'], 'percent')}"
     if own["ci_low"] is not None:
         text += f" ({numeral(own['ci_low'], 'percent')} to {numeral(own['ci_high'], 'percent')})"
     text += f" of {verdict.n_examples:,} test examples in {verdict.n_sessions:,} sessions right"
     if MAJORITY in metrics:
-        text += f"; always naming the majority class {_percent(metrics[MAJORITY]['accuracy'])}"
+        majority = metrics[MAJORITY]["accuracy", None]
+        text += f"; always naming the majority class {_percent(majority)}"
     return text + "."
 
 
@@ -122,7 +121,7 @@ def _words(verdict: Verdict | None) -> str:
 
 
 def _walked(data: ReportData) -> str:
-    """The verdict on the pooled walk-forward folds, if they were judged."""
+    """The verdict on the pooled walk-forward folds, if they were evaluated."""
     verdicts = read_verdicts(data.walked, data.spec)
     return verdicts[0].words if verdicts else ""
 
@@ -131,23 +130,12 @@ def _percent(cell: Cell) -> str:
     return numeral(cell["value"], "percent")
 
 
-def _by_predictor(evaluations: pa.Table) -> dict[str, dict[str, Cell]]:
-    """Predictor to metric to cell, on the whole split."""
-    found: dict[str, dict[str, Cell]] = {}
-    for row in evaluations.to_pylist():
-        if row["slice"] == WHOLE:
-            found.setdefault(row["predictor"], {})[row["metric"]] = row
-    return found
-
-
-def _predictor_rows(
-    metrics: Mapping[str, Mapping[str, Cell]], verdict: Verdict | None
-) -> list[dict[str, Any]]:
+def _predictor_rows(metrics: Metrics, verdict: Verdict | None) -> list[dict[str, Any]]:
     return [
         {
             "label": predictor_label(name),
             "strong": verdict is not None and name == verdict.predictor,
-            **{metric: metrics[name].get(metric) for metric in SHOWN_METRICS},
+            **{metric: metrics[name].get((metric, None)) for metric in SHOWN_METRICS},
         }
         for name in sorted(metrics, key=lambda name: in_order(name, verdict))
     ]
@@ -164,7 +152,7 @@ def _slice_rows(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str
         return []
     accuracy: dict[str, dict[str, Cell]] = {}
     for row in evaluations.to_pylist():
-        if row["metric"] == "accuracy" and row["slice"] != WHOLE:
+        if (row["metric"], row["baseline"]) == ("accuracy", None) and row["slice"] != WHOLE:
             accuracy.setdefault(row["slice"], {})[row["predictor"]] = row
     rows = [
         {
@@ -183,11 +171,6 @@ def _slice_rows(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str
 def _slice_label(name: str) -> str:
     kind, _, value = name.partition("=")
     return value if kind in {"ticker", "period"} else f"{kind.replace('_', ' ')} {value}".strip()
-
-
-def _newest(models: pa.Table) -> dict[str, Any] | None:
-    rows: list[dict[str, Any]] = models.slice(0, 1).to_pylist()
-    return rows[0] if rows else None
 
 
 def _entropies(training: Mapping[str, Any]) -> list[dict[str, Any]]:

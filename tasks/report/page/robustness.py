@@ -1,54 +1,55 @@
-"""What stands behind the verdict on the report: power, tickers, calibration, masking, folds."""
+"""Robustness checks on the report: power, tickers, calibration, masking, walk-forward folds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from tasks.evaluation.robustness import CALIBRATED, LOOKED_AT, MASKED, PLAIN
-from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec
-from tasks.evaluation.verdict import Verdict
-from tasks.report.markup import predictor_label
-from tasks.report.verdicts import WHOLE, Cell, in_order
+from tasks.evaluation.robustness import CALIBRATED, MASKED, PLAIN, VARIANT_METRICS
+from tasks.evaluation.spec import (
+    MAJORITY,
+    REFERENCE,
+    TRIVIAL,
+    EvaluationSpec,
+    predictor_label,
+)
+from tasks.evaluation.verdict import WHOLE, Cell, Verdict
+from tasks.report.page.collect import Metrics, in_order
 
-Metrics = Mapping[str, Mapping[str, Cell]]
-"""Predictor to metric to cell, on the whole split."""
 
-
-def other_ways(metrics: Metrics, verdict: Verdict | None, way: str) -> list[dict[str, Any]]:
-    """Each predictor as it is and `way` (calibrated, masked), with the paired differences."""
+def _variants(metrics: Metrics, verdict: Verdict | None, name: str) -> list[dict[str, Any]]:
+    """Each predictor as it is and as the variant `name`, with the paired differences."""
     return [
         {
-            "label": predictor_label(name),
-            "strong": verdict is not None and name == verdict.predictor,
-            **{metric: found.get(metric) for metric in LOOKED_AT},
-            **{f"{metric}_then": found[f"{metric}_{way}"] for metric in LOOKED_AT},
-            "accuracy_change": found[f"accuracy_{way}_vs_{PLAIN}"],
-            "cross_entropy_change": found[f"cross_entropy_{way}_vs_{PLAIN}"],
+            "label": predictor_label(predictor),
+            "strong": verdict is not None and predictor == verdict.predictor,
+            **{metric: found.get((metric, None)) for metric in VARIANT_METRICS},
+            **{f"{metric}_then": found[f"{metric}_{name}", None] for metric in VARIANT_METRICS},
+            "accuracy_change": found[f"accuracy_{name}", PLAIN],
+            "cross_entropy_change": found[f"cross_entropy_{name}", PLAIN],
         }
-        for name, found in sorted(metrics.items(), key=lambda item: in_order(item[0], verdict))
-        if f"accuracy_{way}_vs_{PLAIN}" in found
+        for predictor, found in sorted(metrics.items(), key=lambda item: in_order(item[0], verdict))
+        if (f"accuracy_{name}", PLAIN) in found
     ]
 
 
-def second_looks(
+def robustness_tables(
     evaluations: pa.Table,
     walked: pa.Table,
     metrics: Metrics,
     verdict: Verdict | None,
     spec: EvaluationSpec,
 ) -> dict[str, Any]:
-    """Every table of the section; an empty list where there was no such look."""
+    """Every table of the section; an empty list where there was no such check."""
     return {
         "power": _power(metrics, verdict),
         "power_share": spec.power,
         "edge": spec.claimed_edge,
         "tickers": _tickers(evaluations, verdict),
         "chance": 1 - spec.level,
-        "calibrated": other_ways(metrics, verdict, CALIBRATED),
-        "masked": other_ways(metrics, verdict, MASKED),
+        "calibrated": _variants(metrics, verdict, CALIBRATED),
+        "masked": _variants(metrics, verdict, MASKED),
         "folds": _folds(walked),
     }
 
@@ -59,33 +60,31 @@ def _power(metrics: Metrics, verdict: Verdict | None) -> list[dict[str, Any]]:
     return [
         {
             "label": predictor_label(baseline),
-            "detectable": own[f"detectable_edge_vs_{baseline}"]["value"],
-            "rows": own[f"rows_needed_vs_{baseline}"]["value"],
+            "detectable": own["detectable_edge", baseline]["value"],
+            "rows": own["rows_needed", baseline]["value"],
         }
         for baseline in (*TRIVIAL, *REFERENCE)
-        if f"detectable_edge_vs_{baseline}" in own
+        if ("detectable_edge", baseline) in own
     ]
 
 
 def _tickers(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str, Any]]:
-    """The judged predictor against the majority class in each ticker, p-values corrected."""
-    found: dict[str, dict[str, Cell]] = {}
+    """The candidate against the majority class in each ticker, p-values corrected."""
+    found: dict[str, dict[tuple[str, str | None], Cell]] = {}
     for row in evaluations.to_pylist():
         if verdict and row["predictor"] == verdict.predictor and row["slice"].startswith("ticker="):
-            found.setdefault(row["slice"].partition("=")[2], {})[row["metric"]] = row
+            cells = found.setdefault(row["slice"].partition("=")[2], {})
+            cells[row["metric"], row["baseline"]] = row
     return [
         {
             "ticker": ticker,
-            "n_examples": cells["accuracy"]["n_examples"],
-            "accuracy": cells["accuracy"],
-            "lead": cells[f"accuracy_vs_{MAJORITY}"],
-            **{
-                kind: cells[f"mcnemar_p{kind}_vs_{MAJORITY}"]["value"]
-                for kind in ("", "_holm", "_bh")
-            },
+            "n_examples": cells["accuracy", None]["n_examples"],
+            "accuracy": cells["accuracy", None],
+            "lead": cells["accuracy", MAJORITY],
+            **{kind: cells[f"mcnemar_p{kind}", MAJORITY]["value"] for kind in ("", "_holm", "_bh")},
         }
         for ticker, cells in sorted(found.items())
-        if f"mcnemar_p_holm_vs_{MAJORITY}" in cells
+        if ("mcnemar_p_holm", MAJORITY) in cells
     ]
 
 
@@ -93,7 +92,7 @@ def _folds(walked: pa.Table) -> list[dict[str, Any]]:
     """Accuracy of every predictor in each walk-forward fold, the pooled ones last."""
     found: dict[str, dict[str, Cell]] = {}
     for row in walked.to_pylist():
-        if row["metric"] == "accuracy" and (
+        if (row["metric"], row["baseline"]) == ("accuracy", None) and (
             row["slice"] == WHOLE or row["slice"].startswith("fold=")
         ):
             found.setdefault(row["slice"], {})[row["predictor"]] = row
@@ -103,7 +102,7 @@ def _folds(walked: pa.Table) -> list[dict[str, Any]]:
             "label": "all folds" if name == WHOLE else name.partition("=")[2],
             "strong": name == WHOLE,
             "n_examples": next(iter(cells.values()))["n_examples"],
-            "cells": [{"label": predictor_label(who), "cell": cells.get(who)} for who in names],
+            "cells": [{"label": predictor_label(one), "cell": cells.get(one)} for one in names],
         }
         for name, cells in sorted(found.items(), key=lambda item: (item[0] == WHOLE, item[0]))
     ]

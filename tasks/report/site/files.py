@@ -1,4 +1,4 @@
-"""The numbers behind the plots: read from the warehouse, laid out as files beside the pages."""
+"""Files of the site: the numbers behind the plots, beside the pages, as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -17,10 +17,14 @@ FOLDER = "files"
 Rows = list[dict[str, Any]]
 
 
-def read(lake: Lake, root: Path, name: str, **params: Any) -> Rows:
-    """The rows of the SQL statement `name`, which are also exported for download."""
-    table = lake.read(name, params)
-    export(root, name.removeprefix("site_"), table)
+def read(lake: Lake, root: Path, name: str, **tables: pa.Table) -> Rows:
+    """The rows of the statement `name` over the keyword tables, also exported for download."""
+    return exported(root, name.removeprefix("site_"), lake.read(name, **tables))
+
+
+def exported(root: Path, name: str, table: pa.Table) -> Rows:
+    """The rows of `table`, which are also exported for download."""
+    export(root, name, table)
     rows: Rows = table.to_pylist()
     return rows
 
@@ -38,12 +42,6 @@ def page(name: str, **context: Any) -> str:
     """The text of one page of the site's top level."""
     here = "index.html" if name == "today" else f"{name}.html"
     return render(f"{name}.html", here=here, up="", **context)
-
-
-def candidate_of(scores: Rows) -> str | None:
-    """The predictor the pages are about: the fine-tuned model if it predicts, else any model."""
-    models = [row["predictor"] for row in scores if row["is_model"]]
-    return "fine_tuned" if "fine_tuned" in models else next(iter(models), None)
 
 
 def _iso(value: object) -> str:

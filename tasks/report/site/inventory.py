@@ -1,4 +1,4 @@
-"""The data page: how fresh, how complete, how balanced, and what was turned away."""
+"""The data page: freshness, coverage, label balance, and what was rejected."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from tasks.report.heatmap import heatmap
 from tasks.report.site import plots as site_plots
-from tasks.report.site.files import Rows, export, page, read
+from tasks.report.site.files import Rows, export, exported, page, read
 from warehouse.lake import Lake
 
 RECENT = timedelta(days=84)
@@ -23,8 +22,8 @@ def inventory(lake: Lake, root: Path, now: datetime) -> str:
     """The page on what the warehouse holds; `now` (UTC) dates the freshness figures."""
     freshness = read(lake, root, "site_freshness")
     labels = _latest_spec(read(lake, root, "site_labels"))
-    told = [row["latest_record"] for row in freshness if row["kind"] == "headlines"]
-    latest = max(told, default=now.date())
+    published = [row["latest_record"] for row in freshness if row["kind"] == "headlines"]
+    latest = max(published, default=now.date())
     months = _coverage(lake, root, "month", date.min, date.max)
     days = _coverage(lake, root, "day", latest - RECENT, latest)
     quarantine = lake.read("report_quarantine")
@@ -55,13 +54,11 @@ def inventory(lake: Lake, root: Path, now: datetime) -> str:
 
 def _coverage(lake: Lake, root: Path, step: str, since: date, until: date) -> Rows:
     table = lake.read("site_coverage", {"step": step, "since": since, "until": until})
-    export(root, f"coverage_{step}", table)
-    rows: Rows = table.to_pylist()
-    return rows
+    return exported(root, f"coverage_{step}", table)
 
 
 def _map(name: str, title: str, rows: Rows, value: str, form: str) -> Markup | None:
-    return heatmap(name, title, rows, value, form) if rows else None
+    return site_plots.heatmap(name, title, rows, value, form) if rows else None
 
 
 def _latest_spec(labels: Rows) -> Rows:

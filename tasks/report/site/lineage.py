@@ -1,4 +1,4 @@
-"""Lineage pages: for every forward prediction, what it saw and where that came from.
+"""Lineage pages: for every forward prediction, what it saw and the payloads it came from.
 
 One page per session. A page carries a digest of its predictions and outcomes and is written again
 only when the digest changes, so a daily run touches a page or two of thousands.
@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from tasks.report.markup import TEMPLATES, render, write_page
 from warehouse.lake import Lake
 
@@ -21,17 +23,18 @@ BATCH = 60
 _DIGEST = re.compile(r'<meta name="newsvane-digest" content="([0-9a-f]+)">')
 
 
-def write_lineage(lake: Lake, root: Path) -> list[dict[str, Any]]:
+def write_lineage(lake: Lake, root: Path, states: pa.Table) -> list[dict[str, Any]]:
     """Bring `root/lineage/SESSION.html` up to date and return the sessions, the latest first.
 
-    Needs `site_scored` to have been built on this connection. Each returned row: session,
-    examples, predictions, href.
+    `states`: see `forward_states`. Each returned row: session, examples, predictions, href.
     """
-    rows: list[dict[str, Any]] = lake.read("site_sessions").to_pylist()
+    rows: list[dict[str, Any]] = lake.read("site_sessions", forward_states=states).to_pylist()
     stale = []
     for row in rows:
         row["href"] = f"lineage/{row['session']}.html"
-        row["digest"] = hashlib.sha256(f"{row['digest']}{_look()}".encode()).hexdigest()[:32]
+        row["digest"] = hashlib.sha256(f"{row['digest']}{_template_digest()}".encode()).hexdigest()[
+            :32
+        ]
         if _written(root / row["href"]) != row["digest"]:
             stale.append(row)
     for start in range(0, len(stale), BATCH):
@@ -66,7 +69,7 @@ def _written(path: Path) -> str | None:
 
 
 @cache
-def _look() -> str:
+def _template_digest() -> str:
     """Changes when the pages' template or style does, so that all of them follow."""
     names = ("base.html", "site_base.html", "lineage_session.html", "parts.html", "page.css")
     return hashlib.sha256(b"".join((TEMPLATES / name).read_bytes() for name in names)).hexdigest()

@@ -1,4 +1,4 @@
-"""The site's plots over time: forward accuracy, drift, label balance, and loss curves compared."""
+"""The site's plots over time: forward accuracy, drift, label balance, loss curves, coverage."""
 
 from __future__ import annotations
 
@@ -8,16 +8,31 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tasks.report.markup import predictor_label
-from tasks.report.plots import few_ticks, month_ticks
-from tasks.report.svg import ACCENT, INK, LINE, NARROW, QUIET, SECOND, THIRD, plot
+from tasks.evaluation.spec import ALWAYS_UP, MAJORITY, PREVIOUS_DIRECTION, TFIDF_LOGISTIC
+from tasks.report.plots import (
+    ACCENT,
+    INK,
+    LINE,
+    NARROW,
+    QUIET,
+    SECOND,
+    THIRD,
+    few_ticks,
+    month_ticks,
+    plot,
+)
+
+LEVELS = 5
+"""Shades, the first for none at all and the last for complete."""
+
+_CELL, _ROW, _LEFT, _TOP = 10, 12, 58, 18
 
 Rows = Sequence[Mapping[str, Any]]
 COMPARED = 6
 """How many loss curves one plot can hold and still be read."""
 
-BESIDE = ("majority", "always_up", "tfidf_logistic", "previous_direction")
-"""Whom the candidate is drawn beside first; three lines are all that can be told apart."""
+BESIDE = (MAJORITY, ALWAYS_UP, TFIDF_LOGISTIC, PREVIOUS_DIRECTION)
+"""The predictors the candidate is drawn beside first; more than three lines cannot be read."""
 
 _STYLES = (
     (ACCENT, "-"),
@@ -29,10 +44,12 @@ _STYLES = (
 )
 
 
-def rolling_accuracy(name: str, title: str, rows: Rows, strong: str) -> Markup:
+def rolling_accuracy(
+    name: str, title: str, rows: Rows, strong: str, labels: Mapping[str, str]
+) -> Markup:
     """Accuracy over the last 60 sessions by week; the predictor `strong` with its interval.
 
-    `rows`: see `site_rolling.sql`.
+    `rows`: see `ForwardRecord.rolling`; `labels`: how each predictor is shown.
     """
     lines = _by(rows, "predictor")
     others = [name for name in (*BESIDE, *lines) if name in lines and name != strong]
@@ -49,7 +66,7 @@ def rolling_accuracy(name: str, title: str, rows: Rows, strong: str) -> Markup:
                 color=colour,
                 linestyle=dash,
                 linewidth=1.1,
-                label=predictor_label(predictor),
+                label=labels[predictor],
             )
         own = lines.get(strong, [])
         when = [row["session"] for row in own]
@@ -60,7 +77,7 @@ def rolling_accuracy(name: str, title: str, rows: Rows, strong: str) -> Markup:
             [100 * row["accuracy"] for row in own],
             color=ACCENT,
             linewidth=2,
-            label=predictor_label(strong),
+            label=labels[strong],
         )
         axes.set_ylabel("accuracy, %")
         _dates(axes, [row["session"] for row in rows], width)
@@ -68,7 +85,7 @@ def rolling_accuracy(name: str, title: str, rows: Rows, strong: str) -> Markup:
 
     last = {name: lines[name][-1] for name in (strong, *others) if name in lines}
     words = "Over the last 60 sessions: " + "; ".join(
-        f"{predictor_label(predictor)} {100 * row['accuracy']:.1f}%"
+        f"{labels[predictor]} {100 * row['accuracy']:.1f}%"
         f" ({100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f})"
         for predictor, row in last.items()
     )
@@ -155,3 +172,77 @@ def _legend_below(figure: Any, axes: Any, width: float) -> None:
     figure.legend(
         handles, labels, loc="outside lower left", ncols=columns, labelcolor=INK, handlelength=1.6
     )
+
+
+def heatmap(
+    name: str, title: str, rows: Sequence[Mapping[str, Any]], value: str, form: str
+) -> Markup:
+    """Shade each ticker and step by `rows`' share in column `value` (0 to 1).
+
+    `rows`: ticker, step (date) and the share, complete over both, ordered by ticker and step.
+    `form` formats the dates of the column heads. Each shade is one path, so a map of a hundred
+    tickers and sixty steps stays below 100 kB.
+    """
+    tickers = list(dict.fromkeys(row["ticker"] for row in rows))
+    steps = list(dict.fromkeys(row["step"] for row in rows))
+    paths = [""] * LEVELS
+    for place, row in enumerate(rows):
+        x = _LEFT + _CELL * (place % len(steps))
+        y = _TOP + _ROW * (place // len(steps))
+        paths[_level(row[value])] += f"M{x} {y}h{_CELL - 1}v{_ROW - 1}h-{_CELL - 1}z"
+    shades = Markup("").join(
+        Markup('<path class="shade-{}" d="{}"/>').format(level, path)
+        for level, path in enumerate(paths)
+        if path
+    )
+    labels = Markup("").join(
+        Markup('<text x="{}" y="{}" text-anchor="end">{}</text>').format(
+            _LEFT - 6, _TOP + _ROW * place + _ROW - 3, ticker
+        )
+        for place, ticker in enumerate(tickers)
+    )
+    width, height = _LEFT + _CELL * len(steps) + 40, _TOP + _ROW * len(tickers)
+    complete = sum(row[value] >= 1 for row in rows)
+    words = (
+        f"{len(tickers)} tickers by {len(steps)} steps from {steps[0]} to {steps[-1]}: "
+        f"{complete / len(rows):.0%} of the cells complete, "
+        f"{sum(row[value] <= 0 for row in rows) / len(rows):.0%} empty."
+    )
+    return Markup(
+        '<figure class="heat"><div class="scroll" role="region" tabindex="0" aria-label="{title}">'
+        '<svg viewBox="0 0 {w} {h}" width="{w}" height="{h}" role="img" '
+        'aria-labelledby="{name}-t {name}-d"><title id="{name}-t">{title}</title>'
+        '<desc id="{name}-d">{words}</desc>{heads}{labels}{shades}</svg></div>'
+        "<figcaption>{title}. {words}</figcaption></figure>"
+    ).format(
+        w=width,
+        h=height,
+        name=name,
+        title=title,
+        words=words,
+        heads=_heads(steps, form),
+        labels=labels,
+        shades=shades,
+    )
+
+
+def _level(share: float) -> int:
+    """0 for none, the last for all, and the steps between evenly."""
+    if share <= 0:
+        return 0
+    return LEVELS - 1 if share >= 1 else 1 + int(share * (LEVELS - 2))
+
+
+def _heads(steps: Sequence[date], form: str) -> Markup:
+    """Column heads where the formatted date changes, no closer than a label is wide."""
+    heads, last = [], -99
+    for place, step in enumerate(steps):
+        new = place == 0 or f"{steps[place - 1]:{form}}" != f"{step:{form}}"
+        if new and place - last >= 6:
+            last = place
+            heads.append(
+                Markup('<text x="{}" y="{}">{}</text>').format(
+                    _LEFT + _CELL * place, _TOP - 6, f"{step:{form}}"
+                )
+            )
+    return Markup("").join(heads)

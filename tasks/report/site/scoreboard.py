@@ -2,122 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from math import hypot
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
-from tasks.evaluation.spec import TRIVIAL
+from tasks.evaluation.spec import ALWAYS_UP, TRIVIAL, predictor_label
+from tasks.prediction.live import LiveComparison, Spans
+from tasks.prediction.record import ForwardRecord
 from tasks.report import plots
-from tasks.report.markup import predictor_label
 from tasks.report.plots import Estimate
 from tasks.report.site import plots as site_plots
-from tasks.report.site.files import Rows, candidate_of, page, read
+from tasks.report.site.files import Rows, exported, page, read
 from warehouse.lake import Lake
-
-ALWAYS_UP = "always_up"
-"""The rule that `site_scored.sql` adds to whatever predicted."""
+from warehouse.tables.models import Model
 
 
-def scoreboard(lake: Lake, root: Path, scores: Rows, models: Rows) -> str:
-    """The page on all forward predictions.
-
-    `scores` and `models` are rows of `site_scores.sql` and `site_models.sql`.
-    """
-    candidate = candidate_of(scores)
-    rolling = read(lake, root, "site_rolling")
-    differences = read(lake, root, "site_differences")
-    calibration = read(lake, root, "site_calibration")
-    drift = [row for row in read(lake, root, "site_drift") if row["predictor"] == candidate]
-    tickers = [r for r in read(lake, root, "site_ticker_scores") if r["predictor"] == candidate]
+def scoreboard(lake: Lake, root: Path, record: ForwardRecord, models: Sequence[Model]) -> str:
+    """The page on all forward predictions; `models` are all that are registered."""
+    candidate, labels = record.candidate, record.labels
+    scores = exported(root, "scores", record.scores())
+    rolling = exported(root, "rolling", record.rolling())
+    leads = exported(root, "differences", record.leads(candidate or ""))
+    tickers = exported(root, "ticker_scores", record.tickers(candidate or ""))
+    calibration = read(lake, root, "site_calibration", forward_states=record.states)
+    drift = read(lake, root, "site_drift", forward_states=record.states)
     own = next((row for row in scores if row["predictor"] == candidate), None)
-    promised = next((m for m in models if own and m["model_id"] == own["model_id"]), None)
     return page(
         "scoreboard",
         scores=sorted(scores, key=lambda row: row is not own),
         own=own,
-        promised=promised,
-        shift=_shift(own, promised),
-        candidate=predictor_label(candidate) if candidate else "",
-        unbeaten=_unbeaten(differences, candidate),
+        labels=labels,
+        live=_live(lake, record, models),
+        candidate=labels[candidate] if candidate else "",
+        unbeaten=_unbeaten(leads),
         tickers=tickers,
-        plots=_score_plots(candidate, rolling, differences, calibration, drift),
+        plots=_score_plots(candidate, labels, rolling, leads, calibration, drift),
     )
 
 
-def _unbeaten(differences: Rows, candidate: str | None) -> list[str]:
+def _unbeaten(leads: Rows) -> list[str]:
     """The simple rules over which the candidate's lead is not shown to be one."""
     return [
         predictor_label(row["other"])
-        for row in differences
-        if row["predictor"] == candidate
-        and row["other"] in (ALWAYS_UP, *TRIVIAL)
-        and (row["ci_low"] is None or row["ci_low"] <= 0)
+        for row in leads
+        if row["other"] in (ALWAYS_UP, *TRIVIAL) and (row["ci_low"] is None or row["ci_low"] <= 0)
     ]
 
 
-def _shift(
-    own: Mapping[str, Any] | None, promised: Mapping[str, Any] | None
-) -> dict[str, Any] | None:
-    """Forward accuracy minus the backtest's, with its 95% interval.
-
-    The two spans share no session, so their half-widths add in squares.
-    """
-    known = ("accuracy", "ci_low", "ci_high")
-    if (
-        own is None
-        or promised is None
-        or None in [side[k] for side in (own, promised) for k in known]
-    ):
-        return None
-    shift = own["accuracy"] - promised["accuracy"]
-    reach = hypot(*((side["ci_high"] - side["ci_low"]) / 2 for side in (own, promised)))
-    return {"value": shift, "ci_low": shift - reach, "ci_high": shift + reach}
+def _live(lake: Lake, record: ForwardRecord, models: Sequence[Model]) -> LiveComparison | None:
+    """The candidate's forward accuracy against its back-test; None while either has no rows."""
+    model = next((model for model in models if model.model_id == record.candidate), None)
+    spans = Spans.read(lake, model, record.scored.get(model.model_id)) if model else None
+    found = spans.compare(record.labels[model.model_id], record.spec) if spans and model else ()
+    return next((item for item in found if item.metric == "accuracy"), None)
 
 
 def _score_plots(
-    candidate: str | None, rolling: Rows, differences: Rows, calibration: Rows, drift: Rows
+    candidate: str | None,
+    labels: Mapping[str, str],
+    rolling: Rows,
+    leads: Rows,
+    calibration: Rows,
+    drift: Rows,
 ) -> dict[str, Markup | None]:
     if candidate is None:
         return dict.fromkeys(("rolling", "differences", "calibration", "drift", "inputs"))
-    leads = [
+    estimates = [
         Estimate(
-            label=predictor_label(row["other"]),
+            label=labels[row["other"]],
             value=row["difference"],
             low=row["ci_low"],
             high=row["ci_high"],
             strong=(row["ci_low"] or 0) > 0,
         )
-        for row in differences
-        if row["predictor"] == candidate
+        for row in leads
     ]
     bins: dict[str, Rows] = {}
     for row in calibration:
-        bins.setdefault(predictor_label(row["predictor"]), []).append(row)
-    bins = dict(sorted(bins.items(), key=lambda item: item[0] != predictor_label(candidate))[:2])
+        bins.setdefault(labels[row["predictor"]], []).append(row)
+    bins = dict(sorted(bins.items(), key=lambda item: item[0] != labels[candidate])[:2])
     title = "Forward accuracy over the 60 sessions before each week's end"
     return {
-        "rolling": site_plots.rolling_accuracy("rolling", title, rolling, candidate)
+        "rolling": site_plots.rolling_accuracy("rolling", title, rolling, candidate, labels)
         if rolling
         else None,
         "differences": plots.forest(
             "differences",
             "Forward accuracy minus each other predictor's, with 95% intervals",
-            leads,
+            estimates,
             reference=0.0,
             unit="percentage points",
             scale=100,
         )
-        if leads
+        if estimates
         else None,
         "calibration": plots.reliability(
             "calibration", "Observed share of up by predicted probability, forward only", bins
         )
         if bins
         else None,
-        **_drift_plots(drift),
+        **_drift_plots([row for row in drift if row["predictor"] == candidate]),
     }
 
 

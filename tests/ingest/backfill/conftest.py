@@ -61,6 +61,10 @@ class Child:
         """Wait for the end and insist on success."""
         assert self.forks.ask(f"wait {self.pid}") == 0, self.log.read_text()
 
+    def ended(self) -> bool:
+        """Whether the flow has ended by itself."""
+        return bool(self.forks.ask(f"ended {self.pid}"))
+
     def kill(self) -> bool:
         """SIGKILL for the whole process group; False when the flow had already ended."""
         with contextlib.suppress(ProcessLookupError):
@@ -183,7 +187,7 @@ def forks(prefect_runs: str) -> Iterator[Forks]:
     )
     yield Forks(process)
     process.stdin.close()
-    process.wait(timeout=60)
+    process.wait(timeout=300)
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """Runs flows in forked children, so that tests can run several at once, and kill one at any moment.
 
 Reads a JSON line [LOG, FLOW, PARAMETERS]; for each, forks a child in a process group of its own
-that runs `backfill` or `daily` and writes its pid; a line "wait PID" waits for that child and
-writes its exit status.
+that runs `backfill` or `daily` and writes its pid. A line "wait PID" waits for that child and
+writes its exit status; "ended PID" writes 1 if it has ended and 0 if not, without waiting.
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ def main() -> None:
     for line in sys.stdin:
         if line.startswith("wait "):
             print(os.waitpid(int(line.split()[1]), 0)[1], flush=True)
+            continue
+        if line.startswith("ended "):
+            asked = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            found = os.waitid(os.P_PID, int(line.split()[1]), asked)
+            print(int(found is not None), flush=True)
             continue
         log, name, parameters = json.loads(line)
         parameters["selection"] = ConfigSelection.model_validate(parameters["selection"])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import random
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from tests.builders.warehouse import bytes_below, wait_for_bytes
 
 pytestmark = pytest.mark.slow
 
@@ -34,14 +35,13 @@ def test_killed_backfill_goes_on_and_a_second_one_does_nothing(
 
     town = scene(SIZE, START, END)
     whole = tmp_path / "whole"
-    tasks, begun = ingest_tasks(prefect_runs), time.monotonic()
+    tasks = ingest_tasks(prefect_runs)
     backfill(town.selection(whole), START, END)
-    lasted = time.monotonic() - begun
     # One chart and one search a ticker, one task and one commit ten tickers, however many days.
     assert len(town.asked()) == 2 * SIZE
     assert ingest_tasks(prefect_runs) - tasks == 2 * -(-SIZE // TICKERS_PER_TASK)
 
-    attempts = killed_backfills(town, tmp_path, lasted)
+    attempts = killed_backfills(town, tmp_path, bytes_below(whole))
     expected = town.content(whole)
     assert expected["bars"].num_rows > SIZE * 35
     assert expected["examples"].num_rows > SIZE * 20
@@ -59,12 +59,17 @@ def test_killed_backfill_goes_on_and_a_second_one_does_nothing(
         assert lake.snapshot_id() == snapshot
 
 
-def killed_backfills(town: Any, tmp_path: Path, lasted: float) -> list[Path]:
-    """Kill KILLS backfills at random moments of their work; one that escapes ends its warehouse."""
+def killed_backfills(town: Any, tmp_path: Path, whole: int) -> list[Path]:
+    """Kill KILLS backfills once they have written a random share of `whole` bytes.
+
+    One that escapes ends its warehouse.
+    """
     chance, killed, folders = random.Random(19), 0, [tmp_path / "killed-0"]
     while killed < KILLS:
-        child = town.run("backfill", folders[-1], start=START, end=END)
-        time.sleep(chance.uniform(0, lasted * (1.6 if FULL else 0.8) / KILLS))
+        root = folders[-1]
+        mark = chance.uniform(bytes_below(root), whole)
+        child = town.run("backfill", root, start=START, end=END)
+        wait_for_bytes(root, int(mark), child.ended)
         if child.kill():
             killed += 1
         else:

@@ -72,6 +72,7 @@ def feed(items: list[tuple[str, str, str]], *, escaped: bool) -> bytes:
     return f"<rss version='2.0'><channel>{body}</channel></rss>".encode("utf-8", "surrogatepass")
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_cleaned_text_is_clean_and_stays_as_it_is(text: str) -> None:
     cleaned = clean_text(text)
@@ -79,12 +80,14 @@ def test_cleaned_text_is_clean_and_stays_as_it_is(text: str) -> None:
     assert clean_text(cleaned) == cleaned
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | TEXTS.filter(lambda text: text.isprintable()), max_size=8))
 def test_a_column_is_cleaned_as_its_values_are(texts: list[str | None]) -> None:
     expected = [None if text is None else clean_text(text) for text in texts]
     assert clean_column(pa.array(texts, pa.string())).to_pylist() == expected
 
 
+@settings(deadline=None)
 @given(DATES)
 def test_a_date_is_an_instant_in_utc_or_refused(text: str) -> None:
     try:
@@ -94,7 +97,9 @@ def test_a_date_is_an_instant_in_utc_or_refused(text: str) -> None:
     assert instant.utcoffset() == timedelta(0)
 
 
-ZONES = st.sampled_from(["", "Z", "+00", "-05:00", "+0530", " GMT", " UTC", " EST", " +0000", " x"])
+ZONES = st.sampled_from(
+    ["", "Z", "+00", "-05:00", "+0530", "+15:00", "+05:75", " GMT", " UTC", " EST", " +0000", " x"]
+)
 SECONDS = st.sampled_from(["", ":07", ":07.25", ":61"])
 CLOCKS = st.builds("{:02}:{:02}{}{}".format, st.integers(0, 24), st.integers(0, 60), SECONDS, ZONES)
 ISO = st.builds(
@@ -138,7 +143,7 @@ def test_a_column_of_dates_is_read_as_its_values_are(texts: list[str]) -> None:
         if lacks_zone:
             assert instant is None
             assert reason == "date without a time zone", text
-        common = re.fullmatch(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)", text)
+        common = re.fullmatch(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z|[+-]\d\d:?\d\d)", text)
         if expected is not None and common:
             assert instant == expected, text
 

@@ -6,7 +6,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,11 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from warehouse.lake import Lake, LakeSpec
+from tests.builders.warehouse import bytes_below, lake_spec_below, wait_for_bytes
+from warehouse.lake import Lake
 
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("NEWSVANE_KILLS", "5"))
+LONGEST_WAIT = 900
 SCRIPT = Path(__file__).with_name("headline_import_process.py")
 REPOSITORY = Path(__file__).resolve().parents[3]
 TABLES = ("headlines", "headline_tickers", "headline_revisions", "quarantine", "payloads")
@@ -51,31 +52,26 @@ def start(folder: Path, file: Path) -> subprocess.Popen[str]:
 
 
 def tables(folder: Path) -> dict[str, pa.Table]:
-    spec = LakeSpec(
-        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
-        storage=str(folder / "lake"),
-        lock=folder / "writer.lock",
-    )
-    with Lake.open(spec) as lake:
+    with Lake.open(lake_spec_below(folder)) as lake:
         return {name: lake.sql(f"SELECT * FROM {name} ORDER BY ALL") for name in TABLES}
 
 
 def test_killed_import_run_again_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     file = archive(tmp_path / "news.parquet")
-    whole = start(tmp_path / "whole", file)
-    begun = time.monotonic()
-    assert whole.wait(120) == 0
-    lasted = time.monotonic() - begun
-    expected = tables(tmp_path / "whole")
+    whole, broken = tmp_path / "whole", tmp_path / "killed"
+    assert start(whole, file).wait(LONGEST_WAIT) == 0
+    written = bytes_below(whole)
+    expected = tables(whole)
     chance, killed = random.Random(11), 0
     for number in range(KILLS):
-        process = start(tmp_path / "killed", file)
-        time.sleep(lasted * (number + chance.random()) / KILLS)
+        process = start(broken, file)
+        mark = int(written * (number + chance.random()) / KILLS)
+        wait_for_bytes(broken, mark, lambda process=process: process.poll() is not None)
         process.kill()
-        killed += process.wait(120) != 0
-    assert killed, "no import lasted long enough to be killed"
-    assert start(tmp_path / "killed", file).wait(120) == 0
-    found = tables(tmp_path / "killed")
+        killed += process.wait(LONGEST_WAIT) != 0
+    assert killed, "no import was killed before its end"
+    assert start(broken, file).wait(LONGEST_WAIT) == 0
+    found = tables(broken)
     assert expected["headlines"].num_rows > 300
     assert expected["quarantine"].num_rows == 1
     for name in TABLES:

@@ -1,7 +1,8 @@
 """Ingests prices in forked children, so that a test can kill one at any moment.
 
 Reads a folder a line; for each, forks a child that ingests three ranges into the warehouse in that
-folder, a commit each, and writes the child's pid; "wait" waits for it and writes its exit status.
+folder, a commit each, and writes the child's pid; "wait" waits for it and writes its exit status,
+"ended" writes 1 if it has ended and 0 if not, without waiting.
 """
 
 from __future__ import annotations
@@ -57,6 +58,10 @@ def main(origin: str) -> None:
     for line in sys.stdin:
         if line.strip() == "wait":
             print(os.waitpid(child, 0)[1], flush=True)
+            continue
+        if line.strip() == "ended":
+            found = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            print(int(found is not None), flush=True)
             continue
         child = os.fork()
         if child == 0:

@@ -98,7 +98,7 @@ def test_lasting_reset_fails_one_ticker_alone(yahoo: Any) -> None:
 
 def test_slow_drip_is_cut_off_by_the_total_timeout(yahoo: Any) -> None:
     limits = PriceLimits(retry=RetryPolicy(attempts=1))
-    batch = yahoo.fetch(PAIR, START, END, faulty("slow_drip"), limits=limits, timeout=0.5, passes=1)
+    batch = yahoo.fetch(PAIR, START, END, faulty("slow_drip"), limits=limits, timeout=3, passes=1)
     assert "timed out" in only_ibm_fails(batch).lower()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import permutations
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,7 +84,7 @@ def test_two_backfills_leave_the_same_sessions_whichever_comes_first(
     lake: Lake, order: tuple[DateSpan, DateSpan]
 ) -> None:
     for span in order:
-        record_sessions(lake, UniverseSpec(), ("AAPL",), span)
+        record_sessions(lake, UniverseSpec(), ("AAPL",), span, datetime(2012, 11, 9, tzinfo=UTC))
     stored = lake.sql(STORED)
     assert stored.drop_columns(["calendar_version"]).equals(
         calendar_years("XNYS", 2012, 2012).cast(stored.schema.remove(4))

@@ -59,7 +59,7 @@ def vendor(
 @pytest.fixture
 def fetch(vendor: SandboxVendor) -> Iterator[Fetch]:
     """httpx turned to the vendor: `fetch(url)` as if the world answered."""
-    with httpx.Client(timeout=5) as client:
+    with httpx.Client(timeout=60) as client:
 
         def get(url: str, **headers: str) -> httpx.Response:
             parts = urlsplit(url)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -73,15 +72,12 @@ def test_connection_breaks_half_way_through_the_body(fetch: Fetch) -> None:
         fetch(FEED)
 
 
-@fault("slow_drip", value=0.02)
+@fault("slow_drip", value=0.2)
 def test_drip_is_slower_than_any_single_read_timeout(vendor: SandboxVendor) -> None:
-    started, got = time.monotonic(), b""
-    with httpx.stream("GET", f"{vendor.base_url}/rss/2.0/headline?s=IBM", timeout=1) as answer:
-        for block in answer.iter_raw():
-            got += block
-            if time.monotonic() - started > 0.3:
-                break
-    assert 0 < len(got) < int(answer.headers["Content-Length"])
+    with httpx.stream("GET", f"{vendor.base_url}/rss/2.0/headline?s=IBM", timeout=60) as answer:
+        blocks = answer.iter_raw()
+        got = sum(len(next(blocks)) for _ in range(3))
+        assert 0 < got < int(answer.headers["Content-Length"])
 
 
 @fault("html_page")
@@ -351,5 +347,7 @@ def test_every_fault_kind_has_an_effect(market: Market) -> None:
 
 
 def test_every_fault_kind_is_documented() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "sandbox.md").read_text(
+        encoding="utf-8"
+    )
     assert [kind for kind in FAULT_KINDS if f"`{kind}`" not in page] == []

@@ -47,7 +47,7 @@ class Postgres:
         """The connection string of a new, empty database."""
         name = f"db_{uuid4().hex[:12]}"
         where = ["--host=127.0.0.1", f"--port={self.port}", "--username=newsvane"]
-        subprocess.run([self._programs / "createdb", *where, name], check=True, timeout=60)
+        subprocess.run([self._programs / "createdb", *where, name], check=True, timeout=300)
         return f"dbname={name} host=127.0.0.1 port={self.port} user=newsvane"
 
     def _run(self, program: str, *words: str) -> None:
@@ -56,7 +56,7 @@ class Postgres:
             user=self._user,
             cwd="/",
             check=True,
-            timeout=120,
+            timeout=900,
             stdout=subprocess.DEVNULL,
         )
 

@@ -15,7 +15,7 @@ from flows.platform.display import IngestSummary
 from flows.settings import ConfigSelection, load_settings
 from warehouse.lake import Lake, LakeSpec
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("scale")]
+pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[3]
 DAYS = (date(2012, 9, 3), date(2012, 11, 2))
@@ -90,6 +90,7 @@ def on_a_server(shared: LakeSpec, root: Path, runner: str) -> ConfigSelection:
     return selection(
         root,
         f"shards.runner={runner}",
+        "warehouse.threads=2",
         f"warehouse.catalog={shared.catalog}",
         f"warehouse.storage={shared.storage}",
         f"warehouse.storage.landing={shared.landing}",

@@ -15,7 +15,6 @@ from tasks.dataset.rebuild import read_manifest, rebuild_dataset
 from warehouse.lake import Lake, LakeSpec
 from warehouse.lake.migrations import known_migrations
 from warehouse.storage.landing import Landing
-from warehouse.tables.evaluations import read_evaluation
 
 ARCHIVE = Path(__file__).parent / "former" / "data.tar.gz"
 NOW = datetime(2013, 3, 2, 12, tzinfo=UTC)
@@ -72,9 +71,11 @@ def test_the_old_snapshot_derives_the_same_files(former: Lake) -> None:
 
 def test_its_evaluations_and_predictions_are_read(former: Lake) -> None:
     (folder,) = Path("data/datasets").iterdir()
-    rows = read_evaluation(former, folder.name, "test").to_pylist()
+    rows = former.read("report_evaluations", {"dataset_id": folder.name}).to_pylist()
     overall = {row["predictor"] for row in rows if row["slice"] == "all"}
     assert {"majority", "momentum"} <= overall
+    assert "majority" in {row["baseline"] for row in rows}
+    assert not any("_vs_" in row["metric"] for row in rows)
     assert count(former, "from predictions where kind = 'forward'") > 0
 
 

@@ -217,7 +217,7 @@ def test_writers_wait_for_the_lock(lake: Lake, lake_spec: LakeSpec) -> None:
         writer.start()
         writer.join(timeout=0.5)
         assert writer.is_alive()
-    writer.join(timeout=20)
+    writer.join(timeout=300)
     assert exchanges(lake) == ["XNYS"]
 
 

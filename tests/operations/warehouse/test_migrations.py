@@ -62,6 +62,33 @@ def test_warehouse_from_before_there_were_versions_gets_all_columns(lake_spec: L
         assert versions(lake) == [step.version for step in known_migrations()]
 
 
+def test_baselines_composed_into_metrics_move_to_their_own_column(lake_spec: LakeSpec) -> None:
+    metrics = {
+        "accuracy": ("accuracy", None),
+        "accuracy_vs_majority": ("accuracy", "majority"),
+        "mcnemar_p_holm_vs_tfidf_logistic": ("mcnemar_p_holm", "tfidf_logistic"),
+        "accuracy_masked_vs_plain": ("accuracy_masked", "plain"),
+    }
+    connection = attach(lake_spec)
+    connection.execute(
+        "CREATE TABLE evaluations (dataset_id VARCHAR NOT NULL, split VARCHAR NOT NULL,"
+        " slice VARCHAR NOT NULL, predictor VARCHAR NOT NULL, model_id VARCHAR,"
+        " metric VARCHAR NOT NULL, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE,"
+        " n_examples BIGINT NOT NULL, n_sessions BIGINT NOT NULL,"
+        " evaluated_at TIMESTAMPTZ NOT NULL)"
+    )
+    for number, metric in enumerate(metrics):
+        connection.execute(
+            "INSERT INTO evaluations VALUES ('d', 'test', 'all', 'fine_tuned', 'm', ?, ?, NULL,"
+            " NULL, 10, 5, now())",
+            [metric, number],
+        )
+    connection.close()
+    with Lake.open(lake_spec) as lake:
+        rows = lake.sql("SELECT metric, baseline FROM evaluations ORDER BY value").to_pylist()
+    assert [tuple(row.values()) for row in rows] == list(metrics.values())
+
+
 def test_pending_migration_is_applied_once_and_keeps_old_snapshots(
     lake: Lake, lake_spec: LakeSpec
 ) -> None:

@@ -1,4 +1,4 @@
-"""A warehouse with a small market in it: prices, hostile headlines, a data set, a judged model."""
+"""A warehouse with a small market: prices, hostile headlines, a data set, an evaluated model."""
 
 from __future__ import annotations
 
@@ -18,19 +18,16 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.robustness import MASKED, another_way, calibrated, illustrated
+from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
+from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.evaluation.walk_forward import Fold, walk_forward, with_base_cutoff
 from validation.gate import check
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables.batches import BARS
 from warehouse.tables.datasets import load_split
-from warehouse.tables.evaluations import (
-    evaluation_frame,
-    store_backtest,
-    store_evaluation,
-    store_model,
-)
+from warehouse.tables.evaluations import evaluation_frame, store_evaluation
+from warehouse.tables.models import Model, store_model
+from warehouse.tables.predictions import store_backtest
 
 NOW = datetime(2024, 1, 5, 22, tzinfo=UTC)
 TICKERS = ("AAPL", "IBM", "MSFT")
@@ -51,20 +48,11 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One warehouse for all report tests; they only read it."""
     root = tmp_path_factory.mktemp("house")
-    with Lake.open(_spec(root)) as lake:
+    with Lake.open(LakeSpec().placed_below(root)) as lake:
         ingest(lake)
         manifest = assemble_dataset(lake, DatasetSpec(), root / "datasets", now=NOW)
-        judge_a_model(lake, manifest, root / "datasets")
+        evaluate_a_model(lake, manifest, root / "datasets")
         yield House(lake, manifest, root)
-
-
-def _spec(root: Path) -> LakeSpec:
-    return LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        landing=str(root / "landing"),
-        lock=root / "writer.lock",
-    )
 
 
 def ingest(lake: Lake) -> None:
@@ -136,8 +124,8 @@ def ingest(lake: Lake) -> None:
         lake.transact(lambda tx, table=table, rows=rows: tx.append(table, rows))
 
 
-def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
-    """Predictions that know a little, judged and stored as an evaluation flow would."""
+def evaluate_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
+    """Predictions that know a little, evaluated and stored as an evaluation flow would."""
     split = load_split(root / manifest.dataset_id / "test.parquet")
     frame = evaluation_frame(lake, manifest.spec_id, split["example_id"])
     rng = np.random.default_rng(1)
@@ -152,30 +140,30 @@ def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
     }
     spec = EvaluationSpec(resamples=200, candidate="fine_tuned", synthetic=True)
     frame = with_base_cutoff(frame, date(2023, 11, 15))
-    judged = evaluate(frame, predictions, spec)
+    found = evaluate(frame, predictions, spec)
     own, label = predictions["fine_tuned"], frame["label_up"].to_numpy()
-    looks = pa.concat_tables(
+    rows_of_all = pa.concat_tables(
         [
-            judged.rows,
+            found.rows,
             calibrated(frame, "fine_tuned", own, fit_calibration(label, own), spec),
-            another_way(frame, "fine_tuned", own, np.full(rows, 0.5), MASKED, spec),
+            variant(frame, "fine_tuned", own, np.full(rows, 0.5), MASKED, spec),
             illustrated(frame, "fine_tuned", own, spec),
         ]
     )
     models = {"fine_tuned": "m-0123456789abcdef"}
     store_model(
         lake,
-        {
-            "model_id": models["fine_tuned"],
-            "dataset_id": manifest.dataset_id,
-            "recipe_name": "sandbox-tiny",
-            "base_model": "random tiny Llama",
-            "adapter_sha256": "c" * 64,
-            "path": "data/models/m",
-            "seed": 7,
-            "recipe": {"rank": 8, "learning_rate": 0.001},
-            "environment": {"python": "3.11"},
-            "metrics": {
+        Model(
+            model_id=models["fine_tuned"],
+            dataset_id=manifest.dataset_id,
+            recipe_name="sandbox-tiny",
+            base_model="random tiny Llama",
+            adapter_sha256="c" * 64,
+            path=Path("data/models/m"),
+            seed=7,
+            recipe={"rank": 8, "learning_rate": 0.001},
+            environment={"python": "3.11"},
+            metrics={
                 "loss_curve": [
                     [s, 0.72 * 0.995**s + 0.02 * float(rng.random())] for s in range(1, 61)
                 ],
@@ -188,11 +176,11 @@ def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
                 "steps": 60,
                 "tokens_per_second": 1234.5,
             },
-        },
-        now=NOW,
+            created_at=NOW,
+        ),
     )
     shared = {"dataset_id": manifest.dataset_id, "model_ids": models, "now": NOW}
-    store_evaluation(lake, looks, split="test", **shared)
+    store_evaluation(lake, rows_of_all, split="test", **shared)
     early = np.array([day < date(2023, 11, 15) for day in frame["session"].to_pylist()])
     folds = [
         Fold(
@@ -203,6 +191,6 @@ def judge_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
         )
         for name, chosen in (("autumn", early), ("winter", ~early))
     ]
-    pooled = walk_forward(folds, spec)
-    store_evaluation(lake, pooled.rows, split="walk_forward", **{**shared, "model_ids": {}})
+    walked = evaluate(*pooled(folds), spec)
+    store_evaluation(lake, walked.rows, split="walk_forward", **{**shared, "model_ids": {}})
     store_backtest(lake, frame, predictions, **shared)

@@ -30,9 +30,9 @@ from warehouse.tables.batches import (
     PriceBatch,
 )
 from warehouse.tables.datasets import load_split
-from warehouse.tables.evaluations import evaluation_frame, store_backtest, store_evaluation
+from warehouse.tables.evaluations import evaluation_frame, store_evaluation
 from warehouse.tables.headlines import publish_headlines
-from warehouse.tables.predictions import store_forward, upcoming_examples
+from warehouse.tables.predictions import store_backtest, store_forward, upcoming_examples
 from warehouse.tables.prices import publish_prices
 
 SESSIONS = exchange_sessions("XNYS", date(2012, 5, 17), date(2012, 5, 30))
@@ -100,7 +100,7 @@ def quoted(day: int, ticker: str, *, basis: date | None = None, off: float = 0.0
     }
 
 
-def told(name: str, ticker: str, title: str, at: datetime, **other: Any) -> dict[str, Any]:
+def story(name: str, ticker: str, title: str, at: datetime, **other: Any) -> dict[str, Any]:
     row = {
         "headline_id": name,
         "source": "wire",
@@ -144,7 +144,7 @@ def live_a_day(lake: Lake, day: int) -> datetime:
     """News before the open, bars after the close; returns the evening of that session."""
     opened, closed = (SESSIONS[name][day].as_py() for name in ("open_ts", "close_ts"))
     news = [
-        told(f"{ticker}-{day:02}", ticker, f"{ticker} story number {day}", opened - 2 * HOUR)
+        story(f"{ticker}-{day:02}", ticker, f"{ticker} story number {day}", opened - 2 * HOUR)
         for ticker in TICKERS
     ]
     publish_news(lake, news, opened - HOUR)
@@ -159,8 +159,8 @@ def change_the_past(lake: Lake, diary: Diary, evening: datetime) -> datetime:
     """A restated bar, an edited headline, a late retelling, and a refetch on a later basis."""
     day = SESSIONS["session"].to_pylist().index(RESTATED)
     publish_bars(lake, [quoted(day, "MSFT", off=5.0)], evening + HOUR, split=False)
-    edit = told("AAPL-05-edit", "AAPL", "AAPL never said so", evening, guid="AAPL-05")
-    early = told(
+    edit = story("AAPL-05-edit", "AAPL", "AAPL denies it", evening, guid="AAPL-05")
+    early = story(
         "AAPL-06-first", "AAPL", "AAPL story number 6", SESSIONS["open_ts"][6].as_py() - 3 * HOUR
     )
     seen = {"first_seen_at": evening + HOUR, "available_at": evening + HOUR}
@@ -183,12 +183,14 @@ def conclude(lake: Lake, root: Path, now: datetime) -> None:
     store_evaluation(lake, found.rows, split="test", **named)
     store_backtest(lake, frame, p_up, **named)
     opened = exchange_sessions("XNYS", date(2012, 5, 31), date(2012, 5, 31))["open_ts"][0].as_py()
-    publish_news(lake, [told("next", "AAPL", "AAPL looks ahead", opened - 2 * HOUR)], opened - HOUR)
+    publish_news(
+        lake, [story("next", "AAPL", "AAPL looks ahead", opened - 2 * HOUR)], opened - HOUR
+    )
     assemble_dataset(lake, SPEC, root / "datasets", now=opened - HOUR)
     upcoming = upcoming_examples(lake, manifest.spec_id, now=opened - HOUR)
-    said = {"coin": np.full(len(upcoming), 0.7)}
+    p_up = {"coin": np.full(len(upcoming), 0.7)}
     store_forward(
-        lake, upcoming, said, model_ids={}, dataset_id=manifest.dataset_id, now=opened - HOUR
+        lake, upcoming, p_up, model_ids={}, dataset_id=manifest.dataset_id, now=opened - HOUR
     )
 
 

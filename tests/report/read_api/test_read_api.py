@@ -59,7 +59,7 @@ def test_lookahead_headlines_end_strictly_before_the_moment(reader) -> None:
     assert shown.table["headline_id"].to_pylist() == ["AAPL-00", "MSFT-00"]
     assert "edit" not in str(reader.headlines(asof="2012-05-30T00:00:00Z").to_dicts())
     everything = reader.headlines(asof=LONG_AFTER, tickers="AAPL").to_dicts()
-    assert "AAPL never said so" in {row["title"] for row in everything}
+    assert "AAPL denies it" in {row["title"] for row in everything}
     assert {ticker for row in everything for ticker in row["tickers"]} == {"AAPL"}
 
 
@@ -195,7 +195,7 @@ def test_configuration_finds_the_same_warehouse(diary, reader, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("asked", "complaint"),
+    ("read", "complaint"),
     [
         (lambda r: r.headlines(asof="2012-06-04 09:00"), "time zone"),
         (lambda r: r.headlines(asof=datetime(2012, 6, 4)), "time zone"),  # noqa: DTZ001
@@ -207,9 +207,9 @@ def test_configuration_finds_the_same_warehouse(diary, reader, tmp_path: Path) -
         (lambda r: r.evaluation(split="train"), "newsvane evaluate"),
     ],
 )
-def test_what_cannot_be_answered_says_what_to_do(reader: Any, asked: Any, complaint: str) -> None:
+def test_what_cannot_be_answered_says_what_to_do(reader: Any, read: Any, complaint: str) -> None:
     with pytest.raises(ReadError, match=complaint):
-        asked(reader)
+        read(reader)
 
 
 def test_an_older_warehouse_is_not_migrated_behind_the_reader(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ NOW = datetime(2024, 1, 5, 12, tzinfo=UTC)
 
 ATTACK = "</li><script>document.title='owned'</script>\"'><img src=x onerror=alert(1)> {{ 7 * 7 }}"
 _TITLES = np.array(["Quarterly results beat estimates", "Regulator opens an inquiry", ATTACK])
-_SPEC = "desk"
+_SPEC = "market"
 
 
 @dataclass(frozen=True)
@@ -39,36 +39,27 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def desk_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def market_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Five years of a hundred tickers with half a year of forward predictions, as a site."""
-    root = tmp_path_factory.mktemp("desk")
-    with Lake.open(_spec(root)) as lake:
+    root = tmp_path_factory.mktemp("market")
+    with Lake.open(LakeSpec().placed_below(root)) as lake:
         fill(lake, start=date(2019, 1, 7), forward_from=date(2023, 7, 3), tickers=100)
         write_site(lake, root / "site", NOW)
         yield Site(lake, root / "site", NOW)
 
 
 @pytest.fixture
-def desk() -> Callable[[Path, float], AbstractContextManager[Lake]]:
-    """Opens a small desk in a folder: five tickers, eight months, a model with the given edge."""
+def market() -> Callable[[Path, float], AbstractContextManager[Lake]]:
+    """Opens a small market in a folder: five tickers, eight months, a model with the given edge."""
 
     @contextmanager
     def opened(root: Path, edge: float) -> Iterator[Lake]:
-        with Lake.open(_spec(root)) as lake:
+        with Lake.open(LakeSpec().placed_below(root)) as lake:
             start = date(2023, 5, 1)
             fill(lake, start=start, forward_from=start, tickers=5, edge=edge)
             yield lake
 
     return opened
-
-
-def _spec(root: Path) -> LakeSpec:
-    return LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        landing=str(root / "landing"),
-        lock=root / "writer.lock",
-    )
 
 
 def fill(
@@ -101,14 +92,23 @@ def fill(
     }
     _bars(lake, columns, rng, last=calendar["session"][-1].as_py())
     news = np.flatnonzero(rng.random(size) < 0.6)
-    told = {name: _taken(values, news) for name, values in columns.items()}
+    chosen = {name: _taken(values, news) for name, values in columns.items()}
     ids = [f"h{number:07d}" for number in news]
-    _headlines(lake, told, ids, rng)
+    _headlines(lake, chosen, ids, rng)
     up = move[news] > 0
-    _examples(lake, told, ids, up, move[news], open_session=calendar["session"][-1].as_py())
-    ahead = np.flatnonzero(np.array(told["session"].to_pylist()) >= forward_from)
-    called = {name: _taken(values, ahead) for name, values in told.items()}
+    _examples(lake, chosen, ids, up, move[news], open_session=calendar["session"][-1].as_py())
+    ahead = np.flatnonzero(np.array(chosen["session"].to_pylist()) >= forward_from)
+    called = {name: _taken(values, ahead) for name, values in chosen.items()}
     _predictions(lake, called, [ids[row] for row in ahead], up[ahead], edge, rng)
+    tested = np.setdiff1d(np.arange(len(news)), ahead)[-4000:]
+    if len(tested):
+        _backtest(
+            lake,
+            {name: _taken(values, tested) for name, values in chosen.items()},
+            [ids[row] for row in tested],
+            up[tested],
+            rng,
+        )
     _models(lake)
 
 
@@ -149,9 +149,9 @@ def _bars(lake: Lake, columns: dict[str, Any], rng: Any, *, last: date) -> None:
     lake.transact(lambda tx: tx.append("bar_revisions", swapped))
 
 
-def _headlines(lake: Lake, told: dict[str, Any], ids: list[str], rng: Any) -> None:
+def _headlines(lake: Lake, chosen: dict[str, Any], ids: list[str], rng: Any) -> None:
     size = len(ids)
-    published = pc.subtract(told["opens"], pa.scalar(timedelta(hours=5)))
+    published = pc.subtract(chosen["opens"], pa.scalar(timedelta(hours=5)))
     _append(
         lake,
         "headlines",
@@ -172,7 +172,7 @@ def _headlines(lake: Lake, told: dict[str, Any], ids: list[str], rng: Any) -> No
     _append(
         lake,
         "headline_tickers",
-        {"headline_id": ids, "ticker": told["ticker"], "method": ["feed"] * size},
+        {"headline_id": ids, "ticker": chosen["ticker"], "method": ["feed"] * size},
     )
     _append(
         lake,
@@ -190,23 +190,23 @@ def _headlines(lake: Lake, told: dict[str, Any], ids: list[str], rng: Any) -> No
 
 
 def _examples(
-    lake: Lake, told: dict[str, Any], ids: list[str], up: Any, move: Any, *, open_session: date
+    lake: Lake, chosen: dict[str, Any], ids: list[str], up: Any, move: Any, *, open_session: date
 ) -> None:
     size = len(ids)
-    waiting = np.array(told["session"].to_pylist()) == open_session
-    decided = pc.subtract(told["opens"], pa.scalar(timedelta(minutes=5)))
+    waiting = np.array(chosen["session"].to_pylist()) == open_session
+    decided = pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=5)))
     _append(
         lake,
         "examples",
         {
             "spec_id": [_SPEC] * size,
             "example_id": [f"e-{headline}" for headline in ids],
-            "ticker": told["ticker"],
-            "session": told["session"],
+            "ticker": chosen["ticker"],
+            "session": chosen["session"],
             "decision_ts": decided,
             "max_input_available_at": pc.subtract(decided, pa.scalar(timedelta(hours=4))),
-            "label_start_ts": told["opens"],
-            "label_end_ts": told["closes"],
+            "label_start_ts": chosen["opens"],
+            "label_end_ts": chosen["closes"],
             "label": pa.array(np.where(up, "up", "down"), mask=waiting),
             "label_reason": np.where(waiting, "unfinished", "labelled"),
             "label_return": pa.array(np.expm1(move), mask=waiting),
@@ -220,36 +220,52 @@ def _examples(
 
 
 def _predictions(
-    lake: Lake, told: dict[str, Any], ids: list[str], up: Any, edge: float, rng: Any
+    lake: Lake, chosen: dict[str, Any], ids: list[str], up: Any, edge: float, rng: Any
 ) -> None:
     size = len(ids)
-    committed = pc.subtract(told["opens"], pa.scalar(timedelta(minutes=4)))
+    committed = pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=4)))
     for predictor, lean in (("fine_tuned", edge), ("challenger", 0.0)):
         logit = lean * np.where(up, 1.0, -1.0) + rng.normal(0, 0.4, size)
         when = committed
         if predictor == "challenger":
             late = pa.array(np.arange(size) == 0)
-            when = pc.if_else(late, told["opens"], committed)
+            when = pc.if_else(late, chosen["opens"], committed)
         _append(
             lake,
             "predictions",
-            {
-                "prediction_id": [f"{predictor}-{headline}" for headline in ids],
-                "kind": ["forward"] * size,
-                "predictor": [predictor] * size,
-                "model_id": [f"model-{predictor}"] * size,
-                "dataset_id": ["d" * 16] * size,
-                "spec_id": [_SPEC] * size,
-                "example_id": [f"e-{headline}" for headline in ids],
-                "ticker": told["ticker"],
-                "session": told["session"],
-                "decision_ts": pc.subtract(told["opens"], pa.scalar(timedelta(minutes=5))),
+            _made(chosen, ids, "forward", predictor)
+            | {
                 "p_up": 1 / (1 + np.exp(-logit)),
                 "predicted_at": when,
                 "headline_ids": [[headline] for headline in ids],
                 "input_sha256": [hashlib.sha256(b"news").hexdigest()] * size,
             },
         )
+
+
+def _made(chosen: dict[str, Any], ids: list[str], kind: str, predictor: str) -> dict[str, Any]:
+    """What every prediction of a model has: identity, model, and the example it is about."""
+    size = len(ids)
+    return {
+        "prediction_id": [f"{kind}-{predictor}-{headline}" for headline in ids],
+        "kind": [kind] * size,
+        "predictor": [predictor] * size,
+        "model_id": [f"model-{predictor}"] * size,
+        "dataset_id": ["d" * 16] * size,
+        "spec_id": [_SPEC] * size,
+        "example_id": [f"e-{headline}" for headline in ids],
+        "ticker": chosen["ticker"],
+        "session": chosen["session"],
+        "decision_ts": pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=5))),
+    }
+
+
+def _backtest(lake: Lake, chosen: dict[str, Any], ids: list[str], up: Any, rng: Any) -> None:
+    """The champion called seven of ten examples of its test split rightly."""
+    size = len(ids)
+    right = rng.random(size) < 0.7
+    rows = {"p_up": np.where(up == right, 0.6, 0.4), "predicted_at": [NOW] * size}
+    _append(lake, "predictions", _made(chosen, ids, "backtest", "fine_tuned") | rows)
 
 
 def _models(lake: Lake) -> None:

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 from tasks.checks.integrity import seal
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.prediction.record import ForwardRecord
 from tasks.report.site.lineage import write_lineage
 from tasks.report.site.site import SiteError, write_site
 from warehouse.lake import Lake
+from warehouse.tables.predictions import forward_states
 
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
 
@@ -23,20 +26,20 @@ PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage
 def scored(site: Any) -> Any:
     """Every forward prediction with its outcome, read row by row, without the site's queries."""
     frame = site.lake.sql(
-        "SELECT p.predictor, p.ticker, p.session, p.p_up, p.predicted_at, e.label, "
+        "SELECT p.model_id, p.ticker, p.session, p.p_up, p.predicted_at, e.label, "
         "e.label_start_ts FROM predictions p JOIN examples e USING (spec_id, example_id)"
     ).to_pandas()
     return frame[(frame["predicted_at"] < frame["label_start_ts"]) & frame["label"].notna()]
 
 
 @pytest.mark.slow
-def test_forward_accuracy_equals_an_independent_recomputation(desk_site: Any) -> None:
-    rows = json.loads((desk_site.root / "files" / "scores.json").read_text())
-    frame = scored(desk_site)
+def test_forward_accuracy_equals_an_independent_recomputation(market_site: Any) -> None:
+    rows = json.loads((market_site.root / "files" / "scores.json").read_text())
+    frame = scored(market_site)
     for row in rows:
-        if row["predictor"] not in {"fine_tuned", "challenger"}:
+        if not row["is_model"]:
             continue
-        own = frame[frame["predictor"] == row["predictor"]]
+        own = frame[frame["model_id"] == row["predictor"]]
         hits = (own["p_up"] >= 0.5) == (own["label"] == "up")
         assert row["scored"] == len(own)
         assert row["accuracy"] == pytest.approx(hits.mean(), abs=1e-6)
@@ -45,10 +48,10 @@ def test_forward_accuracy_equals_an_independent_recomputation(desk_site: Any) ->
 
 
 @pytest.mark.slow
-def test_session_interval_agrees_with_resampling_whole_sessions(desk_site: Any) -> None:
-    row = json.loads((desk_site.root / "files" / "scores.json").read_text())[1]
-    frame = scored(desk_site)
-    own = frame[frame["predictor"] == row["predictor"]].copy()
+def test_session_interval_agrees_with_resampling_whole_sessions(market_site: Any) -> None:
+    row = json.loads((market_site.root / "files" / "scores.json").read_text())[1]
+    frame = scored(market_site)
+    own = frame[frame["model_id"] == row["predictor"]].copy()
     own["hit"] = (own["p_up"] >= 0.5) == (own["label"] == "up")
     daily = own.groupby("session")["hit"].agg(["sum", "count"]).to_numpy()
     rng = np.random.default_rng(0)
@@ -60,42 +63,46 @@ def test_session_interval_agrees_with_resampling_whole_sessions(desk_site: Any) 
 
 
 @pytest.mark.slow
-def test_late_and_open_predictions_are_counted_but_not_scored(desk_site: Any) -> None:
+def test_late_and_open_predictions_are_counted_but_not_scored(market_site: Any) -> None:
     rows = {
         row["predictor"]: row
-        for row in json.loads((desk_site.root / "files" / "scores.json").read_text())
+        for row in json.loads((market_site.root / "files" / "scores.json").read_text())
     }
-    assert rows["challenger"]["late"] == 1
-    assert rows["fine_tuned"]["late"] == 0
-    assert rows["fine_tuned"]["waiting"] > 30
-    total = desk_site.lake.sql(
+    assert rows["model-challenger"]["late"] == 1
+    assert rows["model-fine_tuned"]["late"] == 0
+    assert rows["model-fine_tuned"]["waiting"] > 30
+    total = market_site.lake.sql(
         "SELECT count(*) AS n FROM predictions WHERE predictor = 'challenger'"
     )["n"][0].as_py()
-    row = rows["challenger"]
+    row = rows["model-challenger"]
     assert row["scored"] + row["waiting"] + row["unlabelled"] + row["late"] == total
 
 
 @pytest.mark.slow
-def test_an_outcome_is_not_shown_before_its_session_is_over(desk_site: Any) -> None:
+def test_an_outcome_is_not_shown_before_its_session_is_over(market_site: Any) -> None:
     ended = datetime.fromisoformat("2024-01-04T21:00:00+00:00")
-    desk_site.lake.read("site_scored", {"now": ended - timedelta(seconds=1)})
-    before = desk_site.lake.read("site_scores").to_pylist()[0]
-    desk_site.lake.read("site_scored", {"now": ended})
-    after = desk_site.lake.read("site_scores").to_pylist()[0]
+    before, after = (
+        ForwardRecord.read(market_site.lake, EvaluationSpec(), now=moment).counts.to_pylist()[0]
+        for moment in (ended - timedelta(seconds=1), ended)
+    )
     assert before["last_session"] == date(2024, 1, 3)
     assert after["last_session"] == date(2024, 1, 4)
 
 
 @pytest.mark.slow
-def test_the_alarm_rings_when_forward_falls_below_the_backtest(desk_site: Any) -> None:
-    text = (desk_site.root / "scoreboard.html").read_text()
-    assert "Its backtest promised 70.0%" in text
+def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site: Any) -> None:
+    text = (market_site.root / "scoreboard.html").read_text()
+    tested = market_site.lake.sql(
+        "SELECT avg(((p_up >= 0.5) = (label = 'up'))::INTEGER) AS accuracy "
+        "FROM predictions JOIN examples USING (spec_id, example_id) WHERE kind = 'backtest'"
+    )["accuracy"][0].as_py()
+    assert f"Its back-test showed {100 * tested:.1f}%" in text
     assert "<strong>Alarm.</strong>" in text
 
 
 @pytest.mark.slow
-def test_today_shows_headlines_and_names_the_silent_tickers(desk_site: Any) -> None:
-    text = (desk_site.root / "index.html").read_text()
+def test_today_shows_headlines_and_names_the_silent_tickers(market_site: Any) -> None:
+    text = (market_site.root / "index.html").read_text()
     assert "Friday, 5 January 2024" in text
     assert (
         text.count('<li id="T')
@@ -108,8 +115,8 @@ def test_today_shows_headlines_and_names_the_silent_tickers(desk_site: Any) -> N
 
 
 @pytest.mark.slow
-def test_hostile_headlines_reach_no_page_as_markup(desk_site: Any) -> None:
-    for path in [desk_site.root / name for name in PAGES] + lineage(desk_site)[:3]:
+def test_hostile_headlines_reach_no_page_as_markup(market_site: Any) -> None:
+    for path in [market_site.root / name for name in PAGES] + lineage(market_site)[:3]:
         text = path.read_text()
         assert "<script" not in text, path.name
         assert "<img" not in text, path.name
@@ -123,15 +130,15 @@ def lineage(site: Any) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_every_page_weighs_less_than_three_megabytes(desk_site: Any) -> None:
-    weights = {path.name: path.stat().st_size for path in desk_site.root.rglob("*.html")}
+def test_every_page_weighs_less_than_three_megabytes(market_site: Any) -> None:
+    weights = {path.name: path.stat().st_size for path in market_site.root.rglob("*.html")}
     assert len(weights) > 120
     assert max(weights.values()) < 3_000_000
 
 
 @pytest.mark.slow
-def test_every_link_leads_to_a_file_or_an_anchor(desk_site: Any) -> None:
-    for path in [desk_site.root / name for name in PAGES] + lineage(desk_site)[:2]:
+def test_every_link_leads_to_a_file_or_an_anchor(market_site: Any) -> None:
+    for path in [market_site.root / name for name in PAGES] + lineage(market_site)[:2]:
         text = path.read_text()
         ids = re.findall(r'\bid="([^"]+)"', text)
         assert len(ids) == len(set(ids)), path.name
@@ -146,8 +153,8 @@ def test_every_link_leads_to_a_file_or_an_anchor(desk_site: Any) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(desk_site: Any) -> None:
-    folder = desk_site.root / "files"
+def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site: Any) -> None:
+    folder = market_site.root / "files"
     names = sorted(path.stem for path in folder.glob("*.csv"))
     assert {"rolling", "scores", "calibration", "coverage_day", "loss", "today"} <= set(names)
     for name in names:
@@ -160,33 +167,33 @@ def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(desk_site: Any) -
 
 
 @pytest.mark.slow
-def test_a_second_build_touches_only_lineage_pages_whose_story_changed(desk_site: Any) -> None:
-    paths = lineage(desk_site)
+def test_a_second_build_touches_only_lineage_pages_whose_story_changed(market_site: Any) -> None:
+    paths = lineage(market_site)
     before = {path: path.stat().st_mtime_ns for path in paths}
     text = paths[0].read_text()
     paths[0].write_text(re.sub(r'(newsvane-digest" content=")[0-9a-f]+', r"\g<1>0", text))
-    first = {name: (desk_site.root / name).read_bytes() for name in PAGES}
-    write_site(desk_site.lake, desk_site.root, desk_site.now)
-    assert {name: (desk_site.root / name).read_bytes() for name in PAGES} == first
+    first = {name: (market_site.root / name).read_bytes() for name in PAGES}
+    write_site(market_site.lake, market_site.root, market_site.now)
+    assert {name: (market_site.root / name).read_bytes() for name in PAGES} == first
     changed = [path for path in paths if path.stat().st_mtime_ns != before[path]]
     assert changed == [paths[0]]
     assert paths[0].read_text() == text
 
 
 @pytest.mark.slow
-def test_an_example_rewritten_after_the_prediction_is_pointed_out(desk_site: Any) -> None:
-    path = lineage(desk_site)[5]
+def test_an_example_rewritten_after_the_prediction_is_pointed_out(market_site: Any) -> None:
+    path = lineage(market_site)[5]
     session, marker = date.fromisoformat(path.stem), "The example has been rewritten since."
     assert marker not in path.read_text()
-    stored = desk_site.lake.sql(f"SELECT * FROM examples WHERE session = '{session}' LIMIT 1")
+    stored = market_site.lake.sql(f"SELECT * FROM examples WHERE session = '{session}' LIMIT 1")
     place = stored.column_names.index("input")
     changed = stored.set_column(place, "input", [["other news"]])
 
     def republish(rows: Any) -> None:
         key = ("spec_id", "example_id")
-        desk_site.lake.transact(lambda tx: tx.upsert("examples", rows, key))
-        desk_site.lake.read("site_scored", {"now": desk_site.now})
-        write_lineage(desk_site.lake, desk_site.root)
+        market_site.lake.transact(lambda tx: tx.upsert("examples", rows, key))
+        states = forward_states(market_site.lake, now=market_site.now)
+        write_lineage(market_site.lake, market_site.root, states)
 
     republish(changed)
     assert path.read_text().count(marker) == 2
@@ -195,15 +202,15 @@ def test_an_example_rewritten_after_the_prediction_is_pointed_out(desk_site: Any
 
 
 @pytest.mark.slow
-def test_lineage_leads_from_outcome_to_payload(desk_site: Any) -> None:
-    row = desk_site.lake.sql(
+def test_lineage_leads_from_outcome_to_payload(market_site: Any) -> None:
+    row = market_site.lake.sql(
         "WITH one AS (SELECT *, headline_ids[1] AS headline_id FROM predictions "
-        "WHERE predictor = 'fine_tuned' ORDER BY prediction_id LIMIT 1) "
+        "WHERE predictor = 'fine_tuned' AND kind = 'forward' ORDER BY prediction_id LIMIT 1) "
         "SELECT one.ticker, one.session, prediction_id, headline_id, h.payload_id, "
         "b.payload_id AS bar FROM one JOIN headlines h USING (headline_id) "
         "JOIN bars b ON b.ticker = one.ticker AND b.session = one.session"
     ).to_pylist()[0]
-    text = (desk_site.root / "lineage" / f"{row['session']}.html").read_text()
+    text = (market_site.root / "lineage" / f"{row['session']}.html").read_text()
     section = text.split(f'aria-labelledby="{row["ticker"]}"')[1].split("</section>")[0]
     for key in ("prediction_id", "headline_id", "payload_id", "bar"):
         assert row[key] in section, key
@@ -215,10 +222,10 @@ def test_lineage_leads_from_outcome_to_payload(desk_site: Any) -> None:
     ("edge", "heading"), [(0.0, "No skill shown in advance"), (0.6, "right, called in advance")]
 )
 def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
-    desk: Any, tmp_path: Path, edge: float, heading: str
+    market: Any, tmp_path: Path, edge: float, heading: str
 ) -> None:
     now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
-    with desk(tmp_path, edge) as lake:
+    with market(tmp_path, edge) as lake:
         head = seal(lake, now=now)
         write_site(lake, tmp_path / "site", now)
     assert head is not None

@@ -1,4 +1,4 @@
--- Evaluations: the frame that is judged, the metrics that are stored.
+-- Evaluations: the labelled examples they are made on, and the metrics that are stored.
 
 
 -- name: evaluation_frame
@@ -24,8 +24,8 @@ ORDER BY wanted.position;
 
 
 -- name: evaluation_publish
--- writes: evaluations (dataset_id, split, slice, predictor, metric, model_id), idempotent
--- grain: one row per data set, split, slice, predictor, model and metric (merged into evaluations)
+-- writes: evaluations (dataset_id, split, slice, predictor, model_id, metric, baseline), idempotent
+-- grain: one row per data set, split, slice, predictor, model, metric and baseline (merged into evaluations)
 -- A repeated evaluation with equal numbers keeps its first evaluated_at and changes nothing.
 MERGE INTO evaluations AS stored
 USING incoming_evaluation AS incoming
@@ -34,6 +34,7 @@ ON stored.dataset_id = incoming.dataset_id
     AND stored.slice = incoming.slice
     AND stored.predictor = incoming.predictor
     AND stored.metric = incoming.metric
+    AND stored.baseline IS NOT DISTINCT FROM incoming.baseline
     AND stored.model_id IS NOT DISTINCT FROM incoming.model_id
 WHEN MATCHED AND (
     stored.value IS DISTINCT FROM incoming.value
@@ -51,22 +52,32 @@ WHEN MATCHED AND (
 WHEN NOT MATCHED THEN INSERT BY NAME;
 
 
--- name: evaluation_rows
--- grain: one row per data set, split, slice, predictor, model and metric
-SELECT *
-FROM evaluations
-WHERE dataset_id = $dataset_id
-    AND split = $split
-ORDER BY slice, predictor, model_id NULLS FIRST, metric;
-
-
 -- name: report_evaluations
--- grain: one row per split, slice, predictor and metric evaluated on data set $dataset_id
+-- grain: one row per split, slice, predictor, metric and baseline evaluated on data set $dataset_id
 -- A predictor that several models share is shown by its latest model.
 SELECT
-    split, slice, predictor, model_id, metric, value, ci_low, ci_high,
+    split, slice, predictor, model_id, metric, baseline, value, ci_low, ci_high,
     n_examples, n_sessions, evaluated_at
 FROM evaluations
 WHERE dataset_id = $dataset_id
 QUALIFY model_id IS NOT DISTINCT FROM arg_max(model_id, evaluated_at) OVER (PARTITION BY split, predictor)
-ORDER BY split, slice, predictor, metric;
+ORDER BY split, slice, predictor, metric, baseline NULLS FIRST;
+
+
+-- name: evaluation_model_accuracy
+-- grain: one row per model evaluated on the test split of the data set it was trained on
+SELECT
+    models.model_id,
+    evaluations.value,
+    evaluations.ci_low,
+    evaluations.ci_high
+FROM models
+INNER JOIN evaluations
+    ON evaluations.model_id = models.model_id
+    AND evaluations.dataset_id = models.dataset_id
+    AND evaluations.split = 'test'
+    AND evaluations.slice = 'all'
+    AND evaluations.metric = 'accuracy'
+    AND evaluations.baseline IS NULL
+QUALIFY row_number() OVER (PARTITION BY models.model_id ORDER BY evaluations.evaluated_at DESC) = 1
+ORDER BY models.model_id;

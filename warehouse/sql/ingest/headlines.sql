@@ -20,11 +20,11 @@ SELECT
         WHEN $format IS NOT NULL THEN CASE WHEN $format_has_zone THEN as_declared END
         WHEN regexp_full_match(
             published,
-            '\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-]\d\d(:?\d\d)?)'
+            '\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-](0\d|1[0-3])(:?[0-5]\d)?|[+-]14(:?00)?)'
         ) THEN try_cast(published AS TIMESTAMPTZ)
         WHEN regexp_full_match(
             published,
-            '[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d ([+-]\d{4}|GMT|UTC)'
+            '[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d ([+-](0\d|1[0-3])[0-5]\d|[+-]1400|GMT|UTC)'
         ) THEN try_strptime(
             regexp_replace(published, '(GMT|UTC)$', '+0000'), '%a, %d %b %Y %H:%M:%S %z'
         )

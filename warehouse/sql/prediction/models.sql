@@ -38,7 +38,7 @@ WHEN NOT MATCHED THEN INSERT BY NAME;
 -- name: model_stage
 -- writes: models.stage, idempotent
 -- grain: one updated row per model whose stage changes
--- There is one champion at most: whoever held the place is retired in the same commit.
+-- There is one champion at most: the former one is retired in the same commit.
 UPDATE models
 SET stage = CASE
     WHEN model_id = $model_id THEN $stage
@@ -59,7 +59,7 @@ WHERE models.model_id IN ($challenger, $champion);
 -- name: model_unseen
 -- grain: one row per example that both models predicted and neither has seen
 -- Seen is every outcome known by the end of the last training or validation session of either model's data
--- set. Where a model predicted an example twice, what it said before the outcome counts.
+-- set. Where a model predicted an example twice, the prediction of its forward record counts.
 WITH boundary AS (
     SELECT max(examples.label_end_ts) AS seen_until
     FROM models
@@ -72,13 +72,21 @@ WITH boundary AS (
         )
     WHERE models.model_id IN ($challenger, $champion)
         AND examples.label IS NOT NULL
-), said AS (
-    SELECT model_id, spec_id, example_id, p_up
+), predicted AS (
+    SELECT model_id, spec_id, example_id, p_up, predicted_at, prediction_id, true AS forward
+    FROM forward_record
+    WHERE counts
+    UNION ALL BY NAME
+    SELECT model_id, spec_id, example_id, p_up, predicted_at, prediction_id, false AS forward
     FROM predictions
+    WHERE kind = 'backtest'
+), decisive AS (
+    SELECT model_id, spec_id, example_id, p_up
+    FROM predicted
     WHERE model_id IN ($challenger, $champion)
     QUALIFY row_number() OVER (
         PARTITION BY model_id, spec_id, example_id
-        ORDER BY kind = 'forward' DESC, predicted_at, prediction_id
+        ORDER BY forward DESC, predicted_at, prediction_id
     ) = 1
 )
 SELECT
@@ -89,8 +97,8 @@ SELECT
     examples.availability,
     challenger.p_up AS challenger_p_up,
     champion.p_up AS champion_p_up
-FROM said AS challenger
-INNER JOIN said AS champion
+FROM decisive AS challenger
+INNER JOIN decisive AS champion
     ON champion.spec_id = challenger.spec_id
     AND champion.example_id = challenger.example_id
     AND champion.model_id = $champion

@@ -24,8 +24,8 @@ WHEN NOT MATCHED THEN INSERT BY NAME;
 
 -- name: prediction_forward
 -- writes: predictions (prediction_id) of kind forward, idempotent
--- grain: one row per incoming forward prediction, with its fate
--- fate: added | repeated | late | backdated | already committed. Only `added` ones are written; none is
+-- grain: one row per incoming forward prediction, with what became of it
+-- status: added | repeated | late | backdated | already committed. Only `added` ones are written; none is
 -- ever updated.
 CREATE OR REPLACE TEMP TABLE forward_incoming AS
 WITH identified AS (
@@ -46,7 +46,7 @@ SELECT
         WHEN identified.predicted_at >= identified.label_start_ts THEN 'late'
         WHEN identified.predicted_at < last_seal.sealed_at THEN 'backdated'
         ELSE 'added'
-    END AS fate
+    END AS status
 FROM identified
 CROSS JOIN last_seal
 LEFT JOIN predictions AS stored
@@ -70,9 +70,9 @@ SELECT
     headline_ids,
     sha256(input) AS input_sha256
 FROM forward_incoming
-WHERE fate = 'added';
+WHERE status = 'added';
 
-SELECT predictor, model_id, example_id, ticker, session, predicted_at, label_start_ts, fate
+SELECT predictor, model_id, example_id, ticker, session, predicted_at, label_start_ts, status
 FROM forward_incoming
 ORDER BY predictor, session, ticker, example_id;
 
@@ -106,35 +106,78 @@ QUALIFY session = min(session) OVER ()
 ORDER BY ticker, example_id;
 
 
--- name: score_matured
--- grain: one row per predictor and example whose outcome is known at $now: its first committed prediction
+-- name: forward_states
+-- grain: one row per forward prediction, plus one per example for each rule it is held against
+-- $spec_id: of these examples only (NULL: of all). predictor: the record_id of forward_record.
+-- state: scored | waiting (no outcome yet at $now) | unlabelled (over without an outcome) | late (made after
+-- the label window opened) | repeated (a later one of the same record). Only `scored` ones enter a statistic.
+-- Rules need no model and no fit; rule: whether the row is one's.
+WITH predicted AS (
+    SELECT *, false AS rule
+    FROM forward_record
+    WHERE $spec_id IS NULL OR spec_id = $spec_id
+), rules AS (
+    SELECT DISTINCT
+        unnest(['always_up', 'previous_direction']) AS record_id,
+        spec_id, example_id, ticker, session, label_end_ts, label, previous_return, availability,
+        true AS timely, true AS counts, true AS rule
+    FROM predicted
+    WHERE timely
+), forward AS (
+    SELECT * FROM predicted
+    UNION ALL BY NAME
+    SELECT *, if(record_id = 'always_up' OR previous_return > 0, 1.0, 0.0) AS p_up
+    FROM rules
+    WHERE record_id NOT IN (SELECT record_id FROM predicted)
+)
 SELECT
-    predictions.predictor,
-    predictions.model_id,
-    predictions.spec_id,
-    predictions.example_id,
-    predictions.ticker,
-    predictions.session,
-    predictions.predicted_at,
-    predictions.p_up,
-    examples.label = 'up' AS label_up,
-    examples.label_return,
-    examples.previous_return,
-    examples.availability
-FROM predictions
-INNER JOIN examples
-    ON examples.spec_id = predictions.spec_id
-    AND examples.example_id = predictions.example_id
-WHERE predictions.kind = 'forward'
-    AND predictions.spec_id = $spec_id
-    AND predictions.predicted_at < examples.label_start_ts
-    AND examples.label IS NOT NULL
-    AND examples.label_end_ts <= $now
-QUALIFY row_number() OVER (
-    PARTITION BY predictions.predictor, predictions.example_id
-    ORDER BY predictions.predicted_at, predictions.prediction_id
-) = 1
-ORDER BY predictions.session, predictions.ticker, predictions.example_id, predictions.predictor;
+    record_id AS predictor,
+    model_id,
+    rule,
+    spec_id,
+    example_id,
+    ticker,
+    session,
+    p_up,
+    predicted_at,
+    len(seen_ids) AS headlines,
+    rewritten,
+    label,
+    label = 'up' AS label_up,
+    previous_return,
+    availability,
+    CASE
+        WHEN NOT timely THEN 'late'
+        WHEN NOT counts THEN 'repeated'
+        WHEN label IS NOT NULL AND label_end_ts <= $now THEN 'scored'
+        WHEN label_end_ts <= $now THEN 'unlabelled'
+        ELSE 'waiting'
+    END AS state
+FROM forward
+ORDER BY session, ticker, example_id, predictor, predicted_at, prediction_id;
+
+
+-- name: forward_counts
+-- grain: one row per predictor of forward_states
+SELECT
+    forward.predictor,
+    any_value(forward.model_id) AS model_id,
+    any_value(models.stage) AS stage,
+    any_value(forward.model_id) IS NOT NULL AS is_model,
+    count(*) FILTER (state = 'scored') AS scored,
+    count(*) FILTER (state = 'waiting') AS waiting,
+    count(*) FILTER (state = 'unlabelled') AS unlabelled,
+    count(*) FILTER (state = 'late') AS late,
+    min(forward.session) FILTER (state = 'scored') AS first_session,
+    max(forward.session) FILTER (state = 'scored') AS last_session
+FROM forward_states AS forward
+LEFT JOIN models USING (model_id)
+GROUP BY forward.predictor
+ORDER BY
+    any_value(forward.model_id) IS NOT NULL DESC,
+    any_value(models.stage) IS NOT DISTINCT FROM 'champion' DESC,
+    max(models.created_at) DESC NULLS LAST,
+    forward.predictor;
 
 
 -- name: score_pending

@@ -56,16 +56,6 @@ GROUP BY label, label_reason
 ORDER BY label DESC NULLS LAST, examples DESC, label_reason;
 
 
--- name: report_models
--- grain: one row per model fine-tuned on data set $dataset_id, the newest first
-SELECT
-    model_id, recipe_name, base_model, adapter_sha256, path, seed, recipe, environment, metrics,
-    stage, created_at
-FROM models
-WHERE dataset_id = $dataset_id
-ORDER BY created_at DESC, model_id;
-
-
 -- name: report_months
 -- grain: one row per calendar month (UTC) between the first and the last record
 WITH counted AS (
@@ -189,7 +179,7 @@ WITH priced AS (
     FROM bars
     GROUP BY ticker
 ),
-told AS (
+published AS (
     SELECT ticker, count(*) AS headlines, count(DISTINCT story_id) AS stories
     FROM headline_tickers
     JOIN headlines USING (headline_id)
@@ -216,6 +206,6 @@ SELECT
     coalesce(labelled, 0) AS labelled,
     up_share
 FROM priced
-FULL JOIN told USING (ticker)
+FULL JOIN published USING (ticker)
 FULL JOIN exemplified USING (ticker)
 ORDER BY ticker;

@@ -5,7 +5,7 @@
 -- grain: one row per ticker and session whose bar was known before $asof, in the vintage known then
 -- The rule of the decision clock: a first vintage counts as known $bar_lag after the close of its
 -- session, whenever it was bought; a later one from when it was recorded. A session that no calendar
--- row tells of is closed at noon UTC of the next day, when its date is over everywhere on Earth.
+-- row names is closed at noon UTC of the next day, when its date is over everywhere on Earth.
 SELECT t.* EXCLUDE (superseded_at)
 FROM bar_versions AS t
 LEFT JOIN ticker_exchanges AS l USING (ticker)
@@ -23,14 +23,14 @@ QUALIFY row_number() OVER (PARTITION BY t.ticker, t.session ORDER BY t.vintage D
 -- name: actions_known
 -- grain: one row per ticker, ex-date and kind, in the vintage known before $asof
 -- A first vintage counts as known all along: without a split that a later quote holds, the quote could
--- not be put back on the share basis of $asof. Such a split, still to come at $asof, is the one in force.
-WITH told AS (
+-- not be put back on the share basis of $asof. Such a split, still to come at $asof, counts in its latest vintage.
+WITH versions AS (
     SELECT * FROM actions
     UNION ALL BY NAME
     SELECT * EXCLUDE (superseded_at) FROM action_revisions
 )
 SELECT *
-FROM told
+FROM versions
 WHERE ($tickers IS NULL OR list_contains($tickers, ticker))
     AND (vintage = 1 OR recorded_at < $asof OR ex_date > $asof::TIMESTAMPTZ::DATE)
 QUALIFY row_number() OVER (PARTITION BY ticker, ex_date, kind ORDER BY vintage DESC) = 1;
@@ -40,7 +40,7 @@ QUALIFY row_number() OVER (PARTITION BY ticker, ex_date, kind ORDER BY vintage D
 -- grain: one row per ticker and session up to $asof
 -- Every bar on the share basis of the date $asof, from raw bars and actions alone: nothing that went ex
 -- after $asof changes a number. Of each bar and action the vintage known at the instant $known_at counts
--- (NULL: the one in force).
+-- (NULL: the latest).
 -- shares: a quoted price is divided by every split with basis_date < ex_date <= $asof and multiplied by
 -- every split with $asof < ex_date <= basis_date; volume the other way.
 -- total_return_close: the close times the product, over dividends with session < ex_date <= $asof, of
@@ -230,25 +230,24 @@ ORDER BY session, ticker;
 -- grain: one row per forward prediction made by $asof, with its outcome if that was known by then
 -- timely: made before its label window opened; one that was not is shown and never scored.
 SELECT
-    p.prediction_id,
-    p.predictor,
-    p.model_id,
-    p.dataset_id,
-    p.spec_id,
-    p.example_id,
-    p.ticker,
-    p.session,
-    p.decision_ts,
-    p.predicted_at,
-    e.label_start_ts,
-    e.label_end_ts,
-    p.p_up,
-    p.predicted_at < e.label_start_ts             AS timely,
-    if(e.label_end_ts <= $asof, e.label, NULL)        AS label,
-    if(e.label_end_ts <= $asof, e.label_return, NULL) AS label_return,
-    p.headline_ids,
-    p.input_sha256
-FROM predictions AS p
-JOIN examples AS e USING (spec_id, example_id)
-WHERE p.kind = 'forward' AND p.predicted_at <= $asof
-ORDER BY p.predicted_at, p.predictor, p.session, p.ticker;
+    prediction_id,
+    predictor,
+    model_id,
+    dataset_id,
+    spec_id,
+    example_id,
+    ticker,
+    session,
+    decision_ts,
+    predicted_at,
+    label_start_ts,
+    label_end_ts,
+    p_up,
+    timely,
+    if(label_end_ts <= $asof, label, NULL)        AS label,
+    if(label_end_ts <= $asof, label_return, NULL) AS label_return,
+    headline_ids,
+    input_sha256
+FROM forward_record
+WHERE predicted_at <= $asof
+ORDER BY predicted_at, predictor, session, ticker;

@@ -3,31 +3,17 @@
 
 -- name: site_today
 -- grain: one row per predictor and ticker predicted for the latest forward session
--- headlines: what the prediction saw, oldest first.
-WITH latest AS (
-    SELECT max(session) AS session
-    FROM predictions
-    WHERE kind = 'forward'
-),
-shown AS (
-    SELECT
-        predictions.* EXCLUDE (headline_ids),
-        coalesce(predictions.headline_ids, examples.headline_ids) AS seen_ids,
-        examples.label,
-        examples.label_reason,
-        examples.label_return,
-        examples.label_start_ts,
-        examples.label_end_ts
-    FROM predictions
-    JOIN latest USING (session)
-    JOIN examples USING (spec_id, example_id)
-    WHERE kind = 'forward'
+-- predictor: whose record it belongs to. headlines: what the prediction saw, oldest first.
+WITH shown AS (
+    SELECT *
+    FROM forward_record
+    QUALIFY session = max(session) OVER ()
 ),
 seen AS (
     SELECT prediction_id, unnest(seen_ids) AS headline_id
     FROM shown
 ),
-told AS (
+texts AS (
     SELECT
         prediction_id,
         list(
@@ -39,24 +25,25 @@ told AS (
     GROUP BY prediction_id
 )
 SELECT
-    shown.prediction_id,
-    shown.predictor,
-    shown.model_id,
-    shown.dataset_id,
-    shown.ticker,
-    shown.session,
-    shown.decision_ts,
-    shown.predicted_at,
-    shown.label_start_ts,
-    shown.label_end_ts,
-    shown.p_up,
-    shown.predicted_at >= shown.label_start_ts AS late,
-    shown.label,
-    shown.label_return,
-    coalesce(told.headlines, []) AS headlines
+    prediction_id,
+    record_id AS predictor,
+    model_id,
+    dataset_id,
+    ticker,
+    session,
+    decision_ts,
+    predicted_at,
+    label_start_ts,
+    label_end_ts,
+    p_up,
+    NOT timely AS late,
+    label,
+    label_return,
+    coalesce(texts.headlines, []) AS headlines
 FROM shown
-LEFT JOIN told USING (prediction_id)
-ORDER BY shown.predictor, abs(shown.p_up - 0.5) DESC, shown.ticker;
+LEFT JOIN texts USING (prediction_id)
+WHERE counts OR NOT timely
+ORDER BY predictor, abs(p_up - 0.5) DESC, ticker;
 
 
 -- name: site_silent
@@ -93,24 +80,20 @@ SELECT
     md5(string_agg(concat_ws('|', predictor, example_id, p_up, predicted_at, label, state,
         rewritten), ';'
         ORDER BY predictor, example_id)) AS digest
-FROM site_scored
-WHERE predicted_at IS NOT NULL
+FROM forward_states
+WHERE NOT rule
 GROUP BY session
 ORDER BY session DESC;
 
 
 -- name: site_lineage
 -- grain: one row per example with a forward prediction in $sessions
--- predictions: who said what and when, and whether the example still reads as it did then;
+-- predictions: which predictor, when, and whether the example still reads as it did then;
 -- headlines: what they saw, with the payload it came from.
-WITH asked AS (
-    SELECT
-        predictions.*,
-        coalesce(predictions.headline_ids, examples.headline_ids) AS seen_ids,
-        input_sha256 <> sha256(input) AS rewritten
-    FROM predictions
-    JOIN examples USING (spec_id, example_id)
-    WHERE kind = 'forward' AND list_contains($sessions, predictions.session)
+WITH wanted AS (
+    SELECT *
+    FROM forward_record
+    WHERE list_contains($sessions, session)
 ),
 predicted AS (
     SELECT
@@ -118,24 +101,24 @@ predicted AS (
         example_id,
         list(
             {
-                'predictor': predictor,
+                'predictor': record_id,
                 'model_id': model_id,
                 'dataset_id': dataset_id,
                 'prediction_id': prediction_id,
                 'p_up': p_up,
                 'predicted_at': predicted_at,
-                'rewritten': coalesce(rewritten, false)
+                'rewritten': rewritten
             }
-            ORDER BY predictor, prediction_id
+            ORDER BY record_id, prediction_id
         ) AS predictions
-    FROM asked
+    FROM wanted
     GROUP BY spec_id, example_id
 ),
 seen AS (
     SELECT DISTINCT spec_id, example_id, unnest(seen_ids) AS headline_id
-    FROM asked
+    FROM wanted
 ),
-told AS (
+texts AS (
     SELECT
         spec_id,
         example_id,
@@ -174,42 +157,46 @@ SELECT
     examples.label_reason,
     examples.label_return,
     predicted.predictions,
-    coalesce(told.headlines, []) AS headlines,
+    coalesce(texts.headlines, []) AS headlines,
     bars.source AS bar_source,
     bars.payload_id AS bar_payload_id,
     bars.vintage AS bar_vintage
 FROM predicted
 JOIN examples USING (spec_id, example_id)
-LEFT JOIN told USING (spec_id, example_id)
+LEFT JOIN texts USING (spec_id, example_id)
 LEFT JOIN bars ON bars.ticker = examples.ticker AND bars.session = examples.session
 ORDER BY examples.session, examples.ticker, examples.example_id;
 
 
--- name: site_models
--- grain: one row per fine-tuned model, the newest first, with its accuracy on its test split
+-- name: site_calibration
+-- grain: one row per model and non-empty tenth of P(up) among its scored forward predictions
 SELECT
-    models.model_id,
-    models.dataset_id,
-    models.recipe_name,
-    models.base_model,
-    models.adapter_sha256,
-    models.seed,
-    models.metrics,
-    models.stage,
-    models.created_at,
-    judged.value AS accuracy,
-    judged.ci_low,
-    judged.ci_high,
-    judged.n_examples
-FROM models
-LEFT JOIN evaluations AS judged
-    ON judged.model_id = models.model_id
-    AND judged.dataset_id = models.dataset_id
-    AND judged.split = 'test'
-    AND judged.slice = 'all'
-    AND judged.metric = 'accuracy'
-QUALIFY row_number() OVER (PARTITION BY models.model_id ORDER BY judged.evaluated_at DESC) = 1
-ORDER BY models.created_at DESC, models.model_id;
+    predictor,
+    least(9, CAST(floor(p_up * 10) AS INTEGER)) / 10.0 AS bin_low,
+    count(*) AS n,
+    round(avg(p_up), 6) AS mean_p_up,
+    round(avg(CAST(label_up AS INTEGER)), 6) AS up_share
+FROM forward_states
+WHERE state = 'scored' AND model_id IS NOT NULL
+GROUP BY predictor, bin_low
+ORDER BY predictor, bin_low;
+
+
+-- name: site_drift
+-- grain: one row per model and month of its scored forward predictions
+SELECT
+    predictor,
+    CAST(date_trunc('month', session) AS DATE) AS month,
+    count(*) AS n,
+    count(DISTINCT ticker) AS tickers,
+    round(avg(headlines), 4) AS headlines_per_example,
+    round(avg(p_up), 6) AS mean_p_up,
+    round(avg(CAST(label_up AS INTEGER)), 6) AS up_share,
+    round(avg(CAST((p_up >= 0.5) = label_up AS INTEGER)), 6) AS accuracy
+FROM forward_states
+WHERE state = 'scored' AND model_id IS NOT NULL
+GROUP BY predictor, month
+ORDER BY predictor, month;
 
 
 -- name: site_coverage
@@ -233,7 +220,7 @@ priced AS (
     WHERE session BETWEEN $since AND $until
     GROUP BY ALL
 ),
-told AS (
+published AS (
     SELECT
         ticker,
         CAST(date_trunc($step, published_at AT TIME ZONE 'UTC') AS DATE) AS step,
@@ -257,12 +244,12 @@ SELECT
 FROM tickers
 CROSS JOIN sized
 LEFT JOIN priced USING (ticker, step)
-LEFT JOIN told USING (ticker, step)
+LEFT JOIN published USING (ticker, step)
 ORDER BY ticker, step;
 
 
 -- name: site_freshness
--- grain: one row per source that has ever been asked or has ever delivered
+-- grain: one row per source ever requested or delivered
 WITH delivered AS (
     SELECT source, 'bars' AS kind, count(*) AS rows, max(session) AS latest_record
     FROM bars
@@ -272,7 +259,7 @@ WITH delivered AS (
     FROM headlines
     GROUP BY source
 ),
-asked AS (
+fetched AS (
     SELECT source, max(fetched_at) AS last_fetched_at, count(*) AS payloads, sum(bytes) AS bytes
     FROM payloads
     GROUP BY source
@@ -293,7 +280,7 @@ SELECT
     CAST(coalesce(bytes, 0) AS BIGINT) AS bytes,
     coalesce(failed_requests, 0) AS failed_requests
 FROM delivered
-FULL JOIN asked USING (source)
+FULL JOIN fetched USING (source)
 FULL JOIN failing USING (source)
 ORDER BY kind, source;
 
@@ -314,7 +301,7 @@ ORDER BY spec_id, month;
 
 -- name: site_restated
 -- grain: one row per source whose bars were restated
--- A flip: the superseded quote moved the other way from open to close than the one in force.
+-- A flip: the superseded quote moved the other way from open to close than the latest one.
 SELECT
     old.source,
     count(*) AS restated,

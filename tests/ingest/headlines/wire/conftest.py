@@ -31,7 +31,7 @@ FEED = FeedSpec(
     synthetic=True,
 )
 LIMITS = FeedLimits(
-    retry=RetryPolicy(attempts=3, first_wait=0.01, longest_wait=30), deadline=timedelta(seconds=5)
+    retry=RetryPolicy(attempts=3, first_wait=0.01, longest_wait=30), deadline=timedelta(seconds=60)
 )
 
 

@@ -1,0 +1,179 @@
+"""Back-test of one data set: its examples, its predictors on them, their robustness checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.dataset.build import refresh_examples, write_dataset
+from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.dataset.spec.split import SPLITS, SplitSpec, WalkForwardSpec, walk_forward
+from tasks.evaluation.calibration import fit_calibration
+from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
+from tasks.evaluation.slices import with_base_cutoff
+from tasks.evaluation.spec import (
+    FINE_TUNED,
+    REFERENCE,
+    TEXT_PREDICTORS,
+    ZERO_SHOT,
+    EvaluationSpec,
+)
+from tasks.prediction.predictors import EvaluationInputError, Predictors, write_examples
+from warehouse.lake import Lake
+from warehouse.tables.datasets import load_split
+from warehouse.tables.evaluations import evaluation_frame
+from warehouse.tables.models import Model, read_models
+
+MASK = "COMPANY"
+"""The word in place of tickers and names."""
+
+
+def split_frame(lake: Lake, manifest: DatasetManifest, folder: Path, split: str) -> pa.Table:
+    """The labelled examples of one split as an evaluation wants them.
+
+    Raises EvaluationInputError when there is none.
+    """
+    rows = load_split(folder / f"{split}.parquet")
+    if not rows.num_rows:
+        raise EvaluationInputError(
+            f"The {split} split of data set {manifest.dataset_id} is empty; expected at least one "
+            "labelled example. Widen [dataset.split] or ingest more, and build it again."
+        )
+    return evaluation_frame(lake, manifest.spec_id, rows["example_id"])
+
+
+def chosen_model(
+    lake: Lake, dataset_id: str, model_id: str | None, *, preferred: str
+) -> Model | None:
+    """The model named `model_id`; else `preferred` if trained on the data set, else its newest.
+
+    Raises EvaluationInputError for an unknown id.
+    """
+    models = read_models(lake)
+    if model_id is None:
+        trained = [model for model in models if model.dataset_id == dataset_id]
+        trained.sort(key=lambda model: model.model_id != preferred)
+        return next(iter(trained), None)
+    named = next((model for model in models if model.model_id == model_id), None)
+    if named is None:
+        known = ", ".join(model.model_id for model in models) or "none"
+        raise EvaluationInputError(
+            f"The warehouse knows no model {model_id!r}; it knows: {known}. "
+            "Fine-tune one with `newsvane finetune`."
+        )
+    return named
+
+
+def with_memory(frame: pa.Table, predictors: Predictors) -> pa.Table:
+    """Examples before and after the base model's knowledge cutoff, where that is known."""
+    cutoffs = [model.recipe.base.knowledge_cutoff for model in predictors.models.values()]
+    known = [cutoff for cutoff in cutoffs if cutoff is not None]
+    return with_base_cutoff(frame, max(known)) if known else frame
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Robustness checks of `predictors` on one data set's test examples and predictions.
+
+    `folder`: the data set's. Each check returns tables of evaluation rows, none where it does not
+    apply.
+    """
+
+    manifest: DatasetManifest
+    folder: Path
+    predictors: Predictors
+    test: pa.Table
+    predictions: Mapping[str, Any]
+    spec: EvaluationSpec
+
+    def illustration(self) -> list[pa.Table]:
+        """What the text predictors' calls would have earned; none for an untradable label."""
+        if not self.manifest.tradable:
+            return []
+        return [
+            illustrated(self.test, name, self.predictions[name], self.spec)
+            for name in TEXT_PREDICTORS
+            if name in self.predictions
+        ]
+
+    def calibration(self, lake: Lake) -> list[pa.Table]:
+        """Each fitted predictor calibrated on the validation split alone, beside its raw P(up).
+
+        None when that split is empty or holds one outcome only: then there is nothing to fit.
+        """
+        if not self.manifest.splits["validation"].rows:
+            return []
+        validation = split_frame(lake, self.manifest, self.folder, "validation")
+        if len(validation["label_up"].unique()) < 2:
+            return []
+        label = validation["label_up"].to_numpy()
+        fitted = self.predictors.only((FINE_TUNED, *REFERENCE, ZERO_SHOT))
+        return [
+            calibrated(
+                self.test,
+                name,
+                self.predictions[name],
+                fit_calibration(label, p_up, self.spec.calibration),
+                self.spec,
+            )
+            for name, p_up in fitted.p_up(validation, self.folder, "validation").items()
+        ]
+
+    def masking(self, lake: Lake, root: Path, now: datetime) -> list[pa.Table]:
+        """Text predictors asked again with every company's name masked.
+
+        The masked examples are built at `now` (UTC) beside the plain ones, under a spec of their
+        own, and written below `root`. None when the data set is masked already.
+        """
+        render = self.manifest.spec.render
+        if render.mask is not None:
+            return []
+        masked_render = render.model_copy(update={"mask": MASK})
+        spec = self.manifest.spec.model_copy(update={"render": masked_render})
+        refresh_examples(lake, spec, now=now)
+        masked = evaluation_frame(lake, spec.spec_id, self.test["example_id"])
+        folder = write_examples(root, {"test": masked}, render.answers)
+        found = self.predictors.only(TEXT_PREDICTORS).p_up(masked, folder, "test")
+        return [
+            variant(self.test, name, self.predictions[name], p_up, MASKED, self.spec)
+            for name, p_up in found.items()
+        ]
+
+
+def fold_splits(
+    manifest: DatasetManifest, folder: Path, spec: WalkForwardSpec
+) -> tuple[SplitSpec, ...]:
+    """The walk-forward folds over a data set's sessions, with its own purge and embargo.
+
+    Raises EvaluationInputError when the sessions are too few.
+    """
+    parts = [load_split(folder / f"{name}.parquet")["session"] for name in SPLITS]
+    sessions = sorted(set().union(*(part.to_pylist() for part in parts)))
+    try:
+        return walk_forward(sessions, spec, manifest.spec.split)
+    except ValueError as error:
+        raise EvaluationInputError(
+            f"Data set {manifest.dataset_id} cannot be walked through: {error} The folds are set "
+            "in [walk_forward]: train, validation and test, in sessions."
+        ) from error
+
+
+def cut_fold(
+    lake: Lake, manifest: DatasetManifest, split: SplitSpec, root: Path
+) -> tuple[DatasetManifest, Path, date]:
+    """One fold's data set below `root`, its folder, and the last session its models learn from."""
+    spec = manifest.spec.model_copy(update={"split": split})
+    cut, folder = write_dataset(lake, spec, root, lake.snapshot_id())
+    days = [cut.splits[name].last_session for name in ("train", "validation")]
+    return cut, folder, max(day for day in days if day is not None)
+
+
+def span_of(frame: pa.Table) -> str:
+    """`2012-09-04 to 2012-10-01`, the sessions of a fold's test examples."""
+    return f"{pc.min(frame['session']).as_py()} to {pc.max(frame['session']).as_py()}"
