@@ -33,12 +33,7 @@ SPEC = DatasetSpec(
 def audited(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lake]:
     """Three tickers, forty sessions; news at all hours, some seen late, edited or repeated."""
     root = tmp_path_factory.mktemp("audited")
-    spec = LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        lock=root / "writer.lock",
-    )
-    with Lake.open(spec) as lake:
+    with Lake.open(LakeSpec().placed_below(root)) as lake:
         fill = filler_of(lake)
         calendar = exchange_sessions("XNYS", date(2019, 3, 1), date(2019, 4, 26)).to_pylist()
         for step, ticker in enumerate(("AAA", "BBB", "CCC")):

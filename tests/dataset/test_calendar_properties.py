@@ -31,14 +31,9 @@ MARGIN = timedelta(days=40)
 def markets(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lake]:
     """One ticker on each exchange, with news every 149 minutes, day and night."""
     root = tmp_path_factory.mktemp("markets")
-    spec = LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        lock=root / "writer.lock",
-    )
     start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
     instants = [start + timedelta(minutes=149 * step) for step in range(2000)]
-    with Lake.open(spec) as lake:
+    with Lake.open(LakeSpec().placed_below(root)) as lake:
         fill = filler_of(lake)
         for exchange in EXCHANGES:
             fill.listed(exchange, exchange)
@@ -70,7 +65,7 @@ def test_every_headline_and_row_keeps_the_clock(
     spec = DatasetSpec(clock=clock, label=rule, render=RenderSpec(max_headlines=1000))
     audit = ExampleAudit(markets, spec, seed=0)
     assert audit.gate() == []
-    rows = markets.read("audit_examples").to_pylist()
+    rows = markets.read("examples_derived").to_pylist()
     assert len(rows) > 400
     instants = dict(
         zip(*(markets.sql("select headline_id, available_at from headlines").columns), strict=True)
