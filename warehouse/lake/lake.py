@@ -105,9 +105,9 @@ class Lake(sql.SqlReader):
     @contextmanager
     def override(self, relation: str, by: str) -> Iterator[None]:
         """While open, `relation` reads as the temporary relation `by`, then as itself again."""
-        replaced = sql.identifier(relation)
+        replaced, other = sql.identifier(relation), sql.identifier(by)
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {replaced} AS SELECT * FROM temp.main.{sql.identifier(by)}"
+            f"CREATE OR REPLACE TEMP VIEW {replaced} AS SELECT * FROM temp.main.{other}"
         )
         try:
             yield
