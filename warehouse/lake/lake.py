@@ -14,8 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.lake import sql
-from warehouse.lake.connection import attach, attached_at, first_line
-from warehouse.lake.lock import WriterLock
+from warehouse.lake.connection import WriterLock, attach, attached_at, first_line
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
 

@@ -19,8 +19,7 @@ import pytest
 from pydantic import ValidationError
 
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
-from warehouse.lake.connection import attach
-from warehouse.lake.lock import WriterLock
+from warehouse.lake.connection import WriterLock, attach
 from warehouse.ops.backup import back_up, restore
 from warehouse.storage.landing import Landing, LandingError, Payload
 from warehouse.storage.object_store import StoreError, open_store
