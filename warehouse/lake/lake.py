@@ -107,7 +107,7 @@ class Lake(sql.SqlReader):
         """While open, `relation` reads as the temporary relation `by`, then as itself again."""
         replaced = sql.identifier(relation)
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {replaced} AS SELECT * FROM temp.main.{sql.identifier(by)}"
+            f"CREATE OR REPLACE TEMP VIEW {replaced} AS FROM temp.main.{sql.identifier(by)}"
         )
         try:
             yield
