@@ -104,9 +104,9 @@ class Lake(sql.SqlReader):
     @contextmanager
     def override(self, relation: str, by: str) -> Iterator[None]:
         """While open, `relation` reads as the temporary relation `by`, then as itself again."""
-        replaced, other = sql.identifier(relation), sql.identifier(by)
+        replaced = sql.identifier(relation)
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {replaced} AS SELECT * FROM temp.main.{other}"
+            f"CREATE OR REPLACE TEMP VIEW {replaced} AS FROM temp.main.{sql.identifier(by)}"
         )
         try:
             yield
