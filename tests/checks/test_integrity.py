@@ -15,7 +15,8 @@ import pytest
 
 from tasks.checks.integrity import seal, verify
 from tasks.prediction.registry import ADAPTER_FILE, promote
-from warehouse.lake import Lake, LakeSpec, Transaction, sql
+from tests.builders.warehouse import OpenLake
+from warehouse.lake import Lake, Transaction, sql
 from warehouse.storage.landing import Landing, Payload
 from warehouse.tables.models import Model, store_model
 
@@ -57,18 +58,12 @@ def landing(folder: Path) -> Landing:
 
 
 @pytest.fixture(scope="module")
-def sealed(folder: Path, landing: Landing) -> Iterator[Lake]:
+def sealed(folder: Path, landing: Landing, open_lake: OpenLake) -> Iterator[Lake]:
     """Three days of records under three seals: predictions, a payload, a data set, a model.
 
     Tests put back what they alter, so one warehouse serves them all.
     """
-    spec = LakeSpec(
-        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
-        storage=str(folder / "lake"),
-        landing=str(folder / "landing"),
-        lock=folder / "writer.lock",
-    )
-    with Lake.open(spec) as lake:
+    with open_lake(folder) as lake:
         lake.transact(lambda tx: _add_first_day(tx, lake, landing, folder))
         assert seal(lake, now=MONDAY + timedelta(hours=1)) is not None
         _add_model(lake, folder)

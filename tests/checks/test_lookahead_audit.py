@@ -15,7 +15,7 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.label import LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
-from warehouse.lake import Lake, LakeSpec, sql
+from warehouse.lake import Lake, sql
 
 NOW = datetime(2019, 6, 1, tzinfo=UTC)
 SPEC = DatasetSpec(
@@ -30,15 +30,10 @@ SPEC = DatasetSpec(
 
 
 @pytest.fixture(scope="module")
-def audited(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lake]:
+def audited(tmp_path_factory: pytest.TempPathFactory, filler_of, open_lake) -> Iterator[Lake]:
     """Three tickers, forty sessions; news at all hours, some seen late, edited or repeated."""
     root = tmp_path_factory.mktemp("audited")
-    spec = LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        lock=root / "writer.lock",
-    )
-    with Lake.open(spec) as lake:
+    with open_lake(root) as lake:
         fill = filler_of(lake)
         calendar = exchange_sessions("XNYS", date(2019, 3, 1), date(2019, 4, 26)).to_pylist()
         for step, ticker in enumerate(("AAA", "BBB", "CCC")):

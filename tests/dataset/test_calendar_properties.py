@@ -20,7 +20,7 @@ from tasks.dataset.spec.clock import ClockSpec, exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.label import LabelSpec
 from tasks.dataset.spec.render import RenderSpec
-from warehouse.lake import Lake, LakeSpec
+from warehouse.lake import Lake
 
 EXCHANGES = ("XNYS", "XLON", "XTKS", "XHKG")
 FIRST, LAST = date(2018, 10, 20), date(2019, 5, 15)
@@ -28,17 +28,12 @@ MARGIN = timedelta(days=40)
 
 
 @pytest.fixture(scope="module")
-def markets(tmp_path_factory: pytest.TempPathFactory, filler_of) -> Iterator[Lake]:
+def markets(tmp_path_factory: pytest.TempPathFactory, filler_of, open_lake) -> Iterator[Lake]:
     """One ticker on each exchange, with news every 149 minutes, day and night."""
     root = tmp_path_factory.mktemp("markets")
-    spec = LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        lock=root / "writer.lock",
-    )
     start = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
     instants = [start + timedelta(minutes=149 * step) for step in range(2000)]
-    with Lake.open(spec) as lake:
+    with open_lake(root) as lake:
         fill = filler_of(lake)
         for exchange in EXCHANGES:
             fill.listed(exchange, exchange)
@@ -70,7 +65,7 @@ def test_every_headline_and_row_keeps_the_clock(
     spec = DatasetSpec(clock=clock, label=rule, render=RenderSpec(max_headlines=1000))
     audit = ExampleAudit(markets, spec, seed=0)
     assert audit.gate() == []
-    rows = markets.read("audit_examples").to_pylist()
+    rows = markets.read("examples_derived").to_pylist()
     assert len(rows) > 400
     instants = dict(
         zip(*(markets.sql("select headline_id, available_at from headlines").columns), strict=True)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.checks.lookahead import ExampleAudit
 from tasks.dataset.build import lay_out_sessions
 from tasks.dataset.spec.clock import ClockSpec
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.label import LabelSpec
 from warehouse.lake import Lake
+from warehouse.tables.examples import derive_examples
 
 NOW = datetime(2019, 3, 20, tzinfo=UTC)
 AT_OPEN = ClockSpec()
@@ -23,8 +23,8 @@ MON, TUE, WED, THU, FRI = (date(2019, 3, day) for day in (4, 5, 6, 7, 8))
 def labels(lake: Lake, rule: LabelSpec, clock: ClockSpec = AT_OPEN) -> dict[date, Any]:
     spec = DatasetSpec(label=rule, clock=clock, min_headlines=0)
     lay_out_sessions(lake, spec, NOW)
-    ExampleAudit(lake, spec, seed=0)
-    return {row["session"]: row for row in lake.read("audit_examples").to_pylist()}
+    derive_examples(lake, spec.sql_parameters())
+    return {row["session"]: row for row in lake.read("examples_derived").to_pylist()}
 
 
 def outcomes(rows: dict[date, Any]) -> dict[date, str]:
@@ -135,8 +135,8 @@ def test_benchmark_is_subtracted_over_the_same_window(lake, fill) -> None:
     fill.bars("SPY", [(MON, 100, 101), (TUE, 100, 105)])
     spec = DatasetSpec(tickers=("AAA",), label=LabelSpec(benchmark="SPY"), min_headlines=0)
     lay_out_sessions(lake, spec, NOW)
-    ExampleAudit(lake, spec, seed=0)
-    rows = {row["session"]: row for row in lake.read("audit_examples").to_pylist()}
+    derive_examples(lake, spec.sql_parameters())
+    rows = {row["session"]: row for row in lake.read("examples_derived").to_pylist()}
     assert outcomes(rows) == {MON: "up", TUE: "down", WED: "missing_benchmark", THU: "pending"}
     assert rows[TUE]["label_return"] == pytest.approx(-0.02)
     assert {row["ticker"] for row in rows.values()} == {"AAA"}

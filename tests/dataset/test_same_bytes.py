@@ -64,13 +64,8 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, filler_of, request) -> Callable[..., World]:
     def make(name: str, threads: int = 2) -> World:
-        spec = LakeSpec(
-            catalog=f"sqlite:{tmp_path / name}.sqlite",
-            storage=str(tmp_path / name),
-            lock=tmp_path / f"{name}.lock",
-            threads=threads,
-        )
-        lake = Lake.open(spec)
+        (tmp_path / name).mkdir()
+        lake = Lake.open(LakeSpec(threads=threads).placed_below(tmp_path / name))
         request.addfinalizer(lake.close)
         return World(lake, filler_of)
 

@@ -94,14 +94,9 @@ def headlines(path: Path) -> pa.Table:
 def stocknet(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
     """All 87 tickers, all messages, all bars that have prices."""
     root, source = tmp_path_factory.mktemp("stocknet"), shared_data / "stocknet"
-    spec = LakeSpec(
-        catalog=f"sqlite:{root / 'catalog.sqlite'}",
-        storage=str(root / "lake"),
-        lock=root / "writer.lock",
-    )
     stories = headlines(source / "tweets_preprocessed.parquet")
     about = ["headline_id", "ticker", "method"]
-    with Lake.open(spec) as lake:
+    with Lake.open(LakeSpec().placed_below(root)) as lake:
         lake.transact(lambda tx: tx.append("bars", bars(source / "prices.parquet")))
         lake.transact(lambda tx: tx.append("headlines", stories.drop_columns(["ticker", "method"])))
         lake.transact(lambda tx: tx.append("headline_tickers", stories.select(about)))

@@ -20,11 +20,7 @@ MAPPING = HeadlineMapping(source="archive", title="text", published_at="when", t
 
 def main(folder: Path, archive: Path) -> None:
     """Import the archive, a commit for every hundred rows."""
-    spec = LakeSpec(
-        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
-        storage=str(folder / "lake"),
-        lock=folder / "writer.lock",
-    )
+    spec = LakeSpec(threads=1).placed_below(folder)
     land = Landing(folder / "landing").store
     print("ready", flush=True)
     with Lake.open(spec) as lake:

@@ -29,11 +29,7 @@ MONTHS = [date(2012, month, 1) for month in range(9, 13)]
 
 def ingest(folder: Path, origin: str) -> None:
     """Three monthly ranges of two tickers, a commit each."""
-    spec = LakeSpec(
-        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
-        storage=str(folder / "lake"),
-        lock=folder / "writer.lock",
-    )
+    spec = LakeSpec(threads=1).placed_below(folder)
     prices = PriceSpec(source="sandbox", basis="session", cache=folder / "yfinance")
     calendar = exchange_sessions("XNYS", date(2012, 1, 3), date(2013, 3, 1))
     session = yahoo_session(origin, clock=lambda: NOW)

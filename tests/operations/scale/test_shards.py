@@ -93,7 +93,7 @@ def on_a_server(shared: LakeSpec, root: Path, runner: str) -> ConfigSelection:
         "warehouse.threads=2",
         f"warehouse.catalog={shared.catalog}",
         f"warehouse.storage={shared.storage}",
-        f"warehouse.storage.landing={shared.landing}",
+        f"warehouse.landing={shared.landing}",
     )
 
 

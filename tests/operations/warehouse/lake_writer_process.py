@@ -13,12 +13,7 @@ from warehouse.lake import Lake, LakeSpec
 
 def main(folder: Path, name: str, count: int) -> None:
     """One commit a row; every writer also raises one counter that all of them share."""
-    spec = LakeSpec(
-        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
-        storage=str(folder / "lake"),
-        lock=folder / "writer.lock",
-        threads=1,
-    )
+    spec = LakeSpec(threads=1).placed_below(folder)
     with Lake.open(spec) as lake:
         for number in range(count):
             row = {

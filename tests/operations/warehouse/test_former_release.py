@@ -12,7 +12,7 @@ import pytest
 from tasks.checks.integrity import verify
 from tasks.dataset.build import assemble_dataset
 from tasks.dataset.rebuild import read_manifest, rebuild_dataset
-from warehouse.lake import Lake, LakeSpec
+from warehouse.lake import Lake, LakeError, LakeSpec
 from warehouse.lake.migrations import known_migrations
 from warehouse.storage.landing import Landing
 
@@ -33,6 +33,8 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LakeSpec]:
 
 @pytest.fixture(scope="module")
 def former(unpacked: LakeSpec) -> Iterator[Lake]:
+    with pytest.raises(LakeError, match="brings it up to date"):
+        Lake.reading(unpacked)
     with Lake.open(unpacked) as lake:
         yield lake
 

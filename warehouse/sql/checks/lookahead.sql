@@ -10,11 +10,6 @@ CREATE OR REPLACE TEMP TABLE full_examples AS SELECT * FROM fresh_examples;
 CREATE OR REPLACE TEMP TABLE disturbed (example_id VARCHAR);
 
 
--- name: audit_examples
--- grain: one row per example that the whole warehouse gives now
-SELECT * EXCLUDE (input) FROM full_examples ORDER BY session, ticker;
-
-
 -- name: audit_moments
 -- grain: one row per decision moment drawn
 SELECT decision_ts
@@ -115,13 +110,8 @@ FROM lake.main.headline_revisions AS r
 JOIN headlines AS h ON h.headline_id = r.headline_id AND r.revision < h.revision;
 
 CREATE OR REPLACE TEMP TABLE audit_bars AS
-WITH versions AS (
-    SELECT *, NULL::TIMESTAMPTZ AS superseded_at FROM lake.main.bars
-    UNION ALL BY NAME
-    SELECT * FROM lake.main.bar_revisions
-)
 SELECT t.*, row_number() OVER (PARTITION BY t.ticker, t.session ORDER BY t.vintage DESC) AS latest
-FROM versions AS t
+FROM bar_versions AS t
 LEFT JOIN ticker_exchanges AS l USING (ticker)
 JOIN lake.main.sessions AS s
     ON s.exchange = coalesce(l.exchange, $exchange) AND s.session = t.session
