@@ -18,13 +18,7 @@ import pyarrow.csv as pc_csv
 
 from sandbox.history import Action, History, Listing, opening_instants
 
-_NAMES = {
-    "AAPL": "Apple",
-    "FB": "Facebook",
-    "GOOG": "Google",
-    "IBM": "IBM",
-    "MSFT": "Microsoft",
-}
+_NAMES = {"AAPL": "Apple", "FB": "Facebook", "GOOG": "Google", "IBM": "IBM", "MSFT": "Microsoft"}
 _SPLITS = {
     "AAPL": ((date(2000, 6, 21), 2.0), (date(2005, 2, 28), 2.0)),
     "MSFT": ((date(2003, 2, 18), 2.0),),

@@ -74,12 +74,7 @@ class CheckReport:
 
 
 def check(
-    suite: str,
-    table: pa.Table,
-    *,
-    batch: str,
-    checked_at: datetime,
-    docs_root: Path | None = None,
+    suite: str, table: pa.Table, *, batch: str, checked_at: datetime, docs_root: Path | None = None
 ) -> CheckReport:
     """Run the expectations of `suite` over `table` and, with `docs_root`, add a Data Docs page.
 
