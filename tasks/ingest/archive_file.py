@@ -11,15 +11,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.dataset as ds
 from pydantic import BaseModel, ConfigDict, Field
 
 from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Payload
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 _FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 
@@ -48,6 +50,8 @@ def open_archive(path: Path, columns: Mapping[str, pa.DataType]) -> ds.Dataset:
     Parquet keeps its own types. Raises ArchiveError when the file is absent, of another kind,
     unreadable or lacks one of the columns.
     """
+    import pyarrow.dataset as ds  # brings pandas along, which no other command needs
+
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None or not path.is_file():
         raise ArchiveError(
@@ -108,6 +112,8 @@ def manifest(path: Path, mapping: ArchiveMapping, now: datetime) -> Payload:
 
 
 def _csv_format(columns: Mapping[str, pa.DataType]) -> ds.CsvFileFormat:
+    import pyarrow.dataset as ds
+
     return ds.CsvFileFormat(
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(column_types=dict(columns), strings_can_be_null=True),

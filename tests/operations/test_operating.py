@@ -17,8 +17,7 @@ pytestmark = pytest.mark.slow
 
 def selection(root: Path, now: str) -> ConfigSelection:
     return ConfigSelection(
-        config=REPOSITORY / "newsvane.toml",
-        overrides=(f"data_root={root}", f"sandbox.now={now}"),
+        config=REPOSITORY / "newsvane.toml", overrides=(f"data_root={root}", f"sandbox.now={now}")
     )
 
 

@@ -50,8 +50,7 @@ def test_command_line_beats_environment_beats_profile_beats_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(
-        tmp_path,
-        "[training]\nseed = 1\nrecipe = 'base'\n" + "[profiles.p.training]\nseed = 2\n",
+        tmp_path, "[training]\nseed = 1\nrecipe = 'base'\n" + "[profiles.p.training]\nseed = 2\n"
     )
     assert load_settings(path).training.seed == 1
     assert load_settings(path, "p").training.seed == 2

@@ -63,9 +63,7 @@ def test_rate_limit_with_retry_after_waits_as_asked(yahoo: Any) -> None:
     assert yahoo.waits == [1.0]
 
 
-def test_retry_after_beyond_the_longest_wait_is_given_up_with_a_clear_error(
-    yahoo: Any,
-) -> None:
+def test_retry_after_beyond_the_longest_wait_is_given_up_with_a_clear_error(yahoo: Any) -> None:
     batch = yahoo.fetch(PAIR, START, END, faulty("rate_limited", value=86400))
     assert "asks to wait 86400 s, longer than the 1.2 s" in only_ibm_fails(batch)
     assert yahoo.waits == []

@@ -35,9 +35,7 @@ def publish(lake: Lake, headlines: list[Worded], *, join: bool = True) -> None:
         }
         for headline_id, title, at in headlines
     ]
-    batch = HeadlineBatch(
-        headlines=pa.Table.from_pylist(rows, schema=HEADLINES),
-    )
+    batch = HeadlineBatch(headlines=pa.Table.from_pylist(rows, schema=HEADLINES))
     publish_headlines(lake, batch, now=NOW, join=join)
 
 

@@ -9,14 +9,7 @@ import pytest
 
 from warehouse.lake import Lake
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import (
-    ACTIONS,
-    BARS,
-    PARTITIONS,
-    REJECTS,
-    PriceBatch,
-    PublishError,
-)
+from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, PriceBatch, PublishError
 from warehouse.tables.prices import PricePublication, publish_prices
 
 MONDAY = datetime(2020, 8, 24, 22, tzinfo=UTC)

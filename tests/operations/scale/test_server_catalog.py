@@ -54,8 +54,7 @@ def test_machines_that_merge_the_same_rows_keep_each_once(machine: Machine) -> N
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     writers = [
         subprocess.Popen(
-            [sys.executable, __file__, machine(name).model_dump_json(), name],
-            env=environment,
+            [sys.executable, __file__, machine(name).model_dump_json(), name], env=environment
         )
         for name in ("a", "b")
     ]

@@ -19,15 +19,7 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[3]
 DAYS = (date(2012, 9, 3), date(2012, 11, 2))
-TABLES = (
-    "bars",
-    "actions",
-    "headlines",
-    "headline_tickers",
-    "examples",
-    "sessions",
-    "tickers",
-)
+TABLES = ("bars", "actions", "headlines", "headline_tickers", "examples", "sessions", "tickers")
 
 
 def selection(root: Path, *overrides: str) -> ConfigSelection:
