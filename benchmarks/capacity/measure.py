@@ -36,10 +36,9 @@ from validation.gate import check
 from warehouse.lake import Lake, LakeSpec
 from warehouse.ops.maintenance import MaintenanceSpec, maintain
 from warehouse.storage.landing import Landing
-from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.headlines import join_stories, publish_headlines
 from warehouse.tables.prices import publish_prices
 from warehouse.tables.sessions import publish_sessions
-from warehouse.tables.stories import join_stories
 
 GROUP = 10
 FEED = FeedSpec(

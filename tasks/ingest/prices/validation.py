@@ -14,21 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from warehouse.lake.scratch import Scratch
 from warehouse.tables.batches import ACTIONS, BARS, REJECTS
 
+_NUMBERS = ("open", "high", "low", "close", "volume", "vendor_adj_close")
 CANDIDATES = pa.schema(
-    [
-        ("ticker", pa.string()),
-        ("session", pa.date32()),
-        ("position", pa.int64()),
-        ("open", pa.float64()),
-        ("high", pa.float64()),
-        ("low", pa.float64()),
-        ("close", pa.float64()),
-        ("volume", pa.float64()),
-        ("vendor_adj_close", pa.float64()),
-        ("basis_date", pa.date32()),
-        ("payload_id", pa.string()),
-        ("agrees", pa.bool_()),
-    ]
+    {
+        "ticker": pa.string(),
+        "session": pa.date32(),
+        "position": pa.int64(),
+        **dict.fromkeys(_NUMBERS, pa.float64()),
+        "basis_date": pa.date32(),
+        "payload_id": pa.string(),
+        "agrees": pa.bool_(),
+    }
 )
 """One row per bar as a source gave it. `position` is unique; `agrees` is false when the client
 between vendor and us altered the bar."""

@@ -12,9 +12,8 @@ import pyarrow as pa
 
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables.batches import HEADLINES, HeadlineBatch
-from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.headlines import join_stories, publish_headlines
 from warehouse.tables.near_duplicates import near_duplicates
-from warehouse.tables.stories import join_stories
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 
