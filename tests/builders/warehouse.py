@@ -18,6 +18,11 @@ from warehouse.lake import Lake, LakeSpec
 
 LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
+QUARANTINED = {
+    "quarantine_id": "q", "kind": "bar", "source": "s", "key": "k", "reason": "r", "record": "{}",
+    "payload_id": None, "quarantined_at": LONG_AFTER,
+}  # fmt: skip
+"""A row of the quarantine."""
 
 OpenLake = Callable[[Path], Lake]
 
@@ -25,6 +30,19 @@ OpenLake = Callable[[Path], Lake]
 def lake_spec_below(folder: Path) -> LakeSpec:
     """Where the warehouse in `folder` is. One thread: with so few rows a second one only costs."""
     return LakeSpec(threads=1).placed_below(folder)
+
+
+def sessions_of(*exchanges: str, hour: int = 14) -> pa.Table:
+    """A session of each exchange on 2 January 2020, from half past `hour` to half past nine UTC."""
+    count, opened = len(exchanges), datetime(2020, 1, 2, hour, 30, tzinfo=UTC)
+    return pa.table(
+        {
+            "exchange": list(exchanges),
+            "session": [opened.date()] * count,
+            "open_ts": pa.array([opened] * count, STAMP),
+            "close_ts": pa.array([opened.replace(hour=21)] * count, STAMP),
+        }
+    )
 
 
 def bytes_below(folder: Path) -> int:
@@ -122,16 +140,13 @@ class Filler:
     def split(self, ticker: str, ex_date: date, ratio: float) -> None:
         """A split of `ratio` new shares for one old."""
         row = {"ticker": ticker, "ex_date": ex_date, "kind": "split", "value": ratio, "vintage": 1}
-        self._insert(
-            "actions",
-            row | {"source": "test", "payload_id": "none", "basis_date": ex_date},
-            "recorded_at",
-        )
+        row |= {"source": "test", "payload_id": "none", "basis_date": ex_date}
+        self._insert("actions", row | {"recorded_at": LONG_AFTER})
 
     def listed(self, ticker: str, exchange: str) -> None:
         """The ticker trades on `exchange`."""
         row = {"ticker": ticker, "exchange": exchange, "alias": ticker, "kind": "symbol"}
-        self._insert("tickers", row | {"valid_from": date(1990, 1, 1)}, None)
+        self._insert("tickers", row | {"valid_from": date(1990, 1, 1)})
 
     def news(
         self,
@@ -153,17 +168,14 @@ class Filler:
             {
                 "headline_id": names,
                 "story_id": story if isinstance(story, list) else [story or n for n in names],
-                "source": [source] * count,
-                "title": titles,
+                "source": [source] * count, "title": titles,
                 "published_at": pa.array(instants, STAMP),
                 "first_seen_at": pa.array([at + seen_after for at in instants], STAMP),
                 "available_at": pa.array([at + seen_after for at in instants], STAMP),
-                "availability": [availability] * count,
-                "synthetic": [True] * count,
-                "payload_id": ["none"] * count,
-                "revision": pa.array([1] * count, pa.int32()),
+                "availability": [availability] * count, "synthetic": [True] * count,
+                "payload_id": ["none"] * count, "revision": pa.array([1] * count, pa.int32()),
             }
-        )
+        )  # fmt: skip
         about = pa.table(
             {"headline_id": names, "ticker": [ticker] * count, "method": ["declared"] * count}
         )
@@ -190,11 +202,8 @@ class Filler:
             )
         )
 
-    def _insert(self, table: str, row: dict[str, object], stamp: str | None) -> None:
-        columns = {name: [value] for name, value in row.items()}
-        if stamp:
-            columns[stamp] = [LONG_AFTER]
-        self.lake.transact(lambda tx: tx.append(table, pa.table(columns)))
+    def _insert(self, table: str, row: dict[str, object]) -> None:
+        self.lake.transact(lambda tx: tx.append(table, pa.Table.from_pylist([row])))
 
 
 @pytest.fixture

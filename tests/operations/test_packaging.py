@@ -1,17 +1,20 @@
-"""The wheel holds what the program needs and nothing else."""
+"""The wheel holds what the program needs and nothing else; flows import no deeper than five."""
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("flows", "newsvane", "sandbox", "tasks", "validation", "warehouse")
 
 
@@ -62,3 +65,34 @@ def test_installed_wheel_works_from_another_folder(wheel: Path, tmp_path: Path) 
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(str(tmp_path / "site" / "flows"))
     assert "bars" in done.stdout.partition("\n")[2]
+
+
+FLOWS = REPOSITORY / "flows"
+MODULES = {
+    ".".join(("flows", *path.relative_to(FLOWS).with_suffix("").parts)): path
+    for path in FLOWS.rglob("*.py")
+    if path.name != "__init__.py"
+}
+
+
+def imported_at_once(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """What a module imports when it is loaded; not in functions, nor for a type checker alone."""
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.With | ast.Try):
+            yield from imported_at_once(node.body)
+
+
+@cache
+def chain(module: str) -> tuple[str, ...]:
+    """The longest way down from a module through imports inside `flows`, itself first."""
+    names = imported_at_once(ast.parse(MODULES[module].read_text(encoding="utf-8")).body)
+    below = (chain(name) for name in names if name in MODULES)
+    return (module, *max(below, key=len, default=()))
+
+
+def test_flows_have_at_most_five_levels_of_imports() -> None:
+    deepest = max((chain(module) for module in MODULES), key=len)
+    assert len(deepest) <= 5, " > ".join(deepest)

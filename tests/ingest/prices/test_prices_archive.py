@@ -139,13 +139,10 @@ def test_slices_do_not_change_what_is_valid(tmp_path: Path) -> None:
         {
             "ticker": ["A"] * rows,
             "date": pa.array([date(2020, 1 + day // 28, 1 + day % 28) for day in range(rows)]),
-            "open": [10.0] * rows,
-            "high": [11.0] * rows,
-            "low": [9.0] * rows,
-            "close": [10.0] * rows,
-            "volume": list(range(1, rows + 1)),
+            "open": [10.0] * rows, "high": [11.0] * rows, "low": [9.0] * rows,
+            "close": [10.0] * rows, "volume": list(range(1, rows + 1)),
         }
-    )
+    )  # fmt: skip
     spoiled = {name: table[name].to_pylist() for name in ("open", "high", "low", "close")}
     for column in spoiled.values():
         column[30] *= 100

@@ -18,31 +18,18 @@ TUESDAY = datetime(2020, 9, 1, 22, tzinfo=UTC)
 
 def bar(session: date, close: float, **changes: object) -> dict[str, object]:
     row: dict[str, object] = {
-        "ticker": "AAPL",
-        "session": session,
-        "open": close,
-        "high": close,
-        "low": close,
-        "close": close,
-        "volume": 1000,
-        "vendor_adj_close": close,
-        "basis_date": session,
-        "source": "yahoo",
-        "payload_id": "p1",
-    }
+        "ticker": "AAPL", "session": session, "open": close, "high": close, "low": close,
+        "close": close, "volume": 1000, "vendor_adj_close": close, "basis_date": session,
+        "source": "yahoo", "payload_id": "p1",
+    }  # fmt: skip
     return row | changes
 
 
 def split(ex_date: date, value: float) -> dict[str, object]:
     return {
-        "ticker": "AAPL",
-        "ex_date": ex_date,
-        "kind": "split",
-        "value": value,
-        "basis_date": ex_date,
-        "source": "yahoo",
-        "payload_id": "p1",
-    }
+        "ticker": "AAPL", "ex_date": ex_date, "kind": "split", "value": value,
+        "basis_date": ex_date, "source": "yahoo", "payload_id": "p1",
+    }  # fmt: skip
 
 
 def dividend(ex_date: date, value: float, basis_date: date) -> dict[str, object]:
@@ -50,23 +37,13 @@ def dividend(ex_date: date, value: float, basis_date: date) -> dict[str, object]
 
 
 REJECT = {
-    "kind": "bar",
-    "source": "yahoo",
-    "key": "AAPL@2020-08-21",
-    "reason": "null price or volume",
-    "record": "{}",
-    "payload_id": "p1",
-}
+    "kind": "bar", "source": "yahoo", "key": "AAPL@2020-08-21", "reason": "null price or volume",
+    "record": "{}", "payload_id": "p1",
+}  # fmt: skip
 DONE = {
-    "source": "yahoo",
-    "key": "AAPL",
-    "range_start": date(2020, 8, 20),
-    "range_end": date(2020, 8, 24),
-    "state": "done",
-    "rows": 2,
-    "payload_id": "p1",
-    "error": None,
-}
+    "source": "yahoo", "key": "AAPL", "range_start": date(2020, 8, 20),
+    "range_end": date(2020, 8, 24), "state": "done", "rows": 2, "payload_id": "p1", "error": None,
+}  # fmt: skip
 FAILED = DONE | {"key": "NONE", "state": "failed", "rows": 0, "error": "no bars"}
 
 

@@ -85,13 +85,10 @@ def object_store() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     keys = {
-        "AWS_ACCESS_KEY_ID": "newsvane-key",
-        "AWS_SECRET_ACCESS_KEY": "newsvane-very-secret",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+        "AWS_ACCESS_KEY_ID": "newsvane-key", "AWS_SECRET_ACCESS_KEY": "newsvane-very-secret",
+        "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
     before = {name: os.environ.get(name) for name in keys}
     os.environ.update(keys)
     try:

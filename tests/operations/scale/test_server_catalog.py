@@ -38,15 +38,12 @@ def payloads(*payload_ids: str, size: int = 1) -> pa.Table:
     fetched_at = [datetime(2020, 1, 1, tzinfo=UTC)] * count
     return pa.table(
         {
-            "payload_id": list(payload_ids),
-            "source": ["scale"] * count,
-            "url": ["https://vendor/x"] * count,
-            "status": pa.array([200] * count, pa.int32()),
-            "headers": ["[]"] * count,
-            "bytes": pa.array([size] * count, pa.int64()),
+            "payload_id": list(payload_ids), "source": ["scale"] * count,
+            "url": ["https://vendor/x"] * count, "status": pa.array([200] * count, pa.int32()),
+            "headers": ["[]"] * count, "bytes": pa.array([size] * count, pa.int64()),
             "fetched_at": pa.array(fetched_at, pa.timestamp("us", tz="UTC")),
         }
-    )
+    )  # fmt: skip
 
 
 def test_machines_that_merge_the_same_rows_keep_each_once(machine: Machine) -> None:
