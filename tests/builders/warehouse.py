@@ -6,8 +6,9 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import repeat
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables import schemas
 
 LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
@@ -98,7 +100,7 @@ class Filler:
     """Appends bars, splits and news to a lake, as the publishing code would leave them."""
 
     lake: Lake
-    written: int = field(default=0)
+    written: int = 0
 
     def bars(
         self,
@@ -111,30 +113,17 @@ class Filler:
         recorded: datetime = LONG_AFTER,
     ) -> None:
         """Rows are (session, open, close); the adjusted close is close times `adjusted`."""
-        sessions, opens, closes = zip(*rows, strict=True)
-        count = len(sessions)
-        table = pa.table(
+        traded = volume if isinstance(volume, list) else repeat(volume)
+        made = [
             {
-                "ticker": [ticker] * count,
-                "session": pa.array(sessions, pa.date32()),
-                "open": pa.array(opens, pa.float64()),
-                "high": pa.array(map(max, opens, closes), pa.float64()),
-                "low": pa.array(map(min, opens, closes), pa.float64()),
-                "close": pa.array(closes, pa.float64()),
-                "volume": pa.array(
-                    volume if isinstance(volume, list) else [volume] * count, pa.int64()
-                ),
-                "vendor_adj_close": pa.array(
-                    [None if adjusted is None else close * adjusted for close in closes],
-                    pa.float64(),
-                ),
-                "basis_date": pa.array([basis or session for session in sessions], pa.date32()),
-                "source": ["test"] * count,
-                "payload_id": ["none"] * count,
-                "recorded_at": pa.array([recorded] * count, STAMP),
-                "vintage": pa.array([1] * count, pa.int32()),
+                "ticker": ticker, "session": session, "basis_date": basis or session,
+                "open": first, "high": max(first, last), "low": min(first, last), "close": last,
+                "vendor_adj_close": None if adjusted is None else last * adjusted, "volume": shares,
+                "source": "test", "payload_id": "none", "recorded_at": recorded, "vintage": 1,
             }
-        )
+            for (session, first, last), shares in zip(rows, traded, strict=False)
+        ]  # fmt: skip
+        table = pa.Table.from_pylist(made, schema=schemas.BARS)
         self.lake.transact(lambda tx: tx.upsert("bars", table, ("ticker", "session")))
 
     def split(self, ticker: str, ex_date: date, ratio: float) -> None:
@@ -160,24 +149,22 @@ class Filler:
         seen_after: timedelta = timedelta(0),
     ) -> list[str]:
         """Rows are (published at, title), available `seen_after` that; returns the headline ids."""
-        instants, titles = zip(*rows, strict=True)
-        count = len(instants)
-        names = list(ids) if ids else [f"h{self.written + number:06d}" for number in range(count)]
-        self.written += count
-        headlines = pa.table(
+        worded = list(rows)
+        names = list(ids or (f"h{self.written + number:06d}" for number in range(len(worded))))
+        self.written += len(worded)
+        stories = story if isinstance(story, list) else [story or name for name in names]
+        made = [
             {
-                "headline_id": names,
-                "story_id": story if isinstance(story, list) else [story or n for n in names],
-                "source": [source] * count, "title": titles,
-                "published_at": pa.array(instants, STAMP),
-                "first_seen_at": pa.array([at + seen_after for at in instants], STAMP),
-                "available_at": pa.array([at + seen_after for at in instants], STAMP),
-                "availability": [availability] * count, "synthetic": [True] * count,
-                "payload_id": ["none"] * count, "revision": pa.array([1] * count, pa.int32()),
+                "headline_id": name, "story_id": of_story, "source": source, "title": title,
+                "published_at": at, "first_seen_at": at + seen_after, "synthetic": True,
+                "available_at": at + seen_after, "availability": availability,
+                "payload_id": "none", "revision": 1,
             }
-        )  # fmt: skip
-        about = pa.table(
-            {"headline_id": names, "ticker": [ticker] * count, "method": ["declared"] * count}
+            for name, of_story, (at, title) in zip(names, stories, worded, strict=True)
+        ]  # fmt: skip
+        headlines = pa.Table.from_pylist(made, schema=schemas.HEADLINES)
+        about = pa.Table.from_pylist(
+            [{"headline_id": name, "ticker": ticker, "method": "declared"} for name in names]
         )
         self.lake.transact(
             lambda tx: (tx.append("headlines", headlines), tx.append("headline_tickers", about))

@@ -10,10 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from flows.settings import AlarmSpec, ConfigSelection, load_settings
-from tests.builders.command_line import Newsvane
+from tests.builders.command_line import REPOSITORY, Newsvane
 from warehouse.ops.maintenance import Upkeep
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 

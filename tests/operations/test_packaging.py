@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import os
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -14,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.builders.command_line import REPOSITORY, run_to_its_end
+
 PACKAGES = ("flows", "newsvane", "sandbox", "tasks", "validation", "warehouse")
 
 
@@ -24,9 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling", reason="the build backend, hatchling, is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(
-        words, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = run_to_its_end(words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warn" not in (done.stdout + done.stderr).lower()
     [path] = folder.glob("*.whl")
@@ -37,7 +35,8 @@ def test_wheel_holds_every_package_file_and_nothing_else(wheel: Path) -> None:
     if not (REPOSITORY / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git checkout: which files belong to the project is not known")
     words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGES]
-    listed = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    listed = run_to_its_end(words)
+    assert listed.returncode == 0, listed.stderr
     ours = {name for name in listed.stdout.splitlines() if (REPOSITORY / name).exists()}
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packed == ours
@@ -53,15 +52,7 @@ def test_installed_wheel_works_from_another_folder(wheel: Path, tmp_path: Path) 
         "import flows.cli.main as program, sys; print(program.__file__);"
         f"sys.argv = ['newsvane', 'sql', {query!r}]; program.main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = run_to_its_end([sys.executable, "-c", script], tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(str(tmp_path / "site" / "flows"))
     assert "bars" in done.stdout.partition("\n")[2]

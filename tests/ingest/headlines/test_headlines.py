@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from tasks.ingest.headlines.feeds import FeedSpec, feed_presets, feed_requests, 
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.http.client import feed_client
 from tasks.ingest.http.retry import FeedLimits, RetryPolicy
+from tests.builders.servers import answering
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS, HeadlineBatch
 
@@ -41,27 +40,8 @@ class Pages(dict[str, bytes]):
 @pytest.fixture
 def pages() -> Iterator[Pages]:
     served = Pages()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = served.get(self.path)
-            self.send_response(200 if body is not None else 404)
-            self.send_header("Content-Type", "application/rss+xml")
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    served.address = f"http://127.0.0.1:{server.server_port}"
-    yield served
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(served.get) as served.address:
+        yield served
 
 
 @pytest.fixture

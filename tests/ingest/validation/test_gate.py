@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -146,18 +146,12 @@ def test_unknown_suite_and_naive_time_are_named() -> None:
 
 
 def test_threads_checking_at_once_do_not_mix_their_results() -> None:
-    outcomes: dict[int, bool] = {}
-
-    def work(number: int) -> None:
+    def passes(number: int) -> bool:
         table = bars() if number % 2 else bars(high=[8.0] * 6)
-        outcomes[number] = check("bars", table, batch=str(number), checked_at=NOW).success
+        return check("bars", table, batch=str(number), checked_at=NOW).success
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert outcomes == {number: bool(number % 2) for number in range(6)}
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(passes, range(6))) == [False, True] * 3
 
 
 def test_a_batch_of_twenty_thousand_rows_takes_no_more_than_a_few_small_ones() -> None:

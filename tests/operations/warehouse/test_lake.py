@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
@@ -13,10 +14,10 @@ import pyarrow as pa
 import pytest
 from filelock import FileLock
 
+from tests.builders.command_line import REPOSITORY
 from tests.builders.warehouse import QUARANTINED, lake_spec_below, sessions_of
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 SESSION_KEY = ("exchange", "session")
 
 
@@ -71,20 +72,9 @@ def test_concurrent_writer_processes_lose_no_commit(lake: Lake, tmp_path: Path) 
 
 
 def test_concurrent_first_openings_create_the_tables_once(lake_spec: LakeSpec) -> None:
-    failures: list[BaseException] = []
-
-    def opened() -> None:
-        try:
-            Lake.open(lake_spec).close()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [Thread(target=opened) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(4) as pool:
+        for opened in [pool.submit(Lake.open, lake_spec) for _ in range(4)]:
+            opened.result().close()
     with Lake.open(lake_spec) as lake:
         assert lake.sql("select count(*) n from bars").to_pylist() == [{"n": 0}]
 
