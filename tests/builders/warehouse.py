@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from itertools import repeat
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -113,7 +112,8 @@ class Filler:
         recorded: datetime = LONG_AFTER,
     ) -> None:
         """Rows are (session, open, close); the adjusted close is close times `adjusted`."""
-        traded = volume if isinstance(volume, list) else repeat(volume)
+        days = list(rows)
+        traded = volume if isinstance(volume, list) else [volume] * len(days)
         made = [
             {
                 "ticker": ticker, "session": session, "basis_date": basis or session,
@@ -121,7 +121,7 @@ class Filler:
                 "vendor_adj_close": None if adjusted is None else last * adjusted, "volume": shares,
                 "source": "test", "payload_id": "none", "recorded_at": recorded, "vintage": 1,
             }
-            for (session, first, last), shares in zip(rows, traded, strict=False)
+            for (session, first, last), shares in zip(days, traded, strict=True)
         ]  # fmt: skip
         table = pa.Table.from_pylist(made, schema=schemas.BARS)
         self.lake.transact(lambda tx: tx.upsert("bars", table, ("ticker", "session")))
