@@ -120,12 +120,7 @@ class ExampleAudit:
     """
 
     def __init__(
-        self,
-        lake: Lake,
-        spec: DatasetSpec,
-        *,
-        seed: int,
-        count_tokens: CountTokens | None = None,
+        self, lake: Lake, spec: DatasetSpec, *, seed: int, count_tokens: CountTokens | None = None
     ) -> None:
         self._lake = lake
         self._count_tokens = count_tokens

@@ -10,14 +10,17 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.dataset as ds
 from pydantic import BaseModel
 
 from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Payload
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as ds
 
 _FORMATS = {".csv": "csv", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 
@@ -32,6 +35,8 @@ def open_archive(path: Path, columns: Mapping[str, pa.DataType]) -> ds.Dataset:
     Parquet keeps its own types. Raises ArchiveError when the file is absent, of another kind,
     unreadable or lacks one of the columns.
     """
+    import pyarrow.dataset as ds  # brings pandas along, which no other command needs
+
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None or not path.is_file():
         raise ArchiveError(
@@ -39,10 +44,7 @@ def open_archive(path: Path, columns: Mapping[str, pa.DataType]) -> ds.Dataset:
             f"{', '.join(_FORMATS)} file."
         )
     try:
-        if kind == "csv":
-            source = ds.dataset(path, format=_csv_format(columns))
-        else:
-            source = ds.dataset(path, format=kind)
+        source = ds.dataset(path, format=_csv_format(columns) if kind == "csv" else kind)
     except (pa.ArrowInvalid, OSError) as error:
         raise ArchiveError(f"{path.name} could not be read as {kind}: {error}.") from error
     if lacking := sorted(set(columns) - set(source.schema.names)):
@@ -75,6 +77,8 @@ def manifest(path: Path, source: str, mapping: BaseModel, now: datetime) -> Payl
 
 
 def _csv_format(columns: Mapping[str, pa.DataType]) -> ds.CsvFileFormat:
+    import pyarrow.dataset as ds
+
     return ds.CsvFileFormat(
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(column_types=dict(columns), strings_can_be_null=True),

@@ -18,7 +18,7 @@ from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, Clock, Land, PriceBatch
 
-_NO_SPLITS = ACTIONS.empty_table()
+_NO_SPLITS = pa.Table.from_batches([], schema=ACTIONS)
 
 
 class PriceMapping(BaseModel):

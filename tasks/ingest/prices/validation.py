@@ -33,9 +33,10 @@ CANDIDATES = pa.schema(
 """One row per bar as a source gave it. `position` is unique; `agrees` is false when the client
 between vendor and us altered the bar."""
 
-NO_CALENDAR = pa.schema(
-    [("session", pa.date32()), ("close_ts", pa.timestamp("us", tz="UTC"))]
-).empty_table()
+# Made of batches: `empty_table` would import pandas, a second of every command.
+NO_CALENDAR = pa.Table.from_batches(
+    [], schema=pa.schema([("session", pa.date32()), ("close_ts", pa.timestamp("us", tz="UTC"))])
+)
 """An empty calendar: sessions are not checked."""
 
 
