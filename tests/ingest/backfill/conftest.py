@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import signal
@@ -73,10 +74,18 @@ class Child:
 
 
 class Forks:
-    """The process that forks a child for each flow."""
+    """A process that forks a child for each flow: importing everything takes seconds."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self._process = process
+    @functools.cached_property
+    def _process(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("flow_process.py"))],
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def run(self, root: Path, flow: str, parameters: dict[str, object]) -> Child:
         log = root.with_name(f"{root.name}.log")
@@ -88,6 +97,13 @@ class Forks:
         assert self._process.stdout is not None
         print(line, file=self._process.stdin, flush=True)
         return int(self._process.stdout.readline())
+
+    def stop(self) -> None:
+        """End the process, if anything was run."""
+        if "_process" in vars(self):
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.wait(timeout=300)
 
 
 @dataclass(frozen=True)
@@ -176,18 +192,10 @@ def noon_after(day: date) -> datetime:
 
 @pytest.fixture(scope="module")
 def forks(prefect_runs: str) -> Iterator[Forks]:
-    """One process for the module: importing everything takes seconds, forking does not."""
-    process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("flow_process.py"))],
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    yield Forks(process)
-    process.stdin.close()
-    process.wait(timeout=300)
+    """One for the module."""
+    opened = Forks()
+    yield opened
+    opened.stop()
 
 
 @pytest.fixture
