@@ -76,6 +76,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def prefect_runs(prefect_api: str) -> Iterator[str]:
     """Runs of this process and of its children are recorded by the test session's server."""
+    import prefect.context
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -93,4 +94,8 @@ def prefect_runs(prefect_api: str) -> Iterator[str]:
             PREFECT_LOGGING_TO_API_ENABLED: False,
         }
         with temporary_settings(chosen):
+            # Threads without a context of their own would go by the import's settings, and start a
+            # server each.
+            current = prefect.context.get_settings_context()
+            environment.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", current)
             yield prefect_api
