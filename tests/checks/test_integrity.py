@@ -129,14 +129,14 @@ def _altered(lake: Lake, table: str, key: str, value: str, **changes: object) ->
         lake.transact(lambda tx: tx.upsert(table, before, (key,)))
 
 
-def test_untouched_record_is_sound(sealed: Lake, landing: Landing) -> None:
+def test_untouched_record_is_sound(sealed, landing) -> None:
     report = verify(sealed, landing)
     assert report.sound, report.words
     assert (report.seals, report.records, report.payloads, report.files) == (3, 6, 1, 3)
     assert report.head in report.words
 
 
-def test_sealing_again_is_idempotent(sealed: Lake) -> None:
+def test_sealing_again_is_idempotent(sealed) -> None:
     snapshot = sealed.snapshot_id()
     assert seal(sealed, now=WEDNESDAY + timedelta(days=1)) is None
     assert sealed.snapshot_id() == snapshot
@@ -151,9 +151,7 @@ def test_sealing_again_is_idempotent(sealed: Lake) -> None:
         {"headline_ids": ["h1", "h2"]},
     ],
 )
-def test_tampered_prediction_is_named(
-    sealed: Lake, landing: Landing, changes: dict[str, Any]
-) -> None:
+def test_tampered_prediction_is_named(sealed, landing, changes: dict[str, Any]) -> None:
     with _altered(sealed, "predictions", "prediction_id", "p2", **changes):
         (found,) = verify(sealed, landing).findings
     assert (found.subject, found.record_id) == ("prediction", "p2")
@@ -168,7 +166,7 @@ def test_tampered_prediction_is_named(
     ],
 )
 def test_record_taken_away_is_named(
-    sealed: Lake, landing: Landing, table: str, key: str, value: str, changes: dict[str, Any]
+    sealed, landing, table: str, key: str, value: str, changes: dict[str, Any]
 ) -> None:
     with _altered(sealed, table, key, value, **changes):
         (found,) = verify(sealed, landing).findings
@@ -176,7 +174,7 @@ def test_record_taken_away_is_named(
     assert found.subject == table.removesuffix("s")
 
 
-def test_hash_adjusted_to_the_tampering_breaks_its_seal(sealed: Lake, landing: Landing) -> None:
+def test_hash_adjusted_to_the_tampering_breaks_its_seal(sealed, landing) -> None:
     """Who changes a prediction and its row hash leaves the seal over both behind."""
     with _altered(sealed, "predictions", "prediction_id", "p2", p_up=0.9):
         sealed.read("seal_records")
@@ -188,20 +186,20 @@ def test_hash_adjusted_to_the_tampering_breaks_its_seal(sealed: Lake, landing: L
     assert (found.subject, found.record_id) == ("seal", "1")
 
 
-def test_rewritten_seal_breaks_the_next_link(sealed: Lake, landing: Landing) -> None:
+def test_rewritten_seal_breaks_the_next_link(sealed, landing) -> None:
     with _altered(sealed, "seals", "seal_no", "1", hash="0" * 64):
         found = verify(sealed, landing).findings
     assert {finding.record_id for finding in found} == {"1", "2"}
 
 
-def test_chain_rewritten_as_a_whole_is_told_by_a_known_head(sealed: Lake, landing: Landing) -> None:
+def test_chain_rewritten_as_a_whole_is_told_by_a_known_head(sealed, landing) -> None:
     head = verify(sealed, landing).head
     assert verify(sealed, landing, anchor=head).sound
     (found,) = verify(sealed, landing, anchor="f" * 64).findings
     assert "rewritten" in found.problem
 
 
-def test_prediction_slipped_in_with_an_old_date_is_named(lake: Lake, tmp_path: Path) -> None:
+def test_prediction_slipped_in_with_an_old_date_is_named(lake, tmp_path) -> None:
     for name, sealed_at in (("p1", TUESDAY), ("p9", WEDNESDAY)):
         rows = _rows(lake, "predictions", [_prediction(name, MONDAY)])
         lake.transact(lambda tx, rows=rows: tx.append("predictions", rows))
@@ -222,12 +220,7 @@ def test_prediction_slipped_in_with_an_old_date_is_named(lake: Lake, tmp_path: P
     ],
 )
 def test_altered_or_lost_file_is_named(
-    sealed: Lake,
-    landing: Landing,
-    folder: Path,
-    pattern: str,
-    subject: str,
-    content: bytes | None,
+    sealed, landing, folder, pattern: str, subject: str, content: bytes | None
 ) -> None:
     (path,) = folder.glob(pattern)
     original = path.read_bytes()

@@ -59,7 +59,7 @@ def audit(lake: Lake, *checks: str) -> AuditReport:
     return audit_lookahead(lake, SPEC, seed=3, moments=1, plants=30, checks=checks or CHECKS)
 
 
-def test_audit_passes_on_the_real_pipeline(audited: Lake) -> None:
+def test_audit_passes_on_the_real_pipeline(audited) -> None:
     before = audited.snapshot_id()
     report = audit(audited)
     assert report.passed, report.words()
@@ -142,17 +142,14 @@ LEAKS = {
     "label_windows_across_the_cut": Leak("split_rows", NOTHING_PURGED, "split"),
     "splits_drawn_by_lot": Leak(
         "split_rows",
-        {
-            "WHEN session <= $train_until THEN 1": "WHEN day % 3 = 0 THEN 3",
-            **NOTHING_PURGED,
-        },
+        {"WHEN session <= $train_until THEN 1": "WHEN day % 3 = 0 THEN 3", **NOTHING_PURGED},
         "split",
     ),
 }
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_audit_catches(name: str, audited: Lake) -> None:
+def test_audit_catches(name: str, audited) -> None:
     leak = LEAKS[name]
     leaky = sql.statement(leak.statement).text
     for old, new in leak.edits.items():

@@ -59,9 +59,7 @@ rules = st.builds(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(clock=clocks, rule=rules)
-def test_every_headline_and_row_keeps_the_clock(
-    markets: Lake, clock: ClockSpec, rule: LabelSpec
-) -> None:
+def test_every_headline_and_row_keeps_the_clock(markets, clock: ClockSpec, rule: LabelSpec) -> None:
     spec = DatasetSpec(clock=clock, label=rule, render=RenderSpec(max_headlines=1000))
     audit = ExampleAudit(markets, spec, seed=0)
     assert audit.gate() == []

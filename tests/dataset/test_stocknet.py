@@ -110,7 +110,7 @@ def manifest(stocknet: Lake, tmp_path_factory: pytest.TempPathFactory) -> Datase
     return assemble_dataset(stocknet, LITERATURE, root, now=IMPORTED)
 
 
-def test_price_moves_match_the_published_balance(stocknet: Lake) -> None:
+def test_price_moves_match_the_published_balance(stocknet) -> None:
     spec = LITERATURE.model_copy(update={"min_headlines": 0})
     refresh_examples(stocknet, spec, now=IMPORTED)
     query = """
@@ -122,12 +122,12 @@ def test_price_moves_match_the_published_balance(stocknet: Lake) -> None:
     assert row == {"up": 13_368 - 7, "down": 13_253 - 11}
 
 
-def test_sets_with_news_are_balanced_and_of_known_size(manifest: DatasetManifest) -> None:
+def test_sets_with_news_are_balanced_and_of_known_size(manifest) -> None:
     rows = {name: (split.rows, split.up) for name, split in manifest.splits.items()}
     assert rows == {"train": (9563, 4942), "validation": (1218, 578), "test": (1751, 946)}
     assert not manifest.tradable
 
 
-def test_lookahead_audit_passes_on_all_of_it(stocknet: Lake, manifest: DatasetManifest) -> None:
+def test_lookahead_audit_passes_on_all_of_it(stocknet, manifest) -> None:
     report = audit_lookahead(stocknet, LITERATURE, seed=1, moments=1)
     assert report.passed, report.words()

@@ -61,7 +61,7 @@ def _fill(lake: Lake) -> None:
     lake.transact(lambda tx: tx.append("examples", pa.Table.from_pylist(rows)))
 
 
-def test_frame_keeps_the_order_asked_for(lake: Lake) -> None:
+def test_frame_keeps_the_order_asked_for(lake) -> None:
     _fill(lake)
     frame = evaluation_frame(lake, "s1", pa.array(["e2", "e0", "e1"]))
     assert frame["example_id"].to_pylist() == ["e2", "e0", "e1"]
@@ -69,13 +69,13 @@ def test_frame_keeps_the_order_asked_for(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("absent", ["e3", "unknown"])
-def test_unlabelled_or_unknown_example_is_refused_not_dropped(lake: Lake, absent: str) -> None:
+def test_unlabelled_or_unknown_example_is_refused_not_dropped(lake, absent: str) -> None:
     _fill(lake)
     with pytest.raises(LakeError, match="Of 2 examples asked for, 1"):
         evaluation_frame(lake, "s1", pa.array(["e0", absent]))
 
 
-def test_rerun_is_idempotent_and_a_changed_number_is_stored(lake: Lake) -> None:
+def test_rerun_is_idempotent_and_a_changed_number_is_stored(lake) -> None:
     _fill(lake)
     frame = evaluation_frame(lake, "s1", pa.array(["e0", "e1", "e2"]))
     predictions = {"finetuned": np.array([0.8, 0.2, 0.7]), "majority": np.full(3, 0.6)}
@@ -109,7 +109,7 @@ def test_rerun_is_idempotent_and_a_changed_number_is_stored(lake: Lake) -> None:
     assert changed.select(["example_id", "p_up"]).to_pylist() == [{"example_id": "e1", "p_up": 0.9}]
 
 
-def test_storing_a_model_again_keeps_its_stage(lake: Lake) -> None:
+def test_storing_a_model_again_keeps_its_stage(lake) -> None:
     store_model(lake, MODEL)
     set_stage(lake, "m1", "champion")
     again = replace(MODEL, metrics={"loss": 0.5}, created_at=LATER)

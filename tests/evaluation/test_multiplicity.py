@@ -22,7 +22,7 @@ def test_adjusted_p_values_match_cases_worked_by_hand() -> None:
     assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
 
 
-def test_many_tickers_of_noise_yield_no_adjusted_claim(make_frame: MakeFrame) -> None:
+def test_many_tickers_of_noise_yield_no_adjusted_claim(make_frame) -> None:
     """Forty coins against a coin: some p-value is small, none is after the correction."""
     frame = make_frame(sessions=80, tickers=40)
     rng = np.random.default_rng(1)

@@ -36,9 +36,7 @@ def cells(rows: pa.Table) -> dict[str | tuple[str, str], dict[str, float]]:
     }
 
 
-def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(
-    make_frame: MakeFrame,
-) -> None:
+def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(make_frame) -> None:
     frame = make_frame()
     plain, other = leaning(frame, 1, 4.0), leaning(frame, 2, 1.0)
     found = cells(variant(frame, "model", plain, other, "masked", SPEC))
@@ -51,7 +49,7 @@ def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(
     assert change == pytest.approx(alone["accuracy"]["value"] - raw["accuracy"]["value"])
 
 
-def test_calibration_from_validation_mends_what_it_never_saw(make_frame: MakeFrame) -> None:
+def test_calibration_from_validation_mends_what_it_never_saw(make_frame) -> None:
     validation, test = make_frame(seed=1), make_frame(seed=2)
     fitted = fit_calibration(validation["label_up"].to_numpy(), leaning(validation, 3, 4.0))
     rows = calibrated(test, "model", leaning(test, 4, 4.0), fitted, SPEC)
@@ -61,7 +59,7 @@ def test_calibration_from_validation_mends_what_it_never_saw(make_frame: MakeFra
     assert found["ece_calibrated"]["value"] < 0.1
 
 
-def test_the_illustration_is_the_end_of_the_curve(make_frame: MakeFrame) -> None:
+def test_the_illustration_is_the_end_of_the_curve(make_frame) -> None:
     frame = make_frame()
     moves = np.random.default_rng(5).normal(0, 0.01, frame.num_rows)
     frame = frame.append_column("label_return", pa.array(moves))
@@ -73,7 +71,7 @@ def test_the_illustration_is_the_end_of_the_curve(make_frame: MakeFrame) -> None
     assert found["illustration_net"]["ci_low"] is None, "no interval, no claim"
 
 
-def test_notes_say_what_was_seen_and_nothing_else(make_frame: MakeFrame) -> None:
+def test_notes_say_what_was_seen_and_nothing_else(make_frame) -> None:
     frame = with_base_cutoff(make_frame(), date(2030, 1, 1))
     p_up = leaning(frame, 1, 1.0)
     spec = SPEC.model_copy(update={"candidate": "model"})
@@ -91,7 +89,7 @@ def test_notes_say_what_was_seen_and_nothing_else(make_frame: MakeFrame) -> None
     assert notes(rows, "nobody", spec) == ()
 
 
-def test_a_calibration_that_turns_ranks_round_is_called_so(make_frame: MakeFrame) -> None:
+def test_a_calibration_that_turns_ranks_round_is_called_so(make_frame) -> None:
     frame = make_frame()
     wrong = 1 - leaning(frame, 1, 1.0)
     fitted = fit_calibration(frame["label_up"].to_numpy(), wrong)
@@ -101,7 +99,7 @@ def test_a_calibration_that_turns_ranks_round_is_called_so(make_frame: MakeFrame
     assert "slope is not positive" in sentences
 
 
-def test_memory_of_names_is_noticed_and_its_absence_too(make_frame: MakeFrame) -> None:
+def test_memory_of_names_is_noticed_and_its_absence_too(make_frame) -> None:
     frame = make_frame()
     label = frame["label_up"].to_numpy()
     rng = np.random.default_rng(2)

@@ -98,21 +98,21 @@ def _scored(lake: Lake, now: datetime) -> pa.Table:
     return states.filter((pc.field("state") == "scored") & ~pc.field("rule"))
 
 
-def test_only_the_next_session_is_predicted(waiting: Lake) -> None:
+def test_only_the_next_session_is_predicted(waiting) -> None:
     frame = upcoming_examples(waiting, "s1", now=BEFORE)
     assert frame["example_id"].to_pylist() == ["AAPL-2024-01-03", "MSFT-2024-01-03"]
     later = upcoming_examples(waiting, "s1", now=BEFORE + timedelta(days=1))
     assert later["session"].to_pylist() == [date(2024, 1, 4)]
 
 
-def test_lookahead_prediction_after_the_open_is_refused(waiting: Lake) -> None:
+def test_lookahead_prediction_after_the_open_is_refused(waiting) -> None:
     published = _predict(waiting, OPEN)
     assert published.added == 0
     assert set(published.refused["status"].to_pylist()) == {"late"}
     assert waiting.sql("SELECT count(*) AS n FROM predictions")["n"].to_pylist() == [0]
 
 
-def test_prediction_is_never_changed(waiting: Lake) -> None:
+def test_prediction_is_never_changed(waiting) -> None:
     assert _predict(waiting, BEFORE).added == 2
     snapshot = waiting.snapshot_id()
     again = _predict(waiting, BEFORE + timedelta(minutes=1))
@@ -124,14 +124,14 @@ def test_prediction_is_never_changed(waiting: Lake) -> None:
     assert stored == [{"p_up": 0.6, "predicted_at": BEFORE}]
 
 
-def test_backdated_prediction_is_refused(waiting: Lake) -> None:
+def test_backdated_prediction_is_refused(waiting) -> None:
     _predict(waiting, BEFORE - timedelta(hours=1), model="m0")
     seal(waiting, now=OPEN + timedelta(minutes=1))
     published = _predict(waiting, BEFORE)
     assert set(published.refused["status"].to_pylist()) == {"backdated"}
 
 
-def test_prediction_remembers_what_it_saw(waiting: Lake) -> None:
+def test_prediction_remembers_what_it_saw(waiting) -> None:
     _predict(waiting, BEFORE)
     query = "SELECT headline_ids, input_sha256, model_id FROM predictions ORDER BY ticker LIMIT 1"
     expected = waiting.sql("SELECT sha256('news of AAPL') AS h")["h"][0].as_py()
@@ -140,7 +140,7 @@ def test_prediction_remembers_what_it_saw(waiting: Lake) -> None:
     ]
 
 
-def test_outcome_counts_only_once_it_is_final(waiting: Lake) -> None:
+def test_outcome_counts_only_once_it_is_final(waiting) -> None:
     _predict(waiting, BEFORE)
     _outcome(waiting)
     early = CLOSE - timedelta(seconds=1)
@@ -152,7 +152,7 @@ def test_outcome_counts_only_once_it_is_final(waiting: Lake) -> None:
     assert pending_predictions(waiting, "s1", now=CLOSE).num_rows == 0
 
 
-def test_late_row_smuggled_into_the_table_does_not_count(waiting: Lake) -> None:
+def test_late_row_smuggled_into_the_table_does_not_count(waiting) -> None:
     _predict(waiting, BEFORE)
     _outcome(waiting)
     stored = waiting.sql("SELECT * FROM predictions WHERE ticker = 'MSFT'").to_pylist()
@@ -162,7 +162,7 @@ def test_late_row_smuggled_into_the_table_does_not_count(waiting: Lake) -> None:
     assert _scored(waiting, CLOSE)["ticker"].to_pylist() == ["AAPL"]
 
 
-def test_two_models_under_one_name_have_a_record_each(waiting: Lake) -> None:
+def test_two_models_under_one_name_have_a_record_each(waiting) -> None:
     _predict(waiting, BEFORE, 0.6, model="m1")
     _predict(waiting, BEFORE + timedelta(minutes=1), 0.1, model="m2")
     _outcome(waiting)
@@ -170,7 +170,7 @@ def test_two_models_under_one_name_have_a_record_each(waiting: Lake) -> None:
     assert scored == [{"predictor": m, "p_up": p} for m, p in (("m1", 0.6), ("m2", 0.1))] * 2
 
 
-def test_one_model_under_two_names_has_one_record_of_first_predictions(waiting: Lake) -> None:
+def test_one_model_under_two_names_has_one_record_of_first_predictions(waiting) -> None:
     _predict(waiting, BEFORE, 0.6, model="m1", name="m1")
     _predict(waiting, BEFORE + timedelta(minutes=1), 0.1, model="m1", name="fine_tuned")
     _outcome(waiting)

@@ -137,9 +137,7 @@ def _predict(lake: Lake, frame: pa.Table, rng: Any, hits: dict[str, list[bool]])
     assert published.added == frame.num_rows * len(predictions)
 
 
-def test_a_new_champion_does_not_inherit_the_record_of_the_old_one(
-    lived: Lived, tmp_path: Path
-) -> None:
+def test_a_new_champion_does_not_inherit_the_record_of_the_old_one(lived, tmp_path) -> None:
     """Site, read API and `score` give each model's own record, and the same numbers."""
     names = lived.lake.sql("SELECT DISTINCT predictor, model_id FROM predictions").to_pylist()
     assert {(row["predictor"], row["model_id"]) for row in names} == {

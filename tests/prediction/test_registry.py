@@ -129,7 +129,7 @@ def add_model(stocked: Lake, tmp_path: Path) -> AddModel:
     return add
 
 
-def test_first_champion_is_unopposed(stocked: Lake, add_model: AddModel) -> None:
+def test_first_champion_is_unopposed(stocked, add_model) -> None:
     assert champion(stocked) is None
     assert promote(stocked, add_model("first", 0.5), SPEC) is None
     held = champion(stocked)
@@ -137,7 +137,7 @@ def test_first_champion_is_unopposed(stocked: Lake, add_model: AddModel) -> None
     assert (held.model_id, held.metrics) == ("first", {"loss": 0.5})
 
 
-def test_clearly_better_challenger_takes_the_place(stocked: Lake, add_model: AddModel) -> None:
+def test_clearly_better_challenger_takes_the_place(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     contest = promote(stocked, add_model("new", 0.9, seed=1), SPEC)
     assert contest is not None
@@ -149,7 +149,7 @@ def test_clearly_better_challenger_takes_the_place(stocked: Lake, add_model: Add
     }
 
 
-def test_luck_does_not_promote(stocked: Lake, add_model: AddModel) -> None:
+def test_luck_does_not_promote(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.6), SPEC)
     with pytest.raises(RegistryError, match="Not promoted: new is not shown to beat old"):
         promote(stocked, add_model("new", 0.64, seed=1), SPEC)
@@ -158,21 +158,21 @@ def test_luck_does_not_promote(stocked: Lake, add_model: AddModel) -> None:
     assert held.model_id == "old"
 
 
-def test_only_data_after_both_trainings_counts(stocked: Lake, add_model: AddModel) -> None:
+def test_only_data_after_both_trainings_counts(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     add_model("new", 0.9, dataset_id="late", seed=1)
     contest = compare_models(stocked, "new", "old", SPEC)
     assert contest.n_examples == TESTED - 60
 
 
-def test_model_of_an_unknown_data_set_is_not_compared(stocked: Lake, add_model: AddModel) -> None:
+def test_model_of_an_unknown_data_set_is_not_compared(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     add_model("new", 0.9, dataset_id="elsewhere", seed=1)
     with pytest.raises(LakeError, match="data set of new is not registered"):
         promote(stocked, "new", SPEC)
 
 
-def test_no_shared_unseen_data_is_an_error(stocked: Lake, add_model: AddModel) -> None:
+def test_no_shared_unseen_data_is_an_error(stocked, add_model) -> None:
     whole = _dataset("whole", TRAINED + TESTED)
     stocked.transact(lambda tx: tx.append("datasets", pa.Table.from_pylist([whole])))
     add_model("old", 0.5)
@@ -181,9 +181,7 @@ def test_no_shared_unseen_data_is_an_error(stocked: Lake, add_model: AddModel) -
         compare_models(stocked, "new", "old", SPEC)
 
 
-def test_altered_adapter_is_not_promoted(
-    stocked: Lake, add_model: AddModel, tmp_path: Path
-) -> None:
+def test_altered_adapter_is_not_promoted(stocked, add_model, tmp_path) -> None:
     add_model("first", 0.5)
     with (tmp_path / "first" / ADAPTER_FILE).open("ab") as stream:
         stream.write(b"x")
@@ -192,30 +190,28 @@ def test_altered_adapter_is_not_promoted(
     assert champion(stocked) is None
 
 
-def test_other_weights_under_a_champions_id_are_refused(stocked: Lake, add_model: AddModel) -> None:
+def test_other_weights_under_a_champions_id_are_refused(stocked, add_model) -> None:
     promote(stocked, add_model("first", 0.5), SPEC)
     altered = replace(show_model(stocked, "first"), adapter_sha256="00" * 32)
     with pytest.raises(LakeError, match="is champion with the adapter"):
         store_model(stocked, altered)
 
 
-def test_promoting_the_champion_again_writes_nothing(stocked: Lake, add_model: AddModel) -> None:
+def test_promoting_the_champion_again_writes_nothing(stocked, add_model) -> None:
     promote(stocked, add_model("first", 0.5), SPEC)
     snapshot = stocked.snapshot_id()
     assert promote(stocked, "first", SPEC) is None
     assert stocked.snapshot_id() == snapshot
 
 
-def test_nominated_model_is_a_challenger_and_a_champion_cannot_be(
-    stocked: Lake, add_model: AddModel
-) -> None:
+def test_nominated_model_is_a_challenger_and_a_champion_cannot_be(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     assert nominate(stocked, add_model("new", 0.5, seed=1)).stage == "challenger"
     with pytest.raises(RegistryError, match="nobody to challenge"):
         nominate(stocked, "old")
 
 
-def test_a_beginning_of_an_id_must_fit_one_model(stocked: Lake, add_model: AddModel) -> None:
+def test_a_beginning_of_an_id_must_fit_one_model(stocked, add_model) -> None:
     add_model("abc1", 0.5)
     add_model("abd1", 0.5, seed=1)
     assert show_model(stocked, "abd").model_id == "abd1"

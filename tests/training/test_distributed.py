@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,14 +7,13 @@ import yaml
 from safetensors.torch import load_file
 
 from tasks.training.finetune import run_finetune
-from tasks.training.job import FinetuneJob
 from tasks.training.process import command_of, run_job
-from tasks.training.recipe import RECIPES, Recipe
+from tasks.training.recipe import RECIPES
 
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does_with_twice_the_batch(
-    tiny: Recipe, changed: Callable[..., Recipe], job: Callable[..., FinetuneJob], tmp_path: Path
+    tiny, changed, job, tmp_path
 ) -> None:
     """Over gloo. Unshuffled equality needs one batch per epoch: every row is in every step."""
     rows = 32
@@ -52,7 +48,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(
 
 
 def test_several_gpus_are_started_by_accelerate_with_the_shipped_sharding(
-    tiny: Recipe, job: Callable[..., FinetuneJob], tmp_path: Path
+    tiny, job, tmp_path
 ) -> None:
     config = RECIPES / "fsdp-qlora.accelerate.yaml"
     sharded = job(tiny, processes=4, accelerate_config=config)

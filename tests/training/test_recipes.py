@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tasks.training.job import JOB, FinetuneJob
+from tasks.training.job import JOB
 from tasks.training.recipe import (
     FORMER_KEYS,
     Recipe,
@@ -36,7 +35,7 @@ def test_unknown_recipe_lists_the_known_ones() -> None:
         load_recipe("lama")
 
 
-def test_a_recipe_may_be_any_file(tmp_path: Path) -> None:
+def test_a_recipe_may_be_any_file(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(MINIMAL.replace("batch_size: 16", "batch_size: 3"))
     assert load_recipe(path).schedule.batch_size == 3
@@ -116,7 +115,7 @@ def test_every_former_key_is_read_with_a_warning_that_names_the_new_one(key: str
         assert recipe == parse_recipe(yaml.safe_dump(spelled(FORMER_RECIPE, FORMER_KEYS)), "n")
 
 
-def test_a_file_with_former_keys_warns_once(tmp_path: Path) -> None:
+def test_a_file_with_former_keys_warns_once(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(FORMER_RECIPE))
     with warnings.catch_warnings(record=True, action="default") as warned:
@@ -125,7 +124,7 @@ def test_a_file_with_former_keys_warns_once(tmp_path: Path) -> None:
     assert all(f"{old} is now {new}" in str(warned[0].message) for old, new in FORMER_KEYS.items())
 
 
-def test_recipes_stored_with_former_keys_load_without_a_warning(tmp_path: Path) -> None:
+def test_recipes_stored_with_former_keys_load_without_a_warning(tmp_path) -> None:
     """A warehouse keeps the recipes of its models as JSON; nobody can rename their keys."""
     with warnings.catch_warnings(action="error"):
         recipe = Recipe.model_validate(FORMER_RECIPE)
@@ -148,7 +147,7 @@ MODEL_IDS = {
 
 @pytest.mark.parametrize(("name", "model_id"), MODEL_IDS.items())
 def test_models_keep_the_ids_they_had_under_the_former_keys(
-    name: str, model_id: str, tmp_path: Path, job: Callable[..., FinetuneJob]
+    name: str, model_id: str, tmp_path, job
 ) -> None:
     for split in ("train", "validation"):
         (tmp_path / f"{split}.parquet").write_text(split)

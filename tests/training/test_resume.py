@@ -58,7 +58,7 @@ def check_resumed_equals_whole(
 
 
 def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
-    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
+    tmp_path, job, tiny, changed
 ) -> None:
     recipe = changed(
         tiny,
@@ -81,10 +81,7 @@ def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
 )
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_a_killed_training_of_a_real_model_resumes_to_the_same_adapter(
-    quantization: str,
-    tmp_path: Path,
-    job: Callable[..., FinetuneJob],
-    changed: Callable[..., Recipe],
+    quantization: str, tmp_path, job, changed
 ) -> None:
     recipe = changed(
         load_recipe("smollm2-135m"),
@@ -95,9 +92,7 @@ def test_a_killed_training_of_a_real_model_resumes_to_the_same_adapter(
     check_resumed_equals_whole(job, recipe, tmp_path, first_step=3)
 
 
-def test_training_stops_early_and_keeps_the_best_adapter(
-    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
-) -> None:
+def test_training_stops_early_and_keeps_the_best_adapter(tmp_path, job, tiny, changed) -> None:
     torch.set_num_threads(1)
     recipe = changed(
         tiny,

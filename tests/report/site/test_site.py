@@ -17,7 +17,6 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.prediction.record import ForwardRecord
 from tasks.report.site.lineage import write_lineage
 from tasks.report.site.site import SiteError, write_site
-from warehouse.lake import Lake
 from warehouse.tables.predictions import forward_states
 
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
@@ -33,7 +32,7 @@ def scored(site: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_forward_accuracy_equals_an_independent_recomputation(market_site: Any) -> None:
+def test_forward_accuracy_equals_an_independent_recomputation(market_site) -> None:
     rows = json.loads((market_site.root / "files" / "scores.json").read_text())
     frame = scored(market_site)
     for row in rows:
@@ -48,7 +47,7 @@ def test_forward_accuracy_equals_an_independent_recomputation(market_site: Any) 
 
 
 @pytest.mark.slow
-def test_session_interval_agrees_with_resampling_whole_sessions(market_site: Any) -> None:
+def test_session_interval_agrees_with_resampling_whole_sessions(market_site) -> None:
     row = json.loads((market_site.root / "files" / "scores.json").read_text())[1]
     frame = scored(market_site)
     own = frame[frame["model_id"] == row["predictor"]].copy()
@@ -63,7 +62,7 @@ def test_session_interval_agrees_with_resampling_whole_sessions(market_site: Any
 
 
 @pytest.mark.slow
-def test_late_and_open_predictions_are_counted_but_not_scored(market_site: Any) -> None:
+def test_late_and_open_predictions_are_counted_but_not_scored(market_site) -> None:
     rows = {
         row["predictor"]: row
         for row in json.loads((market_site.root / "files" / "scores.json").read_text())
@@ -79,7 +78,7 @@ def test_late_and_open_predictions_are_counted_but_not_scored(market_site: Any) 
 
 
 @pytest.mark.slow
-def test_an_outcome_is_not_shown_before_its_session_is_over(market_site: Any) -> None:
+def test_an_outcome_is_not_shown_before_its_session_is_over(market_site) -> None:
     ended = datetime.fromisoformat("2024-01-04T21:00:00+00:00")
     before, after = (
         ForwardRecord.read(market_site.lake, EvaluationSpec(), now=moment).counts.to_pylist()[0]
@@ -90,7 +89,7 @@ def test_an_outcome_is_not_shown_before_its_session_is_over(market_site: Any) ->
 
 
 @pytest.mark.slow
-def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site: Any) -> None:
+def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site) -> None:
     text = (market_site.root / "scoreboard.html").read_text()
     tested = market_site.lake.sql(
         "SELECT avg(((p_up >= 0.5) = (label = 'up'))::INTEGER) AS accuracy "
@@ -101,7 +100,7 @@ def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site: Any)
 
 
 @pytest.mark.slow
-def test_today_shows_headlines_and_names_the_silent_tickers(market_site: Any) -> None:
+def test_today_shows_headlines_and_names_the_silent_tickers(market_site) -> None:
     text = (market_site.root / "index.html").read_text()
     assert "Friday, 5 January 2024" in text
     assert (
@@ -115,7 +114,7 @@ def test_today_shows_headlines_and_names_the_silent_tickers(market_site: Any) ->
 
 
 @pytest.mark.slow
-def test_hostile_headlines_reach_no_page_as_markup(market_site: Any) -> None:
+def test_hostile_headlines_reach_no_page_as_markup(market_site) -> None:
     for path in [market_site.root / name for name in PAGES] + lineage(market_site)[:3]:
         text = path.read_text()
         assert "<script" not in text, path.name
@@ -130,14 +129,14 @@ def lineage(site: Any) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_every_page_weighs_less_than_three_megabytes(market_site: Any) -> None:
+def test_every_page_weighs_less_than_three_megabytes(market_site) -> None:
     weights = {path.name: path.stat().st_size for path in market_site.root.rglob("*.html")}
     assert len(weights) > 120
     assert max(weights.values()) < 3_000_000
 
 
 @pytest.mark.slow
-def test_every_link_leads_to_a_file_or_an_anchor(market_site: Any) -> None:
+def test_every_link_leads_to_a_file_or_an_anchor(market_site) -> None:
     for path in [market_site.root / name for name in PAGES] + lineage(market_site)[:2]:
         text = path.read_text()
         ids = re.findall(r'\bid="([^"]+)"', text)
@@ -153,7 +152,7 @@ def test_every_link_leads_to_a_file_or_an_anchor(market_site: Any) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site: Any) -> None:
+def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site) -> None:
     folder = market_site.root / "files"
     names = sorted(path.stem for path in folder.glob("*.csv"))
     assert {"rolling", "scores", "calibration", "coverage_day", "loss", "today"} <= set(names)
@@ -167,7 +166,7 @@ def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site: Any)
 
 
 @pytest.mark.slow
-def test_a_second_build_touches_only_lineage_pages_whose_story_changed(market_site: Any) -> None:
+def test_a_second_build_touches_only_lineage_pages_whose_story_changed(market_site) -> None:
     paths = lineage(market_site)
     before = {path: path.stat().st_mtime_ns for path in paths}
     text = paths[0].read_text()
@@ -181,7 +180,7 @@ def test_a_second_build_touches_only_lineage_pages_whose_story_changed(market_si
 
 
 @pytest.mark.slow
-def test_an_example_rewritten_after_the_prediction_is_pointed_out(market_site: Any) -> None:
+def test_an_example_rewritten_after_the_prediction_is_pointed_out(market_site) -> None:
     path = lineage(market_site)[5]
     session, marker = date.fromisoformat(path.stem), "The example has been rewritten since."
     assert marker not in path.read_text()
@@ -202,7 +201,7 @@ def test_an_example_rewritten_after_the_prediction_is_pointed_out(market_site: A
 
 
 @pytest.mark.slow
-def test_lineage_leads_from_outcome_to_payload(market_site: Any) -> None:
+def test_lineage_leads_from_outcome_to_payload(market_site) -> None:
     row = market_site.lake.sql(
         "WITH one AS (SELECT *, headline_ids[1] AS headline_id FROM predictions "
         "WHERE predictor = 'fine_tuned' AND kind = 'forward' ORDER BY prediction_id LIMIT 1) "
@@ -222,7 +221,7 @@ def test_lineage_leads_from_outcome_to_payload(market_site: Any) -> None:
     ("edge", "heading"), [(0.0, "No skill shown in advance"), (0.6, "right, called in advance")]
 )
 def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
-    market: Any, tmp_path: Path, edge: float, heading: str
+    market, tmp_path, edge: float, heading: str
 ) -> None:
     now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
     with market(tmp_path, edge) as lake:
@@ -235,7 +234,7 @@ def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
     assert ("is not shown to be better than: always up" in text) == (edge == 0.0)
 
 
-def test_a_site_about_nothing_says_so(lake: Lake, tmp_path: Path) -> None:
+def test_a_site_about_nothing_says_so(lake, tmp_path) -> None:
     now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
     write_site(lake, tmp_path / "site", now)
     assert "No forward prediction yet" in (tmp_path / "site" / "index.html").read_text()
