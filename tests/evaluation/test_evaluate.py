@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import nan
 
 import numpy as np
@@ -12,8 +11,8 @@ import pytest
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation, evaluate
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tests.builders.frames import MakeFrame
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=500)
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.paired import benjamini_hochberg, holm
 from tasks.evaluation.spec import EvaluationSpec
-
-MakeFrame = Callable[..., pa.Table]
 
 
 def test_adjusted_p_values_match_cases_worked_by_hand() -> None:

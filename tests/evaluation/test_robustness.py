@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -16,7 +15,6 @@ from tasks.evaluation.slices import with_base_cutoff
 from tasks.evaluation.spec import EvaluationSpec, TradingSpec
 from tasks.evaluation.trading import trading_curve
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=200, trading=TradingSpec(cost=0.001))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -13,7 +12,6 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=200)
 
 

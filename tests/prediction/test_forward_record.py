@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,7 @@ import pytest
 from tasks.checks.integrity import seal
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tasks.prediction.record import ForwardRecord
+from tests.builders.rows import append, example
 from warehouse.lake import Lake
 from warehouse.tables.predictions import (
     ForwardPublication,
@@ -25,47 +27,17 @@ BEFORE = OPEN - timedelta(minutes=4)
 CLOSE = OPEN + timedelta(hours=6)
 
 
-def _example(ticker: str, opened: datetime, label: str | None) -> dict[str, object]:
-    return {
-        "spec_id": "s1",
-        "example_id": f"{ticker}-{opened.date()}",
-        "ticker": ticker,
-        "session": opened.date(),
-        "decision_ts": opened - timedelta(minutes=5),
-        "max_input_available_at": opened - timedelta(hours=2),
-        "label_start_ts": opened,
-        "label_end_ts": opened + timedelta(hours=6),
-        "label": label,
-        "label_reason": "labelled" if label else "unfinished",
-        "label_return": 0.01 if label else None,
-        "previous_return": 0.0,
-        "availability": "observed",
-        "headline_ids": [f"h-{ticker}"],
-        "story_ids": ["h"],
-        "input": f"news of {ticker}",
-    }
+def _example(ticker: str, opened: datetime, label: str | None) -> dict[str, Any]:
+    named = {"ticker": ticker, "headline_ids": [f"h-{ticker}"], "input": f"news of {ticker}"}
+    return example(f"{ticker}-{opened.date()}", opened, label, **named)
 
 
 @pytest.fixture
 def waiting(lake: Lake) -> Lake:
     """Two tickers before the open of 3 January, one more example a day later."""
     rows = [_example(ticker, OPEN, None) for ticker in ("AAPL", "MSFT")]
-    rows.append(_example("AAPL", OPEN + timedelta(days=1), None))
-    _keep(lake, rows)
+    append(lake, "examples", [*rows, _example("AAPL", OPEN + timedelta(days=1), None)])
     return lake
-
-
-def _keep(lake: Lake, rows: list[dict[str, object]]) -> None:
-    table = pa.Table.from_pylist(rows)
-    table = table.set_column(
-        table.column_names.index("label"), "label", table["label"].cast(pa.string())
-    )
-    table = table.set_column(
-        table.column_names.index("label_return"),
-        "label_return",
-        table["label_return"].cast(pa.float64()),
-    )
-    lake.transact(lambda tx: tx.upsert("examples", table, ("spec_id", "example_id")))
 
 
 def _predict(
@@ -78,18 +50,14 @@ def _predict(
     name: str = "champion",
 ) -> ForwardPublication:
     frame = upcoming_examples(lake, "s1", now=seen_at)
-    return store_forward(
-        lake,
-        frame,
-        {name: [p_up] * frame.num_rows},
-        model_ids={name: model},
-        dataset_id="d1",
-        now=now,
-    )
+    made = {"model_ids": {name: model}, "dataset_id": "d1", "now": now}
+    return store_forward(lake, frame, {name: [p_up] * frame.num_rows}, **made)
 
 
 def _outcome(lake: Lake) -> None:
-    _keep(lake, [_example("AAPL", OPEN, "up"), _example("MSFT", OPEN, "down")])
+    rows = [_example("AAPL", OPEN, "up"), _example("MSFT", OPEN, "down")]
+    table = pa.Table.from_pylist(rows)
+    lake.transact(lambda tx: tx.upsert("examples", table, ("spec_id", "example_id")))
 
 
 def _scored(lake: Lake, now: datetime) -> pa.Table:

@@ -58,38 +58,18 @@ def test_a_bad_key_or_value_is_named(change: tuple[str, str], message: str) -> N
         parse_recipe(MINIMAL.replace(*change, 1), source="mine.yaml")
 
 
-FORMER_RECIPE = {
-    "name": "former",
-    "base": {
-        "kind": "hub",
-        "name": "someone/model",
-        "licence": "MIT",
-        "knows_until": "2023-07-31",
-        "shape": {
-            "vocabulary": 32000,
-            "hidden": 4096,
-            "intermediate": 11008,
-            "layers": 32,
-            "heads": 32,
-            "key_value_heads": 8,
-            "head_size": 128,
-            "tied_embeddings": True,
-        },
-    },
-    "lora": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": ["q_proj"]},
-    "schedule": {
-        "epochs": 2,
-        "batch_rows": 4,
-        "accumulate": 3,
-        "warmup_fraction": 0.03,
-        "max_gradient_norm": 0.5,
-        "log_steps": 5,
-        "evaluate_steps": 50,
-        "patience": 4,
-        "checkpoint_steps": 25,
-    },
-    "compute": {"quantisation": "nf4"},
-}
+FORMER_RECIPE = yaml.safe_load("""
+name: former
+base:
+  {kind: hub, name: someone/model, licence: MIT, knows_until: "2023-07-31",
+   shape: {vocabulary: 32000, hidden: 4096, intermediate: 11008, layers: 32, heads: 32,
+           key_value_heads: 8, head_size: 128, tied_embeddings: true}}
+lora: {rank: 16, alpha: 32, dropout: 0.05, targets: [q_proj]}
+schedule:
+  {epochs: 2, batch_rows: 4, accumulate: 3, warmup_fraction: 0.03, max_gradient_norm: 0.5,
+   log_steps: 5, evaluate_steps: 50, patience: 4, checkpoint_steps: 25}
+compute: {quantisation: nf4}
+""")
 """A recipe as the release before spelled it, with every key that was renamed since."""
 
 

@@ -108,7 +108,7 @@ def test_counts_balance_reasons_and_identity_are_the_warehouses(house, page) -> 
     train = house.manifest.splits["train"]
     assert f"train {train.rows:,} {train.up:,} {train.down:,}" in text
     assert house.manifest.dataset_id in text
-    assert "undated sandbox-wire headline 2" in text
+    assert "undated wire headline 2" in text
     assert "The headlines are synthetic." in text
     assert "the label's own tokens 0.731 0.654 the whole completion 1.810 0.660" in text
     for split in house.manifest.splits.values():
