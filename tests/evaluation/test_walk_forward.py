@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,11 @@ def _fold(name: str, frame: pa.Table, until: date) -> Fold:
     return Fold(name, until, frame, {"model": p_up, "majority": np.full(frame.num_rows, 0.5)})
 
 
+def _overall(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
+    keys = ("predictor", "metric", "baseline")
+    return {tuple(row[key] for key in keys): row for row in rows if row["slice"] == "all"}
+
+
 def test_pooled_folds_equal_one_evaluation(make_frame) -> None:
     frame = make_frame(sessions=40)
     first, second = frame.slice(0, 100), frame.slice(100)
@@ -29,17 +35,8 @@ def test_pooled_folds_equal_one_evaluation(make_frame) -> None:
         name: np.concatenate([fold.predictions[name] for fold in folds])
         for name in ("model", "majority")
     }
-    expected = {
-        (row["predictor"], row["metric"], row["baseline"]): row
-        for row in evaluate(frame, whole, SPEC).rows.to_pylist()
-        if row["slice"] == "all"
-    }
-    rows = together.rows.to_pylist()
-    assert {
-        (row["predictor"], row["metric"], row["baseline"]): row
-        for row in rows
-        if row["slice"] == "all"
-    } == expected
+    rows, expected = together.rows.to_pylist(), evaluate(frame, whole, SPEC).rows.to_pylist()
+    assert _overall(rows) == _overall(expected)
     by_fold = {row["slice"]: row["n_examples"] for row in rows if row["slice"].startswith("fold=")}
     assert by_fold == {"fold=1": 100, "fold=2": 100}
 

@@ -17,17 +17,9 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(
 ) -> None:
     """Over gloo. Unshuffled equality needs one batch per epoch: every row is in every step."""
     rows = 32
-    one = changed(
-        tiny,
-        schedule={
-            "train_rows": rows,
-            "batch_size": rows,
-            "num_train_epochs": 6,
-            "learning_rate": 1e-3,
-            "eval_steps": 3,
-        },
-        compute={"group_by_length": False},
-    )
+    schedule = {"train_rows": rows, "batch_size": rows, "num_train_epochs": 6}
+    schedule |= {"learning_rate": 1e-3, "eval_steps": 3}
+    one = changed(tiny, schedule=schedule, compute={"group_by_length": False})
     two = changed(one, schedule={"batch_size": rows // 2})
     torch.set_num_threads(1)
     alone = run_finetune(job(one, tmp_path), lambda progress: None)

@@ -111,12 +111,8 @@ def test_a_missing_package_or_file_names_the_command_that_installs_it() -> None:
 
 
 def test_a_missing_folder_is_one_paragraph(tiny, cache, tmp_path) -> None:
-    absent = {
-        "kind": "folder",
-        "name": "absent",
-        "path": tmp_path / "no",
-        "shape": tiny.base.shape.model_dump(),
-    }
+    shape = tiny.base.shape.model_dump()
+    absent = {"kind": "folder", "name": "absent", "path": tmp_path / "no", "shape": shape}
     recipe = Recipe.model_validate({**tiny.model_dump(), "base": absent})
     with pytest.raises(BaseModelError, match="absent could not be loaded"):
         load_base(recipe, cache)

@@ -35,16 +35,9 @@ def check_round_trip(job: FinetuneJob) -> None:
 
 def test_nf4_qlora_learns_and_reloads(tiny, changed, job, cache, tmp_path) -> None:
     torch.set_num_threads(1)
-    recipe = changed(
-        tiny,
-        schedule={"batch_size": 4},
-        compute={
-            "quantization": "nf4",
-            "gradient_checkpointing": True,
-            "packing": True,
-            "pack_tokens": 128,
-        },
-    )
+    packing = {"packing": True, "pack_tokens": 128}
+    compute = {"quantization": "nf4", "gradient_checkpointing": True, **packing}
+    recipe = changed(tiny, schedule={"batch_size": 4}, compute=compute)
     base = load_base(recipe, cache)
     packed = [m for m in base.model.modules() if type(m).__name__ == "Linear4bit"]
     assert len(packed) == 14
@@ -76,20 +69,14 @@ def test_evaluating_a_4bit_model_leaves_it_trainable(tiny, changed, dataset, cac
         torch.testing.assert_close(after, fresh)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "quantization",
-    [
-        "nf4",
-        pytest.param(
-            "none",
-            marks=pytest.mark.skipif(
-                not os.environ.get("NEWSVANE_REAL_RESUME"),
-                reason="set NEWSVANE_REAL_RESUME=1; NF4 goes the same way by default",
-            ),
-        ),
-    ],
+ASKED = pytest.mark.skipif(
+    not os.environ.get("NEWSVANE_REAL_RESUME"),
+    reason="set NEWSVANE_REAL_RESUME=1; NF4 goes the same way by default",
 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantization", ["nf4", pytest.param("none", marks=ASKED)])
 def test_a_real_language_model_trains_and_reloads(
     quantization: str, changed, dataset, training_root, job, tmp_path
 ) -> None:

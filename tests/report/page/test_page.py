@@ -15,6 +15,7 @@ import pytest
 
 from tasks.report.page.collect import ReportError, collect
 from tasks.report.page.page import write_report
+from tests.builders.rows import NOW, append, columns, registered
 from warehouse.tables.evaluations import store_evaluation
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -194,37 +195,22 @@ def test_unknown_data_set_is_named_with_what_to_do(house) -> None:
 
 
 def test_a_manifest_of_another_version_is_named_with_what_to_do(lake) -> None:
-    row = {
-        "dataset_id": ["old"],
-        "spec_id": ["s"],
-        "snapshot_id": [1],
-        "created_at": [datetime(2024, 1, 1, tzinfo=UTC)],
-        "path": ["datasets/old"],
-        "manifest": ['{"dataset_id": "old"}'],
-    }
-    lake.transact(lambda tx: tx.append("datasets", pa.table(row)))
+    row = registered("old", (NOW, NOW)) | {"manifest": '{"dataset_id": "old"}'}
+    append(lake, "datasets", [row])
     with pytest.raises(ReportError, match=r"manifest of data set old cannot be read: spec_id: .*"):
         collect(lake)
 
 
 def test_a_retrained_model_replaces_its_predecessor_on_the_page(lake) -> None:
     def stored(model: str, accuracy: float, day: int) -> None:
-        rows = {
-            "slice": ["all", "all"],
-            "predictor": ["fine_tuned", "majority"],
-            "metric": ["accuracy"] * 2,
-            "baseline": pa.nulls(2, pa.string()),
-            "value": [accuracy, 0.5],
-            "ci_low": [accuracy - 0.1, 0.4],
-            "ci_high": [accuracy + 0.1, 0.6],
-            "n_examples": [10, 10],
-            "n_sessions": [5, 5],
-        }
-        now = datetime(2024, 1, day, tzinfo=UTC)
-        models = {"fine_tuned": model}
-        store_evaluation(
-            lake, pa.table(rows), dataset_id="d", split="test", model_ids=models, now=now
-        )
+        rows = columns({
+            "slice": "all", "predictor": ["fine_tuned", "majority"], "metric": "accuracy",
+            "baseline": pa.nulls(2, pa.string()), "value": [accuracy, 0.5],
+            "ci_low": [accuracy - 0.1, 0.4], "ci_high": [accuracy + 0.1, 0.6],
+            "n_examples": 10, "n_sessions": 5,
+        })  # fmt: skip
+        made = {"model_ids": {"fine_tuned": model}, "now": datetime(2024, 1, day, tzinfo=UTC)}
+        store_evaluation(lake, rows, dataset_id="d", split="test", **made)
 
     stored("older", 0.9, 1)
     stored("newer", 0.4, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from warehouse.lake import Lake, LakeError, LakeSpec
 
 EVENING = "2012-05-30T23:59:00Z"
 LONG_AFTER = "2012-07-01T00:00:00Z"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "notebook.md"
 
 
 def test_lookahead_later_knowledge_changes_no_earlier_answer(reader, diary, as_comparable) -> None:
@@ -228,3 +230,14 @@ def test_import_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False)
     assert done.returncode == 0
     assert Path(newsvane.__file__).with_name("py.typed").is_file()
+
+
+def test_examples_of_the_notebook_page_run_as_printed(diary, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(diary.root.parent)
+    assert diary.root.name == "data"
+    names: dict[str, object] = {}
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE.read_text("utf-8"))
+    assert len(blocks) > 5
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"{PAGE.name} block {number}", "exec"), names)
+    assert "no skill shown" in capsys.readouterr().out

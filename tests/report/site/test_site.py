@@ -22,6 +22,10 @@ from warehouse.tables.predictions import forward_states
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
 
 
+def shown_scores(site: Any) -> Any:
+    return json.loads((site.root / "files" / "scores.json").read_text())
+
+
 def scored(site: Any) -> Any:
     """Every forward prediction with its outcome, read row by row, without the site's queries."""
     frame = site.lake.sql(
@@ -33,7 +37,7 @@ def scored(site: Any) -> Any:
 
 @pytest.mark.slow
 def test_forward_accuracy_equals_an_independent_recomputation(market_site) -> None:
-    rows = json.loads((market_site.root / "files" / "scores.json").read_text())
+    rows = shown_scores(market_site)
     frame = scored(market_site)
     for row in rows:
         if not row["is_model"]:
@@ -48,7 +52,7 @@ def test_forward_accuracy_equals_an_independent_recomputation(market_site) -> No
 
 @pytest.mark.slow
 def test_session_interval_agrees_with_resampling_whole_sessions(market_site) -> None:
-    row = json.loads((market_site.root / "files" / "scores.json").read_text())[1]
+    row = shown_scores(market_site)[1]
     frame = scored(market_site)
     own = frame[frame["model_id"] == row["predictor"]].copy()
     own["hit"] = (own["p_up"] >= 0.5) == (own["label"] == "up")
@@ -63,10 +67,7 @@ def test_session_interval_agrees_with_resampling_whole_sessions(market_site) -> 
 
 @pytest.mark.slow
 def test_late_and_open_predictions_are_counted_but_not_scored(market_site) -> None:
-    rows = {
-        row["predictor"]: row
-        for row in json.loads((market_site.root / "files" / "scores.json").read_text())
-    }
+    rows = {row["predictor"]: row for row in shown_scores(market_site)}
     assert rows["model-challenger"]["late"] == 1
     assert rows["model-fine_tuned"]["late"] == 0
     assert rows["model-fine_tuned"]["waiting"] > 30
@@ -103,11 +104,8 @@ def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site) -> N
 def test_today_shows_headlines_and_names_the_silent_tickers(market_site) -> None:
     text = (market_site.root / "index.html").read_text()
     assert "Friday, 5 January 2024" in text
-    assert (
-        text.count('<li id="T')
-        + len(re.findall(r"\bT\d{3}\b", text.split('id="silent"')[1].split("</p>")[0]))
-        == 100
-    )
+    silent = text.split('id="silent"')[1].split("</p>")[0]
+    assert text.count('<li id="T') + len(re.findall(r"\bT\d{3}\b", silent)) == 100
     assert "Quarterly results beat estimates" in text
     assert "&lt;script&gt;" in text
     assert "The session opens" in text
@@ -237,10 +235,11 @@ def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
 def test_a_site_about_nothing_says_so(lake, tmp_path) -> None:
     now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
     write_site(lake, tmp_path / "site", now)
-    assert "No forward prediction yet" in (tmp_path / "site" / "index.html").read_text()
-    assert "Nothing scored yet" in (tmp_path / "site" / "scoreboard.html").read_text()
-    assert "Nothing has been ingested yet" in (tmp_path / "site" / "data.html").read_text()
-    assert "No model yet" in (tmp_path / "site" / "training.html").read_text()
-    assert "no forward prediction to trace" in (tmp_path / "site" / "lineage.html").read_text()
+    for page, words in {
+        "index": "No forward prediction yet", "scoreboard": "Nothing scored yet",
+        "data": "Nothing has been ingested yet", "training": "No model yet",
+        "lineage": "no forward prediction to trace",
+    }.items():  # fmt: skip
+        assert words in (tmp_path / "site" / f"{page}.html").read_text()
     with pytest.raises(SiteError, match="without a time zone"):
         write_site(lake, tmp_path / "site", datetime(2024, 1, 5))  # noqa: DTZ001
