@@ -11,8 +11,7 @@ import pytest
 from tasks.checks.lookahead import CHECKS, AuditReport, audit_lookahead
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, sql

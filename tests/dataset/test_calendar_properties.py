@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from tasks.checks.lookahead import ExampleAudit
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import ClockSpec, exchange_sessions
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from warehouse.lake import Lake
 

@@ -14,8 +14,7 @@ from tasks.dataset.build import assemble_dataset
 from tasks.dataset.export import SHAPES, ExportError, export_dataset
 from tasks.dataset.rebuild import ProvenanceError, diff_datasets, read_manifest, rebuild_dataset
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
 

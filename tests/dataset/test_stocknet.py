@@ -13,8 +13,7 @@ import pytest
 
 from tasks.checks.lookahead import audit_lookahead
 from tasks.dataset.build import assemble_dataset, refresh_examples
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SplitSpec
 from tests.builders.rows import columns
