@@ -33,7 +33,7 @@ def prepare_prefect(data_root: Path) -> None:
     }
     if SERVER_AUTH in os.environ:
         chosen["PREFECT_API_AUTH_STRING"] = os.environ[SERVER_AUTH]
-    if served := running(home / SERVER_FILE):
+    if "api_url" in (served := running(home / SERVER_FILE) or {}):
         chosen["PREFECT_API_URL"] = served["api_url"]
     for name, value in chosen.items():
         os.environ.setdefault(name, value)
