@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from tasks.evaluation.baselines import BaselineSpec, fit_baselines
 from tasks.evaluation.spec import EvaluationError
-
-MakeFrame = Callable[..., pa.Table]
+from tests.builders.frames import MakeFrame
 
 
 def _with(frame: pa.Table, **columns: object) -> pa.Table:

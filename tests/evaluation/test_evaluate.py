@@ -1,8 +1,8 @@
-"""Hazards of a verdict: skill seen in noise, missed in signal, or claimed over a weak opponent."""
+"""Hazards of a verdict: skill seen in noise, missed in signal, claimed over a weak opponent, or of
+the luckiest of many tickers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import nan
 
 import numpy as np
@@ -11,9 +11,10 @@ import pytest
 
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation, evaluate
+from tasks.evaluation.slices import benjamini_hochberg, holm
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tests.builders.frames import MakeFrame
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=500)
 
 
@@ -153,3 +154,32 @@ def test_absent_candidate_is_refused(make_frame: MakeFrame) -> None:
             {"model": [0.5, 0.5]},
             EvaluationSpec(candidate="finetuned"),
         )
+
+
+def test_adjusted_p_values_match_cases_worked_by_hand() -> None:
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert benjamini_hochberg(p) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+
+
+def test_many_tickers_of_noise_yield_no_adjusted_claim(make_frame: MakeFrame) -> None:
+    """Forty coins against a coin: some p-value is small, none is after the correction."""
+    frame = make_frame(sessions=80, tickers=40)
+    rng = np.random.default_rng(1)
+    predictions = {"model": rng.random(3200), "majority": np.full(3200, 0.5)}
+    rows = evaluate(frame, predictions, EvaluationSpec(resamples=100)).rows.to_pylist()
+
+    def smallest(metric: str) -> float:
+        values = [
+            row["value"]
+            for row in rows
+            if (row["metric"], row["baseline"]) == (metric, "majority")
+            and row["slice"].startswith("ticker=")
+        ]
+        assert len(values) == 40
+        return min(values)
+
+    assert smallest("mcnemar_p") < 0.05
+    assert smallest("mcnemar_p_holm") > 0.05
+    assert smallest("mcnemar_p_bh") > 0.05

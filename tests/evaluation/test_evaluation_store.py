@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
+from tests.builders.frames import example_row
 from warehouse.lake import Lake, LakeError
 from warehouse.tables.evaluations import evaluation_frame, store_evaluation
 from warehouse.tables.models import Model, read_models, set_stage, store_model
@@ -34,30 +35,12 @@ MODEL = Model(
 )
 
 
-def _example(number: int, label: str | None) -> dict[str, object]:
-    opened = datetime(2024, 1, 2 + number, 14, 30, tzinfo=UTC)
-    return {
-        "spec_id": "s1",
-        "example_id": f"e{number}",
-        "ticker": "AAPL",
-        "session": date(2024, 1, 2 + number),
-        "decision_ts": opened.replace(minute=25),
-        "max_input_available_at": opened.replace(hour=9),
-        "label_start_ts": opened,
-        "label_end_ts": opened.replace(hour=21, minute=0),
-        "label": label,
-        "label_reason": "labelled" if label else "unfinished",
-        "label_return": 0.01 if label == "up" else -0.01,
-        "previous_return": 0.002,
-        "availability": "observed",
-        "headline_ids": ["h1"],
-        "story_ids": ["h1"],
-        "input": "Stock: AAPL",
-    }
-
-
 def _fill(lake: Lake) -> None:
-    rows = [_example(0, "up"), _example(1, "down"), _example(2, "up"), _example(3, None)]
+    first = datetime(2024, 1, 2, 14, 30, tzinfo=UTC)
+    rows = [
+        example_row(f"e{number}", first + timedelta(days=number), label)
+        for number, label in enumerate(("up", "down", "up", None))
+    ]
     lake.transact(lambda tx: tx.append("examples", pa.Table.from_pylist(rows)))
 
 

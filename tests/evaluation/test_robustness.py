@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -11,12 +10,11 @@ import pytest
 
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.robustness import calibrated, illustrated, notes, variant
-from tasks.evaluation.slices import with_base_cutoff
+from tasks.evaluation.robustness import calibrated, illustrated, notes, trading_curve, variant
 from tasks.evaluation.spec import EvaluationSpec, TradingSpec
-from tasks.evaluation.trading import trading_curve
+from tasks.prediction.backtest import with_base_cutoff
+from tests.builders.frames import MakeFrame
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=200, trading=TradingSpec(cost=0.001))
 
 
@@ -36,9 +34,7 @@ def cells(rows: pa.Table) -> dict[str | tuple[str, str], dict[str, float]]:
     }
 
 
-def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(
-    make_frame: MakeFrame,
-) -> None:
+def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(make_frame: MakeFrame) -> None:
     frame = make_frame()
     plain, other = leaning(frame, 1, 4.0), leaning(frame, 2, 1.0)
     found = cells(variant(frame, "model", plain, other, "masked", SPEC))
@@ -109,3 +105,24 @@ def test_memory_of_names_is_noticed_and_its_absence_too(make_frame: MakeFrame) -
     for masked, finding in ((np.full(len(label), 0.5), "may be memory"), (plain, "no dependence")):
         rows = variant(frame, "model", plain, masked, "masked", SPEC)
         assert finding in " ".join(notes(rows, "model", SPEC))
+
+
+def test_trading_curve_matches_a_case_worked_by_hand() -> None:
+    frame = pa.table(
+        {
+            "session": [date(2024, 1, 2), date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)],
+            "label_return": [0.02, -0.01, -0.03, 0.05],
+        }
+    )
+    curve = trading_curve(frame, [0.8, 0.2, 0.9, 0.55], TradingSpec(cost=0.001, band=0.1))
+    assert curve["positions"].to_pylist() == [2, 1, 0]
+    assert curve["gross"].to_pylist() == pytest.approx([0.015, -0.03, 0.0])
+    assert curve["net"].to_pylist() == pytest.approx([0.013, -0.032, 0.0])
+    assert curve["growth_net"].to_pylist()[-1] == pytest.approx(1.013 * 0.968)
+    assert curve["growth_holding"].to_pylist()[-1] == pytest.approx(1.005 * 0.97 * 1.05)
+
+
+def test_without_short_positions_only_rises_are_bought() -> None:
+    frame = pa.table({"session": [date(2024, 1, 2)] * 2, "label_return": [0.02, -0.01]})
+    curve = trading_curve(frame, [0.8, 0.2], TradingSpec(cost=0.0, short=False))
+    assert curve["gross"].to_pylist() == pytest.approx([0.02])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -10,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.prediction.backtest import Fold, pooled, with_base_cutoff
+from tests.builders.frames import MakeFrame
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=200)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,7 @@ import pytest
 from tasks.checks.integrity import seal
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tasks.prediction.record import ForwardRecord
+from tests.builders.frames import example_row
 from warehouse.lake import Lake
 from warehouse.tables.predictions import (
     ForwardPublication,
@@ -25,25 +27,9 @@ BEFORE = OPEN - timedelta(minutes=4)
 CLOSE = OPEN + timedelta(hours=6)
 
 
-def _example(ticker: str, opened: datetime, label: str | None) -> dict[str, object]:
-    return {
-        "spec_id": "s1",
-        "example_id": f"{ticker}-{opened.date()}",
-        "ticker": ticker,
-        "session": opened.date(),
-        "decision_ts": opened - timedelta(minutes=5),
-        "max_input_available_at": opened - timedelta(hours=2),
-        "label_start_ts": opened,
-        "label_end_ts": opened + timedelta(hours=6),
-        "label": label,
-        "label_reason": "labelled" if label else "unfinished",
-        "label_return": 0.01 if label else None,
-        "previous_return": 0.0,
-        "availability": "observed",
-        "headline_ids": [f"h-{ticker}"],
-        "story_ids": ["h"],
-        "input": f"news of {ticker}",
-    }
+def _example(ticker: str, opened: datetime, label: str | None) -> dict[str, Any]:
+    about = {"headline_ids": [f"h-{ticker}"], "input": f"news of {ticker}"}
+    return example_row(f"{ticker}-{opened.date()}", opened, label, ticker=ticker, **about)
 
 
 @pytest.fixture
@@ -55,16 +41,10 @@ def waiting(lake: Lake) -> Lake:
     return lake
 
 
-def _keep(lake: Lake, rows: list[dict[str, object]]) -> None:
+def _keep(lake: Lake, rows: list[dict[str, Any]]) -> None:
     table = pa.Table.from_pylist(rows)
-    table = table.set_column(
-        table.column_names.index("label"), "label", table["label"].cast(pa.string())
-    )
-    table = table.set_column(
-        table.column_names.index("label_return"),
-        "label_return",
-        table["label_return"].cast(pa.float64()),
-    )
+    for name, kind in (("label", pa.string()), ("label_return", pa.float64())):  # all null at first
+        table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
     lake.transact(lambda tx: tx.upsert("examples", table, ("spec_id", "example_id")))
 
 

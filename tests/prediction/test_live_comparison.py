@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
-from tasks.prediction.live import (
-    compare_live,
-    drift_table,
-    input_features,
-    population_stability,
-)
+from tasks.prediction.live import compare_live, drift_table, input_features, population_stability
+from tests.builders.frames import MakeFrame
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=500)
 
 

@@ -15,10 +15,16 @@ import pytest
 
 import newsvane
 from tasks.evaluation.spec import FINE_TUNED, MAJORITY, EvaluationSpec
-from tasks.prediction.promotion import RetrainSpec, decide_promotion
 from tasks.prediction.record import ForwardRecord
-from tasks.prediction.registry import ADAPTER_FILE, active_models, adapter_hash
+from tasks.prediction.registry import (
+    ADAPTER_FILE,
+    RetrainSpec,
+    active_models,
+    adapter_hash,
+    decide_promotion,
+)
 from tasks.report.site.site import write_site
+from tests.builders.frames import dataset_row, example_row
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables.models import Model, store_model
 from warehouse.tables.predictions import store_forward
@@ -69,38 +75,14 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
 def _examples(lake: Lake) -> pa.Table:
     rng = np.random.default_rng(0)
     rows = [
-        {
-            "spec_id": "s1",
-            "example_id": f"e{day}-{ticker}",
-            "ticker": ticker,
-            "session": FIRST + timedelta(days=day),
-            "decision_ts": _open(day) - timedelta(minutes=5),
-            "max_input_available_at": _open(day) - timedelta(hours=2),
-            "label_start_ts": _open(day),
-            "label_end_ts": _open(day) + timedelta(hours=6),
-            "label": "up" if rng.random() < 0.5 else "down",
-            "label_reason": "labelled",
-            "label_return": 0.01,
-            "previous_return": 0.0,
-            "availability": "observed",
-            "headline_ids": ["h"],
-            "story_ids": ["h"],
-            "input": "text",
-        }
+        example_row(
+            f"e{day}-{ticker}", _open(day), "up" if rng.random() < 0.5 else "down", ticker=ticker
+        )
         for day in range(TRAINED + BESIDE + AFTER)
         for ticker in TICKERS
     ]
-    last = str(FIRST + timedelta(days=TRAINED - 1))
-    dataset = {
-        "dataset_id": "d1",
-        "spec_id": "s1",
-        "snapshot_id": 1,
-        "created_at": _open(TRAINED),
-        "path": "datasets/d1",
-        "manifest": json.dumps(
-            {"splits": {name: {"last_session": last} for name in ("train", "validation")}}
-        ),
-    }
+    last = FIRST + timedelta(days=TRAINED - 1)
+    dataset = dataset_row("d1", _open(TRAINED), last, last)
     table = pa.Table.from_pylist(rows)
     lake.transact(lambda tx: tx.append("examples", table))
     lake.transact(lambda tx: tx.append("datasets", pa.Table.from_pylist([dataset])))

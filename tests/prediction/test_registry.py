@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,7 @@ from tasks.prediction.registry import (
     promote,
     show_model,
 )
+from tests.builders.frames import dataset_row, example_row
 from warehouse.lake import Lake, LakeError, Transaction
 from warehouse.tables.evaluations import evaluation_frame
 from warehouse.tables.models import Model, read_models, store_model
@@ -39,30 +40,11 @@ AddModel = Callable[..., str]
 def stocked(lake: Lake) -> Lake:
     """One hundred sessions of one ticker; two data sets that end their training differently."""
     rng = np.random.default_rng(0)
-    rows = []
-    for k in range(TRAINED + TESTED):
-        day = FIRST + timedelta(days=k)
-        opened = datetime(day.year, day.month, day.day, 14, 30, tzinfo=UTC)
-        up = bool(rng.random() < 0.5)
-        row = {
-            "spec_id": "s1",
-            "example_id": f"e{k}",
-            "ticker": "AAPL",
-            "session": day,
-            "decision_ts": opened - timedelta(minutes=5),
-            "max_input_available_at": opened - timedelta(hours=2),
-            "label_start_ts": opened,
-            "label_end_ts": opened + timedelta(hours=6),
-            "label": "up" if up else "down",
-            "label_reason": "labelled",
-            "label_return": 0.01 if up else -0.01,
-            "previous_return": 0.0,
-            "availability": "observed",
-            "headline_ids": ["h"],
-            "story_ids": ["h"],
-            "input": "text",
-        }
-        rows.append(row)
+    first = datetime(2024, 1, 1, 14, 30, tzinfo=UTC)
+    rows = [
+        example_row(f"e{k}", first + timedelta(days=k), "up" if rng.random() < 0.5 else "down")
+        for k in range(TRAINED + TESTED)
+    ]
     datasets = [_dataset("early", TRAINED), _dataset("late", TRAINED + 60)]
 
     def fill(tx: Transaction) -> None:
@@ -73,20 +55,9 @@ def stocked(lake: Lake) -> Lake:
     return lake
 
 
-def _dataset(name: str, trained: int) -> dict[str, object]:
-    last = [str(FIRST + timedelta(days=k)) for k in (trained - 6, trained - 1)]
-    splits = {
-        split: {"last_session": day, "files": []}
-        for split, day in zip(("train", "validation"), last, strict=True)
-    }
-    return {
-        "dataset_id": name,
-        "spec_id": "s1",
-        "snapshot_id": 1,
-        "created_at": NOW,
-        "path": f"datasets/{name}",
-        "manifest": json.dumps({"splits": splits}),
-    }
+def _dataset(name: str, trained: int) -> dict[str, Any]:
+    last = (FIRST + timedelta(days=k) for k in (trained - 6, trained - 1))
+    return dataset_row(name, NOW, *last)
 
 
 @pytest.fixture

@@ -24,10 +24,7 @@ SPLIT = (
     "dataset.split.end=2012-10-01",
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.usefixtures("prefect_runs"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs")]
 
 
 def selection(root: Path, now: datetime, *more: str) -> ConfigSelection:

@@ -40,10 +40,7 @@ SHORT = (
     'training.recipe="sandbox-newswire"',
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.usefixtures("prefect_runs"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs")]
 
 
 @dataclass(frozen=True)

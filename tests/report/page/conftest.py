@@ -19,11 +19,11 @@ from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
-from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.prediction.backtest import Fold, pooled, with_base_cutoff
+from tests.builders.frames import bar_table, headline_table, recorded
 from validation.gate import check
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.batches import BARS
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame, store_evaluation
 from warehouse.tables.models import Model, store_model
@@ -63,41 +63,18 @@ def ingest(lake: Lake) -> None:
     rng = np.random.default_rng(7)
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, size)))
     entry = close * np.exp(rng.normal(0, 0.01, size))
-    bars = pa.table(
-        {
-            "ticker": np.repeat(TICKERS, len(days)),
-            "session": days * len(TICKERS),
-            "open": entry,
-            "high": np.maximum(entry, close) * 1.01,
-            "low": np.minimum(entry, close) * 0.99,
-            "close": close,
-            "volume": rng.integers(1, 10**6, size),
-            "vendor_adj_close": close,
-            "basis_date": days * len(TICKERS),
-            "source": ["sandbox-prices"] * size,
-            "payload_id": ["a" * 64] * size,
-        },
-        schema=BARS,
-    )
+    columns = {"ticker": np.repeat(TICKERS, len(days)), "session": days * len(TICKERS)}
+    columns |= {"open": entry, "close": close, "volume": rng.integers(1, 10**6, size)}
+    bars = bar_table(columns, "sandbox-prices", reach=0.01)
     checked = check("bars", bars, batch="sandbox-prices 2022-2023", checked_at=NOW).require()
-    bars = bars.append_column("recorded_at", pa.array([NOW] * size))
-    bars = bars.append_column("vintage", pa.array([1] * size, pa.int32()))
     published = [moment - timedelta(hours=5) for moment in opens] * len(TICKERS)
     ids = [f"h{number:05d}" for number in range(size)]
-    headlines = pa.table(
-        {
-            "headline_id": ids,
-            "story_id": ids,
-            "source": ["sandbox-wire"] * size,
-            "title": [TITLES[number % len(TITLES)] for number in range(size)],
-            "published_at": published,
-            "first_seen_at": published,
-            "available_at": published,
-            "availability": ["observed" if n % 5 else "asserted" for n in range(size)],
-            "synthetic": [True] * size,
-            "payload_id": ["b" * 64] * size,
-            "revision": pa.array([1] * size, pa.int32()),
-        }
+    titles = [TITLES[number % len(TITLES)] for number in range(size)]
+    headlines = headline_table(ids, titles, published, "sandbox-wire")
+    headlines = headlines.set_column(
+        headlines.column_names.index("availability"),
+        "availability",
+        pa.array(["observed" if number % 5 else "asserted" for number in range(size)]),
     )
     about = pa.table(
         {"headline_id": ids, "ticker": np.repeat(TICKERS, len(days)), "method": ["feed"] * size}
@@ -115,7 +92,7 @@ def ingest(lake: Lake) -> None:
         }
     )
     for table, rows in {
-        "bars": bars,
+        "bars": recorded(bars, NOW),
         "headlines": headlines,
         "headline_tickers": about,
         "quarantine": rejected,

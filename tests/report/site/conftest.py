@@ -18,8 +18,8 @@ import pytest
 
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.report.site.site import write_site
+from tests.builders.frames import bar_table, headline_table, recorded
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.batches import BARS
 
 NOW = datetime(2024, 1, 5, 12, tzinfo=UTC)
 """Before the open of the last session."""
@@ -122,24 +122,9 @@ def _append(lake: Lake, table: str, rows: dict[str, Any]) -> None:
 
 def _bars(lake: Lake, columns: dict[str, Any], rng: Any, *, last: date) -> None:
     size = len(columns["ticker"])
-    table = pa.table(
-        {
-            "ticker": columns["ticker"],
-            "session": columns["session"],
-            "open": columns["entry"],
-            "high": columns["entry"] * 1.05,
-            "low": columns["entry"] * 0.95,
-            "close": columns["close"],
-            "volume": rng.integers(1, 10**6, size),
-            "vendor_adj_close": columns["close"],
-            "basis_date": columns["session"],
-            "source": pa.array(["tape"] * size),
-            "payload_id": pa.array(["a" * 64] * size),
-        },
-        schema=BARS,
-    )
-    table = table.append_column("recorded_at", pa.array([NOW] * size))
-    table = table.append_column("vintage", pa.array([1] * size, pa.int32()))
+    quoted = {name: columns[name] for name in ("ticker", "session", "close")}
+    quoted |= {"open": columns["entry"], "volume": rng.integers(1, 10**6, size)}
+    table = recorded(bar_table(quoted, "tape", reach=0.05), NOW)
     keep = np.array(table["session"].to_pylist()) < last
     lake.transact(lambda tx: tx.append("bars", table.filter(pa.array(keep))))
     old = table.slice(0, 4).append_column("superseded_at", pa.array([NOW] * 4))
@@ -152,28 +137,11 @@ def _bars(lake: Lake, columns: dict[str, Any], rng: Any, *, last: date) -> None:
 def _headlines(lake: Lake, chosen: dict[str, Any], ids: list[str], rng: Any) -> None:
     size = len(ids)
     published = pc.subtract(chosen["opens"], pa.scalar(timedelta(hours=5)))
-    _append(
-        lake,
-        "headlines",
-        {
-            "headline_id": ids,
-            "story_id": ids,
-            "source": ["wire"] * size,
-            "title": _TITLES[rng.integers(0, len(_TITLES), size)],
-            "published_at": published,
-            "first_seen_at": published,
-            "available_at": published,
-            "availability": ["observed"] * size,
-            "synthetic": [True] * size,
-            "payload_id": ["b" * 64] * size,
-            "revision": pa.array([1] * size, pa.int32()),
-        },
-    )
-    _append(
-        lake,
-        "headline_tickers",
-        {"headline_id": ids, "ticker": chosen["ticker"], "method": ["feed"] * size},
-    )
+    titles = _TITLES[rng.integers(0, len(_TITLES), size)]
+    headlines = headline_table(ids, titles, published, "wire")
+    about = {"headline_id": ids, "ticker": chosen["ticker"], "method": ["feed"] * size}
+    lake.transact(lambda tx: tx.append("headlines", headlines))
+    _append(lake, "headline_tickers", about)
     _append(
         lake,
         "payloads",
