@@ -1,12 +1,14 @@
-"""A Prefect server for the tests of one worker, and free ports for any other."""
+"""A Prefect server for the tests of one worker, a small one for any, and free ports."""
 
 from __future__ import annotations
 
 import os
 import random
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
 import pytest
@@ -24,6 +26,31 @@ def free_ports(count: int = 1) -> list[int]:
             probe.bind(("127.0.0.1", port))
             found.append(port)
     return found
+
+
+@contextmanager
+def answering(answer: Callable[[str], bytes | None], status: int = 200) -> Iterator[str]:
+    """The address of a server on loopback that answers a path with these bytes, or 404 for None."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = answer(self.path)
+            self.send_response(404 if body is None else status)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +76,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def prefect_runs(prefect_api: str) -> Iterator[str]:
     """Runs of this process and of its children are recorded by the test session's server."""
+    import prefect.context
     from prefect.settings import (
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -66,4 +94,8 @@ def prefect_runs(prefect_api: str) -> Iterator[str]:
             PREFECT_LOGGING_TO_API_ENABLED: False,
         }
         with temporary_settings(chosen):
+            # Threads without a context of their own would go by the import's settings, and start a
+            # server each.
+            current = prefect.context.get_settings_context()
+            environment.setattr(prefect.context, "GLOBAL_SETTINGS_CONTEXT", current)
             yield prefect_api

@@ -63,10 +63,7 @@ def test_stored_sessions_are_equal_whatever_the_order_and_number_of_writers(
     again = data.draw(st.lists(st.sampled_from(ordered), max_size=2))
     found = []
     for order in (ordered, [*shuffled, *again]):
-        with (
-            TemporaryDirectory() as folder,
-            lake_in(Path(folder)) as lake,
-        ):
+        with TemporaryDirectory() as folder, lake_in(Path(folder)) as lake:
             found.append(laid_out(lake, order))
     assert found[0].equals(found[1])
     for exchange in {exchange for exchange, _ in ordered}:

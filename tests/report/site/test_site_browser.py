@@ -19,7 +19,7 @@ def shown_pages(site: Any) -> list[Path]:
 
 @pytest.mark.parametrize("size", ["phone", "desktop"])
 def test_pages_load_fast_quietly_and_fit_the_screen(
-    browser: Any, show: Any, outside_requests: Any, market_site: Any, size: str
+    browser, show, outside_requests, market_site, size: str
 ) -> None:
     for path in shown_pages(market_site):
         width = show(path, size)
@@ -35,16 +35,14 @@ def test_pages_load_fast_quietly_and_fit_the_screen(
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
 def test_pages_pass_the_accessibility_checks_of_axe(
-    show: Any, violations: Any, market_site: Any, size: str, scheme: str
+    show, violations, market_site, size: str, scheme: str
 ) -> None:
     for path in shown_pages(market_site):
         show(path, size, scheme)
         assert violations() == set(), path.name
 
 
-def test_every_page_is_reached_by_clicking_and_names_itself(
-    browser: Any, show: Any, market_site: Any
-) -> None:
+def test_every_page_is_reached_by_clicking_and_names_itself(browser, show, market_site) -> None:
     from selenium.webdriver.common.by import By
 
     show(market_site.root / "index.html", "phone")
@@ -60,9 +58,7 @@ def test_every_page_is_reached_by_clicking_and_names_itself(
     assert browser.title.startswith("Today")
 
 
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(
-    browser: Any, show: Any, market_site: Any
-) -> None:
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser, show, market_site) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
@@ -87,14 +83,14 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
     assert browser.current_url.endswith("#main"), "the first stop skips the navigation"
 
 
-def test_hostile_headlines_do_not_run(browser: Any, show: Any, market_site: Any) -> None:
+def test_hostile_headlines_do_not_run(browser, show, market_site) -> None:
     for path in shown_pages(market_site):
         show(path, "desktop")
         assert "owned" not in browser.title
         assert browser.execute_script("return document.scripts.length") == 0
 
 
-def test_plots_follow_the_colour_scheme(browser: Any, show: Any, market_site: Any) -> None:
+def test_plots_follow_the_colour_scheme(browser, show, market_site) -> None:
     colours = {}
     for scheme in ("light", "dark"):
         show(market_site.root / "scoreboard.html", "desktop", scheme)
