@@ -19,13 +19,14 @@ from tasks.evaluation import evaluate as evaluation
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.robustness import notes
-from tasks.evaluation.slices import Fold, pooled
 from tasks.evaluation.spec import FINE_TUNED, TEST, WALK_FORWARD, EvaluationSpec
 from tasks.prediction.backtest import (
     Checks,
+    Fold,
     chosen_model,
     cut_fold,
     fold_splits,
+    pooled,
     span_of,
     split_frame,
     with_memory,

@@ -28,7 +28,7 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
 from tasks.ingest.prices.fetch import PriceSpec
 from tasks.ingest.spec import ArchiveSpec, HistorySpec, HttpSpec, UniverseSpec, with_new_names
-from tasks.prediction.promotion import RetrainSpec
+from tasks.prediction.registry import RetrainSpec
 from warehouse.lake import LakeSpec
 from warehouse.ops.maintenance import MaintenanceSpec
 

@@ -82,10 +82,7 @@ class Reader:
         known = self._lake.read("bars_known", {**world, "bar_lag": self._clock.bar_lag})
         actions = self._lake.read("actions_known", world)
         table = self._lake.read(
-            "bars_asof",
-            {"asof": moment.date(), "known_at": None},
-            bars=known,
-            actions=actions,
+            "bars_asof", {"asof": moment.date(), "known_at": None}, bars=known, actions=actions
         )
         if first is not None:
             table = table.filter(pc.field("session") >= first)
@@ -110,11 +107,7 @@ class Reader:
         )
 
     def examples(
-        self,
-        *,
-        spec_id: str | None = None,
-        asof: Moment | None = None,
-        tickers: Tickers = None,
+        self, *, spec_id: str | None = None, asof: Moment | None = None, tickers: Tickers = None
     ) -> Rows:
         """The examples of one spec (default: the newest data set's), by session and ticker.
 

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.intervals import Interval
-from tasks.evaluation.metrics import Bools, Floats, bin_of
-from tasks.evaluation.paired import benjamini_hochberg, comparisons, holm
-from tasks.evaluation.slices import Slice, measured, row_sets
+from tasks.evaluation.metrics import Bools, Floats, Interval, bin_of
+from tasks.evaluation.slices import Slice, benjamini_hochberg, comparisons, holm, measured, row_sets
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, ZERO_SHOT, EvaluationError, EvaluationSpec
 from tasks.evaluation.verdict import Verdict, conclude
 

@@ -8,22 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from tasks.evaluation.calibration import Calibration
 from tasks.evaluation.evaluate import ROWS, Key, exact, metric_rows
-from tasks.evaluation.intervals import Interval
-from tasks.evaluation.paired import compared
-from tasks.evaluation.slices import measured
-from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationSpec
-from tasks.evaluation.trading import trading_curve
-from tasks.evaluation.verdict import WHOLE, Cell, interval_of, share_in_words
+from tasks.evaluation.metrics import Interval
+from tasks.evaluation.slices import compared, measured
+from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationError, EvaluationSpec, TradingSpec
+from tasks.evaluation.verdict import WHOLE, Cell, cells_by_slice, interval_of, share_in_words
 
 CALIBRATED = "calibrated"
 MASKED = "masked"
-ILLUSTRATION = "illustration"
 PLAIN = "plain"
 VARIANT_METRICS = ("accuracy", "cross_entropy", "brier", "ece")
+
+ILLUSTRATION = (
+    "Illustration, not a strategy: equal weights, fills at the label's prices, no slippage beyond "
+    "the stated cost, no borrowing fee, no limit on size."
+)
 
 
 def variant(
@@ -58,6 +61,41 @@ def calibrated(
     return pa.concat_tables([rows, _exact_rows(frame, predictor, fit)])
 
 
+def trading_curve(frame: pa.Table, p_up: Any, spec: TradingSpec | None = None) -> pa.Table:
+    """One row per session: positions, gross, cost, net, and growth of 1 for net, gross, holding.
+
+    `frame`: session and label_return (the tradable window's simple return). Every position opens
+    and closes within its own window and so pays the cost twice; capital is spread equally over
+    the session's positions, and idle without any. `holding` buys every example's ticker, free of
+    cost. Show it only with the words of `ILLUSTRATION`. Raises EvaluationError on null returns.
+    """
+    spec = spec or TradingSpec()
+    if frame["label_return"].null_count:
+        raise EvaluationError("A trading curve needs label_return on every example; some are null.")
+    sessions, code = np.unique(frame["session"].to_numpy(), return_inverse=True)
+    returns = frame["label_return"].to_numpy()
+    tilt = np.asarray(p_up, dtype=np.float64) - 0.5
+    side = np.where(tilt >= spec.band, 1.0, np.where(tilt <= -spec.band, -1.0, 0.0))
+    side = side if spec.short else np.maximum(side, 0.0)
+    count = len(sessions)
+    positions = np.bincount(code, np.abs(side), count)
+    gross = np.bincount(code, side * returns, count) / np.maximum(positions, 1.0)
+    cost = np.where(positions > 0, 2 * spec.cost, 0.0)
+    holding = np.bincount(code, returns, count) / np.bincount(code, minlength=count)
+    return pa.table(
+        {
+            "session": pa.array(sessions),
+            "positions": positions.astype(np.int64),
+            "gross": gross,
+            "cost": cost,
+            "net": gross - cost,
+            "growth_net": np.cumprod(1 + gross - cost),
+            "growth_gross": np.cumprod(1 + gross),
+            "growth_holding": np.cumprod(1 + holding),
+        }
+    )
+
+
 def illustrated(frame: pa.Table, predictor: str, p_up: Any, spec: EvaluationSpec) -> pa.Table:
     """What 1 would have become by the calls, after and before costs, and by holding everything.
 
@@ -65,10 +103,10 @@ def illustrated(frame: pa.Table, predictor: str, p_up: Any, spec: EvaluationSpec
     """
     curve = trading_curve(frame, p_up, spec.trading)
     last = {
-        f"{ILLUSTRATION}_{name}": float(curve[f"growth_{name}"][-1].as_py())
+        f"illustration_{name}": float(curve[f"growth_{name}"][-1].as_py())
         for name in ("net", "gross", "holding")
     }
-    cost = {f"{ILLUSTRATION}_cost_per_side": spec.trading.cost}
+    cost = {"illustration_cost_per_side": spec.trading.cost}
     return _exact_rows(frame, predictor, last | cost)
 
 
@@ -93,10 +131,7 @@ def notes(rows: pa.Table, predictor: str, spec: EvaluationSpec) -> tuple[str, ..
 
     `rows`: stored evaluation rows of one split. What was not checked is not mentioned.
     """
-    found: dict[str, dict[Key, Cell]] = {}
-    for row in rows.to_pylist():
-        if row["predictor"] == predictor:
-            found.setdefault(row["slice"], {})[row["metric"], row["baseline"]] = row
+    found = cells_by_slice(rows, predictor)
     whole = found.get(WHOLE, {})
     sentences = (
         _power(whole, spec),
@@ -209,9 +244,9 @@ def _masking(whole: Cells) -> Iterable[str]:
 
 
 def _illustration(whole: Cells) -> Iterable[str]:
-    if (f"{ILLUSTRATION}_net", None) in whole:
+    if ("illustration_net", None) in whole:
         net, gross, holding, cost = (
-            whole[f"{ILLUSTRATION}_{name}", None]["value"]
+            whole[f"illustration_{name}", None]["value"]
             for name in ("net", "gross", "holding", "cost_per_side")
         )
         yield (

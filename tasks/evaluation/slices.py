@@ -1,20 +1,29 @@
-"""Slices of the examples, each measured with its own session-clustered bootstrap."""
+"""Slices of the examples, each measured with its own session-clustered bootstrap, and paired
+comparisons of two predictors on one slice: differences, power, adjusted p-values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from math import nan
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.evaluation import metrics as measure
-from tasks.evaluation.intervals import Interval, percentile_interval, session_draws
-from tasks.evaluation.metrics import METRICS, Bools, Floats, Ints
-from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.evaluation.metrics import (
+    METRICS,
+    Bools,
+    Floats,
+    Interval,
+    Ints,
+    called_up,
+    percentile_interval,
+    session_draws,
+)
+from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,62 +111,134 @@ def measured(
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
-    """One walk-forward fold: test examples and each predictor's P(up), fitted on earlier sessions.
+class Comparison:
+    """A predictor minus a baseline, on the same rows and the same resampled sessions.
 
-    `trained_until` is the last session any predictor of the fold was fitted or tuned on.
+    `accuracy` is a difference of shares (positive: better), `cross_entropy` of nats (negative:
+    better). `mcnemar_p` treats rows as independent and is given for reference; the intervals do
+    not. `rows_needed` would show the spec's claimed edge with the spec's power;
+    `detectable_edge` is what the present rows could show.
     """
 
-    name: str
-    trained_until: date
-    frame: pa.Table
-    predictions: Mapping[str, Any]
+    baseline: str
+    accuracy: Interval
+    cross_entropy: Interval
+    mcnemar_p: float
+    rows_needed: float
+    detectable_edge: float
+
+    def better(self, decided_by: str) -> bool:
+        """Whether the interval of the deciding metric excludes zero on the good side."""
+        if decided_by == "cross_entropy":
+            return self.cross_entropy.below_zero
+        return self.accuracy.above_zero
+
+    def worse(self, decided_by: str) -> bool:
+        """Whether the interval of the deciding metric excludes zero on the bad side."""
+        if decided_by == "cross_entropy":
+            return self.cross_entropy.above_zero
+        return self.accuracy.below_zero
 
 
-def pooled(folds: Sequence[Fold]) -> tuple[pa.Table, dict[str, Floats]]:
-    """The folds' test examples and predictions as one, with the column `fold` for its slices.
-
-    Raises EvaluationError when a fold was trained on its own test sessions, when two folds test
-    the same session, or when the folds do not have the same predictors.
-    """
-    if not folds:
-        raise EvaluationError("Walk-forward got no fold; expected at least one.")
-    seen: dict[Any, str] = {}
-    for fold in folds:
-        sessions = pc.unique(fold.frame["session"]).to_pylist()
-        if min(sessions) <= fold.trained_until:
-            raise EvaluationError(
-                f"Fold {fold.name!r} was trained until {fold.trained_until} and tests "
-                f"{min(sessions)}; a test session must come after all training."
-            )
-        shared = sorted(set(sessions) & seen.keys())
-        if shared:
-            raise EvaluationError(
-                f"Folds {seen[shared[0]]!r} and {fold.name!r} both test {shared[0]}; "
-                "pooled rows would count twice. Make test spans disjoint."
-            )
-        if fold.predictions.keys() != folds[0].predictions.keys():
-            raise EvaluationError(
-                f"Fold {fold.name!r} has predictors {sorted(fold.predictions)}, the first has "
-                f"{sorted(folds[0].predictions)}; expected the same."
-            )
-        seen |= dict.fromkeys(sessions, fold.name)
-    frames = [
-        fold.frame.append_column("fold", pa.array([fold.name] * fold.frame.num_rows))
-        for fold in folds
+def comparisons(part: Slice, predictor: str, spec: EvaluationSpec) -> list[Comparison]:
+    """`predictor` against each baseline present in the slice, trivial ones first."""
+    return [
+        compared(part, predictor, baseline, spec)
+        for baseline in (*TRIVIAL, *REFERENCE)
+        if baseline in part.p_up and baseline != predictor
     ]
-    together = {
-        name: np.concatenate([np.asarray(fold.predictions[name]) for fold in folds])
-        for name in folds[0].predictions
-    }
-    return pa.concat_tables(frames), together
 
 
-def with_base_cutoff(frame: pa.Table, cutoff: date) -> pa.Table:
-    """Mark each example as before or after the base model's training data end.
+def compared(part: Slice, predictor: str, baseline: str, spec: EvaluationSpec) -> Comparison:
+    """`predictor` minus `baseline` on one slice, from the bootstrap draws both share."""
+    mine, theirs = part.draws[predictor], part.draws[baseline]
+    intervals = {}
+    for metric in ("accuracy", "cross_entropy"):
+        gap = mine[metric] - theirs[metric]
+        intervals[metric] = percentile_interval(gap[0], gap[1:], spec.level, part.sessions)
+    error = float(np.std(mine["accuracy"][1:] - theirs["accuracy"][1:]))
+    correct = called_up(part.p_up[predictor]) == part.label
+    baseline_correct = called_up(part.p_up[baseline]) == part.label
+    return Comparison(
+        baseline=baseline,
+        accuracy=intervals["accuracy"],
+        cross_entropy=intervals["cross_entropy"],
+        mcnemar_p=mcnemar(correct, baseline_correct),
+        rows_needed=rows_needed(spec.claimed_edge, error, len(correct), spec.level, spec.power),
+        detectable_edge=detectable_edge(error, spec.level, spec.power),
+    )
 
-    A base model may have read what happened until `cutoff`; only the slice `base_cutoff=after`
-    is free of its memory.
+
+def compare(
+    frame: pa.Table, first: Any, second: Any, spec: EvaluationSpec, *, named: str
+) -> Comparison:
+    """`first` minus `second` (called `named`): two arrays of P(up) on the same labelled examples.
+
+    For any pair: challenger and champion, masked and plain, calibrated and raw.
     """
-    after = pc.greater(frame["session"], pa.scalar(cutoff))
-    return frame.append_column("base_cutoff", pc.if_else(after, "after", "before"))
+    pair = {"first": first, named: second}
+    return compared(measured("all", frame, pair, spec, metrics=_PAIRED), "first", named, spec)
+
+
+_PAIRED = ("accuracy", "cross_entropy")
+
+
+def mcnemar(correct: Bools, baseline_correct: Bools) -> float:
+    """Two-sided exact p-value that both predictors err equally often (McNemar 1947)."""
+    from scipy.stats import binomtest
+
+    wins = int(np.sum(correct & ~baseline_correct))
+    losses = int(np.sum(~correct & baseline_correct))
+    if wins + losses == 0:
+        return 1.0
+    return float(binomtest(wins, wins + losses, 0.5).pvalue)
+
+
+def detectable_edge(standard_error: float, level: float, power: float) -> float:
+    """The true difference an interval of `level` would exclude zero for with this `power`."""
+    normal = NormalDist()
+    return (normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * standard_error
+
+
+def rows_needed(edge: float, standard_error: float, rows: int, level: float, power: float) -> float:
+    """Rows that would show `edge`, given the clustered standard error that `rows` rows have.
+
+    The standard error shrinks with the root of the number of sessions; rows per session stay as
+    they are. NaN when the two predictors never differ.
+    """
+    if not standard_error > 0.0:
+        return nan
+    return rows * (detectable_edge(standard_error, level, power) / edge) ** 2
+
+
+def holm(p_values: Sequence[float] | Floats) -> Floats:
+    """Adjusted p-values of Holm (1979): bounds the chance of even one false claim.
+
+    Order is kept; compare with the level. Valid under any dependence between the tests.
+    """
+    p, order = _ascending(p_values)
+    stepped = np.maximum.accumulate(p * np.arange(len(p), 0, -1))
+    return _restored(stepped, order)
+
+
+def benjamini_hochberg(p_values: Sequence[float] | Floats) -> Floats:
+    """Adjusted p-values of Benjamini and Hochberg (1995): bounds the share of false claims.
+
+    Order is kept. Valid for independent or positively dependent tests.
+    """
+    p, order = _ascending(p_values)
+    scaled = p * len(p) / np.arange(1, len(p) + 1)
+    stepped = np.minimum.accumulate(scaled[::-1])[::-1]
+    return _restored(stepped, order)
+
+
+def _ascending(p_values: Sequence[float] | Floats) -> tuple[Floats, np.ndarray]:
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    return p[order], order
+
+
+def _restored(adjusted: Floats, order: np.ndarray) -> Floats:
+    result = np.empty_like(adjusted)
+    result[order] = np.minimum(adjusted, 1.0)
+    return result

@@ -9,9 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from tasks.evaluation.intervals import Interval
-from tasks.evaluation.metrics import METRICS
-from tasks.evaluation.paired import Comparison
+from tasks.evaluation.metrics import METRICS, Interval
+from tasks.evaluation.slices import Comparison
 from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec
 
 WHOLE = "all"
@@ -83,6 +82,17 @@ def cells_by_predictor(
     for row in evaluations.to_pylist():
         if row["slice"] == part:
             found.setdefault(row["predictor"], {})[row["metric"], row["baseline"]] = row
+    return found
+
+
+def cells_by_slice(
+    evaluations: pa.Table, predictor: str
+) -> dict[str, dict[tuple[str, str | None], Cell]]:
+    """Slice to (metric, baseline or None) to row, of one predictor."""
+    found: dict[str, dict[tuple[str, str | None], Cell]] = {}
+    for row in evaluations.to_pylist():
+        if row["predictor"] == predictor:
+            found.setdefault(row["slice"], {})[row["metric"], row["baseline"]] = row
     return found
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.evaluation.intervals import Interval, percentile_interval
-from tasks.evaluation.metrics import Floats
+from tasks.evaluation.metrics import Floats, Interval, percentile_interval
 from tasks.evaluation.slices import measured
 from tasks.evaluation.spec import FINE_TUNED, EvaluationError, EvaluationSpec
 from warehouse.lake import Lake

@@ -79,10 +79,8 @@ class Scorer:
         found = run_scores(jobs, self.on_progress)
         wanted = frame["example_id"].to_pylist()
         for scored in found:
-            if (
-                pq.read_table(scored.path, columns=["example_id"])["example_id"].to_pylist()
-                != wanted
-            ):
+            ids = pq.read_table(scored.path, columns=["example_id"])["example_id"]
+            if ids.to_pylist() != wanted:
                 raise EvaluationInputError(
                     f"The scores in {scored.path} are not those of this {split} split; delete "
                     "that file and evaluate again."

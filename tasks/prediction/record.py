@@ -14,10 +14,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.evaluation.intervals import Interval, percentile_interval, session_draws
-from tasks.evaluation.metrics import from_sums, session_sums
-from tasks.evaluation.paired import Comparison, compare
-from tasks.evaluation.slices import Slice, measured
+from tasks.evaluation.metrics import (
+    Interval,
+    from_sums,
+    percentile_interval,
+    session_draws,
+    session_sums,
+)
+from tasks.evaluation.slices import Comparison, Slice, compare, measured
 from tasks.evaluation.spec import (
     REFERENCE,
     TRIVIAL,
@@ -137,20 +141,18 @@ class ForwardRecord:
 
     def leads(self, predictor: str) -> pa.Table:
         """One row per other predictor: the difference in accuracy on the examples of both."""
-        rows = []
-        for other in sorted(self.scored.keys() - {predictor}):
-            paired = self.compare(predictor, other) if predictor in self.scored else None
-            if paired is not None:
-                found, shared = paired
-                rows.append(
-                    {
-                        "predictor": predictor,
-                        "other": other,
-                        "sessions": len(shared["session"].unique()),
-                        "n": shared.num_rows,
-                        **_bounds(found.accuracy, "difference"),
-                    }
-                )
+        others = sorted(self.scored.keys() - {predictor}) if predictor in self.scored else []
+        rows = [
+            {
+                "predictor": predictor,
+                "other": other,
+                "sessions": len(paired[1]["session"].unique()),
+                "n": paired[1].num_rows,
+                **_bounds(paired[0].accuracy, "difference"),
+            }
+            for other in others
+            if (paired := self.compare(predictor, other)) is not None
+        ]
         return pa.Table.from_pylist(rows, schema=_LEADS)
 
     def rolling(self) -> pa.Table:

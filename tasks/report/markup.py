@@ -1,18 +1,26 @@
-"""Rendering of pages: one Jinja environment, escaping on, and a few ways to write numbers."""
+"""Pages and the files beside them: one Jinja environment, escaping on; numbers as CSV and JSON."""
 
 from __future__ import annotations
 
 import json
-from datetime import date
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
 from tasks.evaluation.spec import predictor_label
+from warehouse.lake import Lake
 from warehouse.storage.atomic import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+FOLDER = "files"
+
+Rows = list[dict[str, Any]]
+"""One dictionary per row of a table."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -52,6 +60,33 @@ def write_page(path: Path, text: str) -> Path:
     return path
 
 
+def read(lake: Lake, root: Path, name: str, **tables: pa.Table) -> Rows:
+    """The rows of the statement `name` over the keyword tables, also exported for download."""
+    return exported(root, name.removeprefix("site_"), lake.read(name, **tables))
+
+
+def exported(root: Path, name: str, table: pa.Table) -> Rows:
+    """The rows of `table`, which are also exported for download."""
+    export(root, name, table)
+    rows: Rows = table.to_pylist()
+    return rows
+
+
+def export(root: Path, name: str, table: pa.Table) -> None:
+    """Write `root/files/NAME.csv` and `.json` (a list of objects; times are ISO 8601, UTC)."""
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    arrow_csv.write_csv(table, folder / f"{name}.csv")
+    text = json.dumps(table.to_pylist(), default=_iso, ensure_ascii=False, indent=1)
+    (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def page(name: str, **context: Any) -> str:
+    """The text of one page of the site's top level."""
+    here = "index.html" if name == "today" else f"{name}.html"
+    return render(f"{name}.html", here=here, up="", **context)
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -63,28 +98,17 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["numeral"] = numeral
-    environment.filters["long_day"] = _long_day
-    environment.filters["spaced"] = _spaced
-    environment.filters["count"] = _count
-    environment.filters["predictor"] = predictor_label
-    environment.filters["pretty"] = _pretty
+    environment.filters |= {
+        "numeral": numeral,
+        "long_day": lambda day: f"{day:%A}, {day.day} {day:%B %Y}",
+        "spaced": lambda code: code.replace("_", " "),
+        "count": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
+        "predictor": predictor_label,
+        "pretty": partial(json.dumps, indent=2, sort_keys=True, ensure_ascii=False),
+    }
     return environment
 
 
-def _long_day(day: date) -> str:
-    return f"{day:%A}, {day.day} {day:%B %Y}"
-
-
-def _spaced(code: str) -> str:
-    """A reason or kind as stored, in words."""
-    return code.replace("_", " ")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _pretty(document: object) -> str:
-    """A document as JSON laid out for reading."""
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False)
+def _iso(value: object) -> str:
+    isoformat = getattr(value, "isoformat", None)
+    return str(isoformat()) if isoformat else str(value)

@@ -10,21 +10,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-INK = "#010203"
-QUIET = "#010204"
-LINE = "#010205"
-ACCENT = "#010206"
-SECOND = "#010207"
-THIRD = "#010208"
-SOFT = "#010209"
+INK, QUIET, LINE, ACCENT, SECOND, THIRD = (f"#01020{digit}" for digit in range(3, 9))
+_NAMES = ("ink", "quiet", "line", "accent", "second", "third")
 _VARIABLES = {
-    INK: "var(--ink)",
-    QUIET: "var(--quiet)",
-    LINE: "var(--line)",
-    ACCENT: "var(--accent)",
-    SECOND: "var(--second)",
-    THIRD: "var(--third)",
-    SOFT: "var(--soft)",
+    colour: f"var(--{name})"
+    for colour, name in zip((INK, QUIET, LINE, ACCENT, SECOND, THIRD), _NAMES, strict=True)
 }
 """Colours to draw with. They stand for the page's CSS variables, so a plot turns dark with it."""
 
@@ -126,29 +116,23 @@ class Estimate:
 
 
 def forest(
-    name: str,
-    title: str,
-    estimates: Sequence[Estimate],
-    *,
-    reference: float,
-    unit: str,
-    scale: float,
+    name: str, title: str, estimates: Sequence[Estimate], *, reference: float, unit: str
 ) -> Markup:
     """A row per estimate, its interval as a line, and a vertical line at `reference`.
 
-    Values are shown multiplied by `scale`, in `unit`.
+    Values are shares, shown in percent, in `unit`.
     """
     shown = [item for item in estimates if item.value is not None]
 
     def draw(figure: Any, width: float) -> None:
         axes = figure.add_subplot()
-        axes.axvline(reference * scale, color=QUIET, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
+        axes.axvline(100 * reference, color=QUIET, linewidth=1, linestyle=(0, (3, 3)), zorder=1)
         for place, item in enumerate(reversed(shown)):
             colour = ACCENT if item.strong else QUIET
-            value = (item.value or 0.0) * scale
+            value = 100 * (item.value or 0.0)
             if item.low is not None and item.high is not None:
                 axes.plot(
-                    [item.low * scale, item.high * scale],
+                    [100 * item.low, 100 * item.high],
                     [place, place],
                     color=colour,
                     linewidth=2.2 if item.strong else 1.4,
@@ -166,18 +150,18 @@ def forest(
         axes.set_axisbelow(True)
         axes.set_xlabel(unit)
 
-    words = "; ".join(_in_words(item, scale) for item in shown)
+    words = "; ".join(_in_words(item) for item in shown)
     height = 0.75 + 0.34 * len(shown)
     return plot(
-        name, title, f"{words}. Reference line at {reference * scale:g}.", draw, height=height
+        name, title, f"{words}. Reference line at {100 * reference:g}.", draw, height=height
     )
 
 
-def _in_words(item: Estimate, scale: float) -> str:
-    text = f"{item.label} {(item.value or 0.0) * scale:.1f}"
+def _in_words(item: Estimate) -> str:
+    text = f"{item.label} {100 * (item.value or 0.0):.1f}"
     if item.low is None or item.high is None:
         return text
-    return f"{text}, interval {item.low * scale:.1f} to {item.high * scale:.1f}"
+    return f"{text}, interval {100 * item.low:.1f} to {100 * item.high:.1f}"
 
 
 def reliability(name: str, title: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tasks.evaluation.intervals import percentile_interval, session_draws
-from tasks.evaluation.metrics import auroc, from_sums, session_sums
-from tasks.evaluation.paired import detectable_edge, mcnemar, rows_needed
+from tasks.evaluation.metrics import (
+    auroc,
+    from_sums,
+    percentile_interval,
+    session_draws,
+    session_sums,
+)
+from tasks.evaluation.slices import detectable_edge, mcnemar, rows_needed
 
 WORLDS = 400
 

@@ -11,7 +11,7 @@ import pytest
 
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation, evaluate
-from tasks.evaluation.paired import benjamini_hochberg, holm
+from tasks.evaluation.slices import benjamini_hochberg, holm
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tests.builders.frames import MakeFrame
 

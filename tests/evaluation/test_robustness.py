@@ -10,10 +10,9 @@ import pytest
 
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.robustness import calibrated, illustrated, notes, variant
-from tasks.evaluation.slices import with_base_cutoff
+from tasks.evaluation.robustness import calibrated, illustrated, notes, trading_curve, variant
 from tasks.evaluation.spec import EvaluationSpec, TradingSpec
-from tasks.evaluation.trading import trading_curve
+from tasks.prediction.backtest import with_base_cutoff
 
 SPEC = EvaluationSpec(resamples=200, trading=TradingSpec(cost=0.001))
 

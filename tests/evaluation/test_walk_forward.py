@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tasks.prediction.backtest import Fold, pooled, with_base_cutoff
 
 SPEC = EvaluationSpec(resamples=200)
 

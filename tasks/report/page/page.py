@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.evaluation.robustness import ILLUSTRATION
 from tasks.evaluation.spec import MAJORITY, predictor_label
-from tasks.evaluation.trading import ILLUSTRATION
 from tasks.evaluation.verdict import WHOLE, Cell, Verdict, cells_by_predictor, read_verdicts
 from tasks.report.markup import numeral, render, write_page
 from tasks.report.page.collect import Metrics, ReportData, in_order
@@ -36,6 +36,7 @@ def write_report(data: ReportData, out: Path) -> Path:
     verdict = data.verdicts[0] if data.verdicts else None
     model = next(iter(data.models), None)
     training = model.metrics if model else {}
+    walked = read_verdicts(data.walked, data.spec)
     return write_page(
         out,
         render(
@@ -43,7 +44,7 @@ def write_report(data: ReportData, out: Path) -> Path:
             data=data,
             headline=_headline(data, verdict),
             lede=_lede(data, verdict, metrics),
-            words=_words(verdict),
+            words=verdict.words.split(" ALARM: ")[0] if verdict else "",  # alarms: in boxes
             alarms=verdict.alarms if verdict else (),
             candidate=predictor_label(verdict.predictor) if verdict else "",
             predictors=_predictor_rows(metrics, verdict),
@@ -53,7 +54,7 @@ def write_report(data: ReportData, out: Path) -> Path:
             robustness=robustness_tables(
                 data.evaluations, data.walked, metrics, verdict, data.spec
             ),
-            walked=_walked(data),
+            walked=walked[0].words if walked else "",
             illustration=ILLUSTRATION,
             slices=_slice_rows(data.evaluations, verdict),
             model=model,
@@ -98,7 +99,7 @@ def _achieved(metrics: Metrics, verdict: Verdict) -> str:
     text += f" of {verdict.n_examples:,} test examples in {verdict.n_sessions:,} sessions right"
     if MAJORITY in metrics:
         majority = metrics[MAJORITY]["accuracy", None]
-        text += f"; always naming the majority class {_percent(majority)}"
+        text += f"; always naming the majority class {numeral(majority['value'], 'percent')}"
     return text + "."
 
 
@@ -113,21 +114,6 @@ def _compared(verdict: Verdict) -> str:
     if not unbeaten:
         return "Its lead over each baseline has an interval that excludes zero."
     return f"It is not shown to be better than: {', '.join(unbeaten)}."
-
-
-def _words(verdict: Verdict | None) -> str:
-    """The evaluation's own words, less the alarms, which stand in boxes of their own."""
-    return verdict.words.split(" ALARM: ")[0] if verdict else ""
-
-
-def _walked(data: ReportData) -> str:
-    """The verdict on the pooled walk-forward folds, if they were evaluated."""
-    verdicts = read_verdicts(data.walked, data.spec)
-    return verdicts[0].words if verdicts else ""
-
-
-def _percent(cell: Cell) -> str:
-    return numeral(cell["value"], "percent")
 
 
 def _predictor_rows(metrics: Metrics, verdict: Verdict | None) -> list[dict[str, Any]]:

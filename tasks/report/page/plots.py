@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
+from tasks.evaluation.robustness import trading_curve
 from tasks.evaluation.spec import MAJORITY, REFERENCE, ZERO_SHOT, predictor_label
-from tasks.evaluation.trading import trading_curve
 from tasks.evaluation.verdict import Verdict
 from tasks.report.page.collect import Metrics, ReportData, in_order
 from tasks.report.plots import (
@@ -37,10 +37,7 @@ DRAWN_FROM = 5
 
 
 def report_plots(
-    data: ReportData,
-    metrics: Metrics,
-    verdict: Verdict | None,
-    training: Mapping[str, Any],
+    data: ReportData, metrics: Metrics, verdict: Verdict | None, training: Mapping[str, Any]
 ) -> dict[str, Markup | None]:
     """Every plot of the report by name; None where there is nothing to draw.
 
@@ -48,16 +45,13 @@ def report_plots(
     metrics document.
     """
     curve, validation = (_curve(training, key) for key in ("loss_curve", "validation_curve"))
-    loss = _loss_curve("loss", "Loss by step", curve, validation) if curve else None
     return {
         "accuracy": _accuracy(metrics, verdict) if metrics else None,
         "differences": _differences(verdict) if verdict and verdict.comparisons else None,
         "reliability": _reliability(data.reliability, verdict),
-        "loss": loss,
+        "loss": _loss_curve(curve, validation) if curve else None,
         "growth": _growth(data, verdict),
-        "months": _months("months", "Records by month", data.months.to_pylist())
-        if data.months.num_rows
-        else None,
+        "months": _months(data.months.to_pylist()) if data.months.num_rows else None,
     }
 
 
@@ -85,7 +79,6 @@ def _accuracy(metrics: Metrics, verdict: Verdict | None) -> Markup:
         estimates,
         reference=reference,
         unit="accuracy, %",
-        scale=100,
     )
 
 
@@ -106,7 +99,6 @@ def _differences(verdict: Verdict) -> Markup:
         estimates,
         reference=0.0,
         unit="percentage points",
-        scale=100,
     )
 
 
@@ -120,7 +112,7 @@ def _growth(data: ReportData, verdict: Verdict | None) -> Markup | None:
     curve = trading_curve(own, own["p_up"].to_numpy(), data.spec.trading)
     cost = 1e4 * data.spec.trading.cost
     title = f"Illustration: growth of 1 by the calls, at {cost:.0f} basis points a side"
-    return _growth_curve("growth", title, curve.to_pylist())
+    return _growth_curve(title, curve.to_pylist())
 
 
 def _known(value: float) -> float | None:
@@ -142,7 +134,7 @@ def _reliability(rows: pa.Table, verdict: Verdict | None) -> Markup | None:
     return reliability("reliability", "Observed share of up by predicted probability", named)
 
 
-def _loss_curve(name: str, title: str, curve: Curve, validation: Curve = ()) -> Markup:
+def _loss_curve(curve: Curve, validation: Curve) -> Markup:
     """Training loss by step in nats, and beside it the validation split's cross-entropy."""
     lines = {"training": curve, "validation": validation}
     drawn = {label: points for label, points in lines.items() if points}
@@ -167,10 +159,10 @@ def _loss_curve(name: str, title: str, curve: Curve, validation: Curve = ()) -> 
         f"{points[0][1]:.3f}, to step {points[-1][0]:g}, loss {points[-1][1]:.3f}."
         for label, points in drawn.items()
     )
-    return plot(name, title, words, draw, height=2.6)
+    return plot("loss", "Loss by step", words, draw, height=2.6)
 
 
-def _months(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+def _months(rows: Sequence[Mapping[str, Any]]) -> Markup:
     """Bars and headlines by month, one panel each over a shared time axis."""
 
     def draw(figure: Any, width: float) -> None:
@@ -194,10 +186,10 @@ def _months(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
         f"From {rows[0]['month']:%B %Y} to {rows[-1]['month']:%B %Y}: {totals['bars']:,} bars and "
         f"{totals['headlines']:,} headlines in {len(rows)} months."
     )
-    return plot(name, title, words, draw, height=2.8)
+    return plot("months", "Records by month", words, draw, height=2.8)
 
 
-def _growth_curve(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
+def _growth_curve(title: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     """Growth of 1 by session, after costs, before them, and by holding everything."""
     lines = {
         "growth_net": ("calls, after costs", ACCENT),
@@ -221,4 +213,4 @@ def _growth_curve(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> M
 
     last = ", ".join(f"{label} {rows[-1][key]:.2f}" for key, (label, _) in lines.items())
     words = f"From {rows[0]['session']} to {rows[-1]['session']}, 1 becomes: {last}."
-    return plot(name, title, words, draw, height=2.8)
+    return plot("growth", title, words, draw, height=2.8)

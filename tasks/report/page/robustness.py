@@ -7,14 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from tasks.evaluation.robustness import CALIBRATED, MASKED, PLAIN, VARIANT_METRICS
-from tasks.evaluation.spec import (
-    MAJORITY,
-    REFERENCE,
-    TRIVIAL,
-    EvaluationSpec,
-    predictor_label,
-)
-from tasks.evaluation.verdict import WHOLE, Cell, Verdict
+from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec, predictor_label
+from tasks.evaluation.verdict import WHOLE, Cell, Verdict, cells_by_slice
 from tasks.report.page.collect import Metrics, in_order
 
 
@@ -70,21 +64,17 @@ def _power(metrics: Metrics, verdict: Verdict | None) -> list[dict[str, Any]]:
 
 def _tickers(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str, Any]]:
     """The candidate against the majority class in each ticker, p-values corrected."""
-    found: dict[str, dict[tuple[str, str | None], Cell]] = {}
-    for row in evaluations.to_pylist():
-        if verdict and row["predictor"] == verdict.predictor and row["slice"].startswith("ticker="):
-            cells = found.setdefault(row["slice"].partition("=")[2], {})
-            cells[row["metric"], row["baseline"]] = row
+    found = cells_by_slice(evaluations, verdict.predictor) if verdict else {}
     return [
         {
-            "ticker": ticker,
+            "ticker": name.partition("=")[2],
             "n_examples": cells["accuracy", None]["n_examples"],
             "accuracy": cells["accuracy", None],
             "lead": cells["accuracy", MAJORITY],
             **{kind: cells[f"mcnemar_p{kind}", MAJORITY]["value"] for kind in ("", "_holm", "_bh")},
         }
-        for ticker, cells in sorted(found.items())
-        if ("mcnemar_p_holm", MAJORITY) in cells
+        for name, cells in sorted(found.items())
+        if name.startswith("ticker=") and ("mcnemar_p_holm", MAJORITY) in cells
     ]
 
 
@@ -96,7 +86,9 @@ def _folds(walked: pa.Table) -> list[dict[str, Any]]:
             row["slice"] == WHOLE or row["slice"].startswith("fold=")
         ):
             found.setdefault(row["slice"], {})[row["predictor"]] = row
-    names = sorted({name for cells in found.values() for name in cells}, key=_as_baseline)
+    names = sorted(
+        {name for cells in found.values() for name in cells}, key=lambda name: in_order(name, None)
+    )
     return [
         {
             "label": "all folds" if name == WHOLE else name.partition("=")[2],
@@ -106,7 +98,3 @@ def _folds(walked: pa.Table) -> list[dict[str, Any]]:
         }
         for name, cells in sorted(found.items(), key=lambda item: (item[0] == WHOLE, item[0]))
     ]
-
-
-def _as_baseline(name: str) -> tuple[int, str]:
-    return in_order(name, None)

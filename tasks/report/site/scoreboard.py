@@ -11,9 +11,9 @@ from tasks.evaluation.spec import ALWAYS_UP, TRIVIAL, predictor_label
 from tasks.prediction.live import LiveComparison, Spans
 from tasks.prediction.record import ForwardRecord
 from tasks.report import plots
+from tasks.report.markup import Rows, exported, page, read
 from tasks.report.plots import Estimate
 from tasks.report.site import plots as site_plots
-from tasks.report.site.files import Rows, exported, page, read
 from warehouse.lake import Lake
 from warehouse.tables.models import Model
 
@@ -93,7 +93,6 @@ def _score_plots(
             estimates,
             reference=0.0,
             unit="percentage points",
-            scale=100,
         )
         if estimates
         else None,

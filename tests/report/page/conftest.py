@@ -19,8 +19,8 @@ from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
-from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.prediction.backtest import Fold, pooled, with_base_cutoff
 from tests.builders.rows import MARKUP, append, append_bars, append_headlines, bars, model
 from validation.gate import check
 from warehouse.lake import Lake, LakeSpec

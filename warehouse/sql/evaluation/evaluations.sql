@@ -4,17 +4,10 @@
 -- name: evaluation_frame
 -- grain: one row per wanted example that has a label, in the order wanted
 SELECT
-    examples.spec_id,
-    examples.example_id,
-    examples.ticker,
-    examples.session,
-    examples.decision_ts,
+    examples.spec_id, examples.example_id, examples.ticker, examples.session, examples.decision_ts,
     examples.label_end_ts,
     examples.label = 'up' AS label_up,
-    examples.label_return,
-    examples.previous_return,
-    examples.availability,
-    examples.input
+    examples.label_return, examples.previous_return, examples.availability, examples.input
 FROM wanted_examples AS wanted
 INNER JOIN examples
     ON examples.example_id = wanted.example_id
@@ -67,10 +60,7 @@ ORDER BY split, slice, predictor, metric, baseline NULLS FIRST;
 -- name: evaluation_model_accuracy
 -- grain: one row per model evaluated on the test split of the data set it was trained on
 SELECT
-    models.model_id,
-    evaluations.value,
-    evaluations.ci_low,
-    evaluations.ci_high
+    models.model_id, evaluations.value, evaluations.ci_low, evaluations.ci_high
 FROM models
 INNER JOIN evaluations
     ON evaluations.model_id = models.model_id

@@ -90,9 +90,7 @@ WITH boundary AS (
     ) = 1
 )
 SELECT
-    examples.example_id,
-    examples.ticker,
-    examples.session,
+    examples.example_id, examples.ticker, examples.session,
     examples.label = 'up' AS label_up,
     examples.availability,
     challenger.p_up AS challenger_p_up,

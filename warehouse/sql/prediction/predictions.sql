@@ -57,17 +57,8 @@ INSERT INTO predictions BY NAME
 SELECT
     prediction_id,
     'forward' AS kind,
-    predictor,
-    model_id,
-    dataset_id,
-    spec_id,
-    example_id,
-    ticker,
-    session,
-    decision_ts,
-    p_up,
-    predicted_at,
-    headline_ids,
+    predictor, model_id, dataset_id, spec_id, example_id, ticker, session, decision_ts, p_up,
+    predicted_at, headline_ids,
     sha256(input) AS input_sha256
 FROM forward_incoming
 WHERE status = 'added';
@@ -89,15 +80,8 @@ ORDER BY predictor, model_id NULLS FIRST, session, ticker, example_id;
 -- name: prediction_upcoming
 -- grain: one row per ticker with an example in the next session that has not started at $now
 SELECT
-    spec_id,
-    example_id,
-    ticker,
-    session,
-    decision_ts,
-    label_start_ts,
-    previous_return,
-    headline_ids,
-    input
+    spec_id, example_id, ticker, session, decision_ts, label_start_ts, previous_return,
+    headline_ids, input
 FROM examples
 WHERE spec_id = $spec_id
     AND label_start_ts > $now
@@ -132,14 +116,7 @@ WITH predicted AS (
 )
 SELECT
     record_id AS predictor,
-    model_id,
-    rule,
-    spec_id,
-    example_id,
-    ticker,
-    session,
-    p_up,
-    predicted_at,
+    model_id, rule, spec_id, example_id, ticker, session, p_up, predicted_at,
     len(seen_ids) AS headlines,
     rewritten,
     label,

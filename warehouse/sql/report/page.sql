@@ -84,9 +84,7 @@ ORDER BY month;
 -- name: report_quarantine
 -- grain: one row per kind, source and reason, with one rejected record as the example
 SELECT
-    kind,
-    source,
-    reason,
+    kind, source, reason,
     count(*) AS records,
     min(key) AS example_key,
     arg_min(record, (key, quarantine_id)) AS example_record,
@@ -125,10 +123,7 @@ ORDER BY predictor, tenth;
 -- grain: one row per predictor and labelled example of the backtest on data set $dataset_id
 -- A predictor that several models share is shown by its latest model.
 SELECT
-    predictor,
-    predictions.session,
-    p_up,
-    label_return
+    predictor, predictions.session, p_up, label_return
 FROM predictions
 JOIN examples USING (spec_id, example_id)
 WHERE dataset_id = $dataset_id

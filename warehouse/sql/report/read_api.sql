@@ -136,12 +136,7 @@ ahead AS (
 )
 
 SELECT
-    rebased.ticker,
-    rebased.session,
-    rebased.open,
-    rebased.high,
-    rebased.low,
-    rebased.close,
+    rebased.ticker, rebased.session, rebased.open, rebased.high, rebased.low, rebased.close,
     rebased.volume,
     rebased.close * coalesce(ahead.kept, 1) AS total_return_close,
     rebased.vintage
@@ -171,16 +166,9 @@ WITH known AS (
             PARTITION BY h.story_id ORDER BY k.available_at, k.headline_id
         )                          AS story_id,
         coalesce(a.tickers, [])    AS tickers,
-        h.source,
-        k.title,
-        k.summary,
+        h.source, k.title, k.summary,
         if(k.revision = h.revision, h.url, NULL) AS url,
-        k.published_at,
-        k.available_at,
-        h.availability,
-        h.synthetic,
-        k.revision,
-        k.payload_id
+        k.published_at, k.available_at, h.availability, h.synthetic, k.revision, k.payload_id
     FROM known AS k
     JOIN headlines AS h USING (headline_id)
     LEFT JOIN about AS a USING (headline_id)
@@ -201,21 +189,11 @@ SELECT coalesce(bool_or(synthetic), false) AS synthetic FROM headlines;
 -- grain: one row per example of $spec_id decided by $asof (NULL: every example)
 -- An outcome shows once its window and the lag of its last bar were over; before, the row is `pending`.
 SELECT
-    example_id,
-    ticker,
-    session,
-    decision_ts,
-    max_input_available_at,
-    label_start_ts,
-    label_end_ts,
+    example_id, ticker, session, decision_ts, max_input_available_at, label_start_ts, label_end_ts,
     if(is_over, label, NULL)              AS label,
     if(is_over, label_reason, 'pending')  AS label_reason,
     if(is_over, label_return, NULL)       AS label_return,
-    previous_return,
-    availability,
-    headline_ids,
-    story_ids,
-    input
+    previous_return, availability, headline_ids, story_ids, input
 FROM (
     SELECT *, $asof IS NULL OR label_end_ts + $bar_lag::INTERVAL < $asof AS is_over
     FROM examples
@@ -230,20 +208,8 @@ ORDER BY session, ticker;
 -- grain: one row per forward prediction made by $asof, with its outcome if that was known by then
 -- timely: made before its label window opened; one that was not is shown and never scored.
 SELECT
-    prediction_id,
-    predictor,
-    model_id,
-    dataset_id,
-    spec_id,
-    example_id,
-    ticker,
-    session,
-    decision_ts,
-    predicted_at,
-    label_start_ts,
-    label_end_ts,
-    p_up,
-    timely,
+    prediction_id, predictor, model_id, dataset_id, spec_id, example_id, ticker, session,
+    decision_ts, predicted_at, label_start_ts, label_end_ts, p_up, timely,
     if(label_end_ts <= $asof, label, NULL)        AS label,
     if(label_end_ts <= $asof, label_return, NULL) AS label_return,
     headline_ids,

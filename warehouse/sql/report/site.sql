@@ -27,14 +27,7 @@ texts AS (
 SELECT
     prediction_id,
     record_id AS predictor,
-    model_id,
-    dataset_id,
-    ticker,
-    session,
-    decision_ts,
-    predicted_at,
-    label_start_ts,
-    label_end_ts,
+    model_id, dataset_id, ticker, session, decision_ts, predicted_at, label_start_ts, label_end_ts,
     p_up,
     NOT timely AS late,
     label,
@@ -101,12 +94,8 @@ predicted AS (
         example_id,
         list(
             {
-                'predictor': record_id,
-                'model_id': model_id,
-                'dataset_id': dataset_id,
-                'prediction_id': prediction_id,
-                'p_up': p_up,
-                'predicted_at': predicted_at,
+                'predictor': record_id, 'model_id': model_id, 'dataset_id': dataset_id,
+                'prediction_id': prediction_id, 'p_up': p_up, 'predicted_at': predicted_at,
                 'rewritten': rewritten
             }
             ORDER BY record_id, prediction_id
@@ -124,14 +113,9 @@ texts AS (
         example_id,
         list(
             {
-                'headline_id': headline_id,
-                'title': title,
-                'source': source,
-                'url': payloads.url,
-                'available_at': available_at,
-                'availability': availability,
-                'payload_id': headlines.payload_id,
-                'fetched_at': payloads.fetched_at
+                'headline_id': headline_id, 'title': title, 'source': source, 'url': payloads.url,
+                'available_at': available_at, 'availability': availability,
+                'payload_id': headlines.payload_id, 'fetched_at': payloads.fetched_at
             }
             ORDER BY available_at, headline_id
         ) AS headlines
@@ -145,18 +129,9 @@ texts AS (
     GROUP BY spec_id, example_id
 )
 SELECT
-    examples.session,
-    examples.ticker,
-    examples.example_id,
-    examples.spec_id,
-    examples.decision_ts,
-    examples.max_input_available_at,
-    examples.label_start_ts,
-    examples.label_end_ts,
-    examples.label,
-    examples.label_reason,
-    examples.label_return,
-    predicted.predictions,
+    examples.session, examples.ticker, examples.example_id, examples.spec_id, examples.decision_ts,
+    examples.max_input_available_at, examples.label_start_ts, examples.label_end_ts, examples.label,
+    examples.label_reason, examples.label_return, predicted.predictions,
     coalesce(texts.headlines, []) AS headlines,
     bars.source AS bar_source,
     bars.payload_id AS bar_payload_id,
@@ -236,9 +211,7 @@ tickers AS (
     SELECT ticker FROM headline_tickers
 )
 SELECT
-    ticker,
-    step,
-    sessions,
+    ticker, step, sessions,
     round(coalesce(bars, 0) / sessions, 4) AS bars,
     round(least(1.0, coalesce(days, 0) / sessions), 4) AS news
 FROM tickers
