@@ -1,4 +1,4 @@
-"""What a flow works with, as configured: clock, data sets, and vendors, real or on loopback."""
+"""Connections of a flow, as configured: clock, data sets, and vendors, real or on loopback."""
 
 from __future__ import annotations
 

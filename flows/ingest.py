@@ -76,7 +76,7 @@ class IngestContext:
         Two backfills and a daily run thus never ask for the same range twice.
         """
         name = re.sub(r"[^\w.-]", "_", source)
-        folder = self.settings.data_root / "turns"
+        folder = self.settings.data_root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}.lock"):
             yield self.plan(source, request.keys, (request.start, request.end), len(request.keys))

@@ -1,4 +1,4 @@
-"""What every batch must satisfy before it is published, as data.
+"""Expectation suites, as data: what every batch must satisfy before it is published.
 
 A suite is a list of rules; a rule is one great-expectations expectation, its arguments and the
 same thing in words. Row rules live in the sources, which quarantine single rows with a reason;

@@ -72,7 +72,7 @@ def newsvane_text(folder: Path, out: Path) -> None:
 
 
 def newsvane_whole(folder: Path, out: Path) -> None:
-    """All of it: examples committed to the warehouse, gate, twins, hashes, card and manifest."""
+    """All of it: examples committed to the warehouse, twins, hashes, card and manifest."""
     root = folder / "sets"
     with Lake.open(lake_spec(folder)) as lake:
         manifest = assemble_dataset(lake, contest_spec(), root, now=NOW)

@@ -145,9 +145,9 @@ def promote(context: typer.Context, model_id: str) -> None:
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:
-        contest = promote_model(lake, model_id, settings.evaluation)
+        comparison = promote_model(lake, model_id, settings.evaluation)
     typer.echo(
-        contest.words if contest else f"{model_id} is the champion; nobody stood against it."
+        comparison.words if comparison else f"{model_id} is the champion; nobody stood against it."
     )
 
 

@@ -13,7 +13,7 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from warehouse.lake import Lake
 from warehouse.tables.examples import CountTokens, derive_examples
 
-CHECKS = ("gate", "stored", "truncated", "restated", "planted", "split")
+CHECKS = ("clock", "stored", "truncated", "restated", "planted", "split")
 AT = "%Y-%m-%d %H:%M UTC"
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 Rows = list[dict[str, Any]]
@@ -68,7 +68,7 @@ def audit_lookahead(
     `truncated`: a warehouse that ends at each of `moments` random decisions gives the same rows up
     to then. `restated`: restating all bars at that moment moves no earlier input. `planted`:
     false news, late edits and near duplicates around `plants` sampled decisions move none of them.
-    `gate`: every row keeps the clock's order, checked against sessions and sources directly.
+    `clock`: every row keeps the clock's order, checked against sessions and sources directly.
     `stored`: stored examples equal the derived ones. `split`: the splits do not overlap.
     Writes nothing. `on_check` is called with what comes next.
     """
@@ -76,7 +76,7 @@ def audit_lookahead(
     audit = ExampleAudit(lake, spec, seed=seed, count_tokens=count_tokens)
     drawn = audit.moments(moments)
     planned: list[tuple[str, str, Callable[[], Rows]]] = [
-        ("gate", "every row keeps the decision clock's order", audit.gate),
+        ("clock", "every row keeps the decision clock's order", audit.clock),
         ("stored", "stored examples equal what the warehouse gives", audit.stored),
     ]
     for at in drawn:
@@ -123,9 +123,9 @@ class ExampleAudit:
         """Stored examples that the warehouse would not give today: what, rows, first_example."""
         return [row for row in self._read("audit_stored", self._parameters) if row["rows"]]
 
-    def gate(self) -> Rows:
+    def clock(self) -> Rows:
         """Rules of the decision clock that examples break, as `what`, rows and first_example."""
-        return self._read("audit_gate", self._parameters)
+        return self._read("audit_clock", self._parameters)
 
     def truncated(self, moment: datetime) -> Rows:
         """Columns that differ, for decisions up to `moment`, had nothing later been known."""

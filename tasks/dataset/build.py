@@ -1,4 +1,4 @@
-"""From the warehouse to a data set on disk: sessions, examples, gate, split, files, manifest."""
+"""From the warehouse to a data set on disk: sessions, examples, split, files, manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a data set's rows come from: compare two sets, or build one again from its manifest."""
+"""Reproduction: compare two data sets, or build one again from its manifest."""
 
 from __future__ import annotations
 

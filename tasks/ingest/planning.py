@@ -1,4 +1,4 @@
-"""What a backfill still has to ask for: requested ranges minus what the ledger has as done."""
+"""Backfill planning: requested ranges minus what the ledger has as done."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class RetrainSpec(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Contest:
+class ModelComparison:
     """A challenger minus a champion on data neither has seen."""
 
     challenger: str
@@ -77,7 +77,7 @@ class Contest:
 
 @dataclass(frozen=True, slots=True)
 class PromotionDecision:
-    """The champion after a week's contest, whether it is new, and why, in words."""
+    """The champion after a week's comparison, whether it is new, and why, in words."""
 
     champion: str
     changed: bool
@@ -133,7 +133,7 @@ def active_models(lake: Lake, spec_id: str) -> dict[str, Model]:
 
 def compare_models(
     lake: Lake, challenger: str, champion: str, spec: EvaluationSpec | None = None
-) -> Contest:
+) -> ModelComparison:
     """Challenger against champion, on examples that both predicted and neither was fitted on.
 
     An example counts when its decision came after every outcome in either model's training and
@@ -157,7 +157,7 @@ def compare_models(
         spec,
         named=second.model_id,
     )
-    return Contest(
+    return ModelComparison(
         challenger=first.model_id,
         champion=second.model_id,
         comparison=comparison,
@@ -167,7 +167,9 @@ def compare_models(
     )
 
 
-def promote(lake: Lake, model_id: str, spec: EvaluationSpec | None = None) -> Contest | None:
+def promote(
+    lake: Lake, model_id: str, spec: EvaluationSpec | None = None
+) -> ModelComparison | None:
     """Make a model the champion if it has earned it, and retire the present one.
 
     Its adapter must hash to what was stored. With a champion in place the paired interval on
@@ -177,15 +179,15 @@ def promote(lake: Lake, model_id: str, spec: EvaluationSpec | None = None) -> Co
     model = show_model(lake, model_id)
     check_adapter(model)
     holder = champion(lake)
-    contest = None
+    comparison = None
     if holder is not None:
         if holder.model_id == model.model_id:
             return None
-        contest = compare_models(lake, model.model_id, holder.model_id, spec)
-        if not contest.won:
-            raise RegistryError(f"Not promoted: {contest.words}")
+        comparison = compare_models(lake, model.model_id, holder.model_id, spec)
+        if not comparison.won:
+            raise RegistryError(f"Not promoted: {comparison.words}")
     set_stage(lake, model.model_id, "champion")
-    return contest
+    return comparison
 
 
 def nominate(lake: Lake, model_id: str) -> Model:
@@ -241,11 +243,11 @@ def decide_promotion(
     refused: list[str] = []
     for challenger in reversed(standing):
         try:
-            contest = promote(lake, challenger, evaluation)
+            comparison = promote(lake, challenger, evaluation)
         except RegistryError as reason:
             refused.append(str(reason))
             continue
-        return PromotionDecision(challenger, True, contest.words if contest else challenger)
+        return PromotionDecision(challenger, True, comparison.words if comparison else challenger)
     for surplus in standing[spec.challengers :]:
         set_stage(lake, surplus, "retired")
     return PromotionDecision(

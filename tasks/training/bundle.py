@@ -1,4 +1,4 @@
-"""Fine-tune elsewhere: one archive out, with data, recipe and this very code; one result back.
+"""Training bundle, to fine-tune elsewhere: data, recipe and this code out; one result back.
 
 This module loads no deep-learning library.
 """

@@ -1,4 +1,4 @@
-"""What this machine could train on, found without loading a deep-learning library."""
+"""Hardware detection: what this machine could train on, without a deep-learning library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stays of a training run: the adapter's manifest and its model card."""
+"""Model card and manifest of an adapter: what stays of a training run."""
 
 from __future__ import annotations
 

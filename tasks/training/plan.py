@@ -1,4 +1,4 @@
-"""What a fine-tune will cost in memory and time, worked out before anything is loaded.
+"""Resource estimate: memory and time of a fine-tune, worked out before anything is loaded.
 
 Estimates, by the usual counts (Kaplan et al. 2020: 2 operations per parameter and token forward,
 the same again backward through frozen weights; Korthikanti et al. 2022 for activations): good to

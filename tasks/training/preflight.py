@@ -1,4 +1,4 @@
-"""What must be there before gigabytes are downloaded: a GPU, memory, a token, bitsandbytes."""
+"""Preflight checks before gigabytes are downloaded: a GPU, memory, a token, bitsandbytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to train and how: one small YAML file per recipe, read into one frozen object."""
+"""Fine-tuning recipe: what to train and how, one small YAML file read into one frozen object."""
 
 from __future__ import annotations
 

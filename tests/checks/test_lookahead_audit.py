@@ -91,18 +91,18 @@ LEAKS = {
         "labels", {"round(w.previous_return, 10)": "round(w.own_return, 10)"}, "truncated"
     ),
     "clock_shifted_past_the_open": Leak(
-        "sessions_clock", {"- $lead::INTERVAL": "+ INTERVAL 3 HOUR"}, "gate"
+        "sessions_clock", {"- $lead::INTERVAL": "+ INTERVAL 3 HOUR"}, "clock"
     ),
     "after_close_news": Leak(
         "examples_placed",
-        {BEFORE_DECISION: "t.available_at < d.decision_ts + INTERVAL 8 HOUR"}, "gate",
+        {BEFORE_DECISION: "t.available_at < d.decision_ts + INTERVAL 8 HOUR"}, "clock",
     ),
     "news_at_the_very_decision": Leak(
         "examples_placed", {BEFORE_DECISION: "t.available_at <= d.decision_ts"}, "planted"
     ),
     "published_taken_for_available": Leak(
         "examples_placed",
-        {"available_at, wording\n": "published_at AS available_at, wording\n"}, "gate",
+        {"available_at, wording\n": "published_at AS available_at, wording\n"}, "clock",
     ),
     "headline_as_edited_later": Leak(
         "examples_gathered", {"h.source, r.title,": f"h.source, ({LATEST_TITLE}) AS title,"},

@@ -61,7 +61,7 @@ rules = st.builds(
 def test_every_headline_and_row_keeps_the_clock(markets, clock: ClockSpec, rule: LabelSpec) -> None:
     spec = DatasetSpec(clock=clock, label=rule, render=RenderSpec(max_headlines=1000))
     audit = ExampleAudit(markets, spec, seed=0)
-    assert audit.gate() == []
+    assert audit.clock() == []
     rows = markets.read("examples_derived").to_pylist()
     assert len(rows) > 400
     news = markets.sql("select headline_id, available_at from headlines").to_pylist()

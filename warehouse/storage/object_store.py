@@ -1,4 +1,4 @@
-"""Where bytes are kept under a name: a folder, or a bucket of an S3-compatible store."""
+"""Object store: bytes under a name, in a folder or a bucket of an S3-compatible store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data sets as files: written aside, made durable, and moved into place whole."""
+"""Splits and files of data sets: assigned, written aside, and moved into place whole."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def build_examples(
     at; a build by other SQL, or the first one, looks at all. The calendar must be stored
     already. `count_tokens` maps texts to their token counts and is needed for a budget. About
     `batch` headlines are in memory at a time. Nothing is committed if no source changed, nor if
-    a row breaks the gate: then LookaheadError names the rule, the count and an example.
+    a row breaks the decision clock: then LookaheadError names the rule, the count and an example.
     """
     marked = {**parameters, "logic": _logic()}
 
@@ -75,7 +75,7 @@ def build_examples(
 
 def _publish(tx: Transaction, past: ReadSql, scoped: Parameters) -> int:
     """Store what differs of one batch; returns how many examples that were."""
-    _refuse_lookahead(past("examples_gate", scoped))
+    _refuse_lookahead(past("examples_violations", scoped))
     fresh = past("examples_derived")
     changed = tx.read("examples_changes", scoped, derived=fresh)
     if changed.num_rows:
@@ -187,7 +187,7 @@ def _refuse_lookahead(violations: pa.Table) -> None:
         for row in violations.to_pylist()
     )
     raise LookaheadError(
-        f"The decision clock's gate refused the examples: {broken}. Expected no violation. "
+        f"The decision clock refused the examples: {broken}. Expected no violation. "
         "Nothing was published; check the sessions' hours and the headlines' available_at."
     )
 

@@ -1,4 +1,4 @@
-"""The label rule, the whole recipe of a data set, and its identity."""
+"""Data set specification: the label rule, everything that decides content, and its identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a data set says of itself."""
+"""Manifest and card: what a data set says of itself."""
 
 from __future__ import annotations
 

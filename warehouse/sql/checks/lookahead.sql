@@ -29,7 +29,7 @@ FROM full_examples AS f
 FULL JOIN (SELECT * FROM lake.main.examples WHERE spec_id = $spec_id) AS e USING (example_id);
 
 
--- name: audit_gate
+-- name: audit_clock
 -- grain: one row per broken rule, checked against the sources and not from the clock the build used
 WITH hours AS (
     SELECT

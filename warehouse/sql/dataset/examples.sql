@@ -1,4 +1,4 @@
--- Examples: context, prompt, gate, and the incremental build.
+-- Examples: context, prompt, look-ahead rules, and the incremental build.
 
 
 -- name: examples_watermark
@@ -199,7 +199,7 @@ SELECT ticker, session, $max_shown
 FROM over_budget;
 
 
--- name: examples_gate
+-- name: examples_violations
 -- grain: one row per broken rule
 -- A row may know only what was available strictly before its decision, and its outcome must lie
 -- after it. `tradable` rules also begin after it; the others begin at the close before, end after.
