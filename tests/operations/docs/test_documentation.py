@@ -122,12 +122,12 @@ def test_dictionary_names_every_column_of_a_real_warehouse(generate: ModuleType,
     }
     documented = {
         (path.stem, *column)
-        for path in generate.SCHEMA.glob("*.sql")
+        for path in (generate.SQL / "schema").glob("*.sql")
         for column in generate.columns_of(path.read_text("utf-8"))
     }
     assert documented == actual
     page = generate.dictionary_page()
-    views = {path.stem for path in generate.VIEWS.glob("*.sql")}
+    views = {path.stem for path in (generate.SQL / "views").glob("*.sql")}
     assert views
     assert all(f"## `{name}`" in page for name in {row["t"] for row in stored} | views)
 
