@@ -20,10 +20,7 @@ def build_dataset(settings: Settings) -> DatasetManifest:
     sink.advance("data set", 0, 1)
     with Lake.open(settings.warehouse) as lake:
         manifest = assemble_dataset(
-            lake,
-            settings.dataset,
-            settings.data_root / "datasets",
-            now=clock_of(settings)(),
+            lake, settings.dataset, settings.data_root / "datasets", now=clock_of(settings)()
         )
     sink.advance("data set", 1, 1, manifest.dataset_id)
     card = (settings.data_root / "datasets" / manifest.dataset_id / "card.md").read_text("utf-8")

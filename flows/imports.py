@@ -19,14 +19,13 @@ from flows.settings import ConfigurationError, Settings
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
-from tasks.ingest.headlines.tickers import load_aliases
+from tasks.ingest.headlines.identity import load_aliases
 from tasks.ingest.prices.archive import PriceMapping, read_prices
 from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
-from warehouse.storage.http_cache import landed_answers
-from warehouse.storage.landing import Landing
+from warehouse.storage.landing import Landing, landed_answers
 from warehouse.tables.batches import HeadlineBatch, PriceBatch
-from warehouse.tables.stories import join_stories
+from warehouse.tables.headlines import join_stories
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -32,7 +32,7 @@ from flows.publish import (
 from flows.settings import Settings
 from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
-from tasks.ingest.headlines.tickers import load_aliases
+from tasks.ingest.headlines.identity import load_aliases
 from tasks.ingest.planning import (
     DateRange,
     Request,
@@ -43,8 +43,7 @@ from tasks.ingest.planning import (
 )
 from tasks.ingest.prices.fetch import fetch_prices
 from warehouse.lake import Lake
-from warehouse.storage.http_cache import cached_answers
-from warehouse.storage.landing import Landing
+from warehouse.storage.landing import Landing, cached_answers
 
 TICKERS_PER_TASK = 10
 

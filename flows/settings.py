@@ -33,17 +33,18 @@ from warehouse.lake import LakeSpec
 from warehouse.ops.maintenance import MaintenanceSpec
 
 DEFAULT_FILE = Path("newsvane.toml")
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 class ConfigurationError(ValueError):
     """The configuration cannot be used; the message names the key, the value and the remedy."""
 
 
-class ConfigSelection(BaseModel):
-    """Which configuration a flow runs with; small enough to be a parameter in the Prefect UI."""
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model_config = _FROZEN
+
+class ConfigSelection(_Table):
+    """Which configuration a flow runs with; small enough to be a parameter in the Prefect UI."""
 
     config: Path | None = Field(default=None, description="Path of newsvane.toml; empty: ./")
     profile: str | None = Field(default=None, description="sandbox, live, stocknet or your own")
@@ -54,10 +55,8 @@ class ConfigSelection(BaseModel):
         return self.model_copy(update={"overrides": (*self.overrides, *overrides)})
 
 
-class TrainingSpec(BaseModel):
+class TrainingSpec(_Table):
     """Which recipe to fine-tune, with which seed, where base models are cached."""
-
-    model_config = _FROZEN
 
     recipe: str = "smollm2-135m"
     seed: int = 7
@@ -65,25 +64,21 @@ class TrainingSpec(BaseModel):
     zero_shot: bool = Field(default=True, description="score the base model as a baseline")
 
 
-class ShardSpec(BaseModel):
+class ShardSpec(_Table):
     """What runs the shards of `ingest-in-shards`: processes of this machine, or a Dask cluster."""
-
-    model_config = _FROZEN
 
     runner: Literal["processes", "dask"] = "processes"
     workers: int = Field(default=2, ge=1, description="processes; ignored with a scheduler")
     scheduler: str | None = Field(default=None, description="Dask's, e.g. tcp://HOST:8786")
 
 
-class AlarmSpec(BaseModel):
+class AlarmSpec(_Table):
     """Who hears of failed runs besides the stack's own inbox; both may be given.
 
     `block` names a notification block that the Prefect server keeps, `TYPE/NAME` as in the UI,
     e.g. `slack-webhook/research`: its secret stays there. `webhook` is a URL without secrets that
     gets a JSON object by POST: subject, flow, run, state, message, at, url.
     """
-
-    model_config = _FROZEN
 
     block: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
     webhook: str | None = Field(default=None, pattern=r"^https?://")
@@ -134,21 +129,17 @@ class Settings(BaseSettings):
 
         Absolute paths stay as they are.
         """
-        root = folder / self.data_root
-        aliases = self.universe.aliases
+        root, aliases = folder / self.data_root, self.universe.aliases
         endpoint = self.warehouse.endpoint or os.environ.get("AWS_ENDPOINT_URL") or None
         lake = self.warehouse.placed_below(root)
-        return self.model_copy(
-            update={
-                "data_root": root,
-                "universe": self.universe.model_copy(
-                    update={"aliases": aliases and folder / aliases}
-                ),
-                "warehouse": lake.model_copy(update={"endpoint": endpoint}),
-                "prices": self.prices.model_copy(update={"cache": root / self.prices.cache}),
-                "training": self.training.model_copy(update={"cache": root / self.training.cache}),
-            }
-        )
+        placed = {
+            "data_root": root,
+            "universe": self.universe.model_copy(update={"aliases": aliases and folder / aliases}),
+            "warehouse": lake.model_copy(update={"endpoint": endpoint}),
+            "prices": self.prices.model_copy(update={"cache": root / self.prices.cache}),
+            "training": self.training.model_copy(update={"cache": root / self.training.cache}),
+        }
+        return self.model_copy(update=placed)
 
 
 def load_settings(
@@ -186,10 +177,9 @@ def _in_words(error: ValidationError, path: Path) -> str:
     problems = []
     for detail in error.errors():
         key = ".".join(str(part) for part in detail["loc"]) or "(whole file)"
-        if detail["type"] == "extra_forbidden":
-            problems.append(f"{key} is not a setting (got {detail['input']!r})")
-        else:
-            problems.append(f"{key}: {detail['msg']} (got {detail['input']!r})")
+        unknown = detail["type"] == "extra_forbidden"
+        problem = f"{key} is not a setting" if unknown else f"{key}: {detail['msg']}"
+        problems.append(f"{problem} (got {detail['input']!r})")
     return (
         f"The configuration from {path} and its overrides is not usable: {'; '.join(problems)}. "
         "Correct it there, in NEWSVANE_… variables or in --set; nothing was run."
@@ -215,11 +205,9 @@ def _read(path: Path, *, required: bool) -> dict[str, Any]:
 
 def _profiled(tables: dict[str, Any], profile: str | None, path: Path) -> dict[str, Any]:
     """The base tables under those of a profile and of the profiles it inherits from."""
-    profiles = tables.pop("profiles", {})
-    configured = tables.pop("profile", None)
+    profiles, configured = tables.pop("profiles", {}), tables.pop("profile", None)
     name = profile or configured
-    seen: list[str] = []
-    chain = []
+    chain: dict[str, dict[str, Any]] = {}
     while name is not None:
         if name not in profiles:
             known = ", ".join(sorted(profiles)) or "none"
@@ -227,15 +215,14 @@ def _profiled(tables: dict[str, Any], profile: str | None, path: Path) -> dict[s
                 f"Profile {name!r} is not defined in {path}; it defines: {known}. "
                 f"Choose one of these or add a [profiles.{name}] table."
             )
-        if name in seen:
+        if name in chain:
             raise ConfigurationError(
-                f"Profile {name!r} in {path} inherits from itself by way of {' and '.join(seen)}; "
+                f"Profile {name!r} in {path} inherits from itself by way of {' and '.join(chain)}; "
                 "remove one `inherits`."
             )
-        seen.append(name)
-        chain.append({key: value for key, value in profiles[name].items() if key != "inherits"})
+        chain[name] = {key: value for key, value in profiles[name].items() if key != "inherits"}
         name = profiles[name].get("inherits")
-    for table in reversed(chain):
+    for table in reversed(chain.values()):
         tables = _merged(tables, table)
     return tables
 

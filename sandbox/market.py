@@ -10,9 +10,16 @@ from datetime import date
 import numpy as np
 import pyarrow as pa
 
-from sandbox.bokeh import bokeh_history, bokeh_listings
-from sandbox.history import ACTIONS_SCHEMA, History, Listing, opening_instants
-from sandbox.walk import made_up_listing, random_walk
+from sandbox.history import (
+    ACTIONS_SCHEMA,
+    History,
+    Listing,
+    bokeh_history,
+    bokeh_listings,
+    made_up_listing,
+    opening_instants,
+    random_walk,
+)
 
 
 class MarketError(ValueError):
@@ -91,7 +98,7 @@ def bokeh_market() -> Market:
     """The public-domain daily bars of bokeh-sampledata: AAPL, FB, GOOG, IBM, MSFT, 2000-2013.
 
     Doubles are exactly those of the file. Splits are the historical ones of the period. The file
-    has no dividends: they are derived from steps of its Adj Close (`bokeh.derived_dividends`).
+    has no dividends: they are derived from steps of its Adj Close (`history.derived_dividends`).
     """
     return Market("bokeh", bokeh_listings(), bokeh_history)
 

@@ -12,7 +12,6 @@ import hashlib
 import html
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,32 +73,28 @@ def add_page(outcome: Any, root: Path, *, suite: str, batch: str, checked_at: da
 
 def runs(root: Path) -> list[Run]:
     """Every run documented below `root`, the latest first."""
-    return sorted(_found(root), key=lambda run: (run.checked_at, run.href), reverse=True)
-
-
-def _found(root: Path) -> Iterator[Run]:
-    for path in (root / "validations").glob("*/*.html"):
-        match = _NAME.fullmatch(path.stem)
-        if match:
-            yield Run(
-                suite=path.parent.name,
-                batch=match["batch"],
-                checked_at=datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC),
-                met=int(match["met"]),
-                expectations=int(match["all"]),
-                href=f"validations/{path.parent.name}/{path.name}",
-            )
+    found = [
+        Run(
+            suite=path.parent.name,
+            batch=match["batch"],
+            checked_at=datetime.strptime(match["stamp"], _STAMP).replace(tzinfo=UTC),
+            met=int(match["met"]),
+            expectations=int(match["all"]),
+            href=f"validations/{path.parent.name}/{path.name}",
+        )
+        for path in (root / "validations").glob("*/*.html")
+        if (match := _NAME.fullmatch(path.stem))
+    ]
+    return sorted(found, key=lambda run: (run.checked_at, run.href), reverse=True)
 
 
 def _file_name(outcome: Any, batch: str, checked_at: datetime) -> str:
     slug = re.sub(r"[^A-Za-z0-9.=-]+", "_", batch).strip("_")[:80] or "batch"
     digest = hashlib.sha256(batch.encode()).hexdigest()[:8]
-    met, total = (
-        outcome.statistics["successful_expectations"],
-        outcome.statistics["evaluated_expectations"],
-    )
+    found = outcome.statistics
+    counts = f"{found['successful_expectations']}-of-{found['evaluated_expectations']}"
     stamp = checked_at.astimezone(UTC).strftime(_STAMP)
-    return f"{stamp}__{met}-of-{total}__{slug}.{digest}.html"
+    return f"{stamp}__{counts}__{slug}.{digest}.html"
 
 
 def _index(root: Path) -> str:

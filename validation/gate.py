@@ -15,17 +15,13 @@ import pyarrow as pa
 
 from validation.suites import SUITES, Rule
 
-CHECKS = pa.schema(
-    [
-        pa.field("check_id", pa.string(), nullable=False),
-        pa.field("suite", pa.string(), nullable=False),
-        pa.field("batch", pa.string(), nullable=False),
-        pa.field("expectation", pa.string(), nullable=False),
-        pa.field("success", pa.bool_(), nullable=False),
-        pa.field("observed", pa.string(), nullable=False),
-        pa.field("checked_at", pa.timestamp("us", tz="UTC"), nullable=False),
-    ]
-)
+_CHECK_COLUMNS = {
+    **dict.fromkeys(("check_id", "suite", "batch", "expectation"), pa.string()),
+    "success": pa.bool_(),
+    "observed": pa.string(),
+    "checked_at": pa.timestamp("us", tz="UTC"),
+}
+CHECKS = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _CHECK_COLUMNS.items()])
 """One row per validation run and expectation, as the warehouse table `checks` keeps it."""
 
 SAMPLES = 5
@@ -74,12 +70,7 @@ class CheckReport:
 
 
 def check(
-    suite: str,
-    table: pa.Table,
-    *,
-    batch: str,
-    checked_at: datetime,
-    docs_root: Path | None = None,
+    suite: str, table: pa.Table, *, batch: str, checked_at: datetime, docs_root: Path | None = None
 ) -> CheckReport:
     """Run the expectations of `suite` over `table` and, with `docs_root`, add a Data Docs page.
 

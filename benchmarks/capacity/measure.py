@@ -24,7 +24,7 @@ from sandbox.market import synthetic_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.dataset.build import assemble_dataset
-from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.clock import calendar_version, calendar_years, exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
@@ -36,9 +36,9 @@ from validation.gate import check
 from warehouse.lake import Lake, LakeSpec
 from warehouse.ops.maintenance import MaintenanceSpec, maintain
 from warehouse.storage.landing import Landing
-from warehouse.tables.headlines import publish_headlines
+from warehouse.tables.headlines import join_stories, publish_headlines
 from warehouse.tables.prices import publish_prices
-from warehouse.tables.stories import join_stories
+from warehouse.tables.sessions import publish_sessions
 
 GROUP = 10
 FEED = FeedSpec(
@@ -176,7 +176,9 @@ def measure(tickers: int, years: int, root: Path) -> dict[str, object]:
     costs: list[Cost] = []
     news = NewsSpec(coverage=0.6)
     with SandboxVendor(market, news, now=lambda: now) as vendor, Lake.open(spec) as lake:
-        lake.transact(lambda tx: tx.upsert("sessions", calendar, ("exchange", "session")))
+        publish_sessions(
+            lake, {"XNYS": (days[0], days[1] + margin)}, calendar_years, calendar_version()
+        )
         names = tuple(market.tickers)
         landing = Landing.of(spec)
         bench = Bench(root, days, now, vendor, lake, landing, calendar, names, costs)

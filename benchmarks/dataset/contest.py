@@ -122,12 +122,8 @@ def report(began: Start, out: Path) -> None:
 
 def peak_megabytes() -> float:
     """The most memory this process has held; its parent's, which getrusage includes, left out."""
-    (line,) = (
-        line
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) / 1024
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def main() -> None:

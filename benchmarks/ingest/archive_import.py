@@ -23,8 +23,7 @@ import pyarrow.parquet as pq
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from warehouse.lake import Lake, LakeSpec
 from warehouse.storage.landing import Landing
-from warehouse.tables.headlines import publish_headlines
-from warehouse.tables.stories import join_stories
+from warehouse.tables.headlines import join_stories, publish_headlines
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
 FIRST = datetime(2010, 1, 4, tzinfo=UTC)

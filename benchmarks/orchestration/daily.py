@@ -111,24 +111,14 @@ def split(began: date) -> list[str]:
 
 def fill(files: tuple[Path, Path], shared: list[str], environment: dict[str, str]) -> None:
     """Import both files by command."""
-    newsvane = [
-        sys.executable,
-        "-m",
-        "flows.cli.main",
-        *(f"--set={word}" for word in shared),
-        "import",
-    ]
+    newsvane = [sys.executable, "-m", "flows.cli.main", *(f"--set={word}" for word in shared)]
     maps = {
-        "prices": ("session=session", "source=sandbox-yahoo", "basis=session"),
-        "headlines": (
-            "title=title",
-            "published_at=published_at",
-            "ticker=ticker",
-            "source=archive",
-        ),
+        "prices": "session=session source=sandbox-yahoo basis=session",
+        "headlines": "title=title published_at=published_at ticker=ticker source=archive",
     }
     for (kind, mapped), file in zip(maps.items(), files, strict=True):
-        output_of([*newsvane, kind, str(file), *(f"--map={pair}" for pair in mapped)], environment)
+        columns = [f"--map={pair}" for pair in mapped.split()]
+        output_of([*newsvane, "import", kind, str(file), *columns], environment)
 
 
 def output_of(words: list[str], environment: dict[str, str]) -> str:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SCHEMA = REPOSITORY / "warehouse" / "sql" / "schema"
-VIEWS = REPOSITORY / "warehouse" / "sql" / "views"
+SQL = REPOSITORY / "warehouse" / "sql"
 RECIPES = REPOSITORY / "tasks" / "training" / "recipes"
 _COLUMN = re.compile(r"^\s+(?P<name>\w+)\s+(?P<type>[A-Z]+(?:\[\])?)(?P<filled> NOT NULL)?,?$")
+
+Tables = list[tuple[str, type[BaseModel]]]
+"""Keys of the configuration and the models of their tables."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -34,8 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def architecture_page() -> str:
     """ARCHITECTURE.md, its links as seen from docs/explanation."""
-    text = (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8")
-    return text.replace("](docs/", "](../")
+    return (REPOSITORY / "ARCHITECTURE.md").read_text("utf-8").replace("](docs/", "](../")
 
 
 def cli_page() -> str:
@@ -44,19 +45,11 @@ def cli_page() -> str:
 
     from flows.cli.main import app
 
-    parts = [
-        "# Command line",
-        "",
-        "Made from the program itself: what `--help` says, on one page.",
-        "",
-    ]
+    about = "Made from the program itself: what `--help` says, on one page."
+    parts = ["# Command line", "", about, ""]
     for words, command in _commands(typer.main.get_command(app), ()):
-        parts += [
-            f"## `{' '.join(('newsvane', *words))}`",
-            "",
-            inspect.cleandoc(command.help or ""),
-            "",
-        ]
+        title = " ".join(("newsvane", *words))
+        parts += [f"## `{title}`", "", inspect.cleandoc(command.help or ""), ""]
         rows = [row for parameter in command.params if (row := _parameter(parameter))]
         if rows:
             parts += ["| argument or option | meaning |", "|---|---|", *rows, ""]
@@ -102,22 +95,19 @@ def configuration_page() -> str:
         "## Top level",
         "",
     ]
-    inner: list[tuple[str, type[BaseModel]]] = []
+    inner: Tables = []
     parts += _table("", Settings, inner, skip=frozenset({"selection"}))
     while inner:
         key, model = inner.pop(0)
         parts += [f"## `{key}`", "", inspect.cleandoc(model.__doc__ or ""), ""]
-        deeper: list[tuple[str, type[BaseModel]]] = []
+        deeper: Tables = []
         parts += _table(key, model, deeper)
         inner = deeper + inner
     return "\n".join(parts)
 
 
 def _table(
-    key: str,
-    model: type[BaseModel],
-    inner: list[tuple[str, type[BaseModel]]],
-    skip: frozenset[str] = frozenset(),
+    key: str, model: type[BaseModel], inner: Tables, skip: frozenset[str] = frozenset()
 ) -> list[str]:
     """The rows of one model's fields; models among them are added to `inner`."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
@@ -204,7 +194,7 @@ def recipes_page() -> str:
     ]
     for path in sorted(RECIPES.glob("*.yaml")):
         parts += [f"## `{path.stem}`", "", "```yaml", path.read_text("utf-8").rstrip(), "```", ""]
-    inner: list[tuple[str, type[BaseModel]]] = []
+    inner: Tables = []
     parts += ["## Every key", "", inspect.cleandoc(Recipe.__doc__ or ""), ""]
     parts += _table("", Recipe, inner)
     for key, model in inner:
@@ -222,7 +212,7 @@ def dictionary_page() -> str:
         "`TIMESTAMPTZ` values are UTC instants; `session` is the exchange's local date.",
         "",
     ]
-    for path in sorted(SCHEMA.glob("*.sql")):
+    for path in sorted((SQL / "schema").glob("*.sql")):
         text = path.read_text("utf-8")
         parts += [f"## `{path.stem}`", "", *_remarks(text)]
         parts += ["| column | type | may be null |", "|---|---|---|"]
@@ -232,7 +222,7 @@ def dictionary_page() -> str:
         ]
         parts.append("")
     parts += ["## Views", "", "Relations that are computed from the tables above.", ""]
-    for path in sorted(VIEWS.glob("*.sql")):
+    for path in sorted((SQL / "views").glob("*.sql")):
         text = path.read_text("utf-8")
         body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
         parts += [f"### `{path.stem}`", "", *_remarks(text), "```sql", body, "```", ""]

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
     from flows.backfill import PlannedRange
     from flows.jobs import Outcome
-    from flows.operations import Diagnosis
     from flows.platform.display import IngestSummary
     from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.evaluate import Evaluation
     from tasks.training.job import FinetuneResult
 
 MAX_ROWS = 200
+LOSSES = {"completion_ce": "whole completion", "label_ce": "label tokens", "pair_ce": "up or down"}
 console = Console()
 
 
@@ -130,13 +130,8 @@ def show_dataset(manifest: DatasetManifest) -> None:
 def show_model(result: FinetuneResult) -> None:
     """Print a fine-tuned model's identity and its cross-entropy before and after."""
     console.print(f"model {result.model_id} ({result.recipe_name}, seed {result.seed})")
-    losses = {
-        "completion_ce": "whole completion",
-        "label_ce": "label tokens",
-        "pair_ce": "up or down",
-    }
     before, after = (result.metrics.get(f"validation_{when}", {}) for when in ("before", "after"))
-    for key, name in losses.items():
+    for key, name in LOSSES.items():
         if before.get(key) is not None and after.get(key) is not None:
             console.print(
                 f"validation cross-entropy, {name}: {before[key]:.4f} → {after[key]:.4f} nats"
@@ -192,16 +187,3 @@ def show_record(record: Any) -> None:
         text = json.dumps(value, indent=2, default=str) if isinstance(value, dict) else str(value)
         console.print(f"[bold]{field.name}[/]: ", end="")
         console.print(text, markup=False, highlight=False)
-
-
-def show_diagnoses(found: Sequence[Diagnosis]) -> None:
-    """Print what `doctor` found; a remedy stands beside each thing that is missing."""
-    table = Table()
-    for name in ("", "what", "found", "needed for", "what to do"):
-        table.add_column(name)
-    for item in found:
-        mark = "[green]ok[/]" if item.healthy else "[red]missing[/]"
-        table.add_row(
-            mark, item.what, item.found, item.needed_for, "" if item.healthy else item.remedy
-        )
-    console.print(table)

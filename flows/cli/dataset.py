@@ -81,8 +81,7 @@ def rebuild(
 def export(
     context: typer.Context,
     shape: Annotated[
-        str,
-        typer.Argument(help="messages, completion, llama_factory, axolotl, fingpt or pixiu."),
+        str, typer.Argument(help="messages, completion, llama_factory, axolotl, fingpt or pixiu.")
     ],
     out: Annotated[Path, typer.Argument(help="The folder to write to.")],
     dataset_id: DatasetOption = None,

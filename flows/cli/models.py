@@ -152,11 +152,7 @@ def promote(context: typer.Context, model_id: str) -> None:
 
 
 @bundle_app.command("export")
-def export_bundle(
-    context: typer.Context,
-    file: Path,
-    dataset_id: DatasetOption = None,
-) -> None:
+def export_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption = None) -> None:
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
     from flows.connections import find_dataset, finetune_job
@@ -167,11 +163,7 @@ def export_bundle(
 
 
 @bundle_app.command("import")
-def import_bundle(
-    context: typer.Context,
-    file: Path,
-    dataset_id: DatasetOption = None,
-) -> None:
+def import_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption = None) -> None:
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
     from flows.cli.console import show_model

@@ -70,10 +70,9 @@ def serve(context: typer.Context) -> None:
 def doctor(context: typer.Context) -> None:
     """Say what this machine has, what it lacks, and what to do about it."""
     settings = settings_of(context)
-    from flows.cli.console import show_diagnoses
-    from flows.operations import examine
+    from flows.cli.doctor import examine, show_diagnoses
 
-    found = examine(settings)
+    found = list(examine(settings))
     show_diagnoses(found)
     raise typer.Exit(0 if all(item.healthy for item in found) else FAILED)
 

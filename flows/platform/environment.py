@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 SERVER_FILE = "server.json"
 SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
@@ -32,9 +33,8 @@ def prepare_prefect(data_root: Path) -> None:
     }
     if SERVER_AUTH in os.environ:
         chosen["PREFECT_API_AUTH_STRING"] = os.environ[SERVER_AUTH]
-    served = _served_api(home)
-    if served is not None:
-        chosen["PREFECT_API_URL"] = served
+    if "api_url" in (served := running(home / SERVER_FILE) or {}):
+        chosen["PREFECT_API_URL"] = served["api_url"]
     for name, value in chosen.items():
         os.environ.setdefault(name, value)
 
@@ -47,12 +47,11 @@ def announce_server(data_root: Path, api_url: str, pid: int) -> Path:
     return path
 
 
-def _served_api(home: Path) -> str | None:
-    path = home / SERVER_FILE
+def running(path: Path) -> dict[str, Any] | None:
+    """The record that a running process left; None without one, a broken one, or once it died."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         os.kill(int(record["pid"]), 0)
-        return str(record["api_url"])
+        return record
     except (OSError, ValueError, KeyError):
-        # No record, a broken one, or one left by a server that has since died.
         return None

@@ -14,9 +14,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from flows.platform.environment import SERVER_AUTH, announce_server, prepare_prefect
+from flows.platform.environment import SERVER_AUTH, announce_server, prepare_prefect, running
 from flows.platform.notifications import keep_alarms
 from flows.platform.site_server import site_server
 
@@ -73,27 +73,17 @@ def prefect_server(data_root: Path, port: int, host: str = HOST) -> Iterator[str
     log_path = (data_root / "prefect").resolve() / "server.log"
     environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": api_url, "PREFECT_API_URL": api_url}
     command = [sys.executable, "-m", "prefect", "server", "start"]
-    with log_path.open("wb") as log:
-        server = subprocess.Popen(  # noqa: S603 - fixed words and a checked number
-            [*command, "--host", host, "--port", str(port)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environment,
-        )
-    record: Path | None = None
-    try:
+    words = [*command, "--host", host, "--port", str(port)]
+    with (
+        log_path.open("wb") as log,
+        _children([words], stdout=log, stderr=subprocess.STDOUT, env=environment) as (server,),
+    ):
         _await_health(server, api_url, log_path)
         record = announce_server(data_root, api_url, server.pid)
-        yield api_url
-    finally:
-        if record is not None:
-            record.unlink(missing_ok=True)
-        server.terminate()
         try:
-            server.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            yield api_url
+        finally:
+            record.unlink(missing_ok=True)
 
 
 def require_free(host: str, port: int) -> None:
@@ -154,18 +144,17 @@ def check_exposure(host: str, environment: Mapping[str, str]) -> None:
         )
 
 
-def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dict[str, object]:
+def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dict[str, Any]:
     """Start the stack in the background and wait until it says that it is up.
 
     `words` are the arguments of the command that runs in the foreground. Raises ServerError when
     it already runs or does not come up in time.
     """
     path = state_path(settings)
-    running = read_state(path)
-    if running:
+    if up := running(path):
         raise ServerError(
-            f"The stack is already up (process {running['pid']}): UI {running['ui']}, site "
-            f"{running['site']}. Stop it with `newsvane down` first."
+            f"The stack is already up (process {up['pid']}): UI {up['ui']}, site {up['site']}. "
+            "Stop it with `newsvane down` first."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     log = path.with_name("stack.log")
@@ -179,8 +168,7 @@ def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dic
         )
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
-        state = read_state(path)
-        if state:
+        if state := running(path):
             return state
         time.sleep(0.25)
     if process.poll() is None:
@@ -194,32 +182,16 @@ def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dic
 def stop(settings: Settings, seconds: float = 60) -> bool:
     """Stop the stack and wait until it is gone; False when none was running."""
     path = state_path(settings)
-    state = read_state(path)
+    state = running(path)
     if not state:
         path.unlink(missing_ok=True)
         return False
-    pid = int(str(state["pid"]))
+    pid, deadline = int(state["pid"]), time.monotonic() + seconds
     os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + seconds
-    while _alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return True
-
-
-def read_state(path: Path) -> dict[str, object] | None:
-    """The running stack's state; None when there is none or its process has died."""
-    try:
-        state: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-        return state if _alive(int(str(state["pid"]))) else None
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.2)
     return True
 
 
@@ -269,8 +241,11 @@ def _watch(processes: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 @contextmanager
-def _children(commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Popen[bytes]]]:
-    processes = [subprocess.Popen(command) for command in commands]  # noqa: S603 - our own
+def _children(
+    commands: Sequence[Sequence[str]], **options: Any
+) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes that are gone when the block ends: asked to end, and killed if they do not."""
+    processes = [subprocess.Popen(command, **options) for command in commands]  # noqa: S603 - ours
     try:
         yield processes
     finally:
@@ -280,3 +255,4 @@ def _children(commands: Sequence[Sequence[str]]) -> Iterator[list[subprocess.Pop
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=20)
             process.kill()
+            process.wait()

@@ -74,14 +74,11 @@ class SelftestReport:
 
     def markdown(self) -> str:
         """The report as a Markdown table."""
-        rows = [
-            f"| {c.name} | {'passed' if c.passed else '**FAILED**'} | {c.words} |"
-            for c in self.canaries
-        ]
-        head = "# Self-test: " + ("passed" if self.passed else "FAILED")
-        return "\n".join(
-            [head, "", "| canary | outcome | what was seen |", "|---|---|---|", *rows, ""]
-        )
+        marks = {True: "passed", False: "**FAILED**"}
+        rows = [f"| {c.name} | {marks[c.passed]} | {c.words} |" for c in self.canaries]
+        head = f"# Self-test: {'passed' if self.passed else 'FAILED'}"
+        columns = ["| canary | outcome | what was seen |", "|---|---|---|"]
+        return "\n".join([head, "", *columns, *rows, ""])
 
 
 def selftest(

@@ -78,29 +78,15 @@ def audit_lookahead(
     planned: list[tuple[str, str, Callable[[], Rows]]] = [
         ("gate", "every row keeps the decision clock's order", audit.gate),
         ("stored", "stored examples equal what the warehouse gives", audit.stored),
-        *(
-            (
-                "truncated",
-                f"known only what was known at {at:{AT}}, every earlier row is the same",
-                partial(audit.truncated, at),
-            )
-            for at in drawn
-        ),
-        *(
-            (
-                "restated",
-                f"with all bars restated at {at:{AT}}, no earlier input moves",
-                partial(audit.restated, at),
-            )
-            for at in drawn
-        ),
-        (
-            "planted",
-            f"false news, edits and near duplicates at {plants} sampled decisions move none of "
-            "them",
-            partial(audit.planted, plants),
-        ),
     ]
+    for at in drawn:
+        words = f"known only what was known at {at:{AT}}, every earlier row is the same"
+        planned.append(("truncated", words, partial(audit.truncated, at)))
+    for at in drawn:
+        words = f"with all bars restated at {at:{AT}}, no earlier input moves"
+        planned.append(("restated", words, partial(audit.restated, at)))
+    words = f"false news, edits and near duplicates at {plants} sampled decisions move none of them"
+    planned.append(("planted", words, partial(audit.planted, plants)))
     findings = []
     for check, expected, compare in planned:
         if check in checks:
@@ -120,12 +106,7 @@ class ExampleAudit:
     """
 
     def __init__(
-        self,
-        lake: Lake,
-        spec: DatasetSpec,
-        *,
-        seed: int,
-        count_tokens: CountTokens | None = None,
+        self, lake: Lake, spec: DatasetSpec, *, seed: int, count_tokens: CountTokens | None = None
     ) -> None:
         self._lake = lake
         self._count_tokens = count_tokens
@@ -140,13 +121,11 @@ class ExampleAudit:
 
     def stored(self) -> Rows:
         """Stored examples that the warehouse would not give today: what, rows, first_example."""
-        rows = self._lake.read("audit_stored", self._parameters).to_pylist()
-        return [row for row in rows if row["rows"]]
+        return [row for row in self._read("audit_stored", self._parameters) if row["rows"]]
 
     def gate(self) -> Rows:
         """Rules of the decision clock that examples break, as `what`, rows and first_example."""
-        rows: Rows = self._lake.read("audit_gate", self._parameters).to_pylist()
-        return rows
+        return self._read("audit_gate", self._parameters)
 
     def truncated(self, moment: datetime) -> Rows:
         """Columns that differ, for decisions up to `moment`, had nothing later been known."""
@@ -167,8 +146,7 @@ class ExampleAudit:
     def splits(self) -> Rows:
         """Rules (is_rule) and facts about the splits, with the number of rows each concerns."""
         self._lake.read("split_rows", self._parameters)
-        rows: Rows = self._lake.read("audit_split", self._parameters).to_pylist()
-        return rows
+        return self._read("audit_split", self._parameters)
 
     @contextmanager
     def _altered(self, name: str, **values: object) -> Iterator[None]:
@@ -180,8 +158,10 @@ class ExampleAudit:
             self._lake.read("audit_world_drop")
 
     def _moved(self, *, until: datetime, compare_labels: bool = False) -> Rows:
-        bounds = {"until": until, "compare_labels": compare_labels}
-        rows: Rows = self._lake.read("audit_moved", bounds).to_pylist()
+        return self._read("audit_moved", {"until": until, "compare_labels": compare_labels})
+
+    def _read(self, name: str, parameters: dict[str, Any]) -> Rows:
+        rows: Rows = self._lake.read(name, parameters).to_pylist()
         return rows
 
 

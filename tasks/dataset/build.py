@@ -18,17 +18,8 @@ from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, 
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
 from warehouse.storage.atomic import publish_folder, write_text
-from warehouse.tables.datasets import (
-    Part,
-    assign_splits,
-    changed_from,
-    write_part,
-)
-from warehouse.tables.examples import (
-    CountTokens,
-    build_examples,
-    needed_sessions,
-)
+from warehouse.tables.datasets import Part, assign_splits, changed_from, write_part
+from warehouse.tables.examples import CountTokens, build_examples, needed_sessions
 from warehouse.tables.sessions import publish_sessions
 
 

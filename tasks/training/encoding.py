@@ -109,14 +109,11 @@ def encode(
                 f"The tokenizer merges the end of the prompt {prompt[-20:]!r} with its answer. "
                 "End the prompt template with a plain word or a colon."
             )
+        tails.append(tuple(whole[len(head) :]))
         if len(head) > room:
             truncated += 1
-            tails_kept = room - room // 4
-            head, whole = head[: room // 4] + head[-tails_kept:], whole[len(head) :]
-        else:
-            whole = whole[len(head) :]
+            head = head[: room // 4] + head[-(room - room // 4) :]
         short_prompts.append((*start, *head))
-        tails.append(tuple(whole))
     return Encoded(tuple(short_prompts), tuple(tails), truncated)
 
 

@@ -123,19 +123,14 @@ def model_parameters(shape: ModelShape) -> int:
     """Weights of a Llama-shaped decoder, embeddings once if they are tied."""
     embeddings = shape.vocab_size * shape.hidden_size * (1 if shape.tie_word_embeddings else 2)
     norms = shape.hidden_size * (2 * shape.num_hidden_layers + 1)
-    return (
-        embeddings
-        + norms
-        + shape.num_hidden_layers * sum(i * o for i, o in linear_sizes(shape).values())
-    )
+    linear = sum(i * o for i, o in linear_sizes(shape).values())
+    return embeddings + norms + shape.num_hidden_layers * linear
 
 
 def linear_sizes(shape: ModelShape) -> dict[str, tuple[int, int]]:
     """Inputs and outputs of each linear layer of one block, by name."""
-    queries, keys = (
-        shape.num_attention_heads * shape.head_dim,
-        shape.num_key_value_heads * shape.head_dim,
-    )
+    queries = shape.num_attention_heads * shape.head_dim
+    keys = shape.num_key_value_heads * shape.head_dim
     return {
         "q_proj": (shape.hidden_size, queries),
         "k_proj": (shape.hidden_size, keys),

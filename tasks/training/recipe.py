@@ -15,13 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 RECIPES = Path(__file__).parent / "recipes"
 
 _RENAMED = """
-knows_until=knowledge_cutoff vocabulary=vocab_size hidden=hidden_size
-intermediate=intermediate_size layers=num_hidden_layers heads=num_attention_heads
-key_value_heads=num_key_value_heads head_size=head_dim tied_embeddings=tie_word_embeddings
-rank=r alpha=lora_alpha dropout=lora_dropout targets=target_modules
-epochs=num_train_epochs batch_rows=batch_size accumulate=gradient_accumulation_steps
-warmup_fraction=warmup_ratio max_gradient_norm=max_grad_norm log_steps=logging_steps
-evaluate_steps=eval_steps patience=early_stopping_patience checkpoint_steps=save_steps
+knows_until=knowledge_cutoff vocabulary=vocab_size hidden=hidden_size layers=num_hidden_layers
+intermediate=intermediate_size heads=num_attention_heads key_value_heads=num_key_value_heads
+head_size=head_dim tied_embeddings=tie_word_embeddings rank=r alpha=lora_alpha dropout=lora_dropout
+targets=target_modules epochs=num_train_epochs batch_rows=batch_size log_steps=logging_steps
+accumulate=gradient_accumulation_steps warmup_fraction=warmup_ratio evaluate_steps=eval_steps
+max_gradient_norm=max_grad_norm patience=early_stopping_patience checkpoint_steps=save_steps
 quantisation=quantization
 """
 FORMER_KEYS: dict[str, str] = dict(re.findall(r"(\w+)=(\w+)", _RENAMED))
@@ -231,9 +230,8 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises RecipeError if there is none of that name or a key or value is not valid.
     """
     text = str(name_or_path)
-    path = RECIPES / f"{text}.yaml" if re.fullmatch(r"[\w.-]+", text) else Path(text)
-    if not path.is_file():
-        path = Path(text)
+    shipped = RECIPES / f"{text}.yaml"
+    path = shipped if re.fullmatch(r"[\w.-]+", text) and shipped.is_file() else Path(text)
     if not path.is_file():
         raise RecipeError(
             f"There is no recipe {text!r}: expected one of {', '.join(recipe_names())}, "

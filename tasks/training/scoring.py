@@ -126,10 +126,7 @@ def _score_batch(
 
 
 def _rest_of_label(
-    model: PreTrainedModel,
-    answers: list[tuple[int, ...]],
-    cache: object,
-    prompt_mask: torch.Tensor,
+    model: PreTrainedModel, answers: list[tuple[int, ...]], cache: object, prompt_mask: torch.Tensor
 ) -> torch.Tensor:
     """Log probability of each label's tokens after its first, given the cached prompts."""
     ids, mask = padded(answers, prompt_mask.device)

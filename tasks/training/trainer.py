@@ -206,11 +206,10 @@ def build_trainer(
 ) -> CompletionTrainer:
     """A Trainer ready to `train()`."""
     lengths = [len(example["input_ids"]) for example in examples]
-    tokens = sum(lengths)
     rows_per_step = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps
-    callbacks: list[TrainerCallback] = [
-        ProgressReporter(on_progress, tokens / len(examples) * rows_per_step)
-    ]
+    batch = arguments.per_device_train_batch_size * arguments.world_size
+    reporter = ProgressReporter(on_progress, sum(lengths) / len(examples) * rows_per_step)
+    callbacks: list[TrainerCallback] = [reporter]
     if patience is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=patience))
     return CompletionTrainer(
@@ -220,11 +219,6 @@ def build_trainer(
         eval_dataset=examples[:1],
         data_collator=collate,
         callbacks=callbacks,
-        order=EpochOrder(
-            lengths,
-            arguments.per_device_train_batch_size * arguments.world_size,
-            arguments.seed,
-            by_length,
-        ),
+        order=EpochOrder(lengths, batch, arguments.seed, by_length),
         measure=measure,
     )

@@ -47,17 +47,25 @@ def newsvane_process(tmp_path: Path) -> Newsvane:
     """Run the command in a process of its own with its data below tmp_path, knowing no server."""
 
     def run(*words: str, **environment: str) -> Answer:
-        return subprocess.run(
-            command_of(*words),
-            cwd=REPOSITORY,
-            env={**without_prefect(), **_below(tmp_path), **environment},
-            capture_output=True,
-            text=True,
-            timeout=900,  # generous: only a command that hangs may fail by it
-            check=False,
-        )
+        environment = {**without_prefect(), **_below(tmp_path), **environment}
+        return run_to_its_end(command_of(*words), environment=environment)
 
     return run
+
+
+def run_to_its_end(
+    words: list[str], folder: Path = REPOSITORY, environment: dict[str, str] | None = None
+) -> Answer:
+    """Run a program and keep what it says; the limit is for what hangs."""
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+    )
 
 
 def command_of(*words: str) -> list[str]:

@@ -1,12 +1,14 @@
-"""A Prefect server for the tests of one worker, and free ports for any other."""
+"""A Prefect server for the tests of one worker, a small one for any, and free ports."""
 
 from __future__ import annotations
 
 import os
 import random
 import socket
-from collections.abc import Iterator
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
 import pytest
@@ -24,6 +26,31 @@ def free_ports(count: int = 1) -> list[int]:
             probe.bind(("127.0.0.1", port))
             found.append(port)
     return found
+
+
+@contextmanager
+def answering(answer: Callable[[str], bytes | None], status: int = 200) -> Iterator[str]:
+    """The address of a server on loopback that answers a path with these bytes, or 404 for None."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = answer(self.path)
+            self.send_response(404 if body is None else status)
+            self.send_header("Content-Length", str(len(body or b"")))
+            self.end_headers()
+            self.wfile.write(body or b"")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,9 +15,15 @@ import pyarrow as pa
 import pytest
 
 from warehouse.lake import Lake, LakeSpec
+from warehouse.tables import schemas
 
 LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
+QUARANTINED = {
+    "quarantine_id": "q", "kind": "bar", "source": "s", "key": "k", "reason": "r", "record": "{}",
+    "payload_id": None, "quarantined_at": LONG_AFTER,
+}  # fmt: skip
+"""A row of the quarantine."""
 
 OpenLake = Callable[[Path], Lake]
 
@@ -25,6 +31,19 @@ OpenLake = Callable[[Path], Lake]
 def lake_spec_below(folder: Path) -> LakeSpec:
     """Where the warehouse in `folder` is. One thread: with so few rows a second one only costs."""
     return LakeSpec(threads=1).placed_below(folder)
+
+
+def sessions_of(*exchanges: str, hour: int = 14) -> pa.Table:
+    """A session of each exchange on 2 January 2020, from half past `hour` to half past nine UTC."""
+    count, opened = len(exchanges), datetime(2020, 1, 2, hour, 30, tzinfo=UTC)
+    return pa.table(
+        {
+            "exchange": list(exchanges),
+            "session": [opened.date()] * count,
+            "open_ts": pa.array([opened] * count, STAMP),
+            "close_ts": pa.array([opened.replace(hour=21)] * count, STAMP),
+        }
+    )
 
 
 def bytes_below(folder: Path) -> int:
@@ -80,7 +99,7 @@ class Filler:
     """Appends bars, splits and news to a lake, as the publishing code would leave them."""
 
     lake: Lake
-    written: int = field(default=0)
+    written: int = 0
 
     def bars(
         self,
@@ -93,45 +112,30 @@ class Filler:
         recorded: datetime = LONG_AFTER,
     ) -> None:
         """Rows are (session, open, close); the adjusted close is close times `adjusted`."""
-        sessions, opens, closes = zip(*rows, strict=True)
-        count = len(sessions)
-        table = pa.table(
+        days = list(rows)
+        traded = volume if isinstance(volume, list) else [volume] * len(days)
+        made = [
             {
-                "ticker": [ticker] * count,
-                "session": pa.array(sessions, pa.date32()),
-                "open": pa.array(opens, pa.float64()),
-                "high": pa.array(map(max, opens, closes), pa.float64()),
-                "low": pa.array(map(min, opens, closes), pa.float64()),
-                "close": pa.array(closes, pa.float64()),
-                "volume": pa.array(
-                    volume if isinstance(volume, list) else [volume] * count, pa.int64()
-                ),
-                "vendor_adj_close": pa.array(
-                    [None if adjusted is None else close * adjusted for close in closes],
-                    pa.float64(),
-                ),
-                "basis_date": pa.array([basis or session for session in sessions], pa.date32()),
-                "source": ["test"] * count,
-                "payload_id": ["none"] * count,
-                "recorded_at": pa.array([recorded] * count, STAMP),
-                "vintage": pa.array([1] * count, pa.int32()),
+                "ticker": ticker, "session": session, "basis_date": basis or session,
+                "open": first, "high": max(first, last), "low": min(first, last), "close": last,
+                "vendor_adj_close": None if adjusted is None else last * adjusted, "volume": shares,
+                "source": "test", "payload_id": "none", "recorded_at": recorded, "vintage": 1,
             }
-        )
+            for (session, first, last), shares in zip(days, traded, strict=True)
+        ]  # fmt: skip
+        table = pa.Table.from_pylist(made, schema=schemas.BARS)
         self.lake.transact(lambda tx: tx.upsert("bars", table, ("ticker", "session")))
 
     def split(self, ticker: str, ex_date: date, ratio: float) -> None:
         """A split of `ratio` new shares for one old."""
         row = {"ticker": ticker, "ex_date": ex_date, "kind": "split", "value": ratio, "vintage": 1}
-        self._insert(
-            "actions",
-            row | {"source": "test", "payload_id": "none", "basis_date": ex_date},
-            "recorded_at",
-        )
+        row |= {"source": "test", "payload_id": "none", "basis_date": ex_date}
+        self._insert("actions", row | {"recorded_at": LONG_AFTER})
 
     def listed(self, ticker: str, exchange: str) -> None:
         """The ticker trades on `exchange`."""
         row = {"ticker": ticker, "exchange": exchange, "alias": ticker, "kind": "symbol"}
-        self._insert("tickers", row | {"valid_from": date(1990, 1, 1)}, None)
+        self._insert("tickers", row | {"valid_from": date(1990, 1, 1)})
 
     def news(
         self,
@@ -145,27 +149,22 @@ class Filler:
         seen_after: timedelta = timedelta(0),
     ) -> list[str]:
         """Rows are (published at, title), available `seen_after` that; returns the headline ids."""
-        instants, titles = zip(*rows, strict=True)
-        count = len(instants)
-        names = list(ids) if ids else [f"h{self.written + number:06d}" for number in range(count)]
-        self.written += count
-        headlines = pa.table(
+        worded = list(rows)
+        names = list(ids or (f"h{self.written + number:06d}" for number in range(len(worded))))
+        self.written += len(worded)
+        stories = story if isinstance(story, list) else [story or name for name in names]
+        made = [
             {
-                "headline_id": names,
-                "story_id": story if isinstance(story, list) else [story or n for n in names],
-                "source": [source] * count,
-                "title": titles,
-                "published_at": pa.array(instants, STAMP),
-                "first_seen_at": pa.array([at + seen_after for at in instants], STAMP),
-                "available_at": pa.array([at + seen_after for at in instants], STAMP),
-                "availability": [availability] * count,
-                "synthetic": [True] * count,
-                "payload_id": ["none"] * count,
-                "revision": pa.array([1] * count, pa.int32()),
+                "headline_id": name, "story_id": of_story, "source": source, "title": title,
+                "published_at": at, "first_seen_at": at + seen_after, "synthetic": True,
+                "available_at": at + seen_after, "availability": availability,
+                "payload_id": "none", "revision": 1,
             }
-        )
-        about = pa.table(
-            {"headline_id": names, "ticker": [ticker] * count, "method": ["declared"] * count}
+            for name, of_story, (at, title) in zip(names, stories, worded, strict=True)
+        ]  # fmt: skip
+        headlines = pa.Table.from_pylist(made, schema=schemas.HEADLINES)
+        about = pa.Table.from_pylist(
+            [{"headline_id": name, "ticker": ticker, "method": "declared"} for name in names]
         )
         self.lake.transact(
             lambda tx: (tx.append("headlines", headlines), tx.append("headline_tickers", about))
@@ -190,11 +189,8 @@ class Filler:
             )
         )
 
-    def _insert(self, table: str, row: dict[str, object], stamp: str | None) -> None:
-        columns = {name: [value] for name, value in row.items()}
-        if stamp:
-            columns[stamp] = [LONG_AFTER]
-        self.lake.transact(lambda tx: tx.append(table, pa.table(columns)))
+    def _insert(self, table: str, row: dict[str, object]) -> None:
+        self.lake.transact(lambda tx: tx.append(table, pa.Table.from_pylist([row])))
 
 
 @pytest.fixture

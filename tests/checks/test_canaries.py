@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -188,7 +187,7 @@ def test_time_shift_moves_texts_within_their_ticker() -> None:
 
 
 @pytest.mark.slow
-def test_a_real_language_model_reads_the_news_and_nothing_else(tmp_path: Path) -> None:
+def test_a_real_language_model_reads_the_news_and_nothing_else(tmp_path) -> None:
     """Fine-tuned in its own process: skill on words with a tone, none once they are shifted.
 
     Two words, because a random model of this size cannot learn the newswire's vocabulary.

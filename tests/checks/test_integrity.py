@@ -15,36 +15,24 @@ import pytest
 
 from tasks.checks.integrity import seal, verify
 from tasks.prediction.registry import ADAPTER_FILE, promote
+from tests.builders.rows import append, model, registered
 from tests.builders.warehouse import OpenLake
-from warehouse.lake import Lake, Transaction, sql
+from warehouse.lake import Lake, sql
 from warehouse.storage.landing import Landing, Payload
-from warehouse.tables.models import Model, store_model
+from warehouse.tables.models import store_model
 
 MONDAY = datetime(2024, 1, 8, 12, tzinfo=UTC)
 TUESDAY = MONDAY + timedelta(days=1)
 WEDNESDAY = MONDAY + timedelta(days=2)
 
 
-def _rows(lake: Lake, table: str, records: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(records, schema=lake.sql(f"FROM {table} LIMIT 0").schema)
-
-
 def _prediction(name: str, at: datetime) -> dict[str, Any]:
     return {
-        "prediction_id": name,
-        "kind": "forward",
-        "predictor": "champion",
-        "model_id": "m1",
-        "spec_id": "s1",
-        "example_id": f"e-{name}",
-        "ticker": "AAPL",
-        "session": date(2024, 1, 9),
-        "decision_ts": at,
-        "p_up": 0.6,
-        "predicted_at": at,
-        "headline_ids": ["h1"],
+        "prediction_id": name, "kind": "forward", "predictor": "champion", "model_id": "m1",
+        "spec_id": "s1", "example_id": f"e-{name}", "ticker": "AAPL", "session": date(2024, 1, 9),
+        "decision_ts": at, "p_up": 0.6, "predicted_at": at, "headline_ids": ["h1"],
         "input_sha256": "ab",
-    }
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +52,16 @@ def sealed(folder: Path, landing: Landing, open_lake: OpenLake) -> Iterator[Lake
     Tests put back what they alter, so one warehouse serves them all.
     """
     with open_lake(folder) as lake:
-        lake.transact(lambda tx: _add_first_day(tx, lake, landing, folder))
+        _add_first_day(lake, landing, folder)
         assert seal(lake, now=MONDAY + timedelta(hours=1)) is not None
         _add_model(lake, folder)
         assert seal(lake, now=TUESDAY) is not None
-        later = _rows(lake, "predictions", [_prediction("p3", WEDNESDAY - timedelta(hours=1))])
-        lake.transact(lambda tx: tx.append("predictions", later))
+        append(lake, "predictions", [_prediction("p3", WEDNESDAY - timedelta(hours=1))])
         assert seal(lake, now=WEDNESDAY) is not None
         yield lake
 
 
-def _add_first_day(tx: Transaction, lake: Lake, landing: Landing, folder: Path) -> None:
+def _add_first_day(lake: Lake, landing: Landing, folder: Path) -> None:
     payload = Payload("feed", "https://feed.example/rss", 200, (), b"<rss/>", MONDAY)
     landing.store(payload)
     dataset = folder / "datasets" / "d1"
@@ -83,29 +70,16 @@ def _add_first_day(tx: Transaction, lake: Lake, landing: Landing, folder: Path) 
     digest = hashlib.sha256(b"{}\n").hexdigest()
     manifest = {"splits": {"test": {"files": [{"name": "test.jsonl", "sha256": digest}]}}}
     (dataset / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
-    tx.append(
-        "predictions",
-        _rows(lake, "predictions", [_prediction("p1", MONDAY), _prediction("p2", MONDAY)]),
-    )
-    stored = {
-        "payload_id": payload.payload_id,
-        "source": "feed",
-        "url": payload.url,
-        "status": 200,
-        "headers": "[]",
-        "bytes": 6,
-        "fetched_at": MONDAY,
-    }
-    tx.append("payloads", _rows(lake, "payloads", [stored]))
-    registered = {
-        "dataset_id": "d1",
-        "spec_id": "s1",
-        "snapshot_id": 1,
-        "created_at": MONDAY,
+    append(lake, "predictions", [_prediction("p1", MONDAY), _prediction("p2", MONDAY)])
+    append(lake, "payloads", [{
+        "payload_id": payload.payload_id, "source": "feed", "url": payload.url, "status": 200,
+        "headers": "[]", "bytes": 6, "fetched_at": MONDAY,
+    }])  # fmt: skip
+    named = registered("d1", (MONDAY, MONDAY)) | {
         "path": str(dataset),
         "manifest": json.dumps(manifest),
     }
-    tx.append("datasets", _rows(lake, "datasets", [registered]))
+    append(lake, "datasets", [named])
 
 
 def _add_model(lake: Lake, tmp_path: Path) -> None:
@@ -113,15 +87,16 @@ def _add_model(lake: Lake, tmp_path: Path) -> None:
     adapter.mkdir(parents=True)
     (adapter / ADAPTER_FILE).write_bytes(b"weights")
     sha256 = hashlib.sha256(b"weights").hexdigest()
-    store_model(lake, Model("m1", "d1", "tiny", "base", sha256, adapter, 0, {}, {}, {}, TUESDAY))
+    store_model(lake, model("m1", adapter_sha256=sha256, path=adapter, created_at=TUESDAY))
     promote(lake, "m1")
 
 
 @contextmanager
 def _altered(lake: Lake, table: str, key: str, value: str, **changes: object) -> Iterator[None]:
     """One stored row changed behind the chain's back, and put back afterwards."""
-    row = lake.sql(f"FROM {table} WHERE {key} = $value", {"value": value}).to_pylist()[0]
-    before, after = (_rows(lake, table, [state]) for state in (row, {**row, **changes}))
+    before = lake.sql(f"FROM {table} WHERE {key} = $value LIMIT 1", {"value": value})
+    row = {**before.to_pylist()[0], **changes}
+    after = pa.Table.from_pylist([row], schema=before.schema)
     lake.transact(lambda tx: tx.upsert(table, after, (key,)))
     try:
         yield
@@ -129,14 +104,14 @@ def _altered(lake: Lake, table: str, key: str, value: str, **changes: object) ->
         lake.transact(lambda tx: tx.upsert(table, before, (key,)))
 
 
-def test_untouched_record_is_sound(sealed: Lake, landing: Landing) -> None:
+def test_untouched_record_is_sound(sealed, landing) -> None:
     report = verify(sealed, landing)
     assert report.sound, report.words
     assert (report.seals, report.records, report.payloads, report.files) == (3, 6, 1, 3)
     assert report.head in report.words
 
 
-def test_sealing_again_is_idempotent(sealed: Lake) -> None:
+def test_sealing_again_is_idempotent(sealed) -> None:
     snapshot = sealed.snapshot_id()
     assert seal(sealed, now=WEDNESDAY + timedelta(days=1)) is None
     assert sealed.snapshot_id() == snapshot
@@ -151,9 +126,7 @@ def test_sealing_again_is_idempotent(sealed: Lake) -> None:
         {"headline_ids": ["h1", "h2"]},
     ],
 )
-def test_tampered_prediction_is_named(
-    sealed: Lake, landing: Landing, changes: dict[str, Any]
-) -> None:
+def test_tampered_prediction_is_named(sealed, landing, changes: dict[str, Any]) -> None:
     with _altered(sealed, "predictions", "prediction_id", "p2", **changes):
         (found,) = verify(sealed, landing).findings
     assert (found.subject, found.record_id) == ("prediction", "p2")
@@ -168,7 +141,7 @@ def test_tampered_prediction_is_named(
     ],
 )
 def test_record_taken_away_is_named(
-    sealed: Lake, landing: Landing, table: str, key: str, value: str, changes: dict[str, Any]
+    sealed, landing, table: str, key: str, value: str, changes: dict[str, Any]
 ) -> None:
     with _altered(sealed, table, key, value, **changes):
         (found,) = verify(sealed, landing).findings
@@ -176,7 +149,7 @@ def test_record_taken_away_is_named(
     assert found.subject == table.removesuffix("s")
 
 
-def test_hash_adjusted_to_the_tampering_breaks_its_seal(sealed: Lake, landing: Landing) -> None:
+def test_hash_adjusted_to_the_tampering_breaks_its_seal(sealed, landing) -> None:
     """Who changes a prediction and its row hash leaves the seal over both behind."""
     with _altered(sealed, "predictions", "prediction_id", "p2", p_up=0.9):
         sealed.read("seal_records")
@@ -188,23 +161,22 @@ def test_hash_adjusted_to_the_tampering_breaks_its_seal(sealed: Lake, landing: L
     assert (found.subject, found.record_id) == ("seal", "1")
 
 
-def test_rewritten_seal_breaks_the_next_link(sealed: Lake, landing: Landing) -> None:
+def test_rewritten_seal_breaks_the_next_link(sealed, landing) -> None:
     with _altered(sealed, "seals", "seal_no", "1", hash="0" * 64):
         found = verify(sealed, landing).findings
     assert {finding.record_id for finding in found} == {"1", "2"}
 
 
-def test_chain_rewritten_as_a_whole_is_told_by_a_known_head(sealed: Lake, landing: Landing) -> None:
+def test_chain_rewritten_as_a_whole_is_told_by_a_known_head(sealed, landing) -> None:
     head = verify(sealed, landing).head
     assert verify(sealed, landing, anchor=head).sound
     (found,) = verify(sealed, landing, anchor="f" * 64).findings
     assert "rewritten" in found.problem
 
 
-def test_prediction_slipped_in_with_an_old_date_is_named(lake: Lake, tmp_path: Path) -> None:
+def test_prediction_slipped_in_with_an_old_date_is_named(lake, tmp_path) -> None:
     for name, sealed_at in (("p1", TUESDAY), ("p9", WEDNESDAY)):
-        rows = _rows(lake, "predictions", [_prediction(name, MONDAY)])
-        lake.transact(lambda tx, rows=rows: tx.append("predictions", rows))
+        append(lake, "predictions", [_prediction(name, MONDAY)])
         seal(lake, now=sealed_at)
     (found,) = verify(lake, Landing(tmp_path / "landing")).findings
     assert found.record_id == "p9"
@@ -222,12 +194,7 @@ def test_prediction_slipped_in_with_an_old_date_is_named(lake: Lake, tmp_path: P
     ],
 )
 def test_altered_or_lost_file_is_named(
-    sealed: Lake,
-    landing: Landing,
-    folder: Path,
-    pattern: str,
-    subject: str,
-    content: bytes | None,
+    sealed, landing, folder, pattern: str, subject: str, content: bytes | None
 ) -> None:
     (path,) = folder.glob(pattern)
     original = path.read_bytes()

@@ -11,8 +11,7 @@ import pytest
 from tasks.checks.lookahead import CHECKS, AuditReport, audit_lookahead
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, sql
@@ -59,7 +58,7 @@ def audit(lake: Lake, *checks: str) -> AuditReport:
     return audit_lookahead(lake, SPEC, seed=3, moments=1, plants=30, checks=checks or CHECKS)
 
 
-def test_audit_passes_on_the_real_pipeline(audited: Lake) -> None:
+def test_audit_passes_on_the_real_pipeline(audited) -> None:
     before = audited.snapshot_id()
     report = audit(audited)
     assert report.passed, report.words()
@@ -78,6 +77,8 @@ class Leak:
 
 
 BEFORE_DECISION = "t.available_at < d.decision_ts"
+KNOWN_THEN = "a.decision_ts > v.known_from AND a.decision_ts <= v.known_until"
+LATEST_TITLE = "SELECT n.title FROM headlines AS n WHERE n.headline_id = r.headline_id"
 NOTHING_PURGED = {
     "b.label_end_ts > q.next_decision_ts": "false",
     "c.label_end_ts > f.next_decision_ts": "false",
@@ -94,65 +95,45 @@ LEAKS = {
     ),
     "after_close_news": Leak(
         "examples_placed",
-        {BEFORE_DECISION: "t.available_at < d.decision_ts + INTERVAL 8 HOUR"},
-        "gate",
+        {BEFORE_DECISION: "t.available_at < d.decision_ts + INTERVAL 8 HOUR"}, "gate",
     ),
     "news_at_the_very_decision": Leak(
         "examples_placed", {BEFORE_DECISION: "t.available_at <= d.decision_ts"}, "planted"
     ),
     "published_taken_for_available": Leak(
         "examples_placed",
-        {"available_at, wording\n": "published_at AS available_at, wording\n"},
-        "gate",
+        {"available_at, wording\n": "published_at AS available_at, wording\n"}, "gate",
     ),
     "headline_as_edited_later": Leak(
-        "examples_gathered",
-        {
-            "h.source, r.title,": (
-                "h.source, (SELECT n.title FROM headlines AS n"
-                " WHERE n.headline_id = r.headline_id) AS title,"
-            )
-        },
+        "examples_gathered", {"h.source, r.title,": f"h.source, ({LATEST_TITLE}) AS title,"},
         "planted",
     ),
     "story_moved_to_its_last_version": Leak(
         "examples_repeats",
-        {"ORDER BY position, published_at": "ORDER BY position DESC, published_at"},
-        "planted",
+        {"ORDER BY position, published_at": "ORDER BY position DESC, published_at"}, "planted",
     ),
     "restated_prices_in_the_prompt": Leak(
-        "examples_context",
-        {
-            "a.decision_ts > v.known_from AND a.decision_ts <= v.known_until": (
-                "v.known_until = 'infinity'"
-            )
-        },
-        "restated",
+        "examples_context", {KNOWN_THEN: "v.known_until = 'infinity'"}, "restated"
     ),
     "volume_of_the_session_itself": Leak(
         "examples_context",
-        {"a.known_cell - back.back": "a.known_cell + 1 - back.back"},
-        "truncated",
+        {"a.known_cell - back.back": "a.known_cell + 1 - back.back"}, "truncated",
     ),
     "market_of_the_session_itself": Leak(
         "examples_context",
-        {"l.number, d.known_position": "l.number, d.known_position + 1"},
-        "truncated",
+        {"l.number, d.known_position": "l.number, d.known_position + 1"}, "truncated",
     ),
     "label_windows_across_the_cut": Leak("split_rows", NOTHING_PURGED, "split"),
     "splits_drawn_by_lot": Leak(
         "split_rows",
-        {
-            "WHEN session <= $train_until THEN 1": "WHEN day % 3 = 0 THEN 3",
-            **NOTHING_PURGED,
-        },
+        {"WHEN session <= $train_until THEN 1": "WHEN day % 3 = 0 THEN 3", **NOTHING_PURGED},
         "split",
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LEAKS)
-def test_audit_catches(name: str, audited: Lake) -> None:
+def test_audit_catches(name: str, audited) -> None:
     leak = LEAKS[name]
     leaky = sql.statement(leak.statement).text
     for old, new in leak.edits.items():

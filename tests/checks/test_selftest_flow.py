@@ -21,7 +21,7 @@ def chosen(root: Path, *more: str) -> ConfigSelection:
 
 
 @pytest.mark.usefixtures("prefect_runs")
-def test_news_that_lost_its_meaning_kills_the_planted_market_alone(tmp_path: Path) -> None:
+def test_news_that_lost_its_meaning_kills_the_planted_market_alone(tmp_path) -> None:
     """The vendor's news knows nothing, whatever was ordered: everything else must still pass."""
     small = (
         'universe.tickers=["AAPL", "IBM"]',
@@ -44,6 +44,6 @@ def test_news_that_lost_its_meaning_kills_the_planted_market_alone(tmp_path: Pat
     reason="takes minutes; set NEWSVANE_WHOLE_SELFTEST=1 to try it with the recipe's own model",
 )
 @pytest.mark.parametrize("quick", [True, False])
-def test_the_sound_pipeline_passes_every_canary(tmp_path: Path, quick: bool) -> None:
+def test_the_sound_pipeline_passes_every_canary(tmp_path, quick: bool) -> None:
     report = selftest(chosen(tmp_path), quick=quick)
     assert report.passed, report.markdown()

@@ -148,11 +148,8 @@ def test_files_match_the_manifest_and_one_another(lake, fill, tmp_path) -> None:
         lines, twin = load_split(folder / f"{name}.jsonl"), load_split(folder / f"{name}.parquet")
         assert lines.to_pylist() == twin.to_pylist()
         assert lines.num_rows == split.rows == split.up + split.down
-    assert [manifest.splits[name].sessions for name in ("train", "validation", "test")] == [
-        14,
-        3,
-        3,
-    ]
+    sizes = [manifest.splits[name].sessions for name in ("train", "validation", "test")]
+    assert sizes == [14, 3, 3]
     assert manifest.splits["test"].last_session == sessions[-1]
     row = json.loads((folder / "train.jsonl").read_text().splitlines()[0])
     assert row == {

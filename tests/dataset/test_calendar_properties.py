@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from tasks.checks.lookahead import ExampleAudit
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import ClockSpec, exchange_sessions
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from warehouse.lake import Lake
 
@@ -59,18 +58,14 @@ rules = st.builds(
     max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(clock=clocks, rule=rules)
-def test_every_headline_and_row_keeps_the_clock(
-    markets: Lake, clock: ClockSpec, rule: LabelSpec
-) -> None:
+def test_every_headline_and_row_keeps_the_clock(markets, clock: ClockSpec, rule: LabelSpec) -> None:
     spec = DatasetSpec(clock=clock, label=rule, render=RenderSpec(max_headlines=1000))
     audit = ExampleAudit(markets, spec, seed=0)
     assert audit.gate() == []
     rows = markets.read("examples_derived").to_pylist()
     assert len(rows) > 400
-    instants = dict(
-        zip(*(markets.sql("select headline_id, available_at from headlines").columns), strict=True)
-    )
-    available = {name.as_py(): at.as_py() for name, at in instants.items()}
+    news = markets.sql("select headline_id, available_at from headlines").to_pylist()
+    available = {row["headline_id"]: row["available_at"] for row in news}
     placed = {
         (row["ticker"], name): row["decision_ts"] for row in rows for name in row["headline_ids"]
     }
@@ -87,6 +82,4 @@ def test_every_headline_and_row_keeps_the_clock(
 def expected_decisions(exchange: str, clock: ClockSpec) -> list[datetime]:
     """Every decision of the exchange, straight from its calendar, oldest first."""
     hours = exchange_sessions(exchange, FIRST - MARGIN, LAST + MARGIN).to_pylist()
-    if clock.at == "open":
-        return [row["open_ts"] - clock.lead for row in hours]
-    return [row["close_ts"] - clock.lead for row in hours]
+    return [row["open_ts" if clock.at == "open" else "close_ts"] - clock.lead for row in hours]

@@ -10,8 +10,7 @@ from pydantic import ValidationError
 
 from tasks.dataset.build import lay_out_sessions
 from tasks.dataset.spec.clock import ClockSpec
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from warehouse.lake import Lake
 from warehouse.tables.examples import derive_examples
 

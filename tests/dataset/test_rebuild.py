@@ -14,8 +14,7 @@ from tasks.dataset.build import assemble_dataset
 from tasks.dataset.export import SHAPES, ExportError, export_dataset
 from tasks.dataset.rebuild import ProvenanceError, diff_datasets, read_manifest, rebuild_dataset
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
 
@@ -91,35 +90,23 @@ def test_unreadable_manifest_is_a_plain_error(tmp_path) -> None:
         read_manifest(tmp_path)
 
 
+PROMPT = "AAA news:\n- story 0\nDirection:"
+QUESTION = "Will the price go up or down? Answer with one word."
 GOLDEN = {
     "messages": {
         "messages": [
-            {"role": "user", "content": "AAA news:\n- story 0\nDirection:"},
-            {"role": "assistant", "content": "down"},
+            {"role": "user", "content": PROMPT}, {"role": "assistant", "content": "down"}
         ]
     },
-    "completion": {"prompt": "AAA news:\n- story 0\nDirection:", "completion": " down"},
-    "llama_factory": {
-        "instruction": "AAA news:\n- story 0\nDirection:", "input": "", "output": "down"
-    },
+    "completion": {"prompt": PROMPT, "completion": " down"},
+    "llama_factory": {"instruction": PROMPT, "input": "", "output": "down"},
     "axolotl": {
-        "segments": [
-            {"label": False, "text": "AAA news:\n- story 0\nDirection:"},
-            {"label": True, "text": " down"},
-        ]
+        "segments": [{"label": False, "text": PROMPT}, {"label": True, "text": " down"}]
     },
-    "fingpt": {
-        "instruction": "Will the price go up or down? Answer with one word.",
-        "input": "AAA news:\n- story 0\nDirection:",
-        "output": "down",
-    },
+    "fingpt": {"instruction": QUESTION, "input": PROMPT, "output": "down"},
     "pixiu": {
-        "id": "AAA@2019-03-20",
-        "query": "AAA news:\n- story 0\nDirection:",
-        "answer": "down",
-        "text": "AAA news:\n- story 0\nDirection:",
-        "choices": ["up", "down"],
-        "gold": 1,
+        "id": "AAA@2019-03-20", "query": PROMPT, "answer": "down", "text": PROMPT,
+        "choices": ["up", "down"], "gold": 1,
     },
 }  # fmt: skip
 

@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from tasks.dataset.build import assemble_dataset
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.split import SplitSpec, WalkForwardSpec, walk_forward
 from warehouse.tables.datasets import load_split
 

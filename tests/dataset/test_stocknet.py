@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,16 +13,15 @@ import pytest
 
 from tasks.checks.lookahead import audit_lookahead
 from tasks.dataset.build import assemble_dataset, refresh_examples
-from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.label import LabelSpec
+from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SplitSpec
+from tests.builders.rows import columns
 from warehouse.lake import Lake, LakeSpec
 
 pytestmark = [pytest.mark.shared_data, pytest.mark.slow]
 IMPORTED = datetime(2017, 9, 4, tzinfo=UTC)
-STAMP = pa.timestamp("us", tz="UTC")
-LAG_MINUTES = 15
+LAG = timedelta(minutes=15)
 # The rule and dates of Xu and Cohen (2018), "Stock Movement Prediction from Tweets".
 LITERATURE = DatasetSpec(
     label=LabelSpec(entry="previous_close", dead_band=(-0.005, 0.0055), basis="vendor_adjusted"),
@@ -35,59 +34,33 @@ LITERATURE = DatasetSpec(
 )
 
 
-def constant(count: int, **values: object) -> dict[str, pa.Array]:
-    return {name: pa.array([value] * count) for name, value in values.items()}
-
-
 def bars(path: Path) -> pa.Table:
     rows = pq.read_table(path)
     rows = rows.filter(pc.is_valid(rows["close"]))
-    count = rows.num_rows
     kept = {name: rows[name] for name in ("ticker", "open", "high", "low", "close", "volume")}
-    return pa.table(
-        kept
-        | {"session": rows["date"], "vendor_adj_close": rows["adj_close"]}
-        | constant(count, source="stocknet", payload_id="none")
-        | {
-            "basis_date": pa.array([IMPORTED.date()] * count, pa.date32()),
-            "recorded_at": pa.array([IMPORTED] * count, STAMP),
-            "vintage": pa.array([1] * count, pa.int32()),
-        }
-    )
+    return columns(kept | {
+        "session": rows["date"], "vendor_adj_close": rows["adj_close"], "source": "stocknet",
+        "payload_id": "none", "basis_date": IMPORTED.date(), "recorded_at": IMPORTED, "vintage": 1,
+    })  # fmt: skip
 
 
 def headlines(path: Path) -> pa.Table:
     rows = pq.read_table(path).group_by(["ticker", "created_at", "text"]).aggregate([])
-    rows = rows.sort_by(
-        [("created_at", "ascending"), ("text", "ascending"), ("ticker", "ascending")]
-    )
-    count = rows.num_rows
-    names = pa.array([f"t{number:06d}" for number in range(count)])
+    rows = rows.sort_by([(name, "ascending") for name in ("created_at", "text", "ticker")])
+    names = pa.array([f"t{number:06d}" for number in range(rows.num_rows)])
     # The same words are one story, whoever repeats them; its first version names it.
-    first = (
-        pa.table({"text": rows["text"], "story_id": names})
-        .group_by("text")
-        .aggregate([("story_id", "min")])
-    )
+    named = pa.table({"text": rows["text"], "story_id": names})
+    first = named.group_by("text").aggregate([("story_id", "min")])
     stories = pa.table({"text": rows["text"], "headline_id": names, "ticker": rows["ticker"]})
     stories = stories.join(first, "text").sort_by("headline_id")
-    published = rows["created_at"].cast(STAMP)
-    return pa.table(
-        {
-            "headline_id": stories["headline_id"],
-            "story_id": stories["story_id_min"],
-            "ticker": stories["ticker"],
-            "title": stories["text"],
-            "published_at": published,
-            "available_at": pc.add(
-                published, pa.scalar(LAG_MINUTES * 60_000_000, pa.duration("us"))
-            ),
-            "first_seen_at": pa.array([IMPORTED] * count, STAMP),
-            "revision": pa.array([1] * count, pa.int32()),
-        }
-        | constant(count, source="stocknet", availability="asserted", synthetic=False)
-        | constant(count, payload_id="none", method="declared")
-    )
+    published = rows["created_at"].cast(pa.timestamp("us", tz="UTC"))
+    return columns({
+        "headline_id": stories["headline_id"], "story_id": stories["story_id_min"],
+        "ticker": stories["ticker"], "title": stories["text"], "published_at": published,
+        "available_at": pc.add(published, pa.scalar(LAG)), "first_seen_at": IMPORTED,
+        "revision": 1, "source": "stocknet", "availability": "asserted", "synthetic": False,
+        "payload_id": "none", "method": "declared",
+    })  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +83,7 @@ def manifest(stocknet: Lake, tmp_path_factory: pytest.TempPathFactory) -> Datase
     return assemble_dataset(stocknet, LITERATURE, root, now=IMPORTED)
 
 
-def test_price_moves_match_the_published_balance(stocknet: Lake) -> None:
+def test_price_moves_match_the_published_balance(stocknet) -> None:
     spec = LITERATURE.model_copy(update={"min_headlines": 0})
     refresh_examples(stocknet, spec, now=IMPORTED)
     query = """
@@ -122,12 +95,12 @@ def test_price_moves_match_the_published_balance(stocknet: Lake) -> None:
     assert row == {"up": 13_368 - 7, "down": 13_253 - 11}
 
 
-def test_sets_with_news_are_balanced_and_of_known_size(manifest: DatasetManifest) -> None:
+def test_sets_with_news_are_balanced_and_of_known_size(manifest) -> None:
     rows = {name: (split.rows, split.up) for name, split in manifest.splits.items()}
     assert rows == {"train": (9563, 4942), "validation": (1218, 578), "test": (1751, 946)}
     assert not manifest.tradable
 
 
-def test_lookahead_audit_passes_on_all_of_it(stocknet: Lake, manifest: DatasetManifest) -> None:
+def test_lookahead_audit_passes_on_all_of_it(stocknet, manifest) -> None:
     report = audit_lookahead(stocknet, LITERATURE, seed=1, moments=1)
     assert report.passed, report.words()

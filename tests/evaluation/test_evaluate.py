@@ -1,8 +1,8 @@
-"""Hazards of a verdict: skill seen in noise, missed in signal, or claimed over a weak opponent."""
+"""Hazards of a verdict: skill seen in noise, missed in signal, claimed over a weak opponent,
+or taken from the luckiest of many tickers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import nan
 
 import numpy as np
@@ -11,9 +11,10 @@ import pytest
 
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation, evaluate
+from tasks.evaluation.paired import benjamini_hochberg, holm
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
+from tests.builders.frames import MakeFrame
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=500)
 
 
@@ -39,7 +40,7 @@ def _value(
     return rows[0]
 
 
-def test_null_market_shows_no_skill(make_frame: MakeFrame) -> None:
+def test_null_market_shows_no_skill(make_frame) -> None:
     """At 95% a coin may beat every baseline by luck; it must do so rarely."""
     claims = 0
     for seed in range(20):
@@ -50,7 +51,7 @@ def test_null_market_shows_no_skill(make_frame: MakeFrame) -> None:
     assert claims <= 1
 
 
-def test_planted_signal_beats_every_baseline(make_frame: MakeFrame) -> None:
+def test_planted_signal_beats_every_baseline(make_frame) -> None:
     frame = make_frame(sessions=100)
     predictions = _baselines(make_frame, frame) | {"model": _tone(frame, 0.5, 7)}
     verdict = evaluate(frame, predictions, EvaluationSpec(resamples=500, synthetic=True)).verdict
@@ -61,7 +62,7 @@ def test_planted_signal_beats_every_baseline(make_frame: MakeFrame) -> None:
     assert verdict.alarms == ()
 
 
-def test_beating_some_baselines_is_not_skill(make_frame: MakeFrame) -> None:
+def test_beating_some_baselines_is_not_skill(make_frame) -> None:
     frame = make_frame(up_share=0.8)
     always_up = np.full(frame.num_rows, 0.8)
     predictions = _baselines(make_frame, frame, up_share=0.8) | {"model": always_up}
@@ -73,7 +74,7 @@ def test_beating_some_baselines_is_not_skill(make_frame: MakeFrame) -> None:
     assert any(alarm.startswith("collapse") for alarm in verdict.alarms)
 
 
-def test_reference_model_is_an_opponent_but_no_condition_of_skill(make_frame: MakeFrame) -> None:
+def test_reference_model_is_an_opponent_but_no_condition_of_skill(make_frame) -> None:
     frame = make_frame(sessions=100)
     tone = _tone(frame, 0.5, 7)
     predictions = _baselines(make_frame, frame) | {"tfidf_logistic": tone, "model": tone}
@@ -85,7 +86,7 @@ def test_reference_model_is_an_opponent_but_no_condition_of_skill(make_frame: Ma
     assert "tfidf_logistic" not in second.better_than
 
 
-def test_leak_is_suspected_on_real_data_only(make_frame: MakeFrame) -> None:
+def test_leak_is_suspected_on_real_data_only(make_frame) -> None:
     frame = make_frame(sessions=100)
     predictions = _baselines(make_frame, frame) | {"model": _tone(frame, 0.6, 7)}
     real = evaluate(frame, predictions, SPEC).verdict
@@ -94,7 +95,7 @@ def test_leak_is_suspected_on_real_data_only(make_frame: MakeFrame) -> None:
     assert evaluate(frame, predictions, declared).verdict.alarms == ()
 
 
-def test_slices_hold_their_own_rows_and_only_those(make_frame: MakeFrame) -> None:
+def test_slices_hold_their_own_rows_and_only_those(make_frame) -> None:
     frame = make_frame()
     predictions = {"majority": np.full(frame.num_rows, 0.5), "model": _tone(frame, 0.2, 1)}
     found = evaluate(frame, predictions, SPEC)
@@ -109,7 +110,7 @@ def test_slices_hold_their_own_rows_and_only_those(make_frame: MakeFrame) -> Non
         assert (inside["n_examples"], inside["n_sessions"]) == (len(rows), 60)
 
 
-def test_row_order_changes_nothing(make_frame: MakeFrame) -> None:
+def test_row_order_changes_nothing(make_frame) -> None:
     frame = make_frame()
     predictions = {"majority": np.full(frame.num_rows, 0.5), "model": _tone(frame, 0.2, 1)}
     shuffled = np.random.default_rng(3).permutation(frame.num_rows)
@@ -120,7 +121,7 @@ def test_row_order_changes_nothing(make_frame: MakeFrame) -> None:
         np.testing.assert_allclose(one, two, rtol=1e-9, atol=1e-12)
 
 
-def test_one_session_gives_no_interval(make_frame: MakeFrame) -> None:
+def test_one_session_gives_no_interval(make_frame) -> None:
     frame = make_frame(sessions=1, tickers=8)
     found = evaluate(frame, {"model": np.full(8, 0.6)}, SPEC)
     row = _value(found, "all", "model", "accuracy")
@@ -132,24 +133,44 @@ def test_one_session_gives_no_interval(make_frame: MakeFrame) -> None:
     ("values", "message"),
     [([0.5, nan], "nan at row 1"), ([0.5, 1.2], "1.2 at row 1"), ([0.5], r"shape \(1,\)")],
 )
-def test_bad_probabilities_are_refused(
-    make_frame: MakeFrame, values: list[float], message: str
-) -> None:
+def test_bad_probabilities_are_refused(make_frame, values: list[float], message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         evaluate(make_frame(sessions=1, tickers=2), {"model": values}, SPEC)
 
 
-def test_unlabelled_rows_are_refused(make_frame: MakeFrame) -> None:
+def test_unlabelled_rows_are_refused(make_frame) -> None:
     frame = make_frame(sessions=1, tickers=2)
     frame = frame.set_column(3, "label_up", pa.array([True, None]))
     with pytest.raises(EvaluationError, match="Null values in label_up"):
         evaluate(frame, {"model": [0.5, 0.5]}, SPEC)
 
 
-def test_absent_candidate_is_refused(make_frame: MakeFrame) -> None:
+def test_absent_candidate_is_refused(make_frame) -> None:
+    spec = EvaluationSpec(candidate="finetuned")
     with pytest.raises(EvaluationError, match="'finetuned' made no predictions"):
-        evaluate(
-            make_frame(sessions=1, tickers=2),
-            {"model": [0.5, 0.5]},
-            EvaluationSpec(candidate="finetuned"),
-        )
+        evaluate(make_frame(sessions=1, tickers=2), {"model": [0.5, 0.5]}, spec)
+
+
+def test_adjusted_p_values_match_cases_worked_by_hand() -> None:
+    p = [0.01, 0.04, 0.03, 0.005]
+    assert holm(p) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert benjamini_hochberg(p) == pytest.approx([0.02, 0.04, 0.04, 0.02])
+    assert holm([0.9, 0.8]) == pytest.approx([1.0, 1.0])
+
+
+def test_many_tickers_of_noise_yield_no_adjusted_claim(make_frame) -> None:
+    """Forty coins against a coin: some p-value is small, none is after the correction."""
+    frame = make_frame(sessions=80, tickers=40)
+    rng = np.random.default_rng(1)
+    predictions = {"model": rng.random(3200), "majority": np.full(3200, 0.5)}
+    rows = evaluate(frame, predictions, EvaluationSpec(resamples=100)).rows.to_pylist()
+
+    def smallest(metric: str) -> float:
+        pairs = [row for row in rows if (row["metric"], row["baseline"]) == (metric, "majority")]
+        values = [row["value"] for row in pairs if row["slice"].startswith("ticker=")]
+        assert len(values) == 40
+        return min(values)
+
+    assert smallest("mcnemar_p") < 0.05
+    assert smallest("mcnemar_p_holm") > 0.05
+    assert smallest("mcnemar_p_bh") > 0.05

@@ -83,7 +83,7 @@ def test_weighted_metrics_match_scikit_learn_on_repeated_rows(
         assert found["balanced_accuracy"] == pytest.approx(balanced)
 
 
-def test_auroc_in_blocks_equals_auroc_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auroc_in_blocks_equals_auroc_at_once(monkeypatch) -> None:
     rng = np.random.default_rng(1)
     label, p_up = rng.random(200) < 0.4, rng.random(200).round(1)
     session = np.repeat(np.arange(20), 10)

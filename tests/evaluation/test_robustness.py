@@ -1,8 +1,7 @@
-"""Hazards of robustness checks: fitted on what evaluates them, unpaired, or saying too much."""
+"""Hazards of robustness checks: fitted on what evaluates them, unpaired, costs forgotten."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -16,7 +15,6 @@ from tasks.evaluation.slices import with_base_cutoff
 from tasks.evaluation.spec import EvaluationSpec, TradingSpec
 from tasks.evaluation.trading import trading_curve
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=200, trading=TradingSpec(cost=0.001))
 
 
@@ -36,9 +34,7 @@ def cells(rows: pa.Table) -> dict[str | tuple[str, str], dict[str, float]]:
     }
 
 
-def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(
-    make_frame: MakeFrame,
-) -> None:
+def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(make_frame) -> None:
     frame = make_frame()
     plain, other = leaning(frame, 1, 4.0), leaning(frame, 2, 1.0)
     found = cells(variant(frame, "model", plain, other, "masked", SPEC))
@@ -51,7 +47,7 @@ def test_a_variant_has_the_numbers_an_evaluation_of_it_would_have(
     assert change == pytest.approx(alone["accuracy"]["value"] - raw["accuracy"]["value"])
 
 
-def test_calibration_from_validation_mends_what_it_never_saw(make_frame: MakeFrame) -> None:
+def test_calibration_from_validation_mends_what_it_never_saw(make_frame) -> None:
     validation, test = make_frame(seed=1), make_frame(seed=2)
     fitted = fit_calibration(validation["label_up"].to_numpy(), leaning(validation, 3, 4.0))
     rows = calibrated(test, "model", leaning(test, 4, 4.0), fitted, SPEC)
@@ -61,7 +57,7 @@ def test_calibration_from_validation_mends_what_it_never_saw(make_frame: MakeFra
     assert found["ece_calibrated"]["value"] < 0.1
 
 
-def test_the_illustration_is_the_end_of_the_curve(make_frame: MakeFrame) -> None:
+def test_the_illustration_is_the_end_of_the_curve(make_frame) -> None:
     frame = make_frame()
     moves = np.random.default_rng(5).normal(0, 0.01, frame.num_rows)
     frame = frame.append_column("label_return", pa.array(moves))
@@ -73,7 +69,7 @@ def test_the_illustration_is_the_end_of_the_curve(make_frame: MakeFrame) -> None
     assert found["illustration_net"]["ci_low"] is None, "no interval, no claim"
 
 
-def test_notes_say_what_was_seen_and_nothing_else(make_frame: MakeFrame) -> None:
+def test_notes_say_what_was_seen_and_nothing_else(make_frame) -> None:
     frame = with_base_cutoff(make_frame(), date(2030, 1, 1))
     p_up = leaning(frame, 1, 1.0)
     spec = SPEC.model_copy(update={"candidate": "model"})
@@ -91,7 +87,7 @@ def test_notes_say_what_was_seen_and_nothing_else(make_frame: MakeFrame) -> None
     assert notes(rows, "nobody", spec) == ()
 
 
-def test_a_calibration_that_turns_ranks_round_is_called_so(make_frame: MakeFrame) -> None:
+def test_a_calibration_that_turns_ranks_round_is_called_so(make_frame) -> None:
     frame = make_frame()
     wrong = 1 - leaning(frame, 1, 1.0)
     fitted = fit_calibration(frame["label_up"].to_numpy(), wrong)
@@ -101,7 +97,7 @@ def test_a_calibration_that_turns_ranks_round_is_called_so(make_frame: MakeFrame
     assert "slope is not positive" in sentences
 
 
-def test_memory_of_names_is_noticed_and_its_absence_too(make_frame: MakeFrame) -> None:
+def test_memory_of_names_is_noticed_and_its_absence_too(make_frame) -> None:
     frame = make_frame()
     label = frame["label_up"].to_numpy()
     rng = np.random.default_rng(2)
@@ -109,3 +105,20 @@ def test_memory_of_names_is_noticed_and_its_absence_too(make_frame: MakeFrame) -
     for masked, finding in ((np.full(len(label), 0.5), "may be memory"), (plain, "no dependence")):
         rows = variant(frame, "model", plain, masked, "masked", SPEC)
         assert finding in " ".join(notes(rows, "model", SPEC))
+
+
+def test_trading_curve_matches_a_case_worked_by_hand() -> None:
+    days = [date(2024, 1, day) for day in (2, 2, 3, 4)]
+    frame = pa.table({"session": days, "label_return": [0.02, -0.01, -0.03, 0.05]})
+    curve = trading_curve(frame, [0.8, 0.2, 0.9, 0.55], TradingSpec(cost=0.001, band=0.1))
+    assert curve["positions"].to_pylist() == [2, 1, 0]
+    assert curve["gross"].to_pylist() == pytest.approx([0.015, -0.03, 0.0])
+    assert curve["net"].to_pylist() == pytest.approx([0.013, -0.032, 0.0])
+    assert curve["growth_net"].to_pylist()[-1] == pytest.approx(1.013 * 0.968)
+    assert curve["growth_holding"].to_pylist()[-1] == pytest.approx(1.005 * 0.97 * 1.05)
+
+
+def test_without_short_positions_only_rises_are_bought() -> None:
+    frame = pa.table({"session": [date(2024, 1, 2)] * 2, "label_return": [0.02, -0.01]})
+    curve = trading_curve(frame, [0.8, 0.2], TradingSpec(cost=0.0, short=False))
+    assert curve["gross"].to_pylist() == pytest.approx([0.02])

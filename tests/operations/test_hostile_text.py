@@ -49,16 +49,11 @@ def test_refused_batch_shows_its_headlines_as_inert_text(prefect_runs: str, tmp_
     now = datetime(2012, 6, 4, tzinfo=UTC)
     rows = [
         {
-            "check_id": str(at),
-            "suite": "headlines",
-            "batch": "b",
-            "expectation": "title_is_clean",
-            "success": False,
-            "observed": text,
-            "checked_at": now,
+            "check_id": str(at), "suite": "headlines", "batch": "b",
+            "expectation": "title_is_clean", "success": False, "observed": text, "checked_at": now,
         }
         for at, text in enumerate(HOSTILE)
-    ]
+    ]  # fmt: skip
     results = pa.Table.from_pylist(rows, schema=CHECKS)
     report = CheckReport("headlines", "b", len(rows), False, results, None)
     settings = load_settings(overrides=[f"data_root={tmp_path}"])

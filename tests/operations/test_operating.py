@@ -1,4 +1,4 @@
-"""What people who run this need: forms that explain themselves, schedules that know holidays."""
+"""What people who run this need: forms, schedules that know holidays, upkeep and backups."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from flows.settings import AlarmSpec, ConfigSelection, load_settings
+from tests.builders.command_line import REPOSITORY, Newsvane
+from warehouse.ops.maintenance import Upkeep
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.slow
 
 
@@ -112,3 +113,26 @@ def test_run_that_lacks_a_ticker_completes_as_incomplete(prefect_runs: str, tmp_
 def test_unknown_setting_of_an_alarm_is_refused() -> None:
     with pytest.raises(ValidationError, match="block"):
         AlarmSpec(block="Slack Webhook")
+
+
+def test_warehouse_is_backed_up_verified_and_restored_by_command(
+    newsvane: Newsvane, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "backup")
+    assert newsvane("backup", folder).returncode == 0
+    assert "are as they were backed up" in newsvane("verify-backup", folder).stdout
+    there = {"NEWSVANE_DATA_ROOT": str(tmp_path / "there")}
+    assert "Restored" in newsvane("restore", folder, **there).stdout
+    count = newsvane("sql", "select count(*) as versions from schema_versions", **there)
+    assert count.returncode == 0
+    again = newsvane("restore", folder, **there)
+    assert again.returncode == 2
+    assert "never overwrites" in again.stderr
+
+
+def test_maintenance_flow_backs_up_after_it(prefect_runs: str, tmp_path: Path) -> None:
+    from flows.operations import maintenance
+
+    chosen = selection(tmp_path / "data", "2012-12-25T14:15:00Z")
+    assert maintenance(chosen, tmp_path / "backup") == Upkeep()
+    assert (tmp_path / "backup" / "backup.json").is_file()

@@ -1,17 +1,20 @@
-"""The wheel holds what the program needs and nothing else."""
+"""The wheel holds what the program needs and nothing else; flows import no deeper than five."""
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
-import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
+from tests.builders.command_line import REPOSITORY, run_to_its_end
+
 PACKAGES = ("flows", "newsvane", "sandbox", "tasks", "validation", "warehouse")
 
 
@@ -21,9 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("hatchling", reason="the build backend, hatchling, is not installed")
     folder = tmp_path_factory.mktemp("wheel")
     words = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(
-        words, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=120
-    )
+    done = run_to_its_end(words)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "warn" not in (done.stdout + done.stderr).lower()
     [path] = folder.glob("*.whl")
@@ -34,7 +35,8 @@ def test_wheel_holds_every_package_file_and_nothing_else(wheel: Path) -> None:
     if not (REPOSITORY / ".git").exists() or not shutil.which("git"):
         pytest.skip("not a git checkout: which files belong to the project is not known")
     words = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *PACKAGES]
-    listed = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    listed = run_to_its_end(words)
+    assert listed.returncode == 0, listed.stderr
     ours = {name for name in listed.stdout.splitlines() if (REPOSITORY / name).exists()}
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert packed == ours
@@ -50,15 +52,38 @@ def test_installed_wheel_works_from_another_folder(wheel: Path, tmp_path: Path) 
         "import flows.cli.main as program, sys; print(program.__file__);"
         f"sys.argv = ['newsvane', 'sql', {query!r}]; program.main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = run_to_its_end([sys.executable, "-c", script], tmp_path, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith(str(tmp_path / "site" / "flows"))
     assert "bars" in done.stdout.partition("\n")[2]
+
+
+FLOWS = REPOSITORY / "flows"
+MODULES = {
+    ".".join(("flows", *path.relative_to(FLOWS).with_suffix("").parts)): path
+    for path in FLOWS.rglob("*.py")
+    if path.name != "__init__.py"
+}
+
+
+def imported_at_once(body: Iterable[ast.stmt]) -> Iterator[str]:
+    """What a module imports when it is loaded; not in functions, nor for a type checker alone."""
+    for node in body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.With | ast.Try):
+            yield from imported_at_once(node.body)
+
+
+@cache
+def chain(module: str) -> tuple[str, ...]:
+    """The longest way down from a module through imports inside `flows`, itself first."""
+    names = imported_at_once(ast.parse(MODULES[module].read_text(encoding="utf-8")).body)
+    below = (chain(name) for name in names if name in MODULES)
+    return (module, *max(below, key=len, default=()))
+
+
+def test_flows_have_at_most_five_levels_of_imports() -> None:
+    deepest = max((chain(module) for module in MODULES), key=len)
+    assert len(deepest) <= 5, " > ".join(deepest)

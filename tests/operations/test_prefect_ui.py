@@ -20,10 +20,9 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tests.builders.command_line import Newsvane, command_of, without_prefect
+from tests.builders.command_line import REPOSITORY, Newsvane, command_of, without_prefect
 from tests.builders.servers import free_ports
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LONGEST_WAIT = 600  # for what hangs: no page or run takes a tenth of it
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,7 @@ import pytest
 from tasks.checks.integrity import seal
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tasks.prediction.record import ForwardRecord
+from tests.builders.rows import append, example
 from warehouse.lake import Lake
 from warehouse.tables.predictions import (
     ForwardPublication,
@@ -25,47 +27,17 @@ BEFORE = OPEN - timedelta(minutes=4)
 CLOSE = OPEN + timedelta(hours=6)
 
 
-def _example(ticker: str, opened: datetime, label: str | None) -> dict[str, object]:
-    return {
-        "spec_id": "s1",
-        "example_id": f"{ticker}-{opened.date()}",
-        "ticker": ticker,
-        "session": opened.date(),
-        "decision_ts": opened - timedelta(minutes=5),
-        "max_input_available_at": opened - timedelta(hours=2),
-        "label_start_ts": opened,
-        "label_end_ts": opened + timedelta(hours=6),
-        "label": label,
-        "label_reason": "labelled" if label else "unfinished",
-        "label_return": 0.01 if label else None,
-        "previous_return": 0.0,
-        "availability": "observed",
-        "headline_ids": [f"h-{ticker}"],
-        "story_ids": ["h"],
-        "input": f"news of {ticker}",
-    }
+def _example(ticker: str, opened: datetime, label: str | None) -> dict[str, Any]:
+    named = {"ticker": ticker, "headline_ids": [f"h-{ticker}"], "input": f"news of {ticker}"}
+    return example(f"{ticker}-{opened.date()}", opened, label, **named)
 
 
 @pytest.fixture
 def waiting(lake: Lake) -> Lake:
     """Two tickers before the open of 3 January, one more example a day later."""
     rows = [_example(ticker, OPEN, None) for ticker in ("AAPL", "MSFT")]
-    rows.append(_example("AAPL", OPEN + timedelta(days=1), None))
-    _keep(lake, rows)
+    append(lake, "examples", [*rows, _example("AAPL", OPEN + timedelta(days=1), None)])
     return lake
-
-
-def _keep(lake: Lake, rows: list[dict[str, object]]) -> None:
-    table = pa.Table.from_pylist(rows)
-    table = table.set_column(
-        table.column_names.index("label"), "label", table["label"].cast(pa.string())
-    )
-    table = table.set_column(
-        table.column_names.index("label_return"),
-        "label_return",
-        table["label_return"].cast(pa.float64()),
-    )
-    lake.transact(lambda tx: tx.upsert("examples", table, ("spec_id", "example_id")))
 
 
 def _predict(
@@ -78,18 +50,14 @@ def _predict(
     name: str = "champion",
 ) -> ForwardPublication:
     frame = upcoming_examples(lake, "s1", now=seen_at)
-    return store_forward(
-        lake,
-        frame,
-        {name: [p_up] * frame.num_rows},
-        model_ids={name: model},
-        dataset_id="d1",
-        now=now,
-    )
+    made = {"model_ids": {name: model}, "dataset_id": "d1", "now": now}
+    return store_forward(lake, frame, {name: [p_up] * frame.num_rows}, **made)
 
 
 def _outcome(lake: Lake) -> None:
-    _keep(lake, [_example("AAPL", OPEN, "up"), _example("MSFT", OPEN, "down")])
+    rows = [_example("AAPL", OPEN, "up"), _example("MSFT", OPEN, "down")]
+    table = pa.Table.from_pylist(rows)
+    lake.transact(lambda tx: tx.upsert("examples", table, ("spec_id", "example_id")))
 
 
 def _scored(lake: Lake, now: datetime) -> pa.Table:
@@ -98,21 +66,21 @@ def _scored(lake: Lake, now: datetime) -> pa.Table:
     return states.filter((pc.field("state") == "scored") & ~pc.field("rule"))
 
 
-def test_only_the_next_session_is_predicted(waiting: Lake) -> None:
+def test_only_the_next_session_is_predicted(waiting) -> None:
     frame = upcoming_examples(waiting, "s1", now=BEFORE)
     assert frame["example_id"].to_pylist() == ["AAPL-2024-01-03", "MSFT-2024-01-03"]
     later = upcoming_examples(waiting, "s1", now=BEFORE + timedelta(days=1))
     assert later["session"].to_pylist() == [date(2024, 1, 4)]
 
 
-def test_lookahead_prediction_after_the_open_is_refused(waiting: Lake) -> None:
+def test_lookahead_prediction_after_the_open_is_refused(waiting) -> None:
     published = _predict(waiting, OPEN)
     assert published.added == 0
     assert set(published.refused["status"].to_pylist()) == {"late"}
     assert waiting.sql("SELECT count(*) AS n FROM predictions")["n"].to_pylist() == [0]
 
 
-def test_prediction_is_never_changed(waiting: Lake) -> None:
+def test_prediction_is_never_changed(waiting) -> None:
     assert _predict(waiting, BEFORE).added == 2
     snapshot = waiting.snapshot_id()
     again = _predict(waiting, BEFORE + timedelta(minutes=1))
@@ -124,14 +92,14 @@ def test_prediction_is_never_changed(waiting: Lake) -> None:
     assert stored == [{"p_up": 0.6, "predicted_at": BEFORE}]
 
 
-def test_backdated_prediction_is_refused(waiting: Lake) -> None:
+def test_backdated_prediction_is_refused(waiting) -> None:
     _predict(waiting, BEFORE - timedelta(hours=1), model="m0")
     seal(waiting, now=OPEN + timedelta(minutes=1))
     published = _predict(waiting, BEFORE)
     assert set(published.refused["status"].to_pylist()) == {"backdated"}
 
 
-def test_prediction_remembers_what_it_saw(waiting: Lake) -> None:
+def test_prediction_remembers_what_it_saw(waiting) -> None:
     _predict(waiting, BEFORE)
     query = "SELECT headline_ids, input_sha256, model_id FROM predictions ORDER BY ticker LIMIT 1"
     expected = waiting.sql("SELECT sha256('news of AAPL') AS h")["h"][0].as_py()
@@ -140,7 +108,7 @@ def test_prediction_remembers_what_it_saw(waiting: Lake) -> None:
     ]
 
 
-def test_outcome_counts_only_once_it_is_final(waiting: Lake) -> None:
+def test_outcome_counts_only_once_it_is_final(waiting) -> None:
     _predict(waiting, BEFORE)
     _outcome(waiting)
     early = CLOSE - timedelta(seconds=1)
@@ -152,7 +120,7 @@ def test_outcome_counts_only_once_it_is_final(waiting: Lake) -> None:
     assert pending_predictions(waiting, "s1", now=CLOSE).num_rows == 0
 
 
-def test_late_row_smuggled_into_the_table_does_not_count(waiting: Lake) -> None:
+def test_late_row_smuggled_into_the_table_does_not_count(waiting) -> None:
     _predict(waiting, BEFORE)
     _outcome(waiting)
     stored = waiting.sql("SELECT * FROM predictions WHERE ticker = 'MSFT'").to_pylist()
@@ -162,7 +130,7 @@ def test_late_row_smuggled_into_the_table_does_not_count(waiting: Lake) -> None:
     assert _scored(waiting, CLOSE)["ticker"].to_pylist() == ["AAPL"]
 
 
-def test_two_models_under_one_name_have_a_record_each(waiting: Lake) -> None:
+def test_two_models_under_one_name_have_a_record_each(waiting) -> None:
     _predict(waiting, BEFORE, 0.6, model="m1")
     _predict(waiting, BEFORE + timedelta(minutes=1), 0.1, model="m2")
     _outcome(waiting)
@@ -170,7 +138,7 @@ def test_two_models_under_one_name_have_a_record_each(waiting: Lake) -> None:
     assert scored == [{"predictor": m, "p_up": p} for m, p in (("m1", 0.6), ("m2", 0.1))] * 2
 
 
-def test_one_model_under_two_names_has_one_record_of_first_predictions(waiting: Lake) -> None:
+def test_one_model_under_two_names_has_one_record_of_first_predictions(waiting) -> None:
     _predict(waiting, BEFORE, 0.6, model="m1", name="m1")
     _predict(waiting, BEFORE + timedelta(minutes=1), 0.1, model="m1", name="fine_tuned")
     _outcome(waiting)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy.stats import norm
 
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
-from tasks.prediction.live import (
-    compare_live,
-    drift_table,
-    input_features,
-    population_stability,
-)
+from tasks.prediction.live import compare_live, drift_table, input_features, population_stability
+from tests.builders.frames import MakeFrame
 
-MakeFrame = Callable[..., pa.Table]
 SPEC = EvaluationSpec(resamples=500)
 
 
@@ -38,16 +31,16 @@ def _shifted(make_frame: MakeFrame, right: float, seed: int, *, sure: float = 0.
     return {item.metric for item in found if item.shifted}
 
 
-def test_lost_skill_is_a_shift(make_frame: MakeFrame) -> None:
+def test_lost_skill_is_a_shift(make_frame) -> None:
     assert {"accuracy", "cross_entropy"} <= _shifted(make_frame, 0.5, 3)
 
 
-def test_kept_skill_rarely_alarms(make_frame: MakeFrame) -> None:
+def test_kept_skill_rarely_alarms(make_frame) -> None:
     alarms = sum("accuracy" in _shifted(make_frame, 0.7, seed) for seed in range(10, 30))
     assert alarms <= 3
 
 
-def test_calibration_drift_is_not_taken_for_lost_accuracy(make_frame: MakeFrame) -> None:
+def test_calibration_drift_is_not_taken_for_lost_accuracy(make_frame) -> None:
     before, since = make_frame(sessions=120, seed=1), make_frame(sessions=120, seed=3)
     p_up = np.clip(_skilled(since, 0.7, 4) + 0.15, 0, 1)
     found = compare_live("model", (before, _skilled(before, 0.7, 2)), (since, p_up), SPEC)

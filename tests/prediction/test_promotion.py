@@ -19,8 +19,9 @@ from tasks.prediction.promotion import RetrainSpec, decide_promotion
 from tasks.prediction.record import ForwardRecord
 from tasks.prediction.registry import ADAPTER_FILE, active_models, adapter_hash
 from tasks.report.site.site import write_site
+from tests.builders.rows import append, example, model, registered
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.models import Model, store_model
+from warehouse.tables.models import store_model
 from warehouse.tables.predictions import store_forward
 
 FIRST = date(2024, 1, 1)
@@ -67,44 +68,13 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lived]:
 
 
 def _examples(lake: Lake) -> pa.Table:
-    rng = np.random.default_rng(0)
-    rows = [
-        {
-            "spec_id": "s1",
-            "example_id": f"e{day}-{ticker}",
-            "ticker": ticker,
-            "session": FIRST + timedelta(days=day),
-            "decision_ts": _open(day) - timedelta(minutes=5),
-            "max_input_available_at": _open(day) - timedelta(hours=2),
-            "label_start_ts": _open(day),
-            "label_end_ts": _open(day) + timedelta(hours=6),
-            "label": "up" if rng.random() < 0.5 else "down",
-            "label_reason": "labelled",
-            "label_return": 0.01,
-            "previous_return": 0.0,
-            "availability": "observed",
-            "headline_ids": ["h"],
-            "story_ids": ["h"],
-            "input": "text",
-        }
-        for day in range(TRAINED + BESIDE + AFTER)
-        for ticker in TICKERS
-    ]
-    last = str(FIRST + timedelta(days=TRAINED - 1))
-    dataset = {
-        "dataset_id": "d1",
-        "spec_id": "s1",
-        "snapshot_id": 1,
-        "created_at": _open(TRAINED),
-        "path": "datasets/d1",
-        "manifest": json.dumps(
-            {"splits": {name: {"last_session": last} for name in ("train", "validation")}}
-        ),
-    }
-    table = pa.Table.from_pylist(rows)
-    lake.transact(lambda tx: tx.append("examples", table))
-    lake.transact(lambda tx: tx.append("datasets", pa.Table.from_pylist([dataset])))
-    return table
+    rng, rows = np.random.default_rng(0), []
+    for day in range(TRAINED + BESIDE + AFTER):
+        for ticker in TICKERS:
+            label = "up" if rng.random() < 0.5 else "down"
+            rows.append(example(f"e{day}-{ticker}", _open(day), label, ticker=ticker))
+    append(lake, "datasets", [registered("d1", [FIRST + timedelta(days=TRAINED - 1)] * 2)])
+    return append(lake, "examples", rows)
 
 
 def _add_model(lake: Lake, root: Path, name: str) -> None:
@@ -113,33 +83,26 @@ def _add_model(lake: Lake, root: Path, name: str) -> None:
     (folder / ADAPTER_FILE).write_bytes(name.encode())
     age = timedelta(minutes=len(list(folder.parent.iterdir())))
     made = _open(TRAINED) - timedelta(hours=1) + age
-    sha256 = adapter_hash(folder)
-    store_model(lake, Model(name, "d1", "tiny", "base", sha256, folder, 0, {}, {}, {}, made))
+    store_model(
+        lake, model(name, adapter_sha256=adapter_hash(folder), path=folder, created_at=made)
+    )
 
 
 def _predict(lake: Lake, frame: pa.Table, rng: Any, hits: dict[str, list[bool]]) -> None:
     """Every active model predicts under the name it has that day."""
     up = np.array(frame["label"].to_pylist()) == "up"
     predictions: dict[str, Any] = {MAJORITY: np.full(frame.num_rows, 0.52)}
-    active = active_models(lake, "s1")
-    for name, model in active.items():
-        right = rng.random(frame.num_rows) < SKILL[model.model_id]
-        hits[model.model_id] += right.tolist()
+    ids = {name: one.model_id for name, one in active_models(lake, "s1").items()}
+    for name, model_id in ids.items():
+        right = rng.random(frame.num_rows) < SKILL[model_id]
+        hits[model_id] += right.tolist()
         predictions[name] = np.where(up == right, 0.7, 0.3)
-    published = store_forward(
-        lake,
-        frame,
-        predictions,
-        model_ids={name: model.model_id for name, model in active.items()},
-        dataset_id="d1",
-        now=frame["decision_ts"][0].as_py() + timedelta(minutes=1),
-    )
+    now = frame["decision_ts"][0].as_py() + timedelta(minutes=1)
+    published = store_forward(lake, frame, predictions, model_ids=ids, dataset_id="d1", now=now)
     assert published.added == frame.num_rows * len(predictions)
 
 
-def test_a_new_champion_does_not_inherit_the_record_of_the_old_one(
-    lived: Lived, tmp_path: Path
-) -> None:
+def test_a_new_champion_does_not_inherit_the_record_of_the_old_one(lived, tmp_path) -> None:
     """Site, read API and `score` give each model's own record, and the same numbers."""
     names = lived.lake.sql("SELECT DISTINCT predictor, model_id FROM predictions").to_pylist()
     assert {(row["predictor"], row["model_id"]) for row in names} == {
@@ -153,28 +116,23 @@ def test_a_new_champion_does_not_inherit_the_record_of_the_old_one(
         row["predictor"]: row
         for row in json.loads((tmp_path / "files" / "scores.json").read_text("utf-8"))
     }
-    with newsvane.connect(overrides=_overrides(lived.root)) as reader:
+    with newsvane.connect(
+        overrides=(f"data_root={lived.root}", "evaluation.resamples=300")
+    ) as reader:
         read = {row["predictor"]: row for row in reader.scores(now=lived.now).to_dicts()}
     record = ForwardRecord.read(lived.lake, SPEC, now=lived.now, spec_id="s1")
     assert FINE_TUNED not in site
-    for model, stage, days in (("old", "retired", BESIDE), ("new", "champion", BESIDE + AFTER)):
-        assert len(lived.hits[model]) == days * len(TICKERS)
-        found = record.verdict(model, model).words
-        for row in (site[model], read[model]):
-            assert (row["stage"], row["sessions"], row["scored"]) == (
-                stage,
-                days,
-                len(lived.hits[model]),
-            )
-            assert row["accuracy"] == pytest.approx(np.mean(lived.hits[model]), abs=1e-6)
+    for name, stage, days in (("old", "retired", BESIDE), ("new", "champion", BESIDE + AFTER)):
+        assert len(lived.hits[name]) == days * len(TICKERS)
+        found = record.verdict(name, name).words
+        for row in (site[name], read[name]):
+            counts = (row["stage"], row["sessions"], row["scored"])
+            assert counts == (stage, days, len(lived.hits[name]))
+            assert row["accuracy"] == pytest.approx(np.mean(lived.hits[name]), abs=1e-6)
             shown = [f"{100 * row[key]:.1f}" for key in ("accuracy", "ci_low", "ci_high")]
             assert "Accuracy {}% [{}, {}]".format(*shown) in found
         same = ("accuracy", "ci_low", "ci_high", "brier", "mean_p_up", "scored", "late")
-        assert [site[model][key] for key in same] == [read[model][key] for key in same]
+        assert [site[name][key] for key in same] == [read[name][key] for key in same]
     text = (tmp_path / "scoreboard.html").read_text("utf-8")
     assert "fine-tuned model new" in text
     assert f"{100 * site['new']['accuracy']:.1f}%" in text
-
-
-def _overrides(root: Path) -> tuple[str, ...]:
-    return (f"data_root={root}", "evaluation.resamples=300")

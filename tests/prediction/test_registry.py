@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,74 +23,40 @@ from tasks.prediction.registry import (
     promote,
     show_model,
 )
-from warehouse.lake import Lake, LakeError, Transaction
+from tests.builders.rows import NOW, append, example, model, registered
+from warehouse.lake import Lake, LakeError
 from warehouse.tables.evaluations import evaluation_frame
-from warehouse.tables.models import Model, read_models, store_model
+from warehouse.tables.models import read_models, store_model
 from warehouse.tables.predictions import store_backtest
 
-NOW = datetime(2024, 6, 1, tzinfo=UTC)
 FIRST = date(2024, 1, 1)
 SPEC = EvaluationSpec(resamples=300)
 TRAINED, TESTED = 20, 80  # sessions
-AddModel = Callable[..., str]
 
 
 @pytest.fixture
 def stocked(lake: Lake) -> Lake:
     """One hundred sessions of one ticker; two data sets that end their training differently."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for k in range(TRAINED + TESTED):
-        day = FIRST + timedelta(days=k)
-        opened = datetime(day.year, day.month, day.day, 14, 30, tzinfo=UTC)
-        up = bool(rng.random() < 0.5)
-        row = {
-            "spec_id": "s1",
-            "example_id": f"e{k}",
-            "ticker": "AAPL",
-            "session": day,
-            "decision_ts": opened - timedelta(minutes=5),
-            "max_input_available_at": opened - timedelta(hours=2),
-            "label_start_ts": opened,
-            "label_end_ts": opened + timedelta(hours=6),
-            "label": "up" if up else "down",
-            "label_reason": "labelled",
-            "label_return": 0.01 if up else -0.01,
-            "previous_return": 0.0,
-            "availability": "observed",
-            "headline_ids": ["h"],
-            "story_ids": ["h"],
-            "input": "text",
-        }
-        rows.append(row)
-    datasets = [_dataset("early", TRAINED), _dataset("late", TRAINED + 60)]
-
-    def fill(tx: Transaction) -> None:
-        tx.append("examples", pa.Table.from_pylist(rows))
-        tx.append("datasets", pa.Table.from_pylist(datasets))
-
-    lake.transact(fill)
+    start = datetime(FIRST.year, FIRST.month, FIRST.day, 14, 30, tzinfo=UTC)
+    ups = np.random.default_rng(0).random(TRAINED + TESTED) < 0.5
+    append(
+        lake,
+        "examples",
+        [
+            example(f"e{day}", start + timedelta(days=day), "up" if up else "down")
+            for day, up in enumerate(ups)
+        ],
+    )
+    append(lake, "datasets", [_dataset("early", TRAINED), _dataset("late", TRAINED + 60)])
     return lake
 
 
-def _dataset(name: str, trained: int) -> dict[str, object]:
-    last = [str(FIRST + timedelta(days=k)) for k in (trained - 6, trained - 1)]
-    splits = {
-        split: {"last_session": day, "files": []}
-        for split, day in zip(("train", "validation"), last, strict=True)
-    }
-    return {
-        "dataset_id": name,
-        "spec_id": "s1",
-        "snapshot_id": 1,
-        "created_at": NOW,
-        "path": f"datasets/{name}",
-        "manifest": json.dumps({"splits": splits}),
-    }
+def _dataset(name: str, trained: int) -> dict[str, Any]:
+    return registered(name, [FIRST + timedelta(days=day) for day in (trained - 6, trained - 1)])
 
 
 @pytest.fixture
-def add_model(stocked: Lake, tmp_path: Path) -> AddModel:
+def add_model(stocked: Lake, tmp_path: Path) -> Callable[..., str]:
     """Stores a model with real adapter bytes that calls `right` of the examples rightly."""
 
     def add(model_id: str, right: float, *, dataset_id: str = "early", seed: int = 0) -> str:
@@ -98,38 +64,21 @@ def add_model(stocked: Lake, tmp_path: Path) -> AddModel:
         folder.mkdir()
         weights = model_id.encode() * 100
         (folder / ADAPTER_FILE).write_bytes(weights)
-        model = Model(
-            model_id=model_id,
-            dataset_id=dataset_id,
-            recipe_name="tiny",
-            base_model="base",
-            adapter_sha256=hashlib.sha256(weights).hexdigest(),
-            path=folder,
-            seed=seed,
-            recipe={},
-            environment={},
-            metrics={"loss": 0.5},
-            created_at=NOW,
-        )
-        store_model(stocked, model)
+        named = {"dataset_id": dataset_id, "path": folder, "seed": seed}
+        sha256 = hashlib.sha256(weights).hexdigest()
+        store_model(stocked, model(model_id, adapter_sha256=sha256, **named))
         ids = pa.array([f"e{k}" for k in range(TRAINED + TESTED)])
         frame = evaluation_frame(stocked, "s1", ids)
         hit = np.random.default_rng(seed).random(len(ids)) < right
         p_up = np.where(frame["label_up"].to_numpy() == hit, 0.7, 0.3)
-        store_backtest(
-            stocked,
-            frame,
-            {"finetuned": p_up},
-            dataset_id=dataset_id,
-            model_ids={"finetuned": model_id},
-            now=NOW,
-        )
+        made = {"dataset_id": dataset_id, "model_ids": {"finetuned": model_id}, "now": NOW}
+        store_backtest(stocked, frame, {"finetuned": p_up}, **made)
         return model_id
 
     return add
 
 
-def test_first_champion_is_unopposed(stocked: Lake, add_model: AddModel) -> None:
+def test_first_champion_is_unopposed(stocked, add_model) -> None:
     assert champion(stocked) is None
     assert promote(stocked, add_model("first", 0.5), SPEC) is None
     held = champion(stocked)
@@ -137,19 +86,17 @@ def test_first_champion_is_unopposed(stocked: Lake, add_model: AddModel) -> None
     assert (held.model_id, held.metrics) == ("first", {"loss": 0.5})
 
 
-def test_clearly_better_challenger_takes_the_place(stocked: Lake, add_model: AddModel) -> None:
+def test_clearly_better_challenger_takes_the_place(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     contest = promote(stocked, add_model("new", 0.9, seed=1), SPEC)
     assert contest is not None
     assert contest.won
     assert (contest.n_examples, contest.n_sessions) == (TESTED, TESTED)
-    assert {model.model_id: model.stage for model in read_models(stocked)} == {
-        "old": "retired",
-        "new": "champion",
-    }
+    stages = {model.model_id: model.stage for model in read_models(stocked)}
+    assert stages == {"old": "retired", "new": "champion"}
 
 
-def test_luck_does_not_promote(stocked: Lake, add_model: AddModel) -> None:
+def test_luck_does_not_promote(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.6), SPEC)
     with pytest.raises(RegistryError, match="Not promoted: new is not shown to beat old"):
         promote(stocked, add_model("new", 0.64, seed=1), SPEC)
@@ -158,32 +105,30 @@ def test_luck_does_not_promote(stocked: Lake, add_model: AddModel) -> None:
     assert held.model_id == "old"
 
 
-def test_only_data_after_both_trainings_counts(stocked: Lake, add_model: AddModel) -> None:
+def test_only_data_after_both_trainings_counts(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     add_model("new", 0.9, dataset_id="late", seed=1)
     contest = compare_models(stocked, "new", "old", SPEC)
     assert contest.n_examples == TESTED - 60
 
 
-def test_model_of_an_unknown_data_set_is_not_compared(stocked: Lake, add_model: AddModel) -> None:
+def test_model_of_an_unknown_data_set_is_not_compared(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     add_model("new", 0.9, dataset_id="elsewhere", seed=1)
     with pytest.raises(LakeError, match="data set of new is not registered"):
         promote(stocked, "new", SPEC)
 
 
-def test_no_shared_unseen_data_is_an_error(stocked: Lake, add_model: AddModel) -> None:
+def test_no_shared_unseen_data_is_an_error(stocked, add_model) -> None:
     whole = _dataset("whole", TRAINED + TESTED)
-    stocked.transact(lambda tx: tx.append("datasets", pa.Table.from_pylist([whole])))
+    append(stocked, "datasets", [whole])
     add_model("old", 0.5)
     add_model("new", 0.9, dataset_id="whole", seed=1)
     with pytest.raises(RegistryError, match="share no labelled example"):
         compare_models(stocked, "new", "old", SPEC)
 
 
-def test_altered_adapter_is_not_promoted(
-    stocked: Lake, add_model: AddModel, tmp_path: Path
-) -> None:
+def test_altered_adapter_is_not_promoted(stocked, add_model, tmp_path) -> None:
     add_model("first", 0.5)
     with (tmp_path / "first" / ADAPTER_FILE).open("ab") as stream:
         stream.write(b"x")
@@ -192,30 +137,28 @@ def test_altered_adapter_is_not_promoted(
     assert champion(stocked) is None
 
 
-def test_other_weights_under_a_champions_id_are_refused(stocked: Lake, add_model: AddModel) -> None:
+def test_other_weights_under_a_champions_id_are_refused(stocked, add_model) -> None:
     promote(stocked, add_model("first", 0.5), SPEC)
     altered = replace(show_model(stocked, "first"), adapter_sha256="00" * 32)
     with pytest.raises(LakeError, match="is champion with the adapter"):
         store_model(stocked, altered)
 
 
-def test_promoting_the_champion_again_writes_nothing(stocked: Lake, add_model: AddModel) -> None:
+def test_promoting_the_champion_again_writes_nothing(stocked, add_model) -> None:
     promote(stocked, add_model("first", 0.5), SPEC)
     snapshot = stocked.snapshot_id()
     assert promote(stocked, "first", SPEC) is None
     assert stocked.snapshot_id() == snapshot
 
 
-def test_nominated_model_is_a_challenger_and_a_champion_cannot_be(
-    stocked: Lake, add_model: AddModel
-) -> None:
+def test_nominated_model_is_a_challenger_and_a_champion_cannot_be(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     assert nominate(stocked, add_model("new", 0.5, seed=1)).stage == "challenger"
     with pytest.raises(RegistryError, match="nobody to challenge"):
         nominate(stocked, "old")
 
 
-def test_a_beginning_of_an_id_must_fit_one_model(stocked: Lake, add_model: AddModel) -> None:
+def test_a_beginning_of_an_id_must_fit_one_model(stocked, add_model) -> None:
     add_model("abc1", 0.5)
     add_model("abd1", 0.5, seed=1)
     assert show_model(stocked, "abd").model_id == "abd1"

@@ -24,10 +24,7 @@ SPLIT = (
     "dataset.split.end=2012-10-01",
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.usefixtures("prefect_runs"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs")]
 
 
 def selection(root: Path, now: datetime, *more: str) -> ConfigSelection:
@@ -44,7 +41,7 @@ def contents(root: Path, dataset_id: str) -> dict[str, str]:
     }
 
 
-def test_daily_runs_equal_one_backfill_to_the_byte(tmp_path: Path) -> None:
+def test_daily_runs_equal_one_backfill_to_the_byte(tmp_path) -> None:
     from flows.backfill import backfill
     from flows.dataset import build_dataset
     from flows.jobs import daily

@@ -40,10 +40,7 @@ SHORT = (
     'training.recipe="sandbox-newswire"',
 )
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.usefixtures("prefect_runs"),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs")]
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def _scored(record: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(correct=hit.astype(float))
 
 
-def test_every_prediction_precedes_its_outcome(lived: Lived) -> None:
+def test_every_prediction_precedes_its_outcome(lived) -> None:
     record = lived.record
     over = record[record["session"] <= lived.done.last_session]
     span = {"first": lived.done.first_session, "last": lived.done.last_session}
@@ -140,7 +137,7 @@ def test_every_prediction_precedes_its_outcome(lived: Lived) -> None:
     assert over["went_up"].notna().mean() > 0.9
 
 
-def test_forward_metrics_equal_an_independent_recomputation(lived: Lived) -> None:
+def test_forward_metrics_equal_an_independent_recomputation(lived) -> None:
     rows = _scored(lived.record)
     shown = {row["predictor"]: row for row in lived.shown("scores")}
     assert set(shown) == set(rows["whose"])
@@ -158,7 +155,7 @@ def test_forward_metrics_equal_an_independent_recomputation(lived: Lived) -> Non
         assert row["mean_p_up"] == pytest.approx(mine["p_up"].mean(), abs=1e-6)
 
 
-def test_leads_over_others_equal_an_independent_recomputation(lived: Lived) -> None:
+def test_leads_over_others_equal_an_independent_recomputation(lived) -> None:
     shown = {(row["predictor"], row["other"]): row for row in lived.shown("differences")}
     assert (_champion(lived).model_id, "majority") in shown
     for (name, other), row in shown.items():
@@ -173,7 +170,7 @@ def _champion(lived: Lived) -> Model:
     return found
 
 
-def test_verdict_is_the_sites_and_compares_the_record_with_the_backtest(lived: Lived) -> None:
+def test_verdict_is_the_sites_and_compares_the_record_with_the_backtest(lived) -> None:
     champion = _champion(lived).model_id
     assert lived.done.verdict.startswith(f"fine-tuned model {champion[:8]}: ")
     assert "what the back-test" in lived.done.verdict
@@ -181,7 +178,7 @@ def test_verdict_is_the_sites_and_compares_the_record_with_the_backtest(lived: L
     assert f"Accuracy {100 * row['accuracy']:.1f}%" in lived.done.verdict
 
 
-def test_calls_unlike_those_of_the_backtest_are_reported_as_drift(lived: Lived) -> None:
+def test_calls_unlike_those_of_the_backtest_are_reported_as_drift(lived) -> None:
     now = lived.settings.sandbox.now + timedelta(days=200)  # type: ignore[union-attr]
     champion = _champion(lived)
     scored = ForwardRecord.read(lived.lake, EvaluationSpec(), now=now).scored[champion.model_id]
@@ -209,7 +206,7 @@ def _lead(record: pd.DataFrame, name: str, other: str) -> tuple[float, float, fl
     return _accuracy(both.assign(lead=both["correct"] - both["rival"]), "lead")
 
 
-def test_weekly_models_are_registered_and_challengers_predict(lived: Lived) -> None:
+def test_weekly_models_are_registered_and_challengers_predict(lived) -> None:
     models = {model.model_id: model for model in read_models(lived.lake)}
     moments = itinerary("XNYS", lived.settings.sandbox.now, DAYS)  # type: ignore[union-attr]
     weeks = [at for at, job in moments if job == "weekly"]
@@ -223,7 +220,7 @@ def test_weekly_models_are_registered_and_challengers_predict(lived: Lived) -> N
     assert bool(challengers) == FULL
 
 
-def test_sealed_record_verifies_and_tampering_is_found(lived: Lived) -> None:
+def test_sealed_record_verifies_and_tampering_is_found(lived) -> None:
     landing = Landing.of(lived.settings.warehouse)
     report = verify(lived.lake, landing)
     assert report.sound, report.words
@@ -241,7 +238,7 @@ def test_sealed_record_verifies_and_tampering_is_found(lived: Lived) -> None:
 
 
 @pytest.mark.skipif(not FULL, reason="skill shows over NEWSVANE_SIMULATED_DAYS=60 days only")
-def test_planted_market_shows_skill_and_null_market_shows_none(lived: Lived) -> None:
+def test_planted_market_shows_skill_and_null_market_shows_none(lived) -> None:
     leads = {
         rule: _lead(lived.record, _champion(lived).model_id, rule)
         for rule in ("always_up", "majority", "previous_direction")

@@ -12,15 +12,9 @@ import pytest
 
 SIZES = {"phone": (390, 844, True), "desktop": (1280, 900, False)}
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +43,21 @@ def show(browser: Any) -> Callable[..., int]:
 
     Returns the width it was given, in CSS pixels.
     """
-    return lambda path, size, scheme="light": _show(browser, path, size, scheme)
+
+    def opened(path: Path, size: str, scheme: str = "light") -> int:
+        width, height, mobile = SIZES[size]
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile},
+        )
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+        for log in ("browser", "performance"):
+            browser.get_log(log)
+        browser.get(path.as_uri())
+        return width
+
+    return opened
 
 
 @pytest.fixture
@@ -76,24 +84,7 @@ def outside_requests(browser: Any) -> Callable[[], list[str]]:
 
     def look() -> list[str]:
         messages = [entry["message"] for entry in browser.get_log("performance")]
-        return [
-            message
-            for message in messages
-            if '"Network.requestWillBeSent"' in message and '"url":"http' in message
-        ]
+        sent = [text for text in messages if '"Network.requestWillBeSent"' in text]
+        return [text for text in sent if '"url":"http' in text]
 
     return look
-
-
-def _show(browser: Any, path: Path, size: str, scheme: str) -> int:
-    width, height, mobile = SIZES[size]
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile},
-    )
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    for log in ("browser", "performance"):
-        browser.get_log(log)
-    browser.get(path.as_uri())
-    return width

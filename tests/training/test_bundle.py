@@ -16,7 +16,7 @@ from warehouse.storage.atomic import file_sha256
 
 
 @pytest.mark.slow
-def test_a_bundle_trains_elsewhere_to_the_very_same_adapter(finetuned, tmp_path: Path) -> None:
+def test_a_bundle_trains_elsewhere_to_the_very_same_adapter(finetuned, tmp_path) -> None:
     archive = export_bundle(finetuned.job, tmp_path / "bundle.zip")
     away = tmp_path / "away"
     with zipfile.ZipFile(archive) as content:
@@ -38,7 +38,7 @@ def test_a_bundle_trains_elsewhere_to_the_very_same_adapter(finetuned, tmp_path:
     assert all(score.path.is_file() for score in result.scores)
 
 
-def test_equal_jobs_make_equal_bundles_with_every_hash_listed(finetuned, tmp_path: Path) -> None:
+def test_equal_jobs_make_equal_bundles_with_every_hash_listed(finetuned, tmp_path) -> None:
     first = export_bundle(finetuned.job, tmp_path / "a.zip")
     elsewhere = finetuned.job.model_copy(update={"output": tmp_path, "cache": tmp_path})
     assert first.read_bytes() == export_bundle(elsewhere, tmp_path / "b.zip").read_bytes()
@@ -55,7 +55,7 @@ def test_equal_jobs_make_equal_bundles_with_every_hash_listed(finetuned, tmp_pat
             compile("\n".join(lines), "cell", "exec")
 
 
-def test_an_imported_result_is_the_exported_jobs(finetuned, tmp_path: Path) -> None:
+def test_an_imported_result_is_the_exported_jobs(finetuned, tmp_path) -> None:
     archive = pack_result(finetuned.result.path, tmp_path / "result.zip")
     home = finetuned.job.model_copy(
         update={"output": tmp_path / "home", "scores": tmp_path / "scores"}
@@ -97,7 +97,7 @@ def rewritten(source: Path, target: Path, changes: dict[str, bytes], relist: boo
     ],
 )
 def test_a_tampered_result_is_refused_and_nothing_of_it_is_kept(
-    finetuned, tmp_path: Path, name: str, relist: bool, message: str
+    finetuned, tmp_path, name: str, relist: bool, message: str
 ) -> None:
     archive = pack_result(finetuned.result.path, tmp_path / "result.zip")
     bad = rewritten(archive, tmp_path / "bad.zip", {name: b"changed"}, relist)
@@ -108,7 +108,7 @@ def test_a_tampered_result_is_refused_and_nothing_of_it_is_kept(
     assert not (tmp_path / "escape.json").exists()
 
 
-def test_a_truncated_archive_is_refused(finetuned, tmp_path: Path) -> None:
+def test_a_truncated_archive_is_refused(finetuned, tmp_path) -> None:
     archive = pack_result(finetuned.result.path, tmp_path / "result.zip")
     archive.write_bytes(archive.read_bytes()[:-4000])
     with pytest.raises(BundleError, match="not a whole result archive"):

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -10,28 +7,19 @@ import yaml
 from safetensors.torch import load_file
 
 from tasks.training.finetune import run_finetune
-from tasks.training.job import FinetuneJob
 from tasks.training.process import command_of, run_job
-from tasks.training.recipe import RECIPES, Recipe
+from tasks.training.recipe import RECIPES
 
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_does_with_twice_the_batch(
-    tiny: Recipe, changed: Callable[..., Recipe], job: Callable[..., FinetuneJob], tmp_path: Path
+    tiny, changed, job, tmp_path
 ) -> None:
     """Over gloo. Unshuffled equality needs one batch per epoch: every row is in every step."""
     rows = 32
-    one = changed(
-        tiny,
-        schedule={
-            "train_rows": rows,
-            "batch_size": rows,
-            "num_train_epochs": 6,
-            "learning_rate": 1e-3,
-            "eval_steps": 3,
-        },
-        compute={"group_by_length": False},
-    )
+    schedule = {"train_rows": rows, "batch_size": rows, "num_train_epochs": 6}
+    schedule |= {"learning_rate": 1e-3, "eval_steps": 3}
+    one = changed(tiny, schedule=schedule, compute={"group_by_length": False})
     two = changed(one, schedule={"batch_size": rows // 2})
     torch.set_num_threads(1)
     alone = run_finetune(job(one, tmp_path), lambda progress: None)
@@ -52,7 +40,7 @@ def test_two_processes_train_what_one_does_with_twice_the_batch(
 
 
 def test_several_gpus_are_started_by_accelerate_with_the_shipped_sharding(
-    tiny: Recipe, job: Callable[..., FinetuneJob], tmp_path: Path
+    tiny, job, tmp_path
 ) -> None:
     config = RECIPES / "fsdp-qlora.accelerate.yaml"
     sharded = job(tiny, processes=4, accelerate_config=config)

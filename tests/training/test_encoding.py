@@ -82,7 +82,7 @@ def test_a_prompt_that_swallows_its_answer_is_refused() -> None:
     ],
 )
 def test_an_unusable_split_says_why(
-    tmp_path: Path, columns: dict[str, list[str]] | None, message: str
+    tmp_path, columns: dict[str, list[str]] | None, message: str
 ) -> None:
     path = tmp_path / "train.parquet"
     if columns is not None:
@@ -118,9 +118,7 @@ def loss_and_gradients(
     return loss.item(), torch.cat(gradients)
 
 
-def test_packed_and_one_by_one_losses_and_gradients_agree(
-    base: LoadedBase, cache: Path, rows: list[Example], tiny: Recipe
-) -> None:
+def test_packed_and_one_by_one_losses_and_gradients_agree(base, cache, rows, tiny) -> None:
     bins = pack(rows, tokens=150, seed=3)
     assert len(bins) < len(rows) / 3
     assert sum(len(b["input_ids"]) for b in bins) == sum(len(r["input_ids"]) for r in rows)
@@ -143,7 +141,7 @@ def logits(base: LoadedBase, example: Example) -> torch.Tensor:
     return kept.detach()
 
 
-def test_no_example_sees_its_neighbour_in_the_bin(base: LoadedBase, rows: list[Example]) -> None:
+def test_no_example_sees_its_neighbour_in_the_bin(base, rows) -> None:
     second = rows[1]
     targets = sum(t != -100 for t in second["targets"])
 
@@ -163,7 +161,7 @@ def test_no_example_sees_its_neighbour_in_the_bin(base: LoadedBase, rows: list[E
     )
 
 
-def test_a_bin_never_overflows_and_a_seed_repeats_it(rows: list[Example]) -> None:
+def test_a_bin_never_overflows_and_a_seed_repeats_it(rows) -> None:
     bins = pack(rows, tokens=64, seed=5)
     assert all(len(b["input_ids"]) <= 64 for b in bins)
     assert bins == pack(rows, tokens=64, seed=5)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from contextvars import Context
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import torch
 
 from tasks.training.base import BaseModelError, load_base
 from tasks.training.encoding import read_rows
-from tasks.training.job import FinetuneJob, ScoreJob
+from tasks.training.job import ScoreJob
 from tasks.training.process import TrainingProcessError, finished_result, run_job
 from tasks.training.recipe import Recipe, TrainingError
 from tasks.training.scoring import load_adapter, score_labels
@@ -29,7 +28,7 @@ def accuracy(scores: Path, dataset: Path) -> float:
     return float(((p_up > 0.5) == is_up).mean())
 
 
-def test_planted_tone_is_learned_and_cross_entropy_falls(finetuned, dataset: Path) -> None:
+def test_planted_tone_is_learned_and_cross_entropy_falls(finetuned, dataset) -> None:
     base, tuned = finetuned.result.scores
     assert accuracy(tuned.path, dataset) > 0.85
     assert accuracy(tuned.path, dataset) > accuracy(base.path, dataset) + 0.2
@@ -41,7 +40,7 @@ def test_planted_tone_is_learned_and_cross_entropy_falls(finetuned, dataset: Pat
     assert np.mean(curve[-10:]) < 0.5 * curve[0]
 
 
-def test_scores_follow_the_order_of_the_split(finetuned, dataset: Path) -> None:
+def test_scores_follow_the_order_of_the_split(finetuned, dataset) -> None:
     expected = pq.read_table(dataset / "test.parquet")["example_id"]
     for score in finetuned.result.scores:
         assert pq.read_table(score.path)["example_id"].combine_chunks() == (
@@ -49,9 +48,7 @@ def test_scores_follow_the_order_of_the_split(finetuned, dataset: Path) -> None:
         )
 
 
-def test_base_logits_are_unchanged_by_adapter_and_training(
-    finetuned, cache: Path, dataset: Path, tiny: Recipe
-) -> None:
+def test_base_logits_are_unchanged_by_adapter_and_training(finetuned, cache, dataset, tiny) -> None:
     base = load_base(tiny, cache)
     rows = read_rows(dataset / "test.parquet")
     untouched = score_labels(base.model, base.tokenizer, rows, tiny)
@@ -64,9 +61,7 @@ def test_base_logits_are_unchanged_by_adapter_and_training(
     assert np.abs(tuned.logp_up - untouched.logp_up).max() > 0.5
 
 
-def test_a_reloaded_adapter_gives_the_same_scores(
-    finetuned, cache: Path, dataset: Path, tiny: Recipe
-) -> None:
+def test_a_reloaded_adapter_gives_the_same_scores(finetuned, cache, dataset, tiny) -> None:
     rows = read_rows(dataset / "test.parquet")
     in_training = pq.read_table(finetuned.result.scores[1].path)["p_up"].to_numpy()
     base = load_base(tiny, cache)
@@ -88,7 +83,7 @@ def test_the_manifest_vouches_for_every_file_and_holds_no_pickle(finetuned) -> N
     assert f"{finetuned.result.metrics['validation_ce_after']:.4f}" in card
 
 
-def test_a_finished_job_is_not_done_again(finetuned, dataset: Path, cache: Path) -> None:
+def test_a_finished_job_is_not_done_again(finetuned, dataset, cache) -> None:
     seen: list[object] = []
     assert run_job(finetuned.job, seen.append) == finetuned.result
     same_as_scored = finetuned.job.score_job("test", finetuned.result.path)
@@ -97,7 +92,7 @@ def test_a_finished_job_is_not_done_again(finetuned, dataset: Path, cache: Path)
     assert seen == []
 
 
-def test_another_seed_recipe_or_dataset_is_another_model(finetuned, tmp_path: Path) -> None:
+def test_another_seed_recipe_or_dataset_is_another_model(finetuned, tmp_path) -> None:
     job = finetuned.job
     assert job.model_copy(update={"seed": 1}).model_id != job.model_id
     fewer = job.recipe.schedule.model_copy(update={"train_rows": 10})
@@ -108,7 +103,7 @@ def test_another_seed_recipe_or_dataset_is_another_model(finetuned, tmp_path: Pa
     assert finished_result(moved) is None
 
 
-def test_pickled_weights_are_refused(finetuned, cache: Path, tiny: Recipe, tmp_path: Path) -> None:
+def test_pickled_weights_are_refused(finetuned, cache, tiny, tmp_path) -> None:
     adapter = tmp_path / "adapter"
     adapter.mkdir()
     (adapter / "adapter_config.json").write_bytes(
@@ -134,11 +129,7 @@ def test_pickled_weights_are_refused(finetuned, cache: Path, tiny: Recipe, tmp_p
 
 
 def test_unknown_labels_are_refused_by_the_worker_which_lives_on(
-    worker: None,
-    job: Callable[..., FinetuneJob],
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
-    tmp_path: Path,
+    worker, job, tiny, changed, tmp_path
 ) -> None:
     refused = job(changed(tiny, prompt={"up": "rise", "down": "fall"}), tmp_path)
     for _ in range(2):
@@ -146,9 +137,7 @@ def test_unknown_labels_are_refused_by_the_worker_which_lives_on(
             run_job(refused)
 
 
-def test_a_missing_split_is_an_error_before_a_process_starts(
-    cache: Path, tiny: Recipe, tmp_path: Path
-) -> None:
+def test_a_missing_split_is_an_error_before_a_process_starts(cache, tiny, tmp_path) -> None:
     job = ScoreJob(recipe=tiny, dataset=tmp_path, output=tmp_path, cache=cache)
     with pytest.raises(TrainingError, match=r"no test\.parquet.*Build the data set"):
         run_job(job)
@@ -162,13 +151,7 @@ def test_a_missing_split_is_an_error_before_a_process_starts(
     ],
 )
 def test_a_worker_that_dies_is_an_error_with_the_end_of_its_log(
-    dataset: Path,
-    cache: Path,
-    tiny: Recipe,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    last_act: str,
-    message: str,
+    dataset, cache, tiny, tmp_path, monkeypatch, last_act: str, message: str
 ) -> None:
     (tmp_path / "torch.py").write_text(last_act)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from tasks.training.finetune import add_adapter, run_finetune, training_examples
 from tasks.training.job import FinetuneJob
 from tasks.training.plan import plan
 from tasks.training.process import finished_result
-from tasks.training.recipe import Recipe, load_recipe
+from tasks.training.recipe import load_recipe
 from tasks.training.scoring import load_adapter, score_labels
 
 
@@ -34,24 +33,11 @@ def check_round_trip(job: FinetuneJob) -> None:
     assert np.abs(trained - before).max() > 0.01
 
 
-def test_nf4_qlora_learns_and_reloads(
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
-    job: Callable[..., FinetuneJob],
-    cache: Path,
-    tmp_path: Path,
-) -> None:
+def test_nf4_qlora_learns_and_reloads(tiny, changed, job, cache, tmp_path) -> None:
     torch.set_num_threads(1)
-    recipe = changed(
-        tiny,
-        schedule={"batch_size": 4},
-        compute={
-            "quantization": "nf4",
-            "gradient_checkpointing": True,
-            "packing": True,
-            "pack_tokens": 128,
-        },
-    )
+    packing = {"packing": True, "pack_tokens": 128}
+    compute = {"quantization": "nf4", "gradient_checkpointing": True, **packing}
+    recipe = changed(tiny, schedule={"batch_size": 4}, compute=compute)
     base = load_base(recipe, cache)
     packed = [m for m in base.model.modules() if type(m).__name__ == "Linear4bit"]
     assert len(packed) == 14
@@ -61,9 +47,7 @@ def test_nf4_qlora_learns_and_reloads(
     assert after < 0.8 * before
 
 
-def test_evaluating_a_4bit_model_leaves_it_trainable(
-    tiny: Recipe, changed: Callable[..., Recipe], dataset: Path, cache: Path
-) -> None:
+def test_evaluating_a_4bit_model_leaves_it_trainable(tiny, changed, dataset, cache) -> None:
     """bitsandbytes repacks 4-bit weights at an evaluation on some CPUs: gradients would stop."""
     recipe = changed(tiny, compute={"quantization": "nf4"})
     rows = read_rows(dataset / "train.parquet").take(range(8))
@@ -85,27 +69,16 @@ def test_evaluating_a_4bit_model_leaves_it_trainable(
         torch.testing.assert_close(after, fresh)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "quantization",
-    [
-        "nf4",
-        pytest.param(
-            "none",
-            marks=pytest.mark.skipif(
-                not os.environ.get("NEWSVANE_REAL_RESUME"),
-                reason="set NEWSVANE_REAL_RESUME=1; NF4 goes the same way by default",
-            ),
-        ),
-    ],
+ASKED = pytest.mark.skipif(
+    not os.environ.get("NEWSVANE_REAL_RESUME"),
+    reason="set NEWSVANE_REAL_RESUME=1; NF4 goes the same way by default",
 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quantization", ["nf4", pytest.param("none", marks=ASKED)])
 def test_a_real_language_model_trains_and_reloads(
-    quantization: str,
-    changed: Callable[..., Recipe],
-    dataset: Path,
-    training_root: Path,
-    job: Callable[..., FinetuneJob],
-    tmp_path: Path,
+    quantization: str, changed, dataset, training_root, job, tmp_path
 ) -> None:
     torch.set_num_threads(2)
     small = small_dataset(dataset, training_root / "few")

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tasks.training.job import JOB, FinetuneJob
+from tasks.training.job import JOB
 from tasks.training.recipe import (
     FORMER_KEYS,
     Recipe,
@@ -36,7 +35,7 @@ def test_unknown_recipe_lists_the_known_ones() -> None:
         load_recipe("lama")
 
 
-def test_a_recipe_may_be_any_file(tmp_path: Path) -> None:
+def test_a_recipe_may_be_any_file(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(MINIMAL.replace("batch_size: 16", "batch_size: 3"))
     assert load_recipe(path).schedule.batch_size == 3
@@ -59,38 +58,18 @@ def test_a_bad_key_or_value_is_named(change: tuple[str, str], message: str) -> N
         parse_recipe(MINIMAL.replace(*change, 1), source="mine.yaml")
 
 
-FORMER_RECIPE = {
-    "name": "former",
-    "base": {
-        "kind": "hub",
-        "name": "someone/model",
-        "licence": "MIT",
-        "knows_until": "2023-07-31",
-        "shape": {
-            "vocabulary": 32000,
-            "hidden": 4096,
-            "intermediate": 11008,
-            "layers": 32,
-            "heads": 32,
-            "key_value_heads": 8,
-            "head_size": 128,
-            "tied_embeddings": True,
-        },
-    },
-    "lora": {"rank": 16, "alpha": 32, "dropout": 0.05, "targets": ["q_proj"]},
-    "schedule": {
-        "epochs": 2,
-        "batch_rows": 4,
-        "accumulate": 3,
-        "warmup_fraction": 0.03,
-        "max_gradient_norm": 0.5,
-        "log_steps": 5,
-        "evaluate_steps": 50,
-        "patience": 4,
-        "checkpoint_steps": 25,
-    },
-    "compute": {"quantisation": "nf4"},
-}
+FORMER_RECIPE = yaml.safe_load("""
+name: former
+base:
+  {kind: hub, name: someone/model, licence: MIT, knows_until: "2023-07-31",
+   shape: {vocabulary: 32000, hidden: 4096, intermediate: 11008, layers: 32, heads: 32,
+           key_value_heads: 8, head_size: 128, tied_embeddings: true}}
+lora: {rank: 16, alpha: 32, dropout: 0.05, targets: [q_proj]}
+schedule:
+  {epochs: 2, batch_rows: 4, accumulate: 3, warmup_fraction: 0.03, max_gradient_norm: 0.5,
+   log_steps: 5, evaluate_steps: 50, patience: 4, checkpoint_steps: 25}
+compute: {quantisation: nf4}
+""")
 """A recipe as the release before spelled it, with every key that was renamed since."""
 
 
@@ -116,7 +95,7 @@ def test_every_former_key_is_read_with_a_warning_that_names_the_new_one(key: str
         assert recipe == parse_recipe(yaml.safe_dump(spelled(FORMER_RECIPE, FORMER_KEYS)), "n")
 
 
-def test_a_file_with_former_keys_warns_once(tmp_path: Path) -> None:
+def test_a_file_with_former_keys_warns_once(tmp_path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(FORMER_RECIPE))
     with warnings.catch_warnings(record=True, action="default") as warned:
@@ -125,7 +104,7 @@ def test_a_file_with_former_keys_warns_once(tmp_path: Path) -> None:
     assert all(f"{old} is now {new}" in str(warned[0].message) for old, new in FORMER_KEYS.items())
 
 
-def test_recipes_stored_with_former_keys_load_without_a_warning(tmp_path: Path) -> None:
+def test_recipes_stored_with_former_keys_load_without_a_warning(tmp_path) -> None:
     """A warehouse keeps the recipes of its models as JSON; nobody can rename their keys."""
     with warnings.catch_warnings(action="error"):
         recipe = Recipe.model_validate(FORMER_RECIPE)
@@ -148,7 +127,7 @@ MODEL_IDS = {
 
 @pytest.mark.parametrize(("name", "model_id"), MODEL_IDS.items())
 def test_models_keep_the_ids_they_had_under_the_former_keys(
-    name: str, model_id: str, tmp_path: Path, job: Callable[..., FinetuneJob]
+    name: str, model_id: str, tmp_path, job
 ) -> None:
     for split in ("train", "validation"):
         (tmp_path / f"{split}.parquet").write_text(split)

@@ -24,12 +24,8 @@ def run_until(job: FinetuneJob, step: int) -> None:
     job.folder.mkdir(parents=True)
     job_file = job.folder / "job.json"
     job_file.write_text(job.model_dump_json())
-    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     with subprocess.Popen(
-        command_of(job, job_file),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
+        command_of(job, job_file), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as worker:
         assert worker.stdout is not None
         for line in worker.stdout:
@@ -58,17 +54,13 @@ def check_resumed_equals_whole(
 
 
 def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
-    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
+    tmp_path, job, tiny, changed
 ) -> None:
+    schedule = {"train_rows": 160, "num_train_epochs": 3, "save_steps": 4}
     recipe = changed(
         tiny,
         lora={"lora_dropout": 0.2},
-        schedule={
-            "train_rows": 160,
-            "num_train_epochs": 3,
-            "save_steps": 4,
-            "gradient_accumulation_steps": 2,
-        },
+        schedule=schedule | {"gradient_accumulation_steps": 2},
         compute={"packing": True, "pack_tokens": 48},
     )
     check_resumed_equals_whole(job, recipe, tmp_path, first_step=5)
@@ -81,10 +73,7 @@ def test_a_run_killed_at_a_random_step_resumes_to_the_same_adapter(
 )
 @pytest.mark.parametrize("quantization", ["none", "nf4"])
 def test_a_killed_training_of_a_real_model_resumes_to_the_same_adapter(
-    quantization: str,
-    tmp_path: Path,
-    job: Callable[..., FinetuneJob],
-    changed: Callable[..., Recipe],
+    quantization: str, tmp_path, job, changed
 ) -> None:
     recipe = changed(
         load_recipe("smollm2-135m"),
@@ -95,20 +84,11 @@ def test_a_killed_training_of_a_real_model_resumes_to_the_same_adapter(
     check_resumed_equals_whole(job, recipe, tmp_path, first_step=3)
 
 
-def test_training_stops_early_and_keeps_the_best_adapter(
-    tmp_path: Path, job: Callable[..., FinetuneJob], tiny: Recipe, changed: Callable[..., Recipe]
-) -> None:
+def test_training_stops_early_and_keeps_the_best_adapter(tmp_path, job, tiny, changed) -> None:
     torch.set_num_threads(1)
-    recipe = changed(
-        tiny,
-        schedule={
-            "train_rows": 64,
-            "num_train_epochs": 60,
-            "learning_rate": 0.05,
-            "eval_steps": 4,
-            "early_stopping_patience": 2,
-        },
-    )
+    schedule = {"train_rows": 64, "num_train_epochs": 60, "learning_rate": 0.05}
+    patience = {"eval_steps": 4, "early_stopping_patience": 2}
+    recipe = changed(tiny, schedule=schedule | patience)
     metrics = run_finetune(job(recipe, tmp_path), lambda progress: None).metrics
     curve = [value for _, value in metrics["validation_curve"]]
     assert metrics["steps"] < 240

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +42,7 @@ def by_definition(base: LoadedBase, rows: Rows, label: str, recipe: Recipe) -> n
 )
 @pytest.mark.parametrize("batch_tokens", [1, 200, 100_000])
 def test_batched_scores_equal_the_definition(
-    base: LoadedBase,
-    rows: Rows,
-    tiny: Recipe,
-    changed: Callable[..., Recipe],
-    labels: tuple[str, str],
-    batch_tokens: int,
+    base, rows, tiny, changed, labels: tuple[str, str], batch_tokens: int
 ) -> None:
     recipe = changed(
         tiny,
@@ -63,9 +57,7 @@ def test_batched_scores_equal_the_definition(
     np.testing.assert_allclose(scores.p_up, np.exp(up) / (np.exp(up) + np.exp(down)), atol=1e-5)
 
 
-def test_cross_entropies_are_means_of_negative_logs(
-    base: LoadedBase, rows: Rows, tiny: Recipe
-) -> None:
+def test_cross_entropies_are_means_of_negative_logs(base, rows, tiny) -> None:
     scores = score_labels(base.model, base.tokenizer, rows, tiny)
     is_up = np.array([output == "up" for output in rows.outputs])
     chosen = np.where(is_up, scores.p_up, 1 - scores.p_up)

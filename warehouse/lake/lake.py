@@ -1,4 +1,4 @@
-"""The DuckLake: tables with snapshots, one writer at a time, any number of readers."""
+"""The DuckLake: tables with snapshots, one write transaction at a time, any number of readers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,9 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.lake import sql
-from warehouse.lake.connection import attach, attached_at, first_line
-from warehouse.lake.lock import WriterLock
+from warehouse.lake.connection import WriterLock, attach, attached_at, first_line
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
-from warehouse.lake.transaction import ReadSql, Transaction, identifier, reading_text
 
 T = TypeVar("T")
 _BATCH_ROWS = 20_000
@@ -26,7 +24,7 @@ _BATCH_ROWS = 20_000
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
 
 
-class Lake:
+class Lake(sql.SqlReader):
     """An open warehouse. Use as a context manager, one per thread."""
 
     def __init__(
@@ -36,8 +34,8 @@ class Lake:
         lock: WriterLock,
         snapshot: int | None = None,
     ) -> None:
+        super().__init__(connection)
         self.spec = spec
-        self._connection = connection
         self._lock = lock
         self._snapshot = snapshot
         self._reader: duckdb.DuckDBPyConnection | None = None
@@ -84,26 +82,16 @@ class Lake:
         if self._reader is not None:
             self._reader.close()
 
-    def read(
-        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
-    ) -> pa.Table:
-        """The result of the reading statement `name`.
-
-        Keyword tables are visible to it under their own names. Raises LakeError for a statement
-        that is unknown or writes.
-        """
-        return sql.run(self._connection, reading_text(name), params or {}, tables)
-
     def stream(
         self, name: str, /, params: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The rows of the single reading statement `name`, in order, never holding all of them."""
-        (statement,) = duckdb.extract_statements(reading_text(name))
+        (statement,) = duckdb.extract_statements(sql.reading_text(name))
         answer = self._connection.execute(statement, sql.used(statement, params or {}))
         yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager
-    def frozen(self, snapshot_id: int) -> Iterator[ReadSql]:
+    def frozen(self, snapshot_id: int) -> Iterator[sql.ReadSql]:
         """Read the warehouse as of a snapshot, also while a transaction is open.
 
         What is read has temporary tables of its own, and gives their memory back when they go;
@@ -111,20 +99,14 @@ class Lake:
         """
         with attached_at(self._connection, self.spec, snapshot_id) as beside:
             sql.define_views(beside)
-
-            def read(
-                name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
-            ) -> pa.Table:
-                return sql.run(beside, reading_text(name), params or {}, tables)
-
-            yield read
+            yield sql.SqlReader(beside).read
 
     @contextmanager
     def override(self, relation: str, by: str) -> Iterator[None]:
         """While open, `relation` reads as the temporary relation `by`, then as itself again."""
-        replaced = identifier(relation)
+        replaced = sql.identifier(relation)
         self._connection.execute(
-            f"CREATE OR REPLACE TEMP VIEW {replaced} AS SELECT * FROM temp.main.{identifier(by)}"
+            f"CREATE OR REPLACE TEMP VIEW {replaced} AS FROM temp.main.{sql.identifier(by)}"
         )
         try:
             yield
@@ -185,6 +167,56 @@ class Lake:
                 self._connection.execute("ROLLBACK")
             raise
         return result
+
+
+class Transaction(sql.SqlReader):
+    """One open write transaction. Everything run in it is published together or not at all."""
+
+    def run(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """Run the writing statement `name` and return its last result.
+
+        `params` fill `$name` placeholders; each keyword table is visible under its own name.
+        Raises LakeError for a statement that writes nothing.
+        """
+        found = sql.statement(name)
+        if found.writes is None:
+            raise LakeError(f"The SQL statement {name!r} writes nothing; use read for it.")
+        return sql.run(self._connection, found.text, params or {}, tables)
+
+    def append(self, table: str, rows: pa.Table) -> None:
+        """Insert rows by column name, unconditionally."""
+        if rows.num_rows:
+            with sql.registered(self._connection, {"appended_rows": rows}):
+                self._connection.execute(
+                    f"INSERT INTO {sql.identifier(table)} BY NAME SELECT * FROM appended_rows"
+                )
+
+    def upsert(self, table: str, rows: pa.Table, key: tuple[str, ...]) -> int:
+        """Merge rows on `key`; rows equal to what is stored are left alone.
+
+        Returns the number of rows inserted or changed. `rows` must be unique on `key`.
+        """
+        if not rows.num_rows:
+            return 0
+        columns = [sql.identifier(name) for name in rows.column_names]
+        match = " AND ".join(
+            f"stored.{name} = incoming.{name}" for name in map(sql.identifier, key)
+        )
+        rest = [name for name in columns if name not in {sql.identifier(part) for part in key}]
+        changed = " OR ".join(f"stored.{name} IS DISTINCT FROM incoming.{name}" for name in rest)
+        statement = f"MERGE INTO {sql.identifier(table)} AS stored USING incoming ON {match}"
+        if rest:
+            assignments = ", ".join(f"{name} = incoming.{name}" for name in rest)
+            statement += f" WHEN MATCHED AND ({changed}) THEN UPDATE SET {assignments}"
+        statement += (
+            f" WHEN NOT MATCHED THEN INSERT ({', '.join(columns)})"
+            f" VALUES ({', '.join(f'incoming.{name}' for name in columns)})"
+        )
+        with sql.registered(self._connection, {"incoming": rows}):
+            answer = self._connection.execute(statement).fetchone()
+        return int(answer[0]) if answer else 0
 
 
 def _prepared(

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from warehouse.lake import sql
 
 
-class Scratch:
+class Scratch(sql.SqlReader):
     """An in-memory database; what its statements build is gone with it."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-
-    def read(
-        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
-    ) -> pa.Table:
-        """The result of the statement `name` over the keyword tables."""
-        return sql.run(self._connection, sql.statement(name).text, params or {}, tables)
 
 
 @contextmanager

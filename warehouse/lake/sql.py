@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -56,6 +56,46 @@ def override(name: str, text: str) -> Iterator[None]:
         yield
     finally:
         del _overrides[name]
+
+
+def reading_text(name: str) -> str:
+    """The text of the statement `name`. Raises LakeError if it is unknown or writes."""
+    found = statement(name)
+    if found.writes is not None:
+        raise LakeError(f"The SQL statement {name!r} writes {found.writes}; run it in transact.")
+    return found.text
+
+
+def identifier(name: str) -> str:
+    """A table or column name, quoted. Raises LakeError for what cannot be one."""
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
+        raise LakeError(f"{name!r} is not a table or column name of the warehouse.")
+    return f'"{name}"'
+
+
+class SqlReader:
+    """Runs reading statements on one connection: a lake's, a transaction's or a scratch one's."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def read(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """The result of the reading statement `name`, as this connection sees the warehouse.
+
+        Keyword tables are visible to it under their own names. Raises LakeError for a statement
+        that is unknown or writes.
+        """
+        return run(self._connection, reading_text(name), params or {}, tables)
+
+
+class ReadSql(Protocol):
+    """Runs a reading statement: a bound `SqlReader.read`, or what stands in its place."""
+
+    def __call__(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table: ...
 
 
 def names() -> tuple[str, ...]:

@@ -20,8 +20,7 @@ import duckdb
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from warehouse.lake import Lake, sql
-from warehouse.lake.connection import load_extension, quoted
-from warehouse.lake.lock import WriterLock
+from warehouse.lake.connection import WriterLock, load_extension, quoted
 from warehouse.lake.spec import LakeError, LakeSpec
 from warehouse.storage.object_store import ByteStore, FolderStore, open_store
 

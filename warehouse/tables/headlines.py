@@ -1,10 +1,18 @@
-"""Publishing headlines: new ones, revisions, tickers and stories enter in one commit, or none."""
+"""Publishing headlines: new ones, revisions, tickers and stories enter in one commit, or none.
+
+A story is a connected component: headlines linked by equal or nearly equal words within a time
+window, directly or through others, so that the same news counts once. It bears the id of its
+earliest headline. The links depend on pairs of headlines alone, so neither the order of arrival
+nor the cut of batches matters.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,8 +25,12 @@ from warehouse.tables.batches import (
     require_unique,
     require_utc,
 )
-from warehouse.tables.stories import group_stories
+from warehouse.tables.near_duplicates import near_duplicates
 
+WINDOW = timedelta(hours=72)
+"""How far apart in time two headlines of one story may be."""
+
+_SPAN_ROWS = 200_000
 _BOOKKEEPING = ["incoming_id", "change"]
 
 
@@ -40,9 +52,9 @@ def publish_headlines(
 
     A stored headline whose text changed keeps its earlier text in `headline_revisions` and is
     available in its new text from the moment that was seen. Publishing the same batch again
-    commits nothing. With `join=False` stories are left for `stories.join_stories`, which is
-    cheaper once after many batches than after each. `now` is UTC. Raises PublishError when
-    `headlines` holds an id twice or `now` is not UTC.
+    commits nothing. With `join=False` stories are left for `join_stories`, which is cheaper once
+    after many batches than after each. `now` is UTC. Raises PublishError when `headlines` holds an
+    id twice or `now` is not UTC.
     """
     require_utc(now)
     headlines = batch.headlines
@@ -58,24 +70,72 @@ def publish_headlines(
         tickers = tx.run(
             "headline_tickers_record", incoming_tickers=batch.headline_tickers, changes=changes
         )
+        changed = pa.concat_tables([added, revised])
         return HeadlinePublication(
             added=added.num_rows,
             revised=revised.num_rows,
             tickers_added=affected(tickers),
-            stories_joined=_join_stories(tx, pa.concat_tables([added, revised])) if join else 0,
+            stories_joined=_group(tx, **_span(changed)) if join and changed.num_rows else 0,
             quarantined=record_batch(tx, batch, now),
         )
 
     return lake.transact(work)
 
 
-def _join_stories(tx: Transaction, changed: pa.Table) -> int:
-    if not changed.num_rows:
-        return 0
-    span = _span(changed)
-    return group_stories(tx, span["first"], span["last"])
+def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
+    """Join the stories of headlines published with `join=False` from `first` to `last` (UTC).
+
+    Returns how many stories were absorbed by an earlier one. One commit.
+    """
+    return lake.transact(lambda tx: _group(tx, first, last))
 
 
 def _span(headlines: pa.Table) -> dict[str, datetime]:
     span = pc.min_max(headlines["published_at"]).as_py()
     return {"first": span["min"], "last": span["max"]}
+
+
+def _group(tx: Transaction, first: datetime, last: datetime) -> int:
+    """Join the stories of a span with all they repeat, neighbours up to WINDOW outside included."""
+    links = pa.concat_tables([_links(tx, begin, end) for begin, end in _parts(tx, first, last)])
+    if not links.num_rows:
+        return 0
+    heads = tx.read("story_heads", links=links)
+    merged = _absorbed(heads["story"].combine_chunks(), links)
+    tx.run("story_merge", merged=merged)
+    return int(merged.num_rows)
+
+
+def _parts(tx: Transaction, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """The span in equal parts of some _SPAN_ROWS headlines, so that memory stays bounded."""
+    found = tx.read("story_span", {"first": first, "last": last})
+    count = 1 + int(found["headlines"][0].as_py()) // _SPAN_ROWS
+    length = (last - first) / count
+    for number in range(count):
+        yield first + number * length, first + (number + 1) * length
+
+
+def _links(tx: Transaction, first: datetime, last: datetime) -> pa.Table:
+    span = {"first": first, "last": last, "window": WINDOW}
+    worded = tx.read("story_words", span)
+    pairs = near_duplicates(pc.unique(worded["words"]))
+    return tx.read("story_links", span, worded=worded, similar_pairs=pairs)
+
+
+def _absorbed(stories: pa.Array, links: pa.Table) -> pa.Table:
+    """Each story that is not the earliest of its component, with the one that is, as `root`.
+
+    `stories` lists every story in the links, earliest first.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    count = len(stories)
+    left = pc.index_in(links["story"], stories).to_numpy()
+    right = pc.index_in(links["other"], stories).to_numpy()
+    graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(count, count))
+    _, component = connected_components(graph, directed=False)
+    _, first = np.unique(component, return_index=True)
+    root = first[component]
+    late = np.flatnonzero(root != np.arange(count))
+    return pa.table({"story": stories.take(late), "root": stories.take(root[late])})

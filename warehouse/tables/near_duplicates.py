@@ -110,11 +110,7 @@ def _extended(encoded: _Texts) -> Indices:
     everyone = np.arange(len(first))
     longer = np.concatenate([encoded.owner[small], everyone, everyone])
     shortened = np.concatenate(
-        [
-            encoded.without_word()[small],
-            encoded.without_first_two(),
-            encoded.without_last_two(),
-        ]
+        [encoded.without_word()[small], encoded.without_first_two(), encoded.without_last_two()]
     )
     at_ends = np.concatenate([small[first] & small[first + 1], small[last] & small[last - 1]])
     usable = np.concatenate([np.ones(int(small.sum()), bool), at_ends])

@@ -10,19 +10,23 @@ from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
-from tasks.ingest.archive_file import ArchiveError, manifest, open_archive
+from tasks.ingest.archive_file import ArchiveMapping, archive_rows, manifest, open_archive
 from tasks.ingest.headlines.dates import EARLIEST, read_date_column
-from tasks.ingest.headlines.identity import OBSERVATIONS, identify_headlines
+from tasks.ingest.headlines.identity import (
+    OBSERVATIONS,
+    identify_headlines,
+    load_aliases,
+    resolve_tickers,
+)
 from tasks.ingest.headlines.parsing import LONGEST_SUMMARY, LONGEST_TITLE, clean_column
-from tasks.ingest.headlines.tickers import load_aliases, resolve_tickers
 from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 
 
-class HeadlineMapping(BaseModel):
+class HeadlineMapping(ArchiveMapping):
     """Which columns of an archive mean what, and what its dates are worth.
 
     `title`, `published_at`, `ticker`, `guid`, `summary` and `url` name columns. `zone` is the IANA
@@ -31,9 +35,8 @@ class HeadlineMapping(BaseModel):
     headline is assumed to have been available: nobody watched it arrive.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    FIELDS = ("title", "published_at", "ticker", "guid", "summary", "url")
 
-    source: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     title: str
     published_at: str
     ticker: str | None = None
@@ -52,11 +55,6 @@ class HeadlineMapping(BaseModel):
         if zone is not None and zone not in available_timezones():
             raise ValueError(f"{zone!r} is not an IANA time zone; expected one like Europe/London")
         return zone
-
-    def columns(self) -> dict[str, str]:
-        """The archive's column for each field that is mapped."""
-        fields = ("title", "published_at", "ticker", "guid", "summary", "url")
-        return {name: column for name in fields if (column := getattr(self, name)) is not None}
 
 
 def read_headlines(
@@ -79,30 +77,14 @@ def read_headlines(
     # Declared as texts, so that dates are read by our rules and not guessed at.
     columns = dict.fromkeys(mapping.columns().values(), pa.string())
     source = open_archive(path, columns)
-    payload = manifest(path, mapping.source, mapping, clock())
-    known = load_aliases() if mapping.ticker is None and aliases is None else aliases
-    reader = _Reader(
-        mapping,
-        payload,
-        land(payload),
-        payload.fetched_at,
-        aliases=known if mapping.ticker is None else None,
-    )
-    with scratch() as engine:
-        try:
-            for rows in source.to_batches(
-                columns=list(columns),
-                batch_size=batch_rows,
-                batch_readahead=1,
-                fragment_readahead=1,
-            ):
-                if rows.num_rows:
-                    yield reader.read(rows, engine)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-            raise ArchiveError(
-                f"{path.name} broke off: {error}. What came before it stays imported; mend the "
-                "file and import it again."
-            ) from error
+    payload = manifest(path, mapping, clock())
+    known = None
+    if mapping.ticker is None:
+        known = load_aliases() if aliases is None else aliases
+    reader = _Reader(mapping, payload, land(payload), payload.fetched_at, known)
+    with scratch() as engine, archive_rows(path, source, columns, batch_rows) as batches:
+        for rows in batches:
+            yield reader.read(rows, engine)
     yield reader.closing()
 
 
@@ -135,13 +117,12 @@ class _Reader:
         validated = engine.read("headline_validation", params, archive_rows=archive_rows)
         rejects = engine.read("headline_rejects", params, validated=validated)
         observations = engine.read("headline_observations", params, validated=validated)
-        identified = identify_headlines(observations.cast(OBSERVATIONS), engine)
-        self._count(identified.headlines, rows.num_rows)
-        tickers = identified.headline_tickers
+        headlines, tickers = identify_headlines(observations.cast(OBSERVATIONS), engine)
+        self._count(headlines, rows.num_rows)
         if self.aliases is not None:
-            tickers = resolve_tickers(identified.headlines, self.aliases, engine)
+            tickers = resolve_tickers(headlines, self.aliases, engine)
         return HeadlineBatch(
-            headlines=identified.headlines,
+            headlines=headlines,
             headline_tickers=tickers,
             rejects=rejects.cast(REJECTS),
             payloads=(self.payload,),

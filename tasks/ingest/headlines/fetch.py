@@ -13,14 +13,17 @@ import pyarrow as pa
 
 from tasks.ingest.headlines.dates import EARLIEST
 from tasks.ingest.headlines.feeds import GENERAL, FeedRequest, FeedSpec, feed_requests, request_of
-from tasks.ingest.headlines.identity import OBSERVATIONS, identify_headlines
-from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, RefusedItem, parse_feed
-from tasks.ingest.headlines.tickers import named_tickers
+from tasks.ingest.headlines.identity import (
+    OBSERVATIONS,
+    identify_headlines,
+    load_aliases,
+    resolve_tickers,
+)
+from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, parse_feed
 from tasks.ingest.http.client import FeedClient
 from tasks.ingest.http.retry import FetchError
 from warehouse.lake.scratch import scratch
-from warehouse.storage.http_cache import CachedPayload
-from warehouse.storage.landing import Payload
+from warehouse.storage.landing import CachedPayload, Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 
 _REQUESTS_AT_ONCE = 64
@@ -69,7 +72,7 @@ def fetch_headlines(
                     builder.add(request, answer, land(answer))
                 else:
                     builder.fail(request, str(answer))
-    return _about(builder.batch(), feed, tickers, aliases)
+    return builder.batch(tickers, aliases)
 
 
 def replay_headlines(
@@ -88,25 +91,11 @@ def replay_headlines(
         if request is None:
             continue
         if any(answer.url == earlier.url for earlier in builder.payloads):
-            yield _replayed(builder, aliases)
+            yield replace(builder.batch((), aliases), partitions=PARTITIONS.empty_table())
             builder = BatchBuilder(feed)
         builder.add(request, answer, answer.payload_id)
     if builder.payloads:
-        yield _replayed(builder, aliases)
-
-
-def _replayed(builder: BatchBuilder, aliases: pa.Table | None) -> HeadlineBatch:
-    batch = _about(builder.batch(), builder.feed, (), aliases)
-    return replace(batch, partitions=PARTITIONS.empty_table())
-
-
-def _about(
-    batch: HeadlineBatch, feed: FeedSpec, tickers: Sequence[str], aliases: pa.Table | None
-) -> HeadlineBatch:
-    if feed.scope == "ticker":
-        return batch
-    universe = [ticker for ticker in tickers if ticker != GENERAL] or None
-    return replace(batch, headline_tickers=named_tickers(batch.headlines, aliases, universe))
+        yield replace(builder.batch((), aliases), partitions=PARTITIONS.empty_table())
 
 
 @dataclass(slots=True)
@@ -132,11 +121,11 @@ class BatchBuilder:
         usable = []
         for item in parsed.items:
             if reason := self._validation_error(item, payload.fetched_at):
-                self._refuse(RefusedItem(reason, _record(item)), request.key, payload_id)
+                self._reject("headline", request.key, reason, _record(item), payload_id)
             else:
                 usable.append(item)
         for refused in parsed.refused:
-            self._refuse(refused, request.key, payload_id)
+            self._reject("headline", request.key, refused.reason, refused.record, payload_id)
         self._observe(usable, request.key, payload.fetched_at, payload_id)
         self._note(request, "done", len(usable), payload_id, None)
 
@@ -144,13 +133,20 @@ class BatchBuilder:
         """Note that one address gave nothing, and why."""
         self._note(request, "failed", 0, payload_id, error)
 
-    def batch(self) -> HeadlineBatch:
-        """All that was added, with one row per headline."""
+    def batch(self, tickers: Sequence[str] = (), aliases: pa.Table | None = None) -> HeadlineBatch:
+        """All that was added, with one row per headline.
+
+        What a general feed has is about those of `tickers` (see `fetch_headlines`).
+        """
         with scratch() as engine:
-            identified = identify_headlines(pa.concat_tables(self._observations), engine)
+            headlines, pairs = identify_headlines(pa.concat_tables(self._observations), engine)
+            if self.feed.scope == "general":
+                universe = [ticker for ticker in tickers if ticker != GENERAL] or None
+                known = load_aliases() if aliases is None else aliases
+                pairs = resolve_tickers(headlines, known, engine, universe)
         return HeadlineBatch(
-            headlines=identified.headlines,
-            headline_tickers=identified.headline_tickers,
+            headlines=headlines,
+            headline_tickers=pairs,
             rejects=pa.Table.from_pylist(self._rejects, schema=REJECTS),
             payloads=tuple(self.payloads),
             partitions=pa.Table.from_pylist([*self._partitions.values()], schema=PARTITIONS),
@@ -168,14 +164,11 @@ class BatchBuilder:
     ) -> None:
         count, feed = len(items), self.feed
         ticker, method = (None, None) if key == GENERAL else (key, "feed")
-        columns = {
-            "title": [item.title for item in items],
-            "summary": [item.summary for item in items],
-            "url": [item.url for item in items],
-            "guid": [item.guid for item in items],
-            "published_at": [item.published_at for item in items],
-            "position": range(self._count, self._count + count),
+        names = ("title", "summary", "url", "guid", "published_at")
+        columns: dict[str, Sequence[Any]] = {
+            name: [getattr(item, name) for item in items] for name in names
         }
+        columns["position"] = range(self._count, self._count + count)
         constants = {
             "source": feed.publisher or feed.name,
             "first_seen_at": fetched_at,
@@ -194,9 +187,6 @@ class BatchBuilder:
         ]
         self._observations.append(pa.table(arrays, schema=OBSERVATIONS))
         self._count += count
-
-    def _refuse(self, refused: RefusedItem, key: str, payload_id: str) -> None:
-        self._reject("headline", key, refused.reason, refused.record, payload_id)
 
     def _reject(
         self, kind: str, key: str, reason: str, record: dict[str, str], payload_id: str

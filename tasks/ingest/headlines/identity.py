@@ -1,29 +1,22 @@
-"""Headline identity: which observations are one headline, and when it was available."""
+"""Headline identity: which observations are one headline, when it was available, whom it names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 
 from warehouse.lake.scratch import Scratch
+from warehouse.tables import schemas
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES
-
-_UTC = pa.timestamp("us", tz="UTC")
 
 OBSERVATIONS = pa.schema(
     [
-        pa.field("source", pa.string(), nullable=False),
-        pa.field("title", pa.string(), nullable=False),
-        pa.field("summary", pa.string()),
-        pa.field("url", pa.string()),
-        pa.field("guid", pa.string()),
-        pa.field("published_at", _UTC, nullable=False),
-        pa.field("first_seen_at", _UTC, nullable=False),
-        pa.field("availability", pa.string(), nullable=False),
+        *schemas.without(HEADLINES, "headline_id", "available_at"),
         pa.field("lag_us", pa.int64(), nullable=False),
-        pa.field("synthetic", pa.bool_(), nullable=False),
-        pa.field("payload_id", pa.string(), nullable=False),
         pa.field("position", pa.int64(), nullable=False),
         pa.field("ticker", pa.string()),
         pa.field("method", pa.string()),
@@ -35,22 +28,84 @@ OBSERVATIONS = pa.schema(
 a batch; the first one of a headline is the one kept.
 """
 
+ALIASES = schemas.TICKERS
+"""One row per ticker, alias and first day of validity, as in the table `tickers`.
 
-@dataclass(frozen=True, slots=True)
-class IdentifiedHeadlines:
-    """Headlines (`batches.HEADLINES`) and their tickers (`batches.HEADLINE_TICKERS`)."""
+kind: symbol | word_symbol | former_symbol | name | word_name | former_name | share_class | decoy.
+A decoy has no ticker: it is a phrase that contains a name and means something else.
+"""
 
-    headlines: pa.Table
-    headline_tickers: pa.Table
+EVIDENCE = (
+    "inc", "corp", "co", "ltd", "plc", "shares", "share", "stock",
+    "stocks", "earnings", "profit", "profits", "revenue", "sales", "results", "loss",
+    "losses", "dividend", "quarterly", "ceo", "cfo", "chief", "holders", "investors",
+    "beats", "beat", "misses", "miss", "reports", "posts", "raises", "raise",
+    "cuts", "cut", "lowers", "lifts", "tops", "says", "said", "sees",
+    "plans", "launches", "announces", "names", "hires", "fires", "buys", "sells",
+    "acquires", "unveils", "sues", "warns", "expects", "agrees", "wins", "loses",
+    "gets", "confirms", "rises", "falls", "jumps", "drops", "surges", "slips",
+    "gains", "climbs", "tumbles", "slides", "soars", "sinks", "sheds", "adds",
+    "closes", "opens", "upgraded", "downgraded", "rated", "changes", "to", "and",
+)  # fmt: skip
+"""Words that, right after a name that is also an English word, show that the company is meant."""
+
+_SYMBOLS = ("symbol", "word_symbol", "former_symbol")
+_NAMES = ("name", "word_name", "former_name", "share_class", "decoy")
 
 
-def identify_headlines(observations: pa.Table, engine: Scratch) -> IdentifiedHeadlines:
-    """Give each observation its headline_id and available_at, and merge those of one headline.
+class AliasError(ValueError):
+    """An alias file does not have the shape that ALIASES describes."""
 
-    `observations` has the columns of OBSERVATIONS; `engine` is any place that runs SQL, such as
-    `warehouse.lake.scratch`. The answer does not depend on the order of the rows.
+
+def load_aliases(path: Path | None = None) -> pa.Table:
+    """The aliases of a CSV file with the columns of ALIASES; without a path, those shipped.
+
+    Raises AliasError for other columns, unreadable dates or an unknown kind.
+    """
+    source = path or Path(str(files("tasks.ingest.headlines"))) / "presets" / "tickers.csv"
+    options = pa_csv.ConvertOptions(
+        column_types=ALIASES, null_values=[""], strings_can_be_null=False
+    )
+    try:
+        table = pa_csv.read_csv(source, convert_options=options).select(ALIASES.names)
+    except (OSError, KeyError, pa.ArrowInvalid) as error:
+        raise AliasError(
+            f"The alias file {source.name} could not be read: {error}. Expected the columns "
+            f"{', '.join(ALIASES.names)}, dates as YYYY-MM-DD."
+        ) from error
+    if unknown := sorted(set(table["kind"].unique().to_pylist()) - {*_SYMBOLS, *_NAMES}):
+        raise AliasError(
+            f"The alias file {source.name} has the kind {unknown[0]!r}; expected one of "
+            f"{', '.join((*_SYMBOLS, *_NAMES))}."
+        )
+    return table.cast(ALIASES)
+
+
+def identify_headlines(observations: pa.Table, engine: Scratch) -> tuple[pa.Table, pa.Table]:
+    """The HEADLINES that observations are of, merged by headline_id, and their HEADLINE_TICKERS.
+
+    `observations` has the columns of OBSERVATIONS. The answer does not depend on the order of the
+    rows.
     """
     identified = engine.read("observations_identified", observations=observations)
     headlines = engine.read("headlines_identified", identified=identified)
     pairs = engine.read("headline_tickers_identified", identified=identified)
-    return IdentifiedHeadlines(headlines.cast(HEADLINES), pairs.cast(HEADLINE_TICKERS))
+    return headlines.cast(HEADLINES), pairs.cast(HEADLINE_TICKERS)
+
+
+def resolve_tickers(
+    headlines: pa.Table, aliases: pa.Table, engine: Scratch, tickers: Sequence[str] | None = None
+) -> pa.Table:
+    """The tickers that each title names on the day it was published, as HEADLINE_TICKERS.
+
+    `headlines` needs headline_id, title and published_at; `aliases` has the columns of ALIASES.
+    With `tickers`, only those are answered, former symbols of a ticker under its present one. A
+    company with several share classes is answered with each of them.
+    """
+    found = engine.read(
+        "headline_aliases",
+        {"evidence": list(EVIDENCE), "tickers": None if tickers is None else list(tickers)},
+        headlines=headlines.select(["headline_id", "title", "published_at"]),
+        aliases=aliases,
+    )
+    return found.cast(HEADLINE_TICKERS)

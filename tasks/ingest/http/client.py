@@ -62,10 +62,7 @@ class FeedClient:
         expires_at = time.monotonic() + self.limits.deadline.total_seconds()
         try:
             with self._http.stream(
-                "GET",
-                url,
-                headers=_conditions(cached),
-                extensions={"expires_at": expires_at},
+                "GET", url, headers=_conditions(cached), extensions={"expires_at": expires_at}
             ) as response:
                 if response.status_code == 304 and cached is not None:
                     return cached

@@ -10,18 +10,17 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.ingest.archive_file import ArchiveError, manifest, open_archive
+from tasks.ingest.archive_file import ArchiveMapping, archive_rows, manifest, open_archive
 from tasks.ingest.prices.validation import CANDIDATES, NO_CALENDAR, PriceRules, validate_bars
 from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, Clock, Land, PriceBatch
 
-_NO_SPLITS = ACTIONS.empty_table()
+_NO_SPLITS = pa.Table.from_batches([], schema=ACTIONS)
 
 
-class PriceMapping(BaseModel):
+class PriceMapping(ArchiveMapping):
     """Which columns of an archive mean what, and which share basis its prices are quoted in.
 
     `ticker` … `vendor_adj_close` name columns. `basis` is "session" for prices as traded on the
@@ -29,9 +28,8 @@ class PriceMapping(BaseModel):
     `date_format` is a strptime format for dates that are texts but not ISO 8601.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    FIELDS = ("ticker", "session", "open", "high", "low", "close", "volume", "vendor_adj_close")
 
-    source: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     basis: date | Literal["session"]
     ticker: str = "ticker"
     session: str = "date"
@@ -42,11 +40,6 @@ class PriceMapping(BaseModel):
     volume: str = "volume"
     vendor_adj_close: str | None = None
     date_format: str | None = None
-
-    def columns(self) -> dict[str, str]:
-        """The archive's column for each field that is mapped."""
-        names = ("ticker", "session", "open", "high", "low", "close", "volume", "vendor_adj_close")
-        return {name: column for name in names if (column := getattr(self, name)) is not None}
 
 
 def read_prices(
@@ -70,20 +63,11 @@ def read_prices(
     columns = mapping.columns()
     kinds = {column: _expected_type(name) for name, column in columns.items()}
     source = open_archive(path, kinds)
-    payload = manifest(path, mapping.source, mapping, clock())
+    payload = manifest(path, mapping, clock())
     reader = _Reader(mapping, payload, land(payload), calendar, rules or PriceRules())
-    with scratch() as engine:
-        try:
-            for rows in source.to_batches(
-                columns=list(kinds), batch_size=batch_rows, batch_readahead=1, fragment_readahead=1
-            ):
-                if rows.num_rows:
-                    yield reader.read(rows, engine)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OSError) as error:
-            raise ArchiveError(
-                f"{path.name} broke off: {error}. What came before it stays imported; mend the "
-                "file or its mapping and import it again."
-            ) from error
+    with scratch() as engine, archive_rows(path, source, kinds, batch_rows) as batches:
+        for rows in batches:
+            yield reader.read(rows, engine)
 
 
 @dataclass(slots=True)
@@ -120,11 +104,9 @@ class _Reader:
         )
         return PriceBatch(
             bars=bars,
-            actions=ACTIONS.empty_table(),
             rejects=rejects,
             payloads=(self.payload,),
             requested=tuple(ledger["key"].to_pylist()),
-            missing=(),
             partitions=ledger.cast(PARTITIONS),
         )
 

@@ -20,12 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.ingest.prices.validation import (
-    CANDIDATES,
-    PriceRules,
-    validate_actions,
-    validate_bars,
-)
+from tasks.ingest.prices.validation import CANDIDATES, PriceRules, validate_actions, validate_bars
 from tasks.ingest.prices.yahoo import (
     CHART_PATH,
     ClientAnswer,

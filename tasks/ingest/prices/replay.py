@@ -20,7 +20,7 @@ from tasks.ingest.prices.fetch import PriceSpec, TickerPrices, TickerReader
 from tasks.ingest.prices.yahoo import CHART_PATH, prepare
 from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
 from warehouse.lake.scratch import scratch
-from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, PriceBatch
+from warehouse.tables.batches import ACTIONS, BARS, REJECTS, PriceBatch
 
 
 def replay_prices(
@@ -46,14 +46,11 @@ def replay_prices(
                 "bars_latest", readings=_numbered([one.bars for one in readings], BARS)
             ),
             actions=engine.read(
-                "actions_latest",
-                readings=_numbered([one.actions for one in readings], ACTIONS),
+                "actions_latest", readings=_numbered([one.actions for one in readings], ACTIONS)
             ),
             rejects=pa.concat_tables([REJECTS.empty_table(), *rejects]),
-            payloads=(),
             requested=tickers,
             missing=tuple((one.ticker, one.error) for one in readings if one.error),
-            partitions=PARTITIONS.empty_table(),
         )
 
 

@@ -14,28 +14,25 @@ from pydantic import BaseModel, ConfigDict, Field
 from warehouse.lake.scratch import Scratch
 from warehouse.tables.batches import ACTIONS, BARS, REJECTS
 
+_NUMBERS = ("open", "high", "low", "close", "volume", "vendor_adj_close")
 CANDIDATES = pa.schema(
-    [
-        ("ticker", pa.string()),
-        ("session", pa.date32()),
-        ("position", pa.int64()),
-        ("open", pa.float64()),
-        ("high", pa.float64()),
-        ("low", pa.float64()),
-        ("close", pa.float64()),
-        ("volume", pa.float64()),
-        ("vendor_adj_close", pa.float64()),
-        ("basis_date", pa.date32()),
-        ("payload_id", pa.string()),
-        ("agrees", pa.bool_()),
-    ]
+    {
+        "ticker": pa.string(),
+        "session": pa.date32(),
+        "position": pa.int64(),
+        **dict.fromkeys(_NUMBERS, pa.float64()),
+        "basis_date": pa.date32(),
+        "payload_id": pa.string(),
+        "agrees": pa.bool_(),
+    }
 )
 """One row per bar as a source gave it. `position` is unique; `agrees` is false when the client
 between vendor and us altered the bar."""
 
-NO_CALENDAR = pa.schema(
-    [("session", pa.date32()), ("close_ts", pa.timestamp("us", tz="UTC"))]
-).empty_table()
+# Made of batches: `empty_table` would import pandas, a second of every command.
+NO_CALENDAR = pa.Table.from_batches(
+    [], schema=pa.schema([("session", pa.date32()), ("close_ts", pa.timestamp("us", tz="UTC"))])
+)
 """An empty calendar: sessions are not checked."""
 
 

@@ -65,7 +65,7 @@ def read_chart(body: bytes, symbol: str, zone: str) -> pa.Table:
                 "session": _local_dates(stamps, zone),
                 "position": pa.array(range(len(stamps)), pa.int64()),
                 **{name: _numbers(values) for name, values in columns.items()},
-            },
+            }
         ).select(CHART_BARS.names)
     except (ValueError, TypeError) as error:
         raise ChartError(f"The bars of {symbol} are not columns of numbers: {error}.") from error

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,18 +17,16 @@ from flows.settings import ConfigSelection, Settings, load_settings
 from sandbox.market import Market, synthetic_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
+from tests.builders.forks import REPOSITORY, Child, Forks, forks_of
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 CONTENT = dict.fromkeys(
     ("sessions", "tickers", "bars", "bar_revisions", "actions", "headlines", "headline_tickers",
      "headline_revisions", "quarantine", "partitions", "examples"),
     "*",
 ) | {"payloads": "* EXCLUDE (headers)"}  # fmt: skip
 """What is compared: an answer's headers bear the vendor's real time."""
-
-
 SEARCH_ONLY = (
     'feeds=[{name="sandbox-search", mode="search", publisher="sandbox-wire", synthetic=true, '
     'url="https://news.google.com/rss/search?q={ticker}+after:{start}+before:{end}"}]'
@@ -48,62 +41,6 @@ FACTS = {
     "headline_tickers": "headline_id, ticker",
     "examples": "example_id, ticker, session, input, headline_ids, label_return",
 }
-
-
-@dataclass(frozen=True)
-class Child:
-    """A flow that runs in a process group of its own."""
-
-    forks: Forks
-    pid: int
-    log: Path
-
-    def wait(self) -> None:
-        """Wait for the end and insist on success."""
-        assert self.forks.ask(f"wait {self.pid}") == 0, self.log.read_text()
-
-    def ended(self) -> bool:
-        """Whether the flow has ended by itself."""
-        return bool(self.forks.ask(f"ended {self.pid}"))
-
-    def kill(self) -> bool:
-        """SIGKILL for the whole process group; False when the flow had already ended."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        return self.forks.ask(f"wait {self.pid}") == signal.SIGKILL
-
-
-class Forks:
-    """A process that forks a child for each flow: importing everything takes seconds."""
-
-    @functools.cached_property
-    def _process(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("flow_process.py"))],
-            cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, root: Path, flow: str, parameters: dict[str, object]) -> Child:
-        log = root.with_name(f"{root.name}.log")
-        return Child(self, self.ask(json.dumps([str(log), flow, parameters], default=str)), log)
-
-    def ask(self, line: str) -> int:
-        """The number that answers one line."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(line, file=self._process.stdin, flush=True)
-        return int(self._process.stdout.readline())
-
-    def stop(self) -> None:
-        """End the process, if anything was run."""
-        if "_process" in vars(self):
-            assert self._process.stdin is not None
-            self._process.stdin.close()
-            self._process.wait(timeout=300)
 
 
 @dataclass(frozen=True)
@@ -136,8 +73,7 @@ class Scene:
 
     def run(self, flow: str, root: Path, **parameters: object) -> Child:
         """Run a flow on the warehouse below `root`, in a process of its own."""
-        chosen = self.selection(root).model_dump(mode="json")
-        return self.forks.run(root, flow, {"selection": chosen, **parameters})
+        return self.forks.run(root, flow, self.selection(root).model_dump(mode="json"), parameters)
 
     def asked(self) -> Counter[tuple[str, str]]:
         """How often the vendor was asked for which ticker and range: prices and searches."""
@@ -150,10 +86,17 @@ class Scene:
 
     def content(self, root: Path) -> dict[str, pa.Table]:
         """Every row of every table that does not tell when or by which process it was made."""
+        return self._read(root, CONTENT)
+
+    def facts(self, root: Path) -> dict[str, pa.Table]:
+        """What is known, without by which answer and in how many requests it came to be known."""
+        return self._read(root, FACTS)
+
+    def _read(self, root: Path, tables: dict[str, str]) -> dict[str, pa.Table]:
         with self.lake(root) as lake:
             return {
                 name: lake.sql(f"SELECT {columns} FROM {name} ORDER BY ALL")
-                for name, columns in CONTENT.items()
+                for name, columns in tables.items()
             }
 
     def days_done(self, root: Path) -> Counter[tuple[str, str, date]]:
@@ -165,14 +108,6 @@ class Scene:
             for row in done
             for day in range((row["range_end"] - row["range_start"]).days + 1)
         )
-
-    def facts(self, root: Path) -> dict[str, pa.Table]:
-        """What is known, without by which answer and in how many requests it came to be known."""
-        with self.lake(root) as lake:
-            return {
-                name: lake.sql(f"SELECT {columns} FROM {name} ORDER BY ALL")
-                for name, columns in FACTS.items()
-            }
 
     def landed(self, root: Path) -> list[str]:
         """The names of all payloads in the landing zone."""
@@ -192,10 +127,9 @@ def noon_after(day: date) -> datetime:
 
 @pytest.fixture(scope="module")
 def forks(prefect_runs: str) -> Iterator[Forks]:
-    """One for the module."""
-    opened = Forks()
-    yield opened
-    opened.stop()
+    """One process for the module."""
+    with forks_of(str(Path(__file__).with_name("flow_process.py"))) as found:
+        yield found
 
 
 @pytest.fixture

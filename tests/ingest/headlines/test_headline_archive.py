@@ -63,12 +63,8 @@ def test_naive_dates_are_read_in_the_declared_zone(tmp_path: Path) -> None:
         "Apple & rises": datetime(2020, 3, 3, 17, tzinfo=UTC),
         "Apple falls": datetime(2020, 3, 3, 17, tzinfo=UTC),
     }
-    assert [row["reason"] for row in rejects] == [
-        "date not understood",
-        "undated",
-        "no title",
-        "published in the future",
-    ]
+    reasons = ["date not understood", "undated", "no title", "published in the future"]
+    assert [row["reason"] for row in rejects] == reasons
 
 
 def test_naive_dates_without_a_declared_zone_are_quarantined(tmp_path: Path) -> None:
@@ -92,9 +88,8 @@ def test_declared_date_format_and_ticker_list(tmp_path: Path) -> None:
     path.write_text("text,when,symbol\nApple sues Google,03/04/2020 10:15,AAPL;GOOG;\n")
     declared = mapping(zone="UTC", date_format="%d/%m/%Y %H:%M", ticker_separator=";")
     (batch, _) = batches(path, declared)
-    assert batch.headlines.column("published_at").to_pylist() == [
-        datetime(2020, 4, 3, 10, 15, tzinfo=UTC)
-    ]
+    when = datetime(2020, 4, 3, 10, 15, tzinfo=UTC)
+    assert batch.headlines["published_at"].to_pylist() == [when]
     assert batch.headline_tickers.column("ticker").to_pylist() == ["AAPL", "GOOG"]
 
 

@@ -1,19 +1,19 @@
-"""Headlines over real loopback HTTP: what is kept, what is refused, what is recorded."""
+"""Headlines over real loopback HTTP: what is kept, what is refused; and the shipped feeds."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from tasks.ingest.headlines.feeds import FeedSpec, feed_requests
+from tasks.ingest.headlines.feeds import FeedSpec, feed_presets, feed_requests, request_of
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.http.client import feed_client
 from tasks.ingest.http.retry import FeedLimits, RetryPolicy
+from tests.builders.servers import answering
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, PARTITIONS, REJECTS, HeadlineBatch
 
@@ -28,49 +28,31 @@ SEARCH = FeedSpec(
 )
 
 
-class Pages:
-    """A loopback server that answers each path with the bytes it was given."""
+Fetched = Callable[..., HeadlineBatch]
 
-    def __init__(self) -> None:
-        self.bodies: dict[str, bytes] = {}
-        self.requested: list[str] = []
+
+class Pages(dict[str, bytes]):
+    """A loopback server at `address` that answers each path with the bytes it was given."""
+
+    address: str
 
 
 @pytest.fixture
-def pages() -> Iterator[tuple[Pages, str]]:
+def pages() -> Iterator[Pages]:
     served = Pages()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.requested.append(self.path)
-            body = served.bodies.get(self.path)
-            self.send_response(200 if body is not None else 404)
-            self.send_header("Content-Type", "application/rss+xml")
-            self.send_header("Content-Length", str(len(body or b"")))
-            self.end_headers()
-            self.wfile.write(body or b"")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield served, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(served.get) as served.address:
+        yield served
 
 
 @pytest.fixture
-def fetched(pages: tuple[Pages, str], tmp_path: Path) -> Callable[..., HeadlineBatch]:
+def fetched(pages: Pages, tmp_path: Path) -> Fetched:
     """Fetches from the loopback server with the clock at NOW."""
 
     def fetch(
         feed: FeedSpec, *tickers: str, start: date = DAY, end: date = DAY, now: datetime = NOW
     ) -> HeadlineBatch:
         landing = Landing(tmp_path / "landing")
-        with feed_client(pages[1], FeedLimits(retry=RetryPolicy(attempts=1))) as client:
+        with feed_client(pages.address, FeedLimits(retry=RetryPolicy(attempts=1))) as client:
             return fetch_headlines(
                 feed, tickers, start, end, client=client, clock=lambda: now, land=landing.store
             )
@@ -88,10 +70,8 @@ def item(title: str, published: str = "Tue, 03 Mar 2020 12:00:00 GMT", guid: str
     return f"<item><title>{title}</title>{link}<guid>{guid}</guid>{date_tag}</item>"
 
 
-def test_batch_has_the_tables_of_the_contract(
-    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
-) -> None:
-    pages[0].bodies["/rss?s=AAPL"] = rss(item("Apple &amp;amp; friends <![CDATA[<b>rise</b>]]>"))
+def test_batch_has_the_tables_of_the_contract(pages: Pages, fetched: Fetched) -> None:
+    pages["/rss?s=AAPL"] = rss(item("Apple &amp;amp; friends <![CDATA[<b>rise</b>]]>"))
     batch = fetched(POLL, "AAPL")
     assert batch.headlines.schema == HEADLINES
     assert batch.headline_tickers.schema == HEADLINE_TICKERS
@@ -121,9 +101,9 @@ def test_batch_has_the_tables_of_the_contract(
     ],
 )
 def test_impossible_date_is_quarantined_and_the_rest_goes_on(
-    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch], published: str, reason: str
+    pages: Pages, fetched: Fetched, published: str, reason: str
 ) -> None:
-    pages[0].bodies["/rss?s=AAPL"] = rss(item("Bad", published), item("Good", guid="2"))
+    pages["/rss?s=AAPL"] = rss(item("Bad", published), item("Good", guid="2"))
     batch = fetched(POLL, "AAPL")
     assert batch.headlines.column("title").to_pylist() == ["Good"]
     (reject,) = batch.rejects.to_pylist()
@@ -132,9 +112,9 @@ def test_impossible_date_is_quarantined_and_the_rest_goes_on(
 
 
 def test_lookahead_search_results_are_asserted_and_lag_behind_their_date(
-    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+    pages: Pages, fetched: Fetched
 ) -> None:
-    pages[0].bodies["/rss?q=AAPL+after:2020-03-04+before:2020-03-05"] = rss(item("Apple"))
+    pages["/rss?q=AAPL+after:2020-03-04+before:2020-03-05"] = rss(item("Apple"))
     (row,) = fetched(SEARCH, "AAPL").headlines.to_pylist()
     assert row["availability"] == "asserted"
     assert row["available_at"] - row["published_at"] == timedelta(minutes=15)
@@ -151,40 +131,31 @@ def test_search_asks_once_per_ticker_and_calendar_year() -> None:
     assert [r.key for r in requests[3:]] == ["MSFT"] * 3
 
 
-def test_corrupt_feed_is_recorded_while_others_go_on(
-    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
-) -> None:
-    pages[0].bodies["/rss?s=AAPL"] = b"<html><body>Sorry</body></html>"
-    pages[0].bodies["/rss?s=MSFT"] = rss(item("Microsoft"))
+def test_corrupt_feed_is_recorded_while_others_go_on(pages: Pages, fetched: Fetched) -> None:
+    pages["/rss?s=AAPL"] = b"<html><body>Sorry</body></html>"
+    pages["/rss?s=MSFT"] = rss(item("Microsoft"))
     batch = fetched(POLL, "AAPL", "MSFT", "GONE")
     assert batch.headlines.column("title").to_pylist() == ["Microsoft"]
     outcome = {row["key"]: row for row in batch.partitions.to_pylist()}
-    assert [outcome[key]["state"] for key in ("AAPL", "GONE", "MSFT")] == [
-        "failed",
-        "failed",
-        "done",
-    ]
+    states = {key: row["state"] for key, row in outcome.items()}
+    assert states == {"AAPL": "failed", "GONE": "failed", "MSFT": "done"}
     assert "not a feed" in outcome["AAPL"]["error"]
     assert "HTTP 404" in outcome["GONE"]["error"]
     assert batch.rejects.column("kind").to_pylist() == ["payload"]
     assert len(batch.payloads) == 2, "what answered has landed, readable or not"
 
 
-def test_identity_survives_changed_guid_and_link_and_case(
-    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
-) -> None:
-    pages[0].bodies["/rss?s=AAPL"] = rss(item("Apple rises", guid="1"))
+def test_identity_survives_changed_guid_and_link_and_case(pages: Pages, fetched: Fetched) -> None:
+    pages["/rss?s=AAPL"] = rss(item("Apple rises", guid="1"))
     before = fetched(POLL, "AAPL").headlines
-    pages[0].bodies["/rss?s=AAPL"] = rss(item("APPLE  rises", guid="other"))
+    pages["/rss?s=AAPL"] = rss(item("APPLE  rises", guid="other"))
     after = fetched(POLL, "AAPL").headlines
     assert before.column("headline_id").equals(after.column("headline_id"))
 
 
-def test_one_story_under_two_tickers_is_one_headline(
-    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
-) -> None:
+def test_one_story_under_two_tickers_is_one_headline(pages: Pages, fetched: Fetched) -> None:
     for ticker in ("AAPL", "MSFT"):
-        pages[0].bodies[f"/rss?s={ticker}"] = rss(item("Apple sues Microsoft"))
+        pages[f"/rss?s={ticker}"] = rss(item("Apple sues Microsoft"))
     batch = fetched(POLL, "AAPL", "MSFT")
     assert batch.headlines.num_rows == 1
     assert batch.headline_tickers.column("ticker").to_pylist() == ["AAPL", "MSFT"]
@@ -196,14 +167,42 @@ def test_placeholders_that_do_not_fit_the_mode_are_refused() -> None:
 
 
 def test_general_feed_is_about_the_companies_its_titles_name(
-    pages: tuple[Pages, str], fetched: Callable[..., HeadlineBatch]
+    pages: Pages, fetched: Fetched
 ) -> None:
     feed = FeedSpec(name="markets", url="http://wire.example/markets", scope="general")
     items = [item("Ford and Costco climb", guid="1"), item("Fed holds rates", guid="2")]
-    pages[0].bodies["/markets"] = rss(*items)
+    pages["/markets"] = rss(*items)
     batch = fetched(feed, "F", "AAPL")
     assert batch.headlines.num_rows == 2
     assert [(row["ticker"], row["method"]) for row in batch.headline_tickers.to_pylist()] == [
         ("F", "alias")
     ]
     assert sorted(fetched(feed, "*").headline_tickers.column("ticker").to_pylist()) == ["COST", "F"]
+
+
+def test_presets_cover_the_listed_publishers_and_claim_no_verification() -> None:
+    presets = feed_presets()
+    hosts = " ".join(feed.url.split("/")[2] for feed in presets.values())
+    for host in ("yahoo", "nasdaq", "google", "sec.gov", "cnbc", "dowjones"):
+        assert host in hosts
+    assert all(feed.url.startswith("https://") for feed in presets.values())
+    assert not any(feed.verified_live for feed in presets.values())
+
+
+@pytest.mark.parametrize("name", sorted(feed_presets()))
+@pytest.mark.parametrize("ticker", ["AAPL", "BRK-B", "BF.B", "^GSPC"])
+def test_an_address_tells_the_request_it_came_from(name: str, ticker: str) -> None:
+    feed = feed_presets()[name]
+    for request in feed_requests(feed, [ticker], DAY, DAY):
+        assert request_of(feed, request.url, DAY) == request
+    assert request_of(feed, "https://elsewhere.example/rss", DAY) is None
+
+
+def test_unknown_preset_lists_those_there_are() -> None:
+    with pytest.raises(ValidationError, match=r"called 'yahu'; there are cnbc-top-news"):
+        FeedSpec.model_validate({"preset": "yahu"})
+
+
+def test_configuration_may_override_a_preset() -> None:
+    feed = FeedSpec.model_validate({"preset": "nasdaq", "concurrency": 1})
+    assert feed == feed_presets()["nasdaq"].model_copy(update={"concurrency": 1})

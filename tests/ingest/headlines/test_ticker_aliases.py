@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tasks.ingest.headlines.tickers import AliasError, load_aliases, resolve_tickers
+from tasks.ingest.headlines.identity import AliasError, load_aliases, resolve_tickers
 from warehouse.lake.scratch import scratch
 
 Named = list[set[str]]

@@ -22,6 +22,7 @@ from warehouse.tables.prices import PricePublication, publish_prices
 
 NOW = datetime(2026, 3, 1, 22, tzinfo=UTC)
 STOCKNET = PriceMapping(source="stocknet", basis=date(2017, 9, 1), vendor_adj_close="adj_close")
+FILES = PriceMapping(source="files", basis="session")
 SMALL = pa.table(
     {
         "ticker": ["A", "A", "B", "B"],
@@ -87,30 +88,19 @@ def test_every_format_gives_the_same_bars_and_a_rerun_changes_nothing(
     name: str, tmp_path: Path, lake: Lake
 ) -> None:
     path = written(SMALL, tmp_path / name)
-    mapping = PriceMapping(source="files", basis="session")
-    [batch] = batches(path, mapping, tmp_path)
-    assert batch.bars.select(
-        ["ticker", "session", "close", "volume", "basis_date"]
-    ).to_pylist() == [
-        {
-            "ticker": ticker,
-            "session": date(2020, 1, day),
-            "close": close,
-            "volume": volume,
-            "basis_date": date(2020, 1, day),
-        }
-        for ticker, day, close, volume in (
-            ("A", 2, 10.5, 100),
-            ("A", 3, 10.6, 200),
-            ("B", 2, 20.5, 300),
-        )
+    [batch] = batches(path, FILES, tmp_path)
+    kept = batch.bars.select(["ticker", "session", "basis_date", "close", "volume"]).to_pylist()
+    assert [tuple(row.values()) for row in kept] == [
+        ("A", date(2020, 1, 2), date(2020, 1, 2), 10.5, 100),
+        ("A", date(2020, 1, 3), date(2020, 1, 3), 10.6, 200),
+        ("B", date(2020, 1, 2), date(2020, 1, 2), 20.5, 300),
     ]
     assert batch.rejects.select(["key", "reason"]).to_pylist() == [
         {"key": "B@2020-01-03", "reason": "price is null or NaN"}
     ]
     assert publish(lake, batch) == PricePublication(3, 0, 0, 0, 1)
     before = lake.snapshot_id()
-    [again] = batches(path, mapping, tmp_path)
+    [again] = batches(path, FILES, tmp_path)
     assert publish(lake, again) == PricePublication(0, 0, 0, 0, 0)
     assert lake.snapshot_id() == before
 
@@ -119,14 +109,8 @@ def test_own_column_names_and_date_format_are_mapped(tmp_path: Path) -> None:
     table = SMALL.rename_columns({"ticker": "Sym", "date": "Day", "close": "Last"})
     days = pa.array(["02.01.2020", "03.01.2020", "02.01.2020", "03.01.2020"])
     path = written(table.set_column(1, "Day", days), tmp_path / "p.csv")
-    mapping = PriceMapping(
-        source="files",
-        basis="session",
-        ticker="Sym",
-        session="Day",
-        close="Last",
-        date_format="%d.%m.%Y",
-    )
+    names = {"ticker": "Sym", "session": "Day", "close": "Last", "date_format": "%d.%m.%Y"}
+    mapping = FILES.model_copy(update=names)
     [batch] = batches(path, mapping, tmp_path)
     assert batch.bars["session"].to_pylist() == [
         date(2020, 1, 2), date(2020, 1, 3), date(2020, 1, 2)
@@ -134,28 +118,15 @@ def test_own_column_names_and_date_format_are_mapped(tmp_path: Path) -> None:
 
 
 def test_slices_do_not_change_what_is_valid(tmp_path: Path) -> None:
-    rows = 60
-    table = pa.table(
-        {
-            "ticker": ["A"] * rows,
-            "date": pa.array([date(2020, 1 + day // 28, 1 + day % 28) for day in range(rows)]),
-            "open": [10.0] * rows,
-            "high": [11.0] * rows,
-            "low": [9.0] * rows,
-            "close": [10.0] * rows,
-            "volume": list(range(1, rows + 1)),
-        }
-    )
-    spoiled = {name: table[name].to_pylist() for name in ("open", "high", "low", "close")}
-    for column in spoiled.values():
+    prices = {"open": [10.0] * 60, "high": [11.0] * 60, "low": [9.0] * 60, "close": [10.0] * 60}
+    for column in prices.values():
         column[30] *= 100
-    for name, column in spoiled.items():
-        table = table.set_column(table.column_names.index(name), name, pa.array(column))
+    days = [date(2020, 1 + day // 28, 1 + day % 28) for day in range(60)]
+    table = pa.table({"ticker": ["A"] * 60, "date": days, **prices, "volume": list(range(1, 61))})
     path = written(table, tmp_path / "p.parquet")
-    mapping = PriceMapping(source="files", basis="session")
 
     def validated(batch_rows: int) -> tuple[pa.Table, pa.Table]:
-        found = batches(path, mapping, tmp_path, batch_rows=batch_rows)
+        found = batches(path, FILES, tmp_path, batch_rows=batch_rows)
         return (
             pa.concat_tables([batch.bars for batch in found]),
             pa.concat_tables([batch.rejects for batch in found]),
@@ -169,7 +140,7 @@ def test_slices_do_not_change_what_is_valid(tmp_path: Path) -> None:
 
 def test_the_manifest_lands_and_names_the_files_bytes(tmp_path: Path) -> None:
     path = written(SMALL, tmp_path / "p.csv")
-    [batch] = batches(path, PriceMapping(source="files", basis="session"), tmp_path)
+    [batch] = batches(path, FILES, tmp_path)
     [payload] = batch.payloads
     assert Landing(tmp_path / "landing").load(payload.payload_id) == payload.body
     assert b'"sha256"' in payload.body
@@ -191,9 +162,9 @@ def test_file_that_does_not_fit_is_refused_with_the_reason(
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(ArchiveError, match=message):
-        batches(path, PriceMapping(source="files", basis="session"), tmp_path)
+        batches(path, FILES, tmp_path)
 
 
 def test_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="existing"):
-        batches(tmp_path / "no.csv", PriceMapping(source="files", basis="session"), tmp_path)
+        batches(tmp_path / "no.csv", FILES, tmp_path)

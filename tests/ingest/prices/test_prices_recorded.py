@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +15,7 @@ import pytest
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
 from tasks.ingest.prices.yahoo_transport import yahoo_session
+from tests.builders.servers import answering
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import PriceBatch
 
@@ -32,23 +31,6 @@ RECORDED = {
 }
 
 
-class Replay(BaseHTTPRequestHandler):
-    """Serves each recorded body at its chart path, whatever range is requested."""
-
-    bodies: dict[str, bytes]
-
-    def do_GET(self) -> None:
-        path = urlsplit(self.path).path
-        body = self.bodies.get(path, b"crumb" if "getcrumb" in path else None)
-        self.send_response(404 if body is None else 200)
-        self.send_header("Content-Length", str(len(body or b"")))
-        self.end_headers()
-        self.wfile.write(body or b"")
-
-    def log_message(self, *_: object) -> None:
-        """Stay quiet."""
-
-
 @pytest.fixture(scope="module")
 def recorded(shared_data: Path) -> Iterator[str]:
     folder = shared_data / "recorded" / "yahoo_chart_payloads"
@@ -56,11 +38,13 @@ def recorded(shared_data: Path) -> Iterator[str]:
     paths = {f"/v8/finance/chart/{ticker}": body for ticker, body in bodies.items()}
     # An answer for another company than the one requested: what follows a rename or a reuse.
     paths["/v8/finance/chart/FB"] = bodies["TSLA"]
-    handler = type("Recorded", (Replay,), {"bodies": paths})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
+
+    def answer(path: str) -> bytes | None:
+        path = urlsplit(path).path
+        return paths.get(path, b"crumb" if "getcrumb" in path else None)
+
+    with answering(answer) as address:
+        yield address
 
 
 def replay(origin: str, ticker: str, start: str, end: str, folder: Path) -> PriceBatch:
@@ -112,9 +96,7 @@ def test_recorded_split_is_already_inside_the_prices(recorded: str, tmp_path: Pa
     batch = replay(recorded, "NVDA", "2021-02-01", "2022-01-30", tmp_path)
     [split] = batch.actions.to_pylist()
     assert (split["ex_date"], split["value"]) == (date(2021, 7, 20), 4.0)
-    closes = dict(
-        zip(batch.bars["session"].to_pylist(), batch.bars["close"].to_pylist(), strict=True)
-    )
+    closes = {row["session"]: row["close"] for row in batch.bars.to_pylist()}
     assert 0.9 < closes[date(2021, 7, 20)] / closes[date(2021, 7, 19)] < 1.1
 
 

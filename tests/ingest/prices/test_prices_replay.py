@@ -102,16 +102,3 @@ def test_replay_of_an_unreadable_answer_names_it(yahoo: Any, lake: Lake) -> None
     batch = replayed(lake, yahoo)
     assert {ticker for ticker, _ in batch.missing} == {"IBM"}
     assert set(batch.bars["ticker"].to_pylist()) == {"AAPL"}
-
-
-def test_restated_close_that_turns_a_label_is_reported(yahoo: Any, lake: Lake) -> None:
-    batch = yahoo.fetch(PAIR, START, END)
-    rows = batch.bars.to_pylist()
-    publish(lake, batch, evening(END))
-    rows[3] |= {"open": rows[3]["close"], "close": rows[3]["open"]}
-    rows[4] |= {"close": (rows[4]["close"] + rows[4]["open"]) / 2}
-    restated = replace(batch, bars=pa.Table.from_pylist(rows, schema=batch.bars.schema))
-    assert publish(lake, restated, evening(END) + timedelta(days=1)).bars_revised == 2
-    [flip] = lake.read("label_flips", {"lower": 0.0, "upper": 0.0}).to_pylist()
-    assert (flip["ticker"], flip["session"]) == (rows[3]["ticker"], rows[3]["session"])
-    assert {flip["former_direction"], flip["current_direction"]} == {"up", "down"}

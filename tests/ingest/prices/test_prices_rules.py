@@ -29,32 +29,18 @@ NO_SPLITS = ACTIONS.empty_table()
 def candidate(day: int, price: float, **changes: Any) -> dict[str, Any]:
     session = FIRST + timedelta(days=day)
     return {
-        "ticker": "X",
-        "session": session,
-        "position": day,
-        "open": price * 1.001,
-        "high": price * 1.01,
-        "low": price * 0.99,
-        "close": price,
-        "volume": 1000.0 + day,
-        "vendor_adj_close": price,
-        "basis_date": session,
-        "payload_id": "p",
-        "agrees": True,
-    } | changes
+        "ticker": "X", "session": session, "position": day, "open": price * 1.001,
+        "high": price * 1.01, "low": price * 0.99, "close": price, "volume": 1000.0 + day,
+        "vendor_adj_close": price, "basis_date": session, "payload_id": "p", "agrees": True,
+    } | changes  # fmt: skip
 
 
 def split(day: int, ratio: float) -> dict[str, Any]:
     ex_date = FIRST + timedelta(days=day)
     return {
-        "ticker": "X",
-        "ex_date": ex_date,
-        "kind": "split",
-        "value": ratio,
-        "basis_date": ex_date,
-        "source": "s",
-        "payload_id": "p",
-    }
+        "ticker": "X", "ex_date": ex_date, "kind": "split", "value": ratio, "basis_date": ex_date,
+        "source": "s", "payload_id": "p",
+    }  # fmt: skip
 
 
 def rejected(

@@ -142,13 +142,9 @@ def test_lookahead_nothing_after_the_date_changes_a_number(history: History, day
 def test_returns_between_sessions_are_the_true_ones(history: History, day: date) -> None:
     adjusted = asof(history.bars(), history.actions(), day)
     true = dict(zip(DAYS, history.closes, strict=True))
-    first = DAYS[0]
-    for session in adjusted:
-        assert isclose(
-            adjusted[session]["close"] / adjusted[first]["close"],
-            true[session] / true[first],
-            rel_tol=1e-9,
-        )
+    for session, row in adjusted.items():
+        grown = row["close"] / adjusted[DAYS[0]]["close"]
+        assert isclose(grown, true[session] / true[DAYS[0]], rel_tol=1e-9)
 
 
 @settings(max_examples=15, deadline=None)
@@ -191,13 +187,8 @@ def test_vintage_known_at_an_instant_is_the_one_that_counts() -> None:
     assert first_close(None) == 111.0
     assert first_close(revised_at) == 111.0
     assert first_close(revised_at - timedelta(seconds=1)) == 100.0
-    assert not asof(
-        current,
-        history.actions(),
-        DAYS[-1],
-        revisions=earlier,
-        known_at=RECORDED - timedelta(days=1),
-    )
+    unseen = RECORDED - timedelta(days=1)
+    assert not asof(current, history.actions(), DAYS[-1], revisions=earlier, known_at=unseen)
 
 
 @pytest.mark.parametrize("basis", [None, DAYS[-1]])

@@ -1,13 +1,18 @@
-"""Publishing headlines: idempotence, revisions, stories."""
+"""Publishing headlines: idempotence, revisions, and stories whatever the order or batches."""
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from tests.builders.warehouse import OpenLake
 from warehouse.lake import Lake
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import (
@@ -18,7 +23,8 @@ from warehouse.tables.batches import (
     HeadlineBatch,
     PublishError,
 )
-from warehouse.tables.headlines import HeadlinePublication, publish_headlines
+from warehouse.tables.headlines import HeadlinePublication, join_stories, publish_headlines
+from warehouse.tables.near_duplicates import near_duplicates
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
 NOTHING = HeadlinePublication(0, 0, 0, 0, 0)
@@ -26,47 +32,30 @@ NOTHING = HeadlinePublication(0, 0, 0, 0, 0)
 
 def headline(headline_id: str, title: str, at: datetime = NOW, **other: Any) -> dict[str, Any]:
     row = {
-        "headline_id": headline_id,
-        "source": "wire",
-        "title": title,
-        "summary": None,
-        "url": f"http://wire.example/{headline_id}",
-        "guid": None,
-        "published_at": at,
-        "first_seen_at": at,
-        "available_at": at,
-        "availability": "observed",
-        "synthetic": False,
+        "headline_id": headline_id, "source": "wire", "title": title, "summary": None,
+        "url": f"http://wire.example/{headline_id}", "guid": None, "published_at": at,
+        "first_seen_at": at, "available_at": at, "availability": "observed", "synthetic": False,
         "payload_id": "p1",
-    }
+    }  # fmt: skip
     return row | other
 
 
 def publish(lake: Lake, *rows: dict[str, Any], now: datetime = NOW) -> HeadlinePublication:
-    pairs = [
+    about = [
         {"headline_id": row["headline_id"], "ticker": "AAPL", "method": "feed"} for row in rows
     ]
     reject = {
-        "kind": "headline",
-        "source": "wire",
-        "key": "AAPL",
-        "reason": "undated",
-        "record": "{}",
+        "kind": "headline", "source": "wire", "key": "AAPL", "reason": "undated", "record": "{}",
         "payload_id": "p1",
-    }
+    }  # fmt: skip
     outcome = {
-        "source": "wire",
-        "key": "AAPL",
-        "range_start": date(2020, 3, 4),
-        "range_end": date(2020, 3, 4),
-        "state": "done",
-        "rows": len(rows),
-        "payload_id": "p1",
+        "source": "wire", "key": "AAPL", "range_start": date(2020, 3, 4),
+        "range_end": date(2020, 3, 4), "state": "done", "rows": len(rows), "payload_id": "p1",
         "error": None,
-    }
+    }  # fmt: skip
     batch = HeadlineBatch(
         headlines=pa.Table.from_pylist(list(rows), schema=HEADLINES),
-        headline_tickers=pa.Table.from_pylist(pairs, schema=HEADLINE_TICKERS),
+        headline_tickers=pa.Table.from_pylist(about, schema=HEADLINE_TICKERS),
         rejects=pa.Table.from_pylist([reject], schema=REJECTS),
         payloads=(Payload("wire", "http://wire.example/rss", 200, (), b"x", NOW),),
         partitions=pa.Table.from_pylist([outcome], schema=PARTITIONS),
@@ -113,9 +102,8 @@ def test_stale_copy_of_an_edited_headline_is_no_second_edit(lake: Lake) -> None:
 
 def test_guid_shared_by_two_incoming_headlines_is_no_identity(lake: Lake) -> None:
     publish(lake, headline("a", "Apple rises", guid="g"))
-    publish(
-        lake, headline("b", "Boeing delays jet", guid="g"), headline("c", "Citi hires", guid="g")
-    )
+    two = headline("b", "Boeing delays jet", guid="g"), headline("c", "Citi hires", guid="g")
+    publish(lake, *two)
     assert lake.sql("SELECT count(*) AS n FROM headlines").column("n").to_pylist() == [3]
 
 
@@ -137,3 +125,104 @@ def test_batch_with_a_repeated_headline_is_refused_whole(lake: Lake) -> None:
     with pytest.raises(PublishError, match="2 rows but 1 distinct"):
         publish(lake, headline("a", "Apple"), headline("a", "Apple"))
     assert lake.snapshot_id() == before
+
+
+Worded = tuple[str, str, datetime]
+
+
+def publish_wire(lake: Lake, worded: list[Worded], *, join: bool = True) -> None:
+    rows = [headline(headline_id, title, at) for headline_id, title, at in worded]
+    batch = HeadlineBatch(headlines=pa.Table.from_pylist(rows, schema=HEADLINES))
+    publish_headlines(lake, batch, now=NOW, join=join)
+
+
+def stories(lake: Lake) -> dict[str, str]:
+    rows = lake.sql("SELECT headline_id, story_id FROM headlines").to_pylist()
+    return {row["headline_id"]: row["story_id"] for row in rows}
+
+
+DUPLICATES = {
+    "in capitals": "APPLE LIFTS OUTLOOK ON STRONG DEMAND!",
+    "with its publisher": "Apple lifts outlook on strong demand - Reuters",
+    "with a wire's prefix": "UPDATE 2-Apple lifts outlook on strong demand",
+    "passed on": "RT @wire: Apple lifts outlook on strong demand",
+    "with a word more": "Apple lifts outlook on very strong demand",
+    "in another form of a word": "Apple lifted outlook on strong demand",
+    "with a source": "Apple lifts outlook on strong demand, sources say",
+}
+OTHER_NEWS = [
+    ("Apple lifts outlook on strong demand", "Apple cuts outlook on strong demand"),
+    ("Apple lifts outlook by 5% this quarter", "Apple lifts outlook by 7% this quarter"),
+    ("Broker moves Apple to buy from hold", "Broker moves Apple to hold from buy"),
+    ("Orvane wins patent case against Apple", "Apple wins patent case against Orvane"),
+    ("Apple to sign the supply pact", "Apple not to sign the supply pact"),
+    ("Broker upgrades Apple to strong buy", "Broker downgrades Apple to strong buy"),
+    ("Apple rises", "Apple rises sharply"),
+]
+
+
+def pairs(headlines: Sequence[tuple[str, str, str]]) -> list[Worded]:
+    """Pairs of headlines five hours apart, each pair ten days after the one before."""
+    rows = []
+    for number, (name, one, other) in enumerate(headlines):
+        at = NOW + timedelta(days=10 * number)
+        rows += [(f"{name} 1", one, at), (f"{name} 2", other, at + timedelta(hours=5))]
+    return rows
+
+
+def test_near_duplicate_headline_is_the_same_story(lake: Lake) -> None:
+    first = "Apple lifts outlook on strong demand"
+    publish_wire(lake, pairs([(name, first, other) for name, other in DUPLICATES.items()]))
+    expected = {f"{name} {which}": f"{name} 1" for name in DUPLICATES for which in (1, 2)}
+    assert stories(lake) == expected
+
+
+def test_other_news_is_another_story(lake: Lake) -> None:
+    publish_wire(lake, pairs([(other, one, other) for one, other in OTHER_NEWS]))
+    found = stories(lake)
+    assert found == {headline: headline for headline in found}
+
+
+def wire_of(seed: int) -> list[Worded]:
+    """Forty headlines of a few stories, repeated over two weeks in changed words."""
+    chance = random.Random(seed)
+    stems = [f"Company {letter} lifts outlook on strong {letter} demand" for letter in "ABCDEF"]
+    forms = ["{}", "{}, sources say", "UPDATE 1-{}", "In brief: {}", "{} - The Times"]
+    headlines = []
+    for number in range(40):
+        title = chance.choice(forms).format(chance.choice(stems))
+        if chance.random() < 0.3:
+            title = title.replace("lifts", "lifted")
+        headlines.append((f"h{number:02}", title, NOW + timedelta(hours=chance.randrange(14 * 24))))
+    return headlines
+
+
+def test_stories_do_not_depend_on_order_or_batches(open_lake: OpenLake, tmp_path: Path) -> None:
+    headlines, chance = wire_of(3), random.Random(3)
+    found = []
+    for way in range(3):
+        with open_lake(tmp_path / str(way)) as lake:
+            if way == 0:
+                publish_wire(lake, headlines)
+            else:
+                chance.shuffle(headlines)
+                for begin in range(0, len(headlines), 12 * way):
+                    publish_wire(lake, headlines[begin : begin + 12 * way], join=way == 1)
+                join_stories(lake, NOW, NOW + timedelta(days=14))
+            found.append(stories(lake))
+    assert found[0] == found[1] == found[2]
+    assert 6 < len(set(found[0].values())) < 35
+
+
+def test_templates_and_repeats_are_compared_without_a_quadratic_blow_up() -> None:
+    """Twenty times the texts may take some forty times as long, not four hundred times."""
+
+    def seconds(count: int) -> float:
+        texts = [f"company {n} declares regular quarterly cash dividend" for n in range(count)]
+        texts += [f"fund aaa{chr(97 + n % 26)}{n} sells all its shares" for n in range(count)]
+        begun = time.process_time()
+        near_duplicates(pa.array(texts))
+        return time.process_time() - begun
+
+    seconds(100)
+    assert seconds(40_000) < 60 * max(seconds(2_000), 0.02)

@@ -18,31 +18,18 @@ TUESDAY = datetime(2020, 9, 1, 22, tzinfo=UTC)
 
 def bar(session: date, close: float, **changes: object) -> dict[str, object]:
     row: dict[str, object] = {
-        "ticker": "AAPL",
-        "session": session,
-        "open": close,
-        "high": close,
-        "low": close,
-        "close": close,
-        "volume": 1000,
-        "vendor_adj_close": close,
-        "basis_date": session,
-        "source": "yahoo",
-        "payload_id": "p1",
-    }
+        "ticker": "AAPL", "session": session, "open": close, "high": close, "low": close,
+        "close": close, "volume": 1000, "vendor_adj_close": close, "basis_date": session,
+        "source": "yahoo", "payload_id": "p1",
+    }  # fmt: skip
     return row | changes
 
 
 def split(ex_date: date, value: float) -> dict[str, object]:
     return {
-        "ticker": "AAPL",
-        "ex_date": ex_date,
-        "kind": "split",
-        "value": value,
-        "basis_date": ex_date,
-        "source": "yahoo",
-        "payload_id": "p1",
-    }
+        "ticker": "AAPL", "ex_date": ex_date, "kind": "split", "value": value,
+        "basis_date": ex_date, "source": "yahoo", "payload_id": "p1",
+    }  # fmt: skip
 
 
 def dividend(ex_date: date, value: float, basis_date: date) -> dict[str, object]:
@@ -50,23 +37,13 @@ def dividend(ex_date: date, value: float, basis_date: date) -> dict[str, object]
 
 
 REJECT = {
-    "kind": "bar",
-    "source": "yahoo",
-    "key": "AAPL@2020-08-21",
-    "reason": "null price or volume",
-    "record": "{}",
-    "payload_id": "p1",
-}
+    "kind": "bar", "source": "yahoo", "key": "AAPL@2020-08-21", "reason": "null price or volume",
+    "record": "{}", "payload_id": "p1",
+}  # fmt: skip
 DONE = {
-    "source": "yahoo",
-    "key": "AAPL",
-    "range_start": date(2020, 8, 20),
-    "range_end": date(2020, 8, 24),
-    "state": "done",
-    "rows": 2,
-    "payload_id": "p1",
-    "error": None,
-}
+    "source": "yahoo", "key": "AAPL", "range_start": date(2020, 8, 20),
+    "range_end": date(2020, 8, 24), "state": "done", "rows": 2, "payload_id": "p1", "error": None,
+}  # fmt: skip
 FAILED = DONE | {"key": "NONE", "state": "failed", "rows": 0, "error": "no bars"}
 
 
@@ -90,6 +67,10 @@ def publish(
     return publish_prices(lake, batch, now=now)
 
 
+def rows(lake: Lake, query: str) -> list[tuple[object, ...]]:
+    return [tuple(row.values()) for row in lake.sql(f"select {query}").to_pylist()]
+
+
 def test_one_commit_holds_bars_actions_rejects_payloads_and_ledger(lake: Lake) -> None:
     before = lake.snapshot_id()
     outcome = publish(
@@ -101,24 +82,18 @@ def test_one_commit_holds_bars_actions_rejects_payloads_and_ledger(lake: Lake) -
     )
     assert outcome == PricePublication(2, 0, 1, 0, 1)
     assert lake.snapshot_id() == before + 1
-    counts = lake.sql(
-        "select (select count(*) from bars) bars, (select count(*) from actions) actions,"
-        " (select count(*) from quarantine) quarantine, (select count(*) from payloads) payloads,"
-        " (select count(*) from partitions where state = 'failed') failed"
-    ).to_pylist()
-    assert counts == [{"bars": 2, "actions": 1, "quarantine": 1, "payloads": 1, "failed": 1}]
+    tables = ("bars", "actions", "quarantine", "payloads", "partitions where state = 'failed'")
+    assert [rows(lake, f"count(*) n from {table}") for table in tables] == [
+        [(count,)] for count in (2, 1, 1, 1, 1)
+    ]
 
 
 def test_rerun_of_the_same_batch_commits_nothing(lake: Lake) -> None:
+    day = date(2020, 8, 20)
+
     def once(now: datetime) -> PricePublication:
-        return publish(
-            lake,
-            [bar(date(2020, 8, 20), 10.0)],
-            actions=[dividend(date(2020, 8, 20), 0.5, date(2020, 8, 20))],
-            rejects=[REJECT],
-            partitions=[DONE],
-            now=now,
-        )
+        quoted = {"bars": [bar(day, 10.0)], "actions": [dividend(day, 0.5, day)]}
+        return publish(lake, **quoted, rejects=[REJECT], partitions=[DONE], now=now)
 
     once(MONDAY)
     before = lake.snapshot_id()
@@ -130,8 +105,8 @@ def test_failed_range_counts_its_attempts(lake: Lake) -> None:
     publish(lake, [], partitions=[FAILED])
     publish(lake, [], partitions=[FAILED], now=TUESDAY)
     publish(lake, [], partitions=[FAILED | {"state": "done", "error": None}], now=TUESDAY)
-    ledger = lake.sql("select state, attempts, error, updated_at from partitions").to_pylist()
-    assert ledger == [{"state": "done", "attempts": 3, "error": None, "updated_at": TUESDAY}]
+    ledger = rows(lake, "state, attempts, error, updated_at from partitions")
+    assert ledger == [("done", 3, None, TUESDAY)]
 
 
 def test_restated_bar_keeps_its_former_vintage(lake: Lake) -> None:
@@ -139,30 +114,19 @@ def test_restated_bar_keeps_its_former_vintage(lake: Lake) -> None:
     publish(lake, [bar(session, 10.0)])
     outcome = publish(lake, [bar(session, 10.25)], now=TUESDAY)
     assert outcome.bars_revised == 1
-    current = lake.sql("select close, vintage, recorded_at from bars").to_pylist()
-    earlier = lake.sql("select close, vintage, superseded_at from bar_revisions").to_pylist()
-    assert current == [{"close": 10.25, "vintage": 2, "recorded_at": TUESDAY}]
-    assert earlier == [{"close": 10.0, "vintage": 1, "superseded_at": TUESDAY}]
+    assert rows(lake, "close, vintage, recorded_at from bars") == [(10.25, 2, TUESDAY)]
+    assert rows(lake, "close, vintage, superseded_at from bar_revisions") == [(10.0, 1, TUESDAY)]
 
 
 def test_split_restatement_is_not_a_revision(lake: Lake) -> None:
     session, ex_date = date(2020, 8, 20), date(2020, 8, 31)
-    publish(
-        lake,
-        [bar(session, 400.0, basis_date=date(2020, 8, 24))],
-        actions=[dividend(date(2020, 8, 7), 0.82, date(2020, 8, 24))],
-    )
+    quoted = [bar(session, 400.0, basis_date=date(2020, 8, 24))]
+    publish(lake, quoted, actions=[dividend(date(2020, 8, 7), 0.82, date(2020, 8, 24))])
     restated = bar(session, 100.0000001, volume=4000, basis_date=date(2020, 9, 1))
-    outcome = publish(
-        lake,
-        [restated],
-        actions=[split(ex_date, 4.0), dividend(date(2020, 8, 7), 0.205, date(2020, 9, 1))],
-        now=TUESDAY,
-    )
+    actions = [split(ex_date, 4.0), dividend(date(2020, 8, 7), 0.205, date(2020, 9, 1))]
+    outcome = publish(lake, [restated], actions=actions, now=TUESDAY)
     assert outcome == PricePublication(0, 0, 1, 0, 0)
-    assert lake.sql("select close, basis_date from bars").to_pylist() == [
-        {"close": 400.0, "basis_date": date(2020, 8, 24)}
-    ]
+    assert rows(lake, "close, basis_date from bars") == [(400.0, date(2020, 8, 24))]
 
 
 def test_real_change_is_found_across_a_split(lake: Lake) -> None:
@@ -177,10 +141,8 @@ def test_revised_dividend_keeps_its_former_vintage(lake: Lake) -> None:
     ex_date = date(2020, 8, 7)
     publish(lake, [], actions=[dividend(ex_date, 0.82, ex_date)])
     publish(lake, [], actions=[dividend(ex_date, 0.85, ex_date)], now=TUESDAY)
-    assert lake.sql("select value, vintage from actions").to_pylist() == [
-        {"value": 0.85, "vintage": 2}
-    ]
-    assert lake.sql("select value from action_revisions").to_pylist() == [{"value": 0.82}]
+    assert rows(lake, "value, vintage from actions") == [(0.85, 2)]
+    assert rows(lake, "value from action_revisions") == [(0.82,)]
 
 
 def test_second_source_never_overrides_the_first(lake: Lake) -> None:
@@ -190,11 +152,9 @@ def test_second_source_never_overrides_the_first(lake: Lake) -> None:
     assert agreeing == PricePublication(0, 0, 0, 0, 0)
     differing = publish(lake, [bar(session, 70.0, source="archive")])
     assert differing == PricePublication(0, 0, 0, 0, 1)
-    assert lake.sql("select close, source from bars").to_pylist() == [
-        {"close": 10.0, "source": "yahoo"}
-    ]
-    reason = lake.sql("select reason from quarantine").to_pylist()[0]["reason"]
-    assert reason == "another source holds this bar with different numbers"
+    assert rows(lake, "close, source from bars") == [(10.0, "yahoo")]
+    reason = "another source holds this bar with different numbers"
+    assert rows(lake, "reason from quarantine") == [(reason,)]
 
 
 def test_batch_with_a_repeated_key_is_refused_whole(lake: Lake) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,14 +13,15 @@ import pytest
 from sandbox.faults import FAULT_KINDS, Fault
 from sandbox.market import Market
 from sandbox.vendor import SandboxVendor
+from tests.builders.command_line import REPOSITORY
 
 FEED = "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM"
-CHART = (
-    "https://query2.finance.yahoo.com/v8/finance/chart/IBM?period1=1325376000&period2=1328054400"
-)
+CHARTS = "https://query2.finance.yahoo.com/v8/finance/chart"
+CHART = f"{CHARTS}/IBM?period1=1325376000&period2=1328054400"
 Fetch = Callable[..., httpx.Response]
 Read = Callable[..., tuple[httpx.Response, Any]]
 Download = Callable[..., Any]
+January = Callable[[], Any]
 
 
 def fault(kind: str, **scope: Any) -> Any:
@@ -31,7 +31,7 @@ def fault(kind: str, **scope: Any) -> Any:
 
 
 @pytest.fixture
-def january(download: Download) -> Callable[[], Any]:
+def january(download: Download) -> January:
     """IBM's January 2012 as yfinance sees it."""
     return lambda: download(["IBM"], date(2012, 1, 1), date(2012, 2, 1))["IBM"]
 
@@ -245,7 +245,7 @@ def test_empty_frame_has_meta_and_no_bars(fetch: Fetch) -> None:
 
 
 @fault("partial_frame")
-def test_partial_frame_lacks_every_third_bar(january: Callable[[], Any]) -> None:
+def test_partial_frame_lacks_every_third_bar(january: January) -> None:
     assert len(january()) == 13
 
 
@@ -266,7 +266,7 @@ def test_last_row_comes_twice(fetch: Fetch) -> None:
 
 
 @fault("jump_100x", session=date(2012, 1, 10))
-def test_one_bar_jumps_a_hundredfold(january: Callable[[], Any], market: Market) -> None:
+def test_one_bar_jumps_a_hundredfold(january: January, market: Market) -> None:
     frame, history = january(), market.history("IBM")
     row = history.sessions.tolist().index(date(2012, 1, 10))
     assert frame["Close"].loc["2012-01-10"] == history.close[row] * 100
@@ -274,9 +274,7 @@ def test_one_bar_jumps_a_hundredfold(january: Callable[[], Any], market: Market)
 
 
 @fault("unapplied_split", session=date(2012, 1, 10), value=4)
-def test_split_shows_in_prices_but_not_in_events(
-    january: Callable[[], Any], market: Market
-) -> None:
+def test_split_shows_in_prices_but_not_in_events(january: January, market: Market) -> None:
     frame, history = january(), market.history("IBM")
     row = history.sessions.tolist().index(date(2012, 1, 10))
     assert frame["Close"].loc["2012-01-09"] == history.close[row - 1]
@@ -292,14 +290,14 @@ def test_split_shows_in_prices_but_not_in_events(
         ([Fault(kind="infinite_price")], float("inf")),
     ],
 )
-def test_impossible_price_reaches_the_client(january: Callable[[], Any], price: float) -> None:
+def test_impossible_price_reaches_the_client(january: January, price: float) -> None:
     frame = january()
     assert frame["Close"].iloc[-1] == price
     assert frame["Close"].iloc[-2] > 100
 
 
 @fault("high_below_low")
-def test_high_is_below_low_on_the_last_row(january: Callable[[], Any]) -> None:
+def test_high_is_below_low_on_the_last_row(january: January) -> None:
     frame = january()
     assert (frame["High"] < frame["Low"]).tolist() == [False] * 19 + [True]
 
@@ -330,10 +328,8 @@ def test_every_fault_kind_has_an_effect(market: Market) -> None:
 
     now = int(datetime(2013, 1, 1, tzinfo=UTC).timestamp())
     split = {"period1": "1108512000", "period2": "1112000000"}
-    requests = [
-        Request("", "/v8/finance/chart/AAPL", split),
-        Request("", "/rss/2.0/headline", {"s": "AAPL"}),
-    ]
+    feed = Request("", "/rss/2.0/headline", {"s": "AAPL"})
+    requests = [Request("", "/v8/finance/chart/AAPL", split), feed]
 
     def answers(plan: FaultPlan) -> list[Any]:
         responder = Responder(market, NewsSpec(), plan, Quoting())
@@ -347,7 +343,5 @@ def test_every_fault_kind_has_an_effect(market: Market) -> None:
 
 
 def test_every_fault_kind_is_documented() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "reference" / "sandbox.md").read_text(
-        encoding="utf-8"
-    )
+    page = (REPOSITORY / "docs" / "reference" / "sandbox.md").read_text(encoding="utf-8")
     assert [kind for kind in FAULT_KINDS if f"`{kind}`" not in page] == []

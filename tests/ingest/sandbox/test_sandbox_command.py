@@ -9,6 +9,8 @@ import sys
 
 import httpx
 
+from tests.builders.command_line import run_to_its_end
+
 COMMAND = [sys.executable, "-m", "sandbox", "--now", "2012-07-05T11:00"]
 
 
@@ -35,9 +37,7 @@ def test_command_serves_until_interrupted() -> None:
 def test_port_taken_is_one_clear_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        ended = subprocess.run(
-            [*COMMAND, "--port", port], capture_output=True, text=True, timeout=300, check=False
-        )
+        ended = run_to_its_end([*COMMAND, "--port", port])
     assert ended.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
     assert "Traceback" not in ended.stderr

@@ -17,12 +17,15 @@ from sandbox.market import Market, synthetic_market
 from sandbox.newswire import SOURCE, NewsSpec, headlines
 from sandbox.vendor import SandboxVendor
 
+Fetch = Callable[..., httpx.Response]
 Read = Callable[..., tuple[httpx.Response, Any]]
+Download = Callable[..., Any]
+Clock = list[datetime]
+FEED = "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM"
+ATOM = "https://www.sandbox.example/atom"
 
 
-def test_bars_survive_yahoos_json_to_the_last_bit(
-    download: Callable[..., Any], market: Market
-) -> None:
+def test_bars_survive_yahoos_json_to_the_last_bit(download: Download, market: Market) -> None:
     frame = download(list(market.tickers), date(2000, 1, 1), date(2013, 6, 1))
     for ticker in market.tickers:
         history = market.history(ticker)
@@ -34,7 +37,7 @@ def test_bars_survive_yahoos_json_to_the_last_bit(
 
 
 def test_splits_and_dividends_reach_the_client_on_their_ex_date(
-    download: Callable[..., Any], market: Market
+    download: Download, market: Market
 ) -> None:
     frame = download(["AAPL", "MSFT"], date(2000, 1, 1), date(2013, 6, 1))
     for ticker in ("AAPL", "MSFT"):
@@ -47,7 +50,7 @@ def test_splits_and_dividends_reach_the_client_on_their_ex_date(
 
 
 def test_lookahead_a_moved_clock_hides_the_future(
-    download: Callable[..., Any], clock: list[datetime], market: Market
+    download: Download, clock: Clock, market: Market
 ) -> None:
     clock[0] = datetime(2005, 2, 25, 11, tzinfo=UTC)
     frame = download(["AAPL"], date(2005, 1, 3), date(2005, 3, 31))["AAPL"]
@@ -57,7 +60,7 @@ def test_lookahead_a_moved_clock_hides_the_future(
 
 
 def test_unlisted_share_is_unknown_before_its_first_session(
-    vendor: SandboxVendor, clock: list[datetime]
+    vendor: SandboxVendor, clock: Clock
 ) -> None:
     clock[0] = datetime(2012, 5, 17, tzinfo=UTC)
     url = f"{vendor.base_url}/v8/finance/chart/FB?range=1d&interval=1d"
@@ -84,15 +87,9 @@ def test_search_feed_returns_every_headline_of_the_window(
         assert datetime(*entry.published_parsed[:6], tzinfo=UTC) == row["published_at"]
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM",
-        "https://www.sandbox.example/atom/IBM",
-    ],
-)
+@pytest.mark.parametrize("url", [FEED, f"{ATOM}/IBM"])
 def test_lookahead_polled_feed_holds_only_the_latest_published(
-    read: Read, clock: list[datetime], url: str
+    read: Read, clock: Clock, url: str
 ) -> None:
     clock[0] = datetime(2011, 7, 5, 11, tzinfo=UTC)
     _, parsed = read(url)
@@ -106,9 +103,9 @@ def test_lookahead_polled_feed_holds_only_the_latest_published(
 @pytest.mark.parametrize(
     "url",
     [
-        "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM",
+        FEED,
         "https://news.google.com/rss/search?q=IBM+after:2012-01-01+before:2012-03-01",
-        "https://www.sandbox.example/atom/IBM",
+        f"{ATOM}/IBM",
     ],
 )
 def test_every_feed_and_item_says_it_is_synthetic(read: Read, url: str) -> None:
@@ -119,27 +116,26 @@ def test_every_feed_and_item_says_it_is_synthetic(read: Read, url: str) -> None:
         assert [tag.term for tag in entry.tags] == ["synthetic"]
 
 
-def test_unchanged_feed_is_not_sent_twice(read: Read, clock: list[datetime]) -> None:
-    url = "https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM"
+def test_unchanged_feed_is_not_sent_twice(read: Read, clock: Clock) -> None:
     clock[0] = datetime(2011, 7, 5, 11, tzinfo=UTC)
-    first, _ = read(url)
-    again, _ = read(url, **{"If-None-Match": first.headers["ETag"]})
-    dated, _ = read(url, **{"If-Modified-Since": first.headers["Last-Modified"]})
+    first, _ = read(FEED)
+    again, _ = read(FEED, **{"If-None-Match": first.headers["ETag"]})
+    dated, _ = read(FEED, **{"If-Modified-Since": first.headers["Last-Modified"]})
     assert (again.status_code, again.content, dated.status_code) == (304, b"", 304)
     clock[0] = datetime(2011, 7, 25, 11, tzinfo=UTC)
-    fresh, _ = read(url, **{"If-None-Match": first.headers["ETag"]})
+    fresh, _ = read(FEED, **{"If-None-Match": first.headers["ETag"]})
     assert fresh.status_code == 200
 
 
 def test_request_log_names_the_host_that_was_meant(read: Read, vendor: SandboxVendor) -> None:
-    read("https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM")
+    read(FEED)
     (line,) = vendor.requests
     assert line.request.host == "feeds.finance.yahoo.com"
     assert (line.request.query, line.status) == ({"s": "IBM"}, 200)
 
 
 def test_unfinished_session_is_quoted_as_far_as_it_has_come(
-    download: Callable[..., Any], clock: list[datetime], market: Market
+    download: Download, clock: Clock, market: Market
 ) -> None:
     clock[0] = datetime(2012, 6, 1, 15, 30, tzinfo=UTC)
     frame = download(["IBM"], date(2012, 5, 25), date(2012, 6, 2))["IBM"]
@@ -152,9 +148,7 @@ def test_unfinished_session_is_quoted_as_far_as_it_has_come(
 
 
 @pytest.mark.parametrize("quoting", [Quoting(partial_sessions=False)])
-def test_unfinished_session_can_be_left_out(
-    download: Callable[..., Any], clock: list[datetime]
-) -> None:
+def test_unfinished_session_can_be_left_out(download: Download, clock: Clock) -> None:
     clock[0] = datetime(2012, 6, 1, 15, 30, tzinfo=UTC)
     frame = download(["IBM"], date(2012, 5, 25), date(2012, 6, 2))["IBM"]
     assert frame.index[-1].date() == date(2012, 5, 31)
@@ -162,7 +156,7 @@ def test_unfinished_session_can_be_left_out(
 
 @pytest.mark.parametrize("quoting", [Quoting(split_adjusted=True)])
 def test_split_adjusted_quotes_restate_the_past_once_the_split_is_known(
-    download: Callable[..., Any], clock: list[datetime], market: Market
+    download: Download, clock: Clock, market: Market
 ) -> None:
     history = market.history("AAPL")
     first = history.close[history.sessions.tolist().index(date(2005, 2, 24))]
@@ -232,14 +226,14 @@ def test_large_market_makes_only_what_is_asked_for() -> None:
 
 
 def test_general_feed_tells_all_tickers_of_the_last_three_sessions(
-    read: Read, clock: list[datetime]
+    read: Read, clock: Clock
 ) -> None:
     clock[0] = datetime(2012, 7, 5, 11, tzinfo=UTC)
-    _, general = read("https://www.sandbox.example/atom")
+    _, general = read(ATOM)
     listed = {entry.id.split("sandbox-3-")[1] for entry in general.entries}
     wanted = set()
     for ticker in ("AAPL", "FB", "GOOG", "IBM", "MSFT"):
-        _, own = read(f"https://www.sandbox.example/atom/{ticker}")
+        _, own = read(f"{ATOM}/{ticker}")
         wanted |= {entry.id.split("sandbox-3-")[1] for entry in own.entries}
     recent = {key for key in wanted if key.split("-", 1)[1] >= "2012-07-02"}
     assert listed == recent
@@ -258,8 +252,6 @@ def test_general_feed_tells_all_tickers_of_the_last_three_sessions(
         ("https://guce.yahoo.com/consent", 404),
     ],
 )
-def test_nonsense_is_refused_and_the_vendor_lives_on(
-    fetch: Callable[..., httpx.Response], url: str, status: int
-) -> None:
+def test_nonsense_is_refused_and_the_vendor_lives_on(fetch: Fetch, url: str, status: int) -> None:
     assert fetch(url).status_code == status
-    assert fetch("https://feeds.finance.yahoo.com/rss/2.0/headline?s=IBM").status_code == 200
+    assert fetch(FEED).status_code == 200

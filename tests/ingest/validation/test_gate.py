@@ -1,14 +1,18 @@
-"""The gate refuses a batch that breaks its suite, in words, and lets a good one through."""
+"""The gate refuses a batch that breaks its suite, in words; Data Docs show it, offline, as text."""
 
 from __future__ import annotations
 
-import threading
+import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from validation.data_docs import runs
 from validation.gate import CHECKS, BatchRefused, SuiteError, check
 from validation.suites import SUITES
 from warehouse.tables.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES
@@ -22,36 +26,23 @@ def bars(rows: int = 6, **columns: list[object]) -> pa.Table:
     sessions = [date(2000, 1, 3) + timedelta(days=row // 3) for row in range(rows)]
     good: dict[str, list[object]] = {
         "ticker": [("AAPL", "BRK-B", "^GSPC")[row % 3] for row in range(rows)],
-        "session": list(sessions),
-        "open": [10.0] * rows,
-        "high": [11.0] * rows,
-        "low": [9.0] * rows,
-        "close": [10.5] * rows,
-        "volume": [1000] * rows,
-        "vendor_adj_close": [None] * rows,
-        "basis_date": list(sessions),
-        "source": ["bokeh"] * rows,
+        "session": list(sessions), "open": [10.0] * rows, "high": [11.0] * rows,
+        "low": [9.0] * rows, "close": [10.5] * rows, "volume": [1000] * rows,
+        "vendor_adj_close": [None] * rows, "basis_date": list(sessions), "source": ["bokeh"] * rows,
         "payload_id": [PAYLOAD] * rows,
-    }
+    }  # fmt: skip
     return pa.table(good | columns, schema=BARS)
 
 
 def headlines(**columns: list[object]) -> pa.Table:
     """Two good headlines, with whole columns replaced on demand."""
     good: dict[str, list[object]] = {
-        "headline_id": ["h1", "h2"],
-        "source": ["wire", "wire"],
-        "title": ["Apple beats", "IBM misses"],
-        "summary": [None, ""],
-        "url": [None, None],
-        "guid": [None, None],
-        "published_at": [NOW, NOW],
-        "first_seen_at": [NOW, NOW],
-        "available_at": [NOW, NOW],
-        "availability": ["observed", "asserted"],
-        "synthetic": [True, True],
-        "payload_id": [PAYLOAD, PAYLOAD],
-    }
+        "headline_id": ["h1", "h2"], "source": ["wire", "wire"],
+        "title": ["Apple beats", "IBM misses"], "summary": [None, ""], "url": [None, None],
+        "guid": [None, None], "published_at": [NOW, NOW], "first_seen_at": [NOW, NOW],
+        "available_at": [NOW, NOW], "availability": ["observed", "asserted"],
+        "synthetic": [True, True], "payload_id": [PAYLOAD, PAYLOAD],
+    }  # fmt: skip
     return pa.table(good | columns, schema=HEADLINES)
 
 
@@ -64,16 +55,11 @@ def failing(suite: str, table: pa.Table) -> list[str]:
 def test_good_batches_pass_every_suite() -> None:
     actions = pa.table(
         {
-            "ticker": ["AAPL"],
-            "ex_date": [date(2000, 6, 21)],
-            "kind": ["split"],
-            "value": [2.0],
-            "basis_date": [date(2000, 6, 21)],
-            "source": ["bokeh"],
-            "payload_id": [PAYLOAD],
+            "ticker": ["AAPL"], "ex_date": [date(2000, 6, 21)], "kind": ["split"], "value": [2.0],
+            "basis_date": [date(2000, 6, 21)], "source": ["bokeh"], "payload_id": [PAYLOAD],
         },
         schema=ACTIONS,
-    )
+    )  # fmt: skip
     tickers = pa.table(
         {"headline_id": ["h1", "h1"], "ticker": ["AAPL", "IBM"], "method": ["feed", "alias"]},
         schema=HEADLINE_TICKERS,
@@ -160,18 +146,12 @@ def test_unknown_suite_and_naive_time_are_named() -> None:
 
 
 def test_threads_checking_at_once_do_not_mix_their_results() -> None:
-    outcomes: dict[int, bool] = {}
-
-    def work(number: int) -> None:
+    def passes(number: int) -> bool:
         table = bars() if number % 2 else bars(high=[8.0] * 6)
-        outcomes[number] = check("bars", table, batch=str(number), checked_at=NOW).success
+        return check("bars", table, batch=str(number), checked_at=NOW).success
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert outcomes == {number: bool(number % 2) for number in range(6)}
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(passes, range(6))) == [False, True] * 3
 
 
 def test_a_batch_of_twenty_thousand_rows_takes_no_more_than_a_few_small_ones() -> None:
@@ -185,3 +165,66 @@ def _seconds(table: pa.Table) -> float:
     began = time.perf_counter()
     assert check("bars", table, batch="timing", checked_at=NOW).success
     return time.perf_counter() - began
+
+
+ATTACK = "<script>alert('owned')</script><img src=http://evil.example/x>\x07"
+
+
+def tagged(ticker: str) -> pa.Table:
+    """One row for the headline_tickers suite."""
+    return pa.table({"headline_id": ["h1"], "ticker": [ticker], "method": ["feed"]})
+
+
+def checked(ticker: str, root: Path, batch: str = "b", at: datetime = NOW) -> Path:
+    """Check one row; the page of that run."""
+    report = check("headline_tickers", tagged(ticker), batch=batch, checked_at=at, docs_root=root)
+    assert report.page is not None
+    return report.page
+
+
+def test_each_run_keeps_its_page_and_the_index_lists_the_latest_first(tmp_path: Path) -> None:
+    for number in range(3):
+        at = NOW + timedelta(days=number)
+        assert checked("AAPL", tmp_path, f"day {number}", at).is_file()
+    refused = checked("aapl", tmp_path, "../../etc")
+    assert refused.parent == tmp_path / "validations" / "headline_tickers"
+    listed = runs(tmp_path)
+    assert [run.checked_at for run in listed] == sorted(run.checked_at for run in listed)[::-1]
+    assert [run.success for run in listed].count(False) == 1
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "4 validation runs, 1 refused" in index
+    for run in listed:
+        assert (tmp_path / run.href).is_file()
+        assert run.href in index
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_no_page_asks_for_anything_outside_itself(tmp_path: Path) -> None:
+    checked("a b", tmp_path)
+    pages = list(tmp_path.rglob("*.html"))
+    assert len(pages) == 2
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert not re.search(r"https?://|<script|<link|<img|@import|url\(", text), page.name
+        assert "Content-Security-Policy" in text
+
+
+def test_hostile_values_are_shown_as_text(tmp_path: Path) -> None:
+    shown = checked(ATTACK, tmp_path, ATTACK)
+    for page in tmp_path.rglob("*.html"):
+        assert "<script" not in page.read_text(encoding="utf-8")
+        assert "<img" not in page.read_text(encoding="utf-8")
+    assert "&lt;script&gt;alert" in shown.read_text(encoding="utf-8")
+
+
+def test_the_page_of_the_same_run_has_the_same_bytes(tmp_path: Path) -> None:
+    one, other = (checked("a b", tmp_path / name).read_bytes() for name in ("one", "two"))
+    assert one == other
+
+
+def test_headings_go_down_one_level_at_a_time(tmp_path: Path) -> None:
+    checked("a b", tmp_path)
+    for page in tmp_path.rglob("*.html"):
+        levels = [int(level) for level in re.findall(r"<h([1-6])", page.read_text("utf-8"))]
+        assert levels[0] == 1
+        assert all(now - before <= 1 for before, now in pairwise(levels))

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,8 @@ import typer
 from flows.cli.main import app
 from flows.settings import ConfigurationError, Settings, load_settings
 from tasks.training.recipe import load_recipe
+from tests.builders.command_line import REPOSITORY, run_to_its_end
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 GENERATED = (
     "reference/cli",
     "reference/configuration",
@@ -207,9 +206,7 @@ def test_site_builds_strictly_and_asks_nobody(tmp_path: Path) -> None:
     pytest.importorskip("mkdocstrings", reason="the extra `docs` is not installed")
     pytest.importorskip("material", reason="the extra `docs` is not installed")
     words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
-    done = subprocess.run(
-        words, cwd=REPOSITORY, capture_output=True, text=True, check=False, timeout=300
-    )
+    done = run_to_its_end(words)
     assert done.returncode == 0, done.stdout + done.stderr
     html = list(tmp_path.rglob("*.html"))
     assert len(html) > 40
@@ -247,15 +244,7 @@ def test_tutorial_works_as_printed_from_nothing(pages: list[Any], tmp_path: Path
 
 def attempt(words: list[str], folder: Path, environment: dict[str, str]) -> None:
     """Run it as a reader would; any exit but success fails the test with what was said."""
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1200,
-    )
+    done = run_to_its_end(words, folder, environment)
     sys.stdout.write(f"$ {' '.join(words[2:])}\n{done.stdout}\n")
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
 
+from tests.builders.servers import free_ports
 from warehouse.lake import LakeSpec
 
 SERVERS = Path("/usr/lib/postgresql")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Postgres:
@@ -31,7 +26,7 @@ class Postgres:
         self._programs = programs
         self._folder = folder
         self._user = "postgres" if os.getuid() == 0 else None
-        self.port = free_port()
+        (self.port,) = free_ports()
         if self._user:
             shutil.chown(folder, self._user)
 
@@ -85,24 +80,13 @@ def object_store() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     keys = {
-        "AWS_ACCESS_KEY_ID": "newsvane-key",
-        "AWS_SECRET_ACCESS_KEY": "newsvane-very-secret",
-        "AWS_REGION": "us-east-1",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    before = {name: os.environ.get(name) for name in keys}
-    os.environ.update(keys)
-    try:
+        "AWS_ACCESS_KEY_ID": "newsvane-key", "AWS_SECRET_ACCESS_KEY": "newsvane-very-secret",
+        "AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_EC2_METADATA_DISABLED": "true",
+    }  # fmt: skip
+    with patch.dict(os.environ, keys):
         yield keys["AWS_ENDPOINT_URL"]
-    finally:
-        server.stop()
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    server.stop()
 
 
 @pytest.fixture

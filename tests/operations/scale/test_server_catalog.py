@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,35 +18,32 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from tests.builders.command_line import REPOSITORY
+from tests.builders.warehouse import LONG_AFTER, STAMP
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
-from warehouse.lake.connection import attach
-from warehouse.lake.lock import WriterLock
+from warehouse.lake.connection import WriterLock, attach
 from warehouse.ops.backup import back_up, restore
 from warehouse.storage.landing import Landing, LandingError, Payload
 from warehouse.storage.object_store import StoreError, open_store
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[3]
 Machine = Callable[[str], LakeSpec]
 KEY = ("payload_id",)
 VISITS = 6
+PAYLOAD = Payload("s", "u", 200, (), b"body" * 9, LONG_AFTER)
 
 
 def payloads(*payload_ids: str, size: int = 1) -> pa.Table:
     count = len(payload_ids)
-    fetched_at = [datetime(2020, 1, 1, tzinfo=UTC)] * count
     return pa.table(
         {
-            "payload_id": list(payload_ids),
-            "source": ["scale"] * count,
-            "url": ["https://vendor/x"] * count,
-            "status": pa.array([200] * count, pa.int32()),
-            "headers": ["[]"] * count,
-            "bytes": pa.array([size] * count, pa.int64()),
-            "fetched_at": pa.array(fetched_at, pa.timestamp("us", tz="UTC")),
+            "payload_id": list(payload_ids), "source": ["scale"] * count,
+            "url": ["https://vendor/x"] * count, "status": pa.array([200] * count, pa.int32()),
+            "headers": ["[]"] * count, "bytes": pa.array([size] * count, pa.int64()),
+            "fetched_at": pa.array([LONG_AFTER] * count, STAMP),
         }
-    )
+    )  # fmt: skip
 
 
 def test_machines_that_merge_the_same_rows_keep_each_once(machine: Machine) -> None:
@@ -87,20 +84,9 @@ def write_without_the_lock(spec: LakeSpec) -> None:
 
 
 def test_machines_open_a_new_warehouse_at_once(machine: Machine) -> None:
-    failures: list[BaseException] = []
-
-    def opened(name: str) -> None:
-        try:
-            Lake.open(machine(name)).close()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [Thread(target=opened, args=(name,)) for name in ("a", "b")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(2) as pool:
+        for opened in [pool.submit(Lake.open, machine(name)) for name in ("a", "b")]:
+            opened.result().close()
 
 
 def test_keys_to_the_store_are_never_shown(machine: Machine) -> None:
@@ -112,10 +98,9 @@ def test_keys_to_the_store_are_never_shown(machine: Machine) -> None:
 
 def test_payloads_land_in_a_bucket(machine: Machine) -> None:
     landing = Landing.of(machine("a"))
-    payload = Payload("s", "u", 200, (), b"body" * 9, datetime(2020, 1, 1, tzinfo=UTC))
-    payload_id = landing.store(payload)
-    assert landing.store(payload) == payload_id
-    assert Landing.of(machine("b")).load(payload_id) == payload.body
+    payload_id = landing.store(PAYLOAD)
+    assert landing.store(PAYLOAD) == payload_id
+    assert Landing.of(machine("b")).load(payload_id) == PAYLOAD.body
     assert [name for name, _ in landing.landed()] == [payload_id]
     landing.discard(payload_id)
     with pytest.raises(LandingError, match="not in the landing zone"):
@@ -124,9 +109,8 @@ def test_payloads_land_in_a_bucket(machine: Machine) -> None:
 
 def test_bucket_that_does_not_exist_is_explained(machine: Machine) -> None:
     spec = machine("a").model_copy(update={"landing": "s3://no-such-bucket/landing"})
-    payload = Payload("s", "u", 200, (), b"body", datetime(2020, 1, 1, tzinfo=UTC))
     with pytest.raises(StoreError, match="Check that the bucket exists"):
-        Landing.of(spec).store(payload)
+        Landing.of(spec).store(PAYLOAD)
 
 
 def test_script_of_the_containers_makes_the_bucket_once(object_store: str) -> None:
@@ -179,9 +163,7 @@ def test_backup_of_a_server_warehouse_comes_back_elsewhere(
     if shutil.which("pg_dump") is None:
         pytest.skip("pg_dump is not installed (Debian: postgresql-client)")
     spec = machine("a")
-    landed = Landing.of(spec).store(
-        Payload("s", "u", 200, (), b"body", datetime(2020, 1, 1, tzinfo=UTC))
-    )
+    landed = Landing.of(spec).store(PAYLOAD)
     with Lake.open(spec) as lake:
         many = payloads(*(f"p{number}" for number in range(500)))
         lake.transact(lambda tx: tx.append("payloads", many))
@@ -198,7 +180,7 @@ def test_backup_of_a_server_warehouse_comes_back_elsewhere(
     with Lake.open(there) as lake:
         assert lake.sql("select * from payloads order by all").equals(before)
         assert lake.transact(lambda tx: tx.upsert("payloads", payloads("new"), KEY)) == 1
-    assert Landing.of(there).load(landed) == b"body"
+    assert Landing.of(there).load(landed) == PAYLOAD.body
 
 
 def merge_payloads(spec: LakeSpec, name: str) -> None:

@@ -13,11 +13,11 @@ import pytest
 
 from flows.platform.display import IngestSummary
 from flows.settings import ConfigSelection, load_settings
+from tests.builders.command_line import REPOSITORY
 from warehouse.lake import Lake, LakeSpec
 
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[3]
 DAYS = (date(2012, 9, 3), date(2012, 11, 2))
 TABLES = ("bars", "actions", "headlines", "headline_tickers", "examples", "sessions", "tickers")
 

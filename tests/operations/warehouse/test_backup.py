@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
+from tests.builders.warehouse import LONG_AFTER, sessions_of
 from warehouse.lake import Lake, LakeSpec
 from warehouse.ops.backup import BackupError, CatalogCopyError, back_up, restore, verify_backup
 from warehouse.storage.landing import Landing, Payload
@@ -15,19 +14,10 @@ from warehouse.storage.landing import Landing, Payload
 BODY = b"an answer" * 50
 
 
-def fill(spec: LakeSpec, prefix: str, rows: int = 500) -> int:
+def fill(spec: LakeSpec, prefix: str) -> int:
     """Rows that are a data file, one that is kept in the catalog, and a payload."""
-    opened = datetime(2020, 1, 2, 14, 30, tzinfo=UTC)
-    instants = pa.array([opened] * rows, pa.timestamp("us", tz="UTC"))
-    table = pa.table(
-        {
-            "exchange": [f"{prefix}{number}" for number in range(rows)],
-            "session": [date(2020, 1, 2) + timedelta(days=number) for number in range(rows)],
-            "open_ts": instants,
-            "close_ts": instants,
-        }
-    )
-    Landing.of(spec).store(Payload("s", "u", 200, (), BODY + prefix.encode(), opened))
+    table = sessions_of(*(f"{prefix}{number}" for number in range(500)))
+    Landing.of(spec).store(Payload("s", "u", 200, (), BODY + prefix.encode(), LONG_AFTER))
     with Lake.open(spec) as lake:
         lake.transact(lambda tx: tx.append("sessions", table))
         lake.transact(lambda tx: tx.append("sessions", table.slice(0, 1)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
@@ -13,26 +14,17 @@ import pyarrow as pa
 import pytest
 from filelock import FileLock
 
+from tests.builders.command_line import REPOSITORY
+from tests.builders.warehouse import QUARANTINED, lake_spec_below, sessions_of
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql
 
-WRITER = Path(__file__).with_name("lake_writer_process.py")
 SESSION_KEY = ("exchange", "session")
 
 
-def session(exchange: str, hour: int = 14) -> pa.Table:
-    opened = datetime(2020, 1, 2, hour, 30, tzinfo=UTC)
-    return pa.table(
-        {
-            "exchange": [exchange],
-            "session": [date(2020, 1, 2)],
-            "open_ts": pa.array([opened], pa.timestamp("us", tz="UTC")),
-            "close_ts": pa.array([opened.replace(hour=21)], pa.timestamp("us", tz="UTC")),
-        }
-    )
-
-
 def put(lake: Lake, exchange: str, hour: int = 14) -> int:
-    return lake.transact(lambda tx: tx.upsert("sessions", session(exchange, hour), SESSION_KEY))
+    return lake.transact(
+        lambda tx: tx.upsert("sessions", sessions_of(exchange, hour=hour), SESSION_KEY)
+    )
 
 
 def exchanges(lake: Lake) -> list[str]:
@@ -43,12 +35,11 @@ def test_warehouse_begun_by_relative_paths_is_written_from_another_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"X{number:04d}" for number in range(3000)]  # enough for a file of their own
-    rows = pa.concat_tables([session(name) for name in names])
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     near = LakeSpec(catalog="sqlite:c.sqlite", storage="lake", landing="land", lock=Path("lock"))
     with Lake.open(near) as lake:
-        lake.transact(lambda tx: tx.upsert("sessions", rows, SESSION_KEY))
+        lake.transact(lambda tx: tx.upsert("sessions", sessions_of(*names), SESSION_KEY))
     monkeypatch.chdir(tmp_path)
     far = LakeSpec(
         catalog=f"sqlite:{tmp_path / 'here' / 'c.sqlite'}",
@@ -56,7 +47,7 @@ def test_warehouse_begun_by_relative_paths_is_written_from_another_folder(
         landing=str(tmp_path / "here" / "land"),
         lock=tmp_path / "here" / "lock",
     )
-    more = pa.concat_tables([session(f"Y{name}") for name in names])
+    more = sessions_of(*(f"Y{name}" for name in names))
     with Lake.open(far) as lake:
         lake.transact(lambda tx: tx.upsert("sessions", more, SESSION_KEY))
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
@@ -67,9 +58,9 @@ def test_warehouse_begun_by_relative_paths_is_written_from_another_folder(
 
 @pytest.mark.slow
 def test_concurrent_writer_processes_lose_no_commit(lake: Lake, tmp_path: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": str(WRITER.parents[3])}
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     writers = [
-        subprocess.Popen([sys.executable, str(WRITER), str(tmp_path), name, "8"], env=environment)
+        subprocess.Popen([sys.executable, __file__, str(tmp_path), name], env=environment)
         for name in ("a", "b", "c", "d")
     ]
     while any(writer.poll() is None for writer in writers):
@@ -81,20 +72,9 @@ def test_concurrent_writer_processes_lose_no_commit(lake: Lake, tmp_path: Path) 
 
 
 def test_concurrent_first_openings_create_the_tables_once(lake_spec: LakeSpec) -> None:
-    failures: list[BaseException] = []
-
-    def opened() -> None:
-        try:
-            Lake.open(lake_spec).close()
-        except BaseException as error:
-            failures.append(error)
-
-    threads = [Thread(target=opened) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(4) as pool:
+        for opened in [pool.submit(Lake.open, lake_spec) for _ in range(4)]:
+            opened.result().close()
     with Lake.open(lake_spec) as lake:
         assert lake.sql("select count(*) n from bars").to_pylist() == [{"n": 0}]
 
@@ -104,7 +84,7 @@ def test_error_in_a_transaction_leaves_nothing_behind(lake: Lake) -> None:
     before = lake.snapshot_id()
 
     def half(tx: Transaction) -> None:
-        tx.append("sessions", session("XLON"))
+        tx.append("sessions", sessions_of("XLON"))
         raise RuntimeError("the batch is bad after all")
 
     with pytest.raises(RuntimeError, match="bad after all"):
@@ -117,8 +97,10 @@ def test_error_in_a_transaction_leaves_nothing_behind(lake: Lake) -> None:
 
 def test_refused_row_rolls_the_whole_batch_back(lake: Lake) -> None:
     def work(tx: Transaction) -> None:
-        tx.append("sessions", session("XLON"))
-        tx.append("sessions", session("XPAR").set_column(0, "exchange", pa.nulls(1, pa.string())))
+        tx.append("sessions", sessions_of("XLON"))
+        tx.append(
+            "sessions", sessions_of("XPAR").set_column(0, "exchange", pa.nulls(1, pa.string()))
+        )
 
     with pytest.raises(Exception, match="NOT NULL"):
         lake.transact(work)
@@ -235,7 +217,7 @@ def test_catalog_that_is_no_database_is_explained(lake_spec: LakeSpec, tmp_path:
 
 def test_table_names_are_never_sql(lake: Lake) -> None:
     with pytest.raises(LakeError, match="not a table or column name"):
-        lake.transact(lambda tx: tx.append("sessions; drop table bars", session("XNYS")))
+        lake.transact(lambda tx: tx.append("sessions; drop table bars", sessions_of("XNYS")))
 
 
 def test_unknown_sql_file_is_explained() -> None:
@@ -259,3 +241,16 @@ def test_a_writing_statement_is_refused_outside_a_transaction(lake: Lake) -> Non
         lake.read("story_merge", merged=pa.table({"story": ["a"], "root": ["b"]}))
     with pytest.raises(LakeError, match="writes nothing"):
         lake.transact(lambda tx: tx.run("model_rows"))
+
+
+def quarantine_eight(folder: Path, name: str) -> None:
+    """What one writer does: eight rows, a commit each."""
+    with Lake.open(lake_spec_below(folder)) as lake:
+        for number in range(8):
+            row = QUARANTINED | {"quarantine_id": f"{name}-{number}", "source": name}
+            table = pa.Table.from_pylist([row])
+            lake.transact(lambda tx, table=table: tx.append("quarantine", table))
+
+
+if __name__ == "__main__":
+    quarantine_eight(Path(sys.argv[1]), sys.argv[2])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from tests.builders.warehouse import QUARANTINED, sessions_of
 from warehouse.lake import Lake, LakeError, LakeSpec, sql
 from warehouse.ops.maintenance import MaintenanceSpec, Upkeep, compact, expire_snapshots, maintain
 from warehouse.storage.landing import Landing, Payload
@@ -16,51 +17,29 @@ from warehouse.storage.landing import Landing, Payload
 SCHEMA = Path(__file__).parents[3] / "warehouse" / "sql" / "schema"
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=365)
-OPENED = datetime(2020, 1, 2, 14, 30, tzinfo=UTC)
 INSTANT = pa.timestamp("us", tz="UTC")
 
 
-def put_session(lake: Lake, exchange: str) -> int:
-    """One row, committed on its own; returns the snapshot."""
-    row = pa.table(
-        {
-            "exchange": [exchange],
-            "session": [date(2020, 1, 2)],
-            "open_ts": pa.array([OPENED], INSTANT),
-            "close_ts": pa.array([OPENED.replace(hour=21)], INSTANT),
-        }
-    )
-    lake.transact(lambda tx: tx.append("sessions", row))
+def put(lake: Lake, *exchanges: str) -> int:
+    """One commit; returns the snapshot."""
+    lake.transact(lambda tx: tx.append("sessions", sessions_of(*exchanges)))
     return lake.snapshot_id()
 
 
 def put_many_sessions(lake: Lake, prefix: str) -> int:
     """Enough rows for a data file of their own."""
-    size = 2000
-    rows = pa.table(
-        {
-            "exchange": [f"{prefix}{number}" for number in range(size)],
-            "session": [date(2020, 1, 2)] * size,
-            "open_ts": pa.array([OPENED] * size, INSTANT),
-            "close_ts": pa.array([OPENED.replace(hour=21)] * size, INSTANT),
-        }
-    )
-    lake.transact(lambda tx: tx.append("sessions", rows))
-    return lake.snapshot_id()
+    return put(lake, *(f"{prefix}{number}" for number in range(2000)))
 
 
 def refer_to(lake: Lake, snapshot_id: int) -> None:
     """A data set that was built from that snapshot."""
     row = pa.table(
         {
-            "dataset_id": ["d"],
-            "spec_id": ["s"],
+            "dataset_id": ["d"], "spec_id": ["s"],
             "snapshot_id": pa.array([snapshot_id], pa.int64()),
-            "created_at": pa.array([NOW], INSTANT),
-            "path": ["datasets/d"],
-            "manifest": ["{}"],
+            "created_at": pa.array([NOW], INSTANT), "path": ["datasets/d"], "manifest": ["{}"],
         }
-    )
+    )  # fmt: skip
     lake.transact(lambda tx: tx.append("datasets", row))
 
 
@@ -115,8 +94,8 @@ def test_expiry_keeps_the_snapshot_of_every_data_set(lake: Lake, lake_spec: Lake
 
 
 def test_expiry_leaves_young_snapshots_alone(lake: Lake, lake_spec: LakeSpec) -> None:
-    first = put_session(lake, "XNYS")
-    put_session(lake, "XLON")
+    first = put(lake, "XNYS")
+    put(lake, "XLON")
     assert expire_snapshots(lake, NOW - timedelta(days=1)) == ()
     assert exchanges_at(lake_spec, first) == ["XNYS"]
 
@@ -156,16 +135,7 @@ def test_payloads_that_rows_refer_to_are_never_discarded(lake: Lake, lake_spec: 
     referred = land(lake_spec.landing, b"referred")
     refused = land(lake_spec.landing, b"refused long ago")
     young = land(lake_spec.landing, b"about to be published", age=timedelta(hours=1))
-    row = {
-        "quarantine_id": "q",
-        "kind": "bar",
-        "source": "s",
-        "key": "k",
-        "reason": "r",
-        "record": "{}",
-        "payload_id": referred,
-        "quarantined_at": NOW,
-    }
+    row = QUARANTINED | {"payload_id": referred}
     lake.transact(lambda tx: tx.append("quarantine", pa.Table.from_pylist([row])))
     landing = Landing(Path(lake_spec.landing))
     done = maintain(lake, landing, MaintenanceSpec(), now=NOW)

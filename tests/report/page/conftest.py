@@ -21,17 +21,17 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
 from tasks.evaluation.slices import Fold, pooled, with_base_cutoff
 from tasks.evaluation.spec import EvaluationSpec
+from tests.builders.rows import MARKUP, append, append_bars, append_headlines, bars, model
 from validation.gate import check
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.batches import BARS
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame, store_evaluation
-from warehouse.tables.models import Model, store_model
+from warehouse.tables.models import store_model
 from warehouse.tables.predictions import store_backtest
 
 NOW = datetime(2024, 1, 5, 22, tzinfo=UTC)
 TICKERS = ("AAPL", "IBM", "MSFT")
-ATTACK = "</pre><script>document.title='owned'</script>\"'><img src=x onerror=alert(1)> {{ 7 * 7 }}"
+ATTACK = f"</pre>{MARKUP}"
 TITLES = ("Quarterly results beat estimates", "Regulator opens an inquiry", ATTACK, "Plain day")
 
 
@@ -63,65 +63,26 @@ def ingest(lake: Lake) -> None:
     rng = np.random.default_rng(7)
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.02, size)))
     entry = close * np.exp(rng.normal(0, 0.01, size))
-    bars = pa.table(
-        {
-            "ticker": np.repeat(TICKERS, len(days)),
-            "session": days * len(TICKERS),
-            "open": entry,
-            "high": np.maximum(entry, close) * 1.01,
-            "low": np.minimum(entry, close) * 0.99,
-            "close": close,
-            "volume": rng.integers(1, 10**6, size),
-            "vendor_adj_close": close,
-            "basis_date": days * len(TICKERS),
-            "source": ["sandbox-prices"] * size,
-            "payload_id": ["a" * 64] * size,
-        },
-        schema=BARS,
+    names, sessions = np.repeat(TICKERS, len(days)), days * len(TICKERS)
+    quotes = bars(names, sessions, entry, close, rng.integers(1, 10**6, size))
+    checked = check("bars", quotes, batch="tape 2022-2023", checked_at=NOW).require()
+    append_bars(lake, quotes, NOW)
+    append_headlines(
+        lake,
+        [f"h{number:05d}" for number in range(size)],
+        names,
+        [moment - timedelta(hours=5) for moment in opens] * len(TICKERS),
+        [TITLES[number % len(TITLES)] for number in range(size)],
+        availability=["observed" if number % 5 else "asserted" for number in range(size)],
     )
-    checked = check("bars", bars, batch="sandbox-prices 2022-2023", checked_at=NOW).require()
-    bars = bars.append_column("recorded_at", pa.array([NOW] * size))
-    bars = bars.append_column("vintage", pa.array([1] * size, pa.int32()))
-    published = [moment - timedelta(hours=5) for moment in opens] * len(TICKERS)
-    ids = [f"h{number:05d}" for number in range(size)]
-    headlines = pa.table(
-        {
-            "headline_id": ids,
-            "story_id": ids,
-            "source": ["sandbox-wire"] * size,
-            "title": [TITLES[number % len(TITLES)] for number in range(size)],
-            "published_at": published,
-            "first_seen_at": published,
-            "available_at": published,
-            "availability": ["observed" if n % 5 else "asserted" for n in range(size)],
-            "synthetic": [True] * size,
-            "payload_id": ["b" * 64] * size,
-            "revision": pa.array([1] * size, pa.int32()),
-        }
-    )
-    about = pa.table(
-        {"headline_id": ids, "ticker": np.repeat(TICKERS, len(days)), "method": ["feed"] * size}
-    )
-    rejected = pa.table(
-        {
-            "quarantine_id": ["q1", "q2", "q3"],
-            "kind": ["bar", "headline", "headline"],
-            "source": ["sandbox-prices", "sandbox-wire", "sandbox-wire"],
-            "key": ["AAPL 2022-01-01", "g1", "g2"],
-            "reason": ["low is above high", "undated", "undated"],
-            "record": ['{"low": 9}', json.dumps({"title": ATTACK}), "{}"],
-            "payload_id": ["a" * 64, "b" * 64, None],
-            "quarantined_at": [NOW] * 3,
-        }
-    )
-    for table, rows in {
-        "bars": bars,
-        "headlines": headlines,
-        "headline_tickers": about,
-        "quarantine": rejected,
-        "checks": checked.results,
-    }.items():
-        lake.transact(lambda tx, table=table, rows=rows: tx.append(table, rows))
+    append(lake, "quarantine", {
+        "quarantine_id": ["q1", "q2", "q3"], "kind": ["bar", "headline", "headline"],
+        "source": ["tape", "wire", "wire"], "key": ["AAPL 2022-01-01", "g1", "g2"],
+        "reason": ["low is above high", "undated", "undated"],
+        "record": ['{"low": 9}', json.dumps({"title": ATTACK}), "{}"],
+        "payload_id": ["a" * 64, "b" * 64, None], "quarantined_at": NOW,
+    })  # fmt: skip
+    lake.transact(lambda tx: tx.append("checks", checked.results))
 
 
 def evaluate_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
@@ -142,55 +103,32 @@ def evaluate_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
     frame = with_base_cutoff(frame, date(2023, 11, 15))
     found = evaluate(frame, predictions, spec)
     own, label = predictions["fine_tuned"], frame["label_up"].to_numpy()
-    rows_of_all = pa.concat_tables(
-        [
-            found.rows,
-            calibrated(frame, "fine_tuned", own, fit_calibration(label, own), spec),
-            variant(frame, "fine_tuned", own, np.full(rows, 0.5), MASKED, spec),
-            illustrated(frame, "fine_tuned", own, spec),
-        ]
+    checks = (
+        calibrated(frame, "fine_tuned", own, fit_calibration(label, own), spec),
+        variant(frame, "fine_tuned", own, np.full(rows, 0.5), MASKED, spec),
+        illustrated(frame, "fine_tuned", own, spec),
     )
+    curve = [[s, 0.72 * 0.995**s + 0.02 * float(rng.random())] for s in range(1, 61)]
+    metrics = {
+        "loss_curve": curve, "validation_ce_before": 0.7312, "validation_ce_after": 0.6544,
+        "validation_before": {"label_ce": 0.7312, "completion_ce": 1.81, "pair_ce": 0.7},
+        "validation_after": {"label_ce": 0.6544, "completion_ce": 0.66, "pair_ce": 0.65},
+        "validation_curve": [[20, 0.69], [40, 0.67], [60, 0.6544]],
+        "train_rows": 1050, "steps": 60, "tokens_per_second": 1234.5,
+    }  # fmt: skip
     models = {"fine_tuned": "m-0123456789abcdef"}
+    recipe = {"rank": 8, "learning_rate": 0.001}
+    named = {"recipe": recipe, "base_model": "random tiny Llama", "recipe_name": "sandbox-tiny"}
     store_model(
-        lake,
-        Model(
-            model_id=models["fine_tuned"],
-            dataset_id=manifest.dataset_id,
-            recipe_name="sandbox-tiny",
-            base_model="random tiny Llama",
-            adapter_sha256="c" * 64,
-            path=Path("data/models/m"),
-            seed=7,
-            recipe={"rank": 8, "learning_rate": 0.001},
-            environment={"python": "3.11"},
-            metrics={
-                "loss_curve": [
-                    [s, 0.72 * 0.995**s + 0.02 * float(rng.random())] for s in range(1, 61)
-                ],
-                "validation_ce_before": 0.7312,
-                "validation_ce_after": 0.6544,
-                "validation_before": {"label_ce": 0.7312, "completion_ce": 1.81, "pair_ce": 0.7},
-                "validation_after": {"label_ce": 0.6544, "completion_ce": 0.66, "pair_ce": 0.65},
-                "validation_curve": [[20, 0.69], [40, 0.67], [60, 0.6544]],
-                "train_rows": 1050,
-                "steps": 60,
-                "tokens_per_second": 1234.5,
-            },
-            created_at=NOW,
-        ),
+        lake, model(models["fine_tuned"], dataset_id=manifest.dataset_id, metrics=metrics, **named)
     )
     shared = {"dataset_id": manifest.dataset_id, "model_ids": models, "now": NOW}
-    store_evaluation(lake, rows_of_all, split="test", **shared)
+    store_evaluation(lake, pa.concat_tables([found.rows, *checks]), split="test", **shared)
     early = np.array([day < date(2023, 11, 15) for day in frame["session"].to_pylist()])
-    folds = [
-        Fold(
-            name,
-            date(2022, 1, 1),
-            frame.filter(pa.array(chosen)),
-            {predictor: p_up[chosen] for predictor, p_up in predictions.items()},
-        )
-        for name, chosen in (("autumn", early), ("winter", ~early))
-    ]
+    folds = []
+    for name, chosen in (("autumn", early), ("winter", ~early)):
+        p_up = {predictor: values[chosen] for predictor, values in predictions.items()}
+        folds.append(Fold(name, date(2022, 1, 1), frame.filter(pa.array(chosen)), p_up))
     walked = evaluate(*pooled(folds), spec)
     store_evaluation(lake, walked.rows, split="walk_forward", **{**shared, "model_ids": {}})
     store_backtest(lake, frame, predictions, **shared)

@@ -15,7 +15,7 @@ import pytest
 
 from tasks.report.page.collect import ReportError, collect
 from tasks.report.page.page import write_report
-from warehouse.lake import Lake
+from tests.builders.rows import NOW, append, columns, registered
 from warehouse.tables.evaluations import store_evaluation
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -63,12 +63,12 @@ def page(house: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(collect(house.lake), tmp_path_factory.mktemp("report") / "report.html")
 
 
-def test_same_content_gives_the_same_bytes(house: Any, page: Path, tmp_path: Path) -> None:
+def test_same_content_gives_the_same_bytes(house, page, tmp_path) -> None:
     again = write_report(collect(house.lake), tmp_path / "again.html")
     assert again.read_bytes() == page.read_bytes()
 
 
-def test_hostile_headlines_are_shown_as_text(page: Path) -> None:
+def test_hostile_headlines_are_shown_as_text(page) -> None:
     outline = Outline(page)
     assert "script" not in outline.tags
     assert "img" not in outline.tags
@@ -77,7 +77,7 @@ def test_hostile_headlines_are_shown_as_text(page: Path) -> None:
     assert outline.misnested == []
 
 
-def test_nothing_is_asked_for_from_outside(page: Path) -> None:
+def test_nothing_is_asked_for_from_outside(page) -> None:
     text = page.read_text(encoding="utf-8")
     addresses = set(re.findall(r"https?://[^\"'\s<)]+", text))
     assert addresses == {"http://www.w3.org/2000/svg"}, "a namespace, never fetched"
@@ -85,14 +85,14 @@ def test_nothing_is_asked_for_from_outside(page: Path) -> None:
     assert "default-src 'none'" in text
 
 
-def test_every_reference_has_its_target_and_ids_are_unique(page: Path) -> None:
+def test_every_reference_has_its_target_and_ids_are_unique(page) -> None:
     outline = Outline(page)
     assert len(outline.ids) == len(set(outline.ids))
     assert outline.references
     assert set(outline.references) <= set(outline.ids)
 
 
-def test_plots_and_tables_say_in_words_what_they_show(page: Path) -> None:
+def test_plots_and_tables_say_in_words_what_they_show(page) -> None:
     text = page.read_text(encoding="utf-8")
     drawings = re.findall(
         r'<svg [^>]*role="img"[^>]*><title[^>]*>([^<]+)</title><desc[^>]*>([^<]+)', text
@@ -104,19 +104,19 @@ def test_plots_and_tables_say_in_words_what_they_show(page: Path) -> None:
     assert re.findall(r"<h([1-6])", text)[0] == "1"
 
 
-def test_counts_balance_reasons_and_identity_are_the_warehouses(house: Any, page: Path) -> None:
+def test_counts_balance_reasons_and_identity_are_the_warehouses(house, page) -> None:
     text = re.sub(r"\s+", " ", Outline(page).text)
     train = house.manifest.splits["train"]
     assert f"train {train.rows:,} {train.up:,} {train.down:,}" in text
     assert house.manifest.dataset_id in text
-    assert "undated sandbox-wire headline 2" in text
+    assert "undated wire headline 2" in text
     assert "The headlines are synthetic." in text
     assert "the label's own tokens 0.731 0.654 the whole completion 1.810 0.660" in text
     for split in house.manifest.splits.values():
         assert all(file.sha256 in text for file in split.files)
 
 
-def test_the_verdict_is_the_evaluations_and_flips_with_it(house: Any, tmp_path: Path) -> None:
+def test_the_verdict_is_the_evaluations_and_flips_with_it(house, tmp_path) -> None:
     data = collect(house.lake)
     accuracy = house.lake.sql(
         "SELECT value FROM evaluations WHERE slice = 'all' AND predictor = 'fine_tuned' "
@@ -139,7 +139,7 @@ def test_the_verdict_is_the_evaluations_and_flips_with_it(house: Any, tmp_path: 
     assert "Alarm.  Collapse: 99.9%" in unskilled
 
 
-def test_robustness_checks_are_shown_with_their_caveats(house: Any, page: Path) -> None:
+def test_robustness_checks_are_shown_with_their_caveats(house, page) -> None:
     text = re.sub(r"\s+", " ", Outline(page).text)
     (calibrated,) = house.lake.sql(
         "SELECT value FROM evaluations WHERE split = 'test' AND predictor = 'fine_tuned' "
@@ -164,7 +164,7 @@ def test_robustness_checks_are_shown_with_their_caveats(house: Any, page: Path) 
         assert f"{row['slice'].partition('=')[2]} {row['n_examples']}" in text
 
 
-def test_checks_that_were_not_made_are_not_shown(house: Any, tmp_path: Path) -> None:
+def test_checks_that_were_not_made_are_not_shown(house, tmp_path) -> None:
     data = collect(house.lake)
     plain = (
         pa.compute.field("metric").isin(["accuracy", "predicted_up_share", "cross_entropy"])
@@ -182,50 +182,35 @@ def test_checks_that_were_not_made_are_not_shown(house: Any, tmp_path: Path) -> 
         assert absent not in text
 
 
-def test_empty_warehouse_still_gives_a_page(lake: Lake, tmp_path: Path) -> None:
+def test_empty_warehouse_still_gives_a_page(lake, tmp_path) -> None:
     outline = Outline(write_report(collect(lake), tmp_path / "empty.html"))
     assert "Ingested, no data set yet" in outline.text
     assert "Nothing was quarantined." in outline.text
     assert outline.misnested == []
 
 
-def test_unknown_data_set_is_named_with_what_to_do(house: Any) -> None:
+def test_unknown_data_set_is_named_with_what_to_do(house) -> None:
     with pytest.raises(ReportError, match=r"no data set 'nope'.*newsvane dataset build"):
         collect(house.lake, dataset_id="nope")
 
 
-def test_a_manifest_of_another_version_is_named_with_what_to_do(lake: Lake) -> None:
-    row = {
-        "dataset_id": ["old"],
-        "spec_id": ["s"],
-        "snapshot_id": [1],
-        "created_at": [datetime(2024, 1, 1, tzinfo=UTC)],
-        "path": ["datasets/old"],
-        "manifest": ['{"dataset_id": "old"}'],
-    }
-    lake.transact(lambda tx: tx.append("datasets", pa.table(row)))
+def test_a_manifest_of_another_version_is_named_with_what_to_do(lake) -> None:
+    row = registered("old", (NOW, NOW)) | {"manifest": '{"dataset_id": "old"}'}
+    append(lake, "datasets", [row])
     with pytest.raises(ReportError, match=r"manifest of data set old cannot be read: spec_id: .*"):
         collect(lake)
 
 
-def test_a_retrained_model_replaces_its_predecessor_on_the_page(lake: Lake) -> None:
+def test_a_retrained_model_replaces_its_predecessor_on_the_page(lake) -> None:
     def stored(model: str, accuracy: float, day: int) -> None:
-        rows = {
-            "slice": ["all", "all"],
-            "predictor": ["fine_tuned", "majority"],
-            "metric": ["accuracy"] * 2,
-            "baseline": pa.nulls(2, pa.string()),
-            "value": [accuracy, 0.5],
-            "ci_low": [accuracy - 0.1, 0.4],
-            "ci_high": [accuracy + 0.1, 0.6],
-            "n_examples": [10, 10],
-            "n_sessions": [5, 5],
-        }
-        now = datetime(2024, 1, day, tzinfo=UTC)
-        models = {"fine_tuned": model}
-        store_evaluation(
-            lake, pa.table(rows), dataset_id="d", split="test", model_ids=models, now=now
-        )
+        rows = columns({
+            "slice": "all", "predictor": ["fine_tuned", "majority"], "metric": "accuracy",
+            "baseline": pa.nulls(2, pa.string()), "value": [accuracy, 0.5],
+            "ci_low": [accuracy - 0.1, 0.4], "ci_high": [accuracy + 0.1, 0.6],
+            "n_examples": 10, "n_sessions": 5,
+        })  # fmt: skip
+        made = {"model_ids": {"fine_tuned": model}, "now": datetime(2024, 1, day, tzinfo=UTC)}
+        store_evaluation(lake, rows, dataset_id="d", split="test", **made)
 
     stored("older", 0.9, 1)
     stored("newer", 0.4, 2)

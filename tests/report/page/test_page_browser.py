@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 
 from tasks.report.page.collect import collect
@@ -15,14 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
 def test_report_fits_the_screen_and_passes_the_accessibility_checks_of_axe(
-    browser: Any,
-    show: Any,
-    violations: Any,
-    outside_requests: Any,
-    house: Any,
-    tmp_path: Path,
-    size: str,
-    scheme: str,
+    browser, show, violations, outside_requests, house, tmp_path, size: str, scheme: str
 ) -> None:
     page = write_report(collect(house.lake), tmp_path / "report.html")
     width = show(page, size, scheme)

@@ -21,14 +21,7 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
 from warehouse.lake import Lake, LakeSpec
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import (
-    ACTIONS,
-    BARS,
-    HEADLINE_TICKERS,
-    HEADLINES,
-    HeadlineBatch,
-    PriceBatch,
-)
+from warehouse.tables import batches
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame, store_evaluation
 from warehouse.tables.headlines import publish_headlines
@@ -86,45 +79,27 @@ def quoted(day: int, ticker: str, *, basis: date | None = None, off: float = 0.0
     close = (close_of(day, ticker) + off) / shares
     entry = (close_of(day, ticker) + (1.0 if day % 2 else -1.0)) / shares
     return {
-        "ticker": ticker,
-        "session": session,
-        "open": entry,
-        "high": max(entry, close),
-        "low": min(entry, close),
-        "close": close,
-        "volume": 1000,
-        "vendor_adj_close": None,
-        "basis_date": basis or session,
-        "source": "yahoo",
-        "payload_id": "chart",
-    }
+        "ticker": ticker, "session": session, "open": entry, "high": max(entry, close),
+        "low": min(entry, close), "close": close, "volume": 1000, "vendor_adj_close": None,
+        "basis_date": basis or session, "source": "yahoo", "payload_id": "chart",
+    }  # fmt: skip
 
 
 def story(name: str, ticker: str, title: str, at: datetime, **other: Any) -> dict[str, Any]:
-    row = {
-        "headline_id": name,
-        "source": "wire",
-        "title": title,
-        "summary": None,
-        "url": f"http://wire.example/{name}",
-        "guid": name,
-        "published_at": at,
-        "first_seen_at": at,
-        "available_at": at,
-        "availability": "observed",
-        "synthetic": True,
-        "payload_id": "rss",
-        "ticker": ticker,
-    }
-    return row | other
+    return {
+        "headline_id": name, "source": "wire", "title": title, "summary": None,
+        "url": f"http://wire.example/{name}", "guid": name, "published_at": at,
+        "first_seen_at": at, "available_at": at, "availability": "observed", "synthetic": True,
+        "payload_id": "rss", "ticker": ticker, **other,
+    }  # fmt: skip
 
 
 def publish_bars(lake: Lake, rows: list[dict[str, Any]], now: datetime, *, split: bool) -> None:
     action = {"ticker": "AAPL", "ex_date": SPLIT_DAY, "kind": "split", "value": 4.0}
     action |= {"basis_date": SPLIT_DAY, "source": "yahoo", "payload_id": "chart"}
-    batch = PriceBatch(
-        bars=pa.Table.from_pylist(rows, schema=BARS),
-        actions=pa.Table.from_pylist([action] if split else [], schema=ACTIONS),
+    batch = batches.PriceBatch(
+        bars=pa.Table.from_pylist(rows, schema=batches.BARS),
+        actions=pa.Table.from_pylist([action] if split else [], schema=batches.ACTIONS),
         payloads=(Payload("yahoo", "https://chart", 200, (), b"chart", now),),
     )
     publish_prices(lake, batch, now=now)
@@ -132,9 +107,9 @@ def publish_bars(lake: Lake, rows: list[dict[str, Any]], now: datetime, *, split
 
 def publish_news(lake: Lake, rows: list[dict[str, Any]], now: datetime) -> None:
     pairs = [{**row, "method": "feed"} for row in rows]
-    batch = HeadlineBatch(
-        headlines=pa.Table.from_pylist(rows, schema=HEADLINES),
-        headline_tickers=pa.Table.from_pylist(pairs, schema=HEADLINE_TICKERS),
+    batch = batches.HeadlineBatch(
+        headlines=pa.Table.from_pylist(rows, schema=batches.HEADLINES),
+        headline_tickers=pa.Table.from_pylist(pairs, schema=batches.HEADLINE_TICKERS),
         payloads=(Payload("wire", "http://wire.example/rss", 200, (), b"rss", now),),
     )
     publish_headlines(lake, batch, now=now)
@@ -160,9 +135,8 @@ def change_the_past(lake: Lake, diary: Diary, evening: datetime) -> datetime:
     day = SESSIONS["session"].to_pylist().index(RESTATED)
     publish_bars(lake, [quoted(day, "MSFT", off=5.0)], evening + HOUR, split=False)
     edit = story("AAPL-05-edit", "AAPL", "AAPL denies it", evening, guid="AAPL-05")
-    early = story(
-        "AAPL-06-first", "AAPL", "AAPL story number 6", SESSIONS["open_ts"][6].as_py() - 3 * HOUR
-    )
+    before = SESSIONS["open_ts"][6].as_py() - 3 * HOUR
+    early = story("AAPL-06-first", "AAPL", "AAPL story number 6", before)
     seen = {"first_seen_at": evening + HOUR, "available_at": evening + HOUR}
     publish_news(lake, [edit | seen, early | seen], evening + HOUR)
     diary.write(evening + 2 * HOUR)
@@ -183,15 +157,12 @@ def conclude(lake: Lake, root: Path, now: datetime) -> None:
     store_evaluation(lake, found.rows, split="test", **named)
     store_backtest(lake, frame, p_up, **named)
     opened = exchange_sessions("XNYS", date(2012, 5, 31), date(2012, 5, 31))["open_ts"][0].as_py()
-    publish_news(
-        lake, [story("next", "AAPL", "AAPL looks ahead", opened - 2 * HOUR)], opened - HOUR
-    )
+    ahead = story("next", "AAPL", "AAPL looks ahead", opened - 2 * HOUR)
+    publish_news(lake, [ahead], opened - HOUR)
     assemble_dataset(lake, SPEC, root / "datasets", now=opened - HOUR)
     upcoming = upcoming_examples(lake, manifest.spec_id, now=opened - HOUR)
     p_up = {"coin": np.full(len(upcoming), 0.7)}
-    store_forward(
-        lake, upcoming, p_up, model_ids={}, dataset_id=manifest.dataset_id, now=opened - HOUR
-    )
+    store_forward(lake, upcoming, p_up, **named | {"now": opened - HOUR})
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from warehouse.lake import Lake, LakeError, LakeSpec
 
 EVENING = "2012-05-30T23:59:00Z"
 LONG_AFTER = "2012-07-01T00:00:00Z"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "how-to" / "notebook.md"
 
 
 def test_lookahead_later_knowledge_changes_no_earlier_answer(reader, diary, as_comparable) -> None:
@@ -169,7 +171,7 @@ def test_an_earlier_snapshot_is_read_as_it_was(reader, diary) -> None:
         assert then.sql(count).to_dicts()[0]["n"] < reader.sql(count).to_dicts()[0]["n"]
 
 
-def test_a_copied_data_root_is_read_where_it_lies(diary, reader, tmp_path: Path) -> None:
+def test_a_copied_data_root_is_read_where_it_lies(diary, reader, tmp_path) -> None:
     shutil.copytree(diary.root, tmp_path / "copy")
     with newsvane.connect(tmp_path / "copy") as copied:
         assert copied.bars(asof=LONG_AFTER).table == reader.bars(asof=LONG_AFTER).table
@@ -177,13 +179,13 @@ def test_a_copied_data_root_is_read_where_it_lies(diary, reader, tmp_path: Path)
         assert copied.sql("select count(*) as n from bars").to_dicts() == [{"n": 18}]
 
 
-def test_no_warehouse_is_an_error_and_makes_none(tmp_path: Path) -> None:
+def test_no_warehouse_is_an_error_and_makes_none(tmp_path) -> None:
     with pytest.raises(LakeError, match=r"no warehouse at .*catalog\.sqlite"):
         newsvane.connect(tmp_path / "nowhere")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_configuration_finds_the_same_warehouse(diary, reader, tmp_path: Path) -> None:
+def test_configuration_finds_the_same_warehouse(diary, reader, tmp_path) -> None:
     config = tmp_path / "newsvane.toml"
     config.write_text(f'data_root = "{diary.root}"\n[dataset.clock]\nbar_lag = "PT2H"\n')
     with newsvane.connect(config=config) as opened:
@@ -207,12 +209,12 @@ def test_configuration_finds_the_same_warehouse(diary, reader, tmp_path: Path) -
         (lambda r: r.evaluation(split="train"), "newsvane evaluate"),
     ],
 )
-def test_what_cannot_be_answered_says_what_to_do(reader: Any, read: Any, complaint: str) -> None:
+def test_what_cannot_be_answered_says_what_to_do(reader, read: Any, complaint: str) -> None:
     with pytest.raises(ReadError, match=complaint):
         read(reader)
 
 
-def test_an_older_warehouse_is_not_migrated_behind_the_reader(tmp_path: Path) -> None:
+def test_an_older_warehouse_is_not_migrated_behind_the_reader(tmp_path) -> None:
     spec = LakeSpec().placed_below(tmp_path)
     with Lake.open(spec) as lake:
         lake._connection.execute("DROP TABLE tickers")
@@ -228,3 +230,14 @@ def test_import_is_light() -> None:
     done = subprocess.run([sys.executable, "-c", code], env=dict(os.environ), check=False)
     assert done.returncode == 0
     assert Path(newsvane.__file__).with_name("py.typed").is_file()
+
+
+def test_examples_of_the_notebook_page_run_as_printed(diary, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(diary.root.parent)
+    assert diary.root.name == "data"
+    names: dict[str, object] = {}
+    blocks = re.findall(r"(?ms)^```python\n(.*?)^```$", PAGE.read_text("utf-8"))
+    assert len(blocks) > 5
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"{PAGE.name} block {number}", "exec"), names)
+    assert "no skill shown" in capsys.readouterr().out

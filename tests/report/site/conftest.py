@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -18,14 +17,16 @@ import pytest
 
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.report.site.site import write_site
+from tests.builders.rows import MARKUP, append, append_bars, append_headlines, bars, model
 from warehouse.lake import Lake, LakeSpec
-from warehouse.tables.batches import BARS
+from warehouse.tables.models import store_model
 
 NOW = datetime(2024, 1, 5, 12, tzinfo=UTC)
 """Before the open of the last session."""
 
-ATTACK = "</li><script>document.title='owned'</script>\"'><img src=x onerror=alert(1)> {{ 7 * 7 }}"
-_TITLES = np.array(["Quarterly results beat estimates", "Regulator opens an inquiry", ATTACK])
+_TITLES = np.array(
+    ["Quarterly results beat estimates", "Regulator opens an inquiry", f"</li>{MARKUP}"]
+)
 _SPEC = "market"
 
 
@@ -71,246 +72,109 @@ def fill(
     one with an `edge` in log-odds, one without. The second model's first prediction is late.
     """
     calendar = exchange_sessions("XNYS", start, date(2024, 1, 5))
-    days = len(calendar)
-    size = days * tickers
+    size = len(calendar) * tickers
     rng = np.random.default_rng(seed)
-    names = np.repeat([f"T{number:03d}" for number in range(tickers)], days)
-    across = pa.array(np.tile(np.arange(days), tickers))
-    session, opens, closes = (
-        calendar[column].combine_chunks().take(across)
-        for column in ("session", "open_ts", "close_ts")
-    )
-    entry = np.exp(rng.normal(3, 0.4, size))
-    move = rng.normal(0, 0.01, size)
-    columns = {
-        "ticker": names,
-        "session": session,
-        "entry": entry,
-        "close": entry * np.exp(move),
-        "opens": opens,
-        "closes": closes,
-    }
-    _bars(lake, columns, rng, last=calendar["session"][-1].as_py())
-    news = np.flatnonzero(rng.random(size) < 0.6)
-    chosen = {name: _taken(values, news) for name, values in columns.items()}
-    ids = [f"h{number:07d}" for number in news]
-    _headlines(lake, chosen, ids, rng)
-    up = move[news] > 0
-    _examples(lake, chosen, ids, up, move[news], open_session=calendar["session"][-1].as_py())
-    ahead = np.flatnonzero(np.array(chosen["session"].to_pylist()) >= forward_from)
-    called = {name: _taken(values, ahead) for name, values in chosen.items()}
-    _predictions(lake, called, [ids[row] for row in ahead], up[ahead], edge, rng)
-    tested = np.setdiff1d(np.arange(len(news)), ahead)[-4000:]
+    across = pa.array(np.tile(np.arange(len(calendar)), tickers))
+    cells = calendar.select(["session", "open_ts", "close_ts"]).take(across).combine_chunks()
+    names = np.repeat([f"T{number:03d}" for number in range(tickers)], len(calendar))
+    cells = cells.append_column("ticker", pa.array(names))
+    cells = cells.append_column("headline", pa.array([f"h{number:07d}" for number in range(size)]))
+    entry, move = np.exp(rng.normal(3, 0.4, size)), rng.normal(0, 0.01, size)
+    cells = cells.append_column("move", pa.array(move))
+    volume = rng.integers(1, 10**6, size)
+    _bars(lake, bars(names, cells["session"], entry, entry * np.exp(move), volume))
+    news = cells.filter(pa.array(rng.random(size) < 0.6))
+    published = pc.subtract(news["open_ts"], pa.scalar(timedelta(hours=5)))
+    titles = _TITLES[rng.integers(0, len(_TITLES), len(news))]
+    append_headlines(lake, news["headline"].to_pylist(), news["ticker"], published, titles)
+    _examples(lake, news, open_session=calendar["session"][-1].as_py())
+    ahead = pc.greater_equal(news["session"], pa.scalar(forward_from))
+    _predictions(lake, news.filter(ahead), edge, rng)
+    tested = news.filter(pc.invert(ahead))
     if len(tested):
-        _backtest(
-            lake,
-            {name: _taken(values, tested) for name, values in chosen.items()},
-            [ids[row] for row in tested],
-            up[tested],
-            rng,
-        )
+        _backtest(lake, tested.slice(max(0, len(tested) - 4000)), rng)
     _models(lake)
 
 
-def _taken(values: Any, rows: Any) -> Any:
-    return values.take(pa.array(rows)) if isinstance(values, pa.Array) else values[rows]
+def _bars(lake: Lake, quotes: pa.Table) -> None:
+    """All but the last session's, of which four had been quoted otherwise; and their payloads."""
+    append_bars(lake, quotes.filter(pc.less(quotes["session"], pc.max(quotes["session"]))), NOW)
+    former = lake.sql("FROM bars LIMIT 4")
+    names = [{"open": "close", "close": "open"}.get(name, name) for name in former.column_names]
+    stamped = former.rename_columns(names).append_column("superseded_at", pa.array([NOW] * 4))
+    lake.transact(lambda tx: tx.append("bar_revisions", stamped))
+    append(lake, "payloads", {
+        "payload_id": ["a" * 64, "b" * 64], "source": ["tape", "wire"],
+        "url": ["https://tape.example/chart", "https://wire.example/rss"],
+        "status": 200, "headers": "{}", "bytes": 1000, "fetched_at": NOW - timedelta(hours=2),
+    })  # fmt: skip
 
 
-def _append(lake: Lake, table: str, rows: dict[str, Any]) -> None:
-    lake.transact(lambda tx: tx.append(table, pa.table(rows)))
-
-
-def _bars(lake: Lake, columns: dict[str, Any], rng: Any, *, last: date) -> None:
-    size = len(columns["ticker"])
-    table = pa.table(
-        {
-            "ticker": columns["ticker"],
-            "session": columns["session"],
-            "open": columns["entry"],
-            "high": columns["entry"] * 1.05,
-            "low": columns["entry"] * 0.95,
-            "close": columns["close"],
-            "volume": rng.integers(1, 10**6, size),
-            "vendor_adj_close": columns["close"],
-            "basis_date": columns["session"],
-            "source": pa.array(["tape"] * size),
-            "payload_id": pa.array(["a" * 64] * size),
-        },
-        schema=BARS,
-    )
-    table = table.append_column("recorded_at", pa.array([NOW] * size))
-    table = table.append_column("vintage", pa.array([1] * size, pa.int32()))
-    keep = np.array(table["session"].to_pylist()) < last
-    lake.transact(lambda tx: tx.append("bars", table.filter(pa.array(keep))))
-    old = table.slice(0, 4).append_column("superseded_at", pa.array([NOW] * 4))
-    swapped = old.rename_columns(
-        [{"open": "close", "close": "open"}.get(name, name) for name in old.column_names]
-    )
-    lake.transact(lambda tx: tx.append("bar_revisions", swapped))
-
-
-def _headlines(lake: Lake, chosen: dict[str, Any], ids: list[str], rng: Any) -> None:
-    size = len(ids)
-    published = pc.subtract(chosen["opens"], pa.scalar(timedelta(hours=5)))
-    _append(
-        lake,
-        "headlines",
-        {
-            "headline_id": ids,
-            "story_id": ids,
-            "source": ["wire"] * size,
-            "title": _TITLES[rng.integers(0, len(_TITLES), size)],
-            "published_at": published,
-            "first_seen_at": published,
-            "available_at": published,
-            "availability": ["observed"] * size,
-            "synthetic": [True] * size,
-            "payload_id": ["b" * 64] * size,
-            "revision": pa.array([1] * size, pa.int32()),
-        },
-    )
-    _append(
-        lake,
-        "headline_tickers",
-        {"headline_id": ids, "ticker": chosen["ticker"], "method": ["feed"] * size},
-    )
-    _append(
-        lake,
-        "payloads",
-        {
-            "payload_id": ["a" * 64, "b" * 64],
-            "source": ["tape", "wire"],
-            "url": ["https://tape.example/chart", "https://wire.example/rss"],
-            "status": pa.array([200, 200], pa.int32()),
-            "headers": ["{}", "{}"],
-            "bytes": [1000, 2000],
-            "fetched_at": [NOW - timedelta(hours=2)] * 2,
-        },
-    )
-
-
-def _examples(
-    lake: Lake, chosen: dict[str, Any], ids: list[str], up: Any, move: Any, *, open_session: date
-) -> None:
-    size = len(ids)
-    waiting = np.array(chosen["session"].to_pylist()) == open_session
-    decided = pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=5)))
-    _append(
-        lake,
-        "examples",
-        {
-            "spec_id": [_SPEC] * size,
-            "example_id": [f"e-{headline}" for headline in ids],
-            "ticker": chosen["ticker"],
-            "session": chosen["session"],
-            "decision_ts": decided,
-            "max_input_available_at": pc.subtract(decided, pa.scalar(timedelta(hours=4))),
-            "label_start_ts": chosen["opens"],
-            "label_end_ts": chosen["closes"],
-            "label": pa.array(np.where(up, "up", "down"), mask=waiting),
-            "label_reason": np.where(waiting, "unfinished", "labelled"),
-            "label_return": pa.array(np.expm1(move), mask=waiting),
-            "previous_return": np.roll(move, 1),
-            "availability": ["observed"] * size,
-            "headline_ids": [[headline] for headline in ids],
-            "story_ids": [[headline] for headline in ids],
-            "input": ["news"] * size,
-        },
-    )
-
-
-def _predictions(
-    lake: Lake, chosen: dict[str, Any], ids: list[str], up: Any, edge: float, rng: Any
-) -> None:
-    size = len(ids)
-    committed = pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=4)))
-    for predictor, lean in (("fine_tuned", edge), ("challenger", 0.0)):
-        logit = lean * np.where(up, 1.0, -1.0) + rng.normal(0, 0.4, size)
-        when = committed
-        if predictor == "challenger":
-            late = pa.array(np.arange(size) == 0)
-            when = pc.if_else(late, chosen["opens"], committed)
-        _append(
-            lake,
-            "predictions",
-            _made(chosen, ids, "forward", predictor)
-            | {
-                "p_up": 1 / (1 + np.exp(-logit)),
-                "predicted_at": when,
-                "headline_ids": [[headline] for headline in ids],
-                "input_sha256": [hashlib.sha256(b"news").hexdigest()] * size,
-            },
-        )
-
-
-def _made(chosen: dict[str, Any], ids: list[str], kind: str, predictor: str) -> dict[str, Any]:
-    """What every prediction of a model has: identity, model, and the example it is about."""
-    size = len(ids)
+def _example_columns(news: pa.Table) -> dict[str, Any]:
+    """What an example and a prediction about it have in common."""
     return {
-        "prediction_id": [f"{kind}-{predictor}-{headline}" for headline in ids],
-        "kind": [kind] * size,
-        "predictor": [predictor] * size,
-        "model_id": [f"model-{predictor}"] * size,
-        "dataset_id": ["d" * 16] * size,
-        "spec_id": [_SPEC] * size,
-        "example_id": [f"e-{headline}" for headline in ids],
-        "ticker": chosen["ticker"],
-        "session": chosen["session"],
-        "decision_ts": pc.subtract(chosen["opens"], pa.scalar(timedelta(minutes=5))),
-    }
+        "spec_id": _SPEC, "example_id": pc.binary_join_element_wise("e", news["headline"], "-"),
+        "ticker": news["ticker"], "session": news["session"],
+        "decision_ts": pc.subtract(news["open_ts"], pa.scalar(timedelta(minutes=5))),
+        "headline_ids": [[headline] for headline in news["headline"].to_pylist()],
+    }  # fmt: skip
 
 
-def _backtest(lake: Lake, chosen: dict[str, Any], ids: list[str], up: Any, rng: Any) -> None:
+def _examples(lake: Lake, news: pa.Table, *, open_session: date) -> None:
+    shared, move = _example_columns(news), news["move"].to_numpy()
+    waiting = pc.equal(news["session"], pa.scalar(open_session)).to_numpy()
+    append(lake, "examples", shared | {
+        "max_input_available_at": pc.subtract(shared["decision_ts"], pa.scalar(timedelta(hours=4))),
+        "label_start_ts": news["open_ts"], "label_end_ts": news["close_ts"],
+        "label": pa.array(np.where(move > 0, "up", "down"), mask=waiting),
+        "label_reason": np.where(waiting, "unfinished", "labelled"),
+        "label_return": pa.array(np.expm1(move), mask=waiting),
+        "previous_return": np.roll(move, 1), "availability": "observed",
+        "story_ids": shared["headline_ids"], "input": "news",
+    })  # fmt: skip
+
+
+def _made(news: pa.Table, kind: str, predictor: str) -> dict[str, Any]:
+    """What every prediction of a model has: identity, model, and the example it is about."""
+    identity = pc.binary_join_element_wise(f"{kind}-{predictor}", news["headline"], "-")
+    return _example_columns(news) | {
+        "prediction_id": identity, "kind": kind, "predictor": predictor,
+        "model_id": f"model-{predictor}", "dataset_id": "d" * 16,
+    }  # fmt: skip
+
+
+def _predictions(lake: Lake, news: pa.Table, edge: float, rng: Any) -> None:
+    committed = pc.subtract(news["open_ts"], pa.scalar(timedelta(minutes=4)))
+    late = pc.if_else(pa.array(np.arange(len(news)) == 0), news["open_ts"], committed)
+    for predictor, lean, when in (("fine_tuned", edge, committed), ("challenger", 0.0, late)):
+        sign = np.where(news["move"].to_numpy() > 0, 1.0, -1.0)
+        p_up = 1 / (1 + np.exp(-(lean * sign + rng.normal(0, 0.4, len(news)))))
+        read = {"input_sha256": hashlib.sha256(b"news").hexdigest()}
+        made = _made(news, "forward", predictor) | {"p_up": p_up, "predicted_at": when}
+        append(lake, "predictions", made | read)
+
+
+def _backtest(lake: Lake, news: pa.Table, rng: Any) -> None:
     """The champion called seven of ten examples of its test split rightly."""
-    size = len(ids)
-    right = rng.random(size) < 0.7
-    rows = {"p_up": np.where(up == right, 0.6, 0.4), "predicted_at": [NOW] * size}
-    _append(lake, "predictions", _made(chosen, ids, "backtest", "fine_tuned") | rows)
+    right = rng.random(len(news)) < 0.7
+    p_up = np.where((news["move"].to_numpy() > 0) == right, 0.6, 0.4)
+    made = _made(news, "backtest", "fine_tuned") | {"p_up": p_up, "predicted_at": NOW}
+    append(lake, "predictions", made)
 
 
 def _models(lake: Lake) -> None:
-    names = ["model-fine_tuned", "model-challenger"]
-    metrics = [
-        {
-            "loss_curve": [[step, 0.72 * decay**step] for step in range(1, 101)],
-            "validation_ce_before": 0.73,
-            "validation_ce_after": 0.68,
-        }
-        for decay in (0.996, 0.998)
-    ]
-    _append(
-        lake,
-        "models",
-        {
-            "model_id": names,
-            "dataset_id": ["d" * 16] * 2,
-            "recipe_name": ["smollm2-135m"] * 2,
-            "base_model": ["SmolLM2 135M"] * 2,
-            "adapter_sha256": ["c" * 64] * 2,
-            "path": ["models/m"] * 2,
-            "seed": pa.array([7, 8], pa.int32()),
-            "recipe": ["{}"] * 2,
-            "environment": ["{}"] * 2,
-            "metrics": [json.dumps(document) for document in metrics],
-            "stage": ["champion", "challenger"],
-            "created_at": [NOW - timedelta(days=2000)] * 2,
-        },
-    )
-    _append(
-        lake,
-        "evaluations",
-        {
-            "dataset_id": ["d" * 16],
-            "split": ["test"],
-            "slice": ["all"],
-            "predictor": ["fine_tuned"],
-            "model_id": ["model-fine_tuned"],
-            "metric": ["accuracy"],
-            "value": [0.70],
-            "ci_low": [0.68],
-            "ci_high": [0.72],
-            "n_examples": [2000],
-            "n_sessions": [200],
-            "evaluated_at": [NOW - timedelta(days=2000)],
-        },
-    )
+    """Champion and challenger, and what the champion's evaluation found."""
+    made = NOW - timedelta(days=2000)
+    for name, stage, decay in (
+        ("fine_tuned", "champion", 0.996),
+        ("challenger", "challenger", 0.998),
+    ):
+        curve = [[step, 0.72 * decay**step] for step in range(1, 101)]
+        losses = {"loss_curve": curve, "validation_ce_before": 0.73, "validation_ce_after": 0.68}
+        named = {"dataset_id": "d" * 16, "created_at": made, "stage": stage, "metrics": losses}
+        store_model(lake, model(f"model-{name}", **named))
+    append(lake, "evaluations", [{
+        "dataset_id": "d" * 16, "split": "test", "slice": "all", "predictor": "fine_tuned",
+        "model_id": "model-fine_tuned", "metric": "accuracy", "value": 0.70, "ci_low": 0.68,
+        "ci_high": 0.72, "n_examples": 2000, "n_sessions": 200, "evaluated_at": made,
+    }])  # fmt: skip

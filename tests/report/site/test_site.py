@@ -17,10 +17,13 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.prediction.record import ForwardRecord
 from tasks.report.site.lineage import write_lineage
 from tasks.report.site.site import SiteError, write_site
-from warehouse.lake import Lake
 from warehouse.tables.predictions import forward_states
 
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
+
+
+def shown_scores(site: Any) -> Any:
+    return json.loads((site.root / "files" / "scores.json").read_text())
 
 
 def scored(site: Any) -> Any:
@@ -33,8 +36,8 @@ def scored(site: Any) -> Any:
 
 
 @pytest.mark.slow
-def test_forward_accuracy_equals_an_independent_recomputation(market_site: Any) -> None:
-    rows = json.loads((market_site.root / "files" / "scores.json").read_text())
+def test_forward_accuracy_equals_an_independent_recomputation(market_site) -> None:
+    rows = shown_scores(market_site)
     frame = scored(market_site)
     for row in rows:
         if not row["is_model"]:
@@ -48,8 +51,8 @@ def test_forward_accuracy_equals_an_independent_recomputation(market_site: Any) 
 
 
 @pytest.mark.slow
-def test_session_interval_agrees_with_resampling_whole_sessions(market_site: Any) -> None:
-    row = json.loads((market_site.root / "files" / "scores.json").read_text())[1]
+def test_session_interval_agrees_with_resampling_whole_sessions(market_site) -> None:
+    row = shown_scores(market_site)[1]
     frame = scored(market_site)
     own = frame[frame["model_id"] == row["predictor"]].copy()
     own["hit"] = (own["p_up"] >= 0.5) == (own["label"] == "up")
@@ -63,11 +66,8 @@ def test_session_interval_agrees_with_resampling_whole_sessions(market_site: Any
 
 
 @pytest.mark.slow
-def test_late_and_open_predictions_are_counted_but_not_scored(market_site: Any) -> None:
-    rows = {
-        row["predictor"]: row
-        for row in json.loads((market_site.root / "files" / "scores.json").read_text())
-    }
+def test_late_and_open_predictions_are_counted_but_not_scored(market_site) -> None:
+    rows = {row["predictor"]: row for row in shown_scores(market_site)}
     assert rows["model-challenger"]["late"] == 1
     assert rows["model-fine_tuned"]["late"] == 0
     assert rows["model-fine_tuned"]["waiting"] > 30
@@ -79,7 +79,7 @@ def test_late_and_open_predictions_are_counted_but_not_scored(market_site: Any) 
 
 
 @pytest.mark.slow
-def test_an_outcome_is_not_shown_before_its_session_is_over(market_site: Any) -> None:
+def test_an_outcome_is_not_shown_before_its_session_is_over(market_site) -> None:
     ended = datetime.fromisoformat("2024-01-04T21:00:00+00:00")
     before, after = (
         ForwardRecord.read(market_site.lake, EvaluationSpec(), now=moment).counts.to_pylist()[0]
@@ -90,7 +90,7 @@ def test_an_outcome_is_not_shown_before_its_session_is_over(market_site: Any) ->
 
 
 @pytest.mark.slow
-def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site: Any) -> None:
+def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site) -> None:
     text = (market_site.root / "scoreboard.html").read_text()
     tested = market_site.lake.sql(
         "SELECT avg(((p_up >= 0.5) = (label = 'up'))::INTEGER) AS accuracy "
@@ -101,21 +101,18 @@ def test_the_alarm_rings_when_forward_falls_below_the_backtest(market_site: Any)
 
 
 @pytest.mark.slow
-def test_today_shows_headlines_and_names_the_silent_tickers(market_site: Any) -> None:
+def test_today_shows_headlines_and_names_the_silent_tickers(market_site) -> None:
     text = (market_site.root / "index.html").read_text()
     assert "Friday, 5 January 2024" in text
-    assert (
-        text.count('<li id="T')
-        + len(re.findall(r"\bT\d{3}\b", text.split('id="silent"')[1].split("</p>")[0]))
-        == 100
-    )
+    silent = text.split('id="silent"')[1].split("</p>")[0]
+    assert text.count('<li id="T') + len(re.findall(r"\bT\d{3}\b", silent)) == 100
     assert "Quarterly results beat estimates" in text
     assert "&lt;script&gt;" in text
     assert "The session opens" in text
 
 
 @pytest.mark.slow
-def test_hostile_headlines_reach_no_page_as_markup(market_site: Any) -> None:
+def test_hostile_headlines_reach_no_page_as_markup(market_site) -> None:
     for path in [market_site.root / name for name in PAGES] + lineage(market_site)[:3]:
         text = path.read_text()
         assert "<script" not in text, path.name
@@ -130,14 +127,14 @@ def lineage(site: Any) -> list[Path]:
 
 
 @pytest.mark.slow
-def test_every_page_weighs_less_than_three_megabytes(market_site: Any) -> None:
+def test_every_page_weighs_less_than_three_megabytes(market_site) -> None:
     weights = {path.name: path.stat().st_size for path in market_site.root.rglob("*.html")}
     assert len(weights) > 120
     assert max(weights.values()) < 3_000_000
 
 
 @pytest.mark.slow
-def test_every_link_leads_to_a_file_or_an_anchor(market_site: Any) -> None:
+def test_every_link_leads_to_a_file_or_an_anchor(market_site) -> None:
     for path in [market_site.root / name for name in PAGES] + lineage(market_site)[:2]:
         text = path.read_text()
         ids = re.findall(r'\bid="([^"]+)"', text)
@@ -153,7 +150,7 @@ def test_every_link_leads_to_a_file_or_an_anchor(market_site: Any) -> None:
 
 
 @pytest.mark.slow
-def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site: Any) -> None:
+def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site) -> None:
     folder = market_site.root / "files"
     names = sorted(path.stem for path in folder.glob("*.csv"))
     assert {"rolling", "scores", "calibration", "coverage_day", "loss", "today"} <= set(names)
@@ -167,7 +164,7 @@ def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site: Any)
 
 
 @pytest.mark.slow
-def test_a_second_build_touches_only_lineage_pages_whose_story_changed(market_site: Any) -> None:
+def test_a_second_build_touches_only_lineage_pages_whose_story_changed(market_site) -> None:
     paths = lineage(market_site)
     before = {path: path.stat().st_mtime_ns for path in paths}
     text = paths[0].read_text()
@@ -181,7 +178,7 @@ def test_a_second_build_touches_only_lineage_pages_whose_story_changed(market_si
 
 
 @pytest.mark.slow
-def test_an_example_rewritten_after_the_prediction_is_pointed_out(market_site: Any) -> None:
+def test_an_example_rewritten_after_the_prediction_is_pointed_out(market_site) -> None:
     path = lineage(market_site)[5]
     session, marker = date.fromisoformat(path.stem), "The example has been rewritten since."
     assert marker not in path.read_text()
@@ -202,7 +199,7 @@ def test_an_example_rewritten_after_the_prediction_is_pointed_out(market_site: A
 
 
 @pytest.mark.slow
-def test_lineage_leads_from_outcome_to_payload(market_site: Any) -> None:
+def test_lineage_leads_from_outcome_to_payload(market_site) -> None:
     row = market_site.lake.sql(
         "WITH one AS (SELECT *, headline_ids[1] AS headline_id FROM predictions "
         "WHERE predictor = 'fine_tuned' AND kind = 'forward' ORDER BY prediction_id LIMIT 1) "
@@ -222,7 +219,7 @@ def test_lineage_leads_from_outcome_to_payload(market_site: Any) -> None:
     ("edge", "heading"), [(0.0, "No skill shown in advance"), (0.6, "right, called in advance")]
 )
 def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
-    market: Any, tmp_path: Path, edge: float, heading: str
+    market, tmp_path, edge: float, heading: str
 ) -> None:
     now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
     with market(tmp_path, edge) as lake:
@@ -235,13 +232,14 @@ def test_a_market_without_signal_claims_no_skill_and_one_with_signal_shows_it(
     assert ("is not shown to be better than: always up" in text) == (edge == 0.0)
 
 
-def test_a_site_about_nothing_says_so(lake: Lake, tmp_path: Path) -> None:
+def test_a_site_about_nothing_says_so(lake, tmp_path) -> None:
     now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
     write_site(lake, tmp_path / "site", now)
-    assert "No forward prediction yet" in (tmp_path / "site" / "index.html").read_text()
-    assert "Nothing scored yet" in (tmp_path / "site" / "scoreboard.html").read_text()
-    assert "Nothing has been ingested yet" in (tmp_path / "site" / "data.html").read_text()
-    assert "No model yet" in (tmp_path / "site" / "training.html").read_text()
-    assert "no forward prediction to trace" in (tmp_path / "site" / "lineage.html").read_text()
+    for page, words in {
+        "index": "No forward prediction yet", "scoreboard": "Nothing scored yet",
+        "data": "Nothing has been ingested yet", "training": "No model yet",
+        "lineage": "no forward prediction to trace",
+    }.items():  # fmt: skip
+        assert words in (tmp_path / "site" / f"{page}.html").read_text()
     with pytest.raises(SiteError, match="without a time zone"):
         write_site(lake, tmp_path / "site", datetime(2024, 1, 5))  # noqa: DTZ001

@@ -1,4 +1,4 @@
-"""The site in a real browser: loading, keyboard, accessibility, phone and markettop."""
+"""The site in a real browser: loading, keyboard, accessibility, phone and desktop."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def shown_pages(site: Any) -> list[Path]:
     return [site.root / name for name in PAGES] + sorted((site.root / "lineage").iterdir())[-1:]
 
 
-@pytest.mark.parametrize("size", ["phone", "markettop"])
+@pytest.mark.parametrize("size", ["phone", "desktop"])
 def test_pages_load_fast_quietly_and_fit_the_screen(
-    browser: Any, show: Any, outside_requests: Any, market_site: Any, size: str
+    browser, show, outside_requests, market_site, size: str
 ) -> None:
     for path in shown_pages(market_site):
         width = show(path, size)
@@ -33,18 +33,16 @@ def test_pages_load_fast_quietly_and_fit_the_screen(
         assert wide <= width, f"{path.name} scrolls sideways"
 
 
-@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("markettop", "dark")])
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desktop", "dark")])
 def test_pages_pass_the_accessibility_checks_of_axe(
-    show: Any, violations: Any, market_site: Any, size: str, scheme: str
+    show, violations, market_site, size: str, scheme: str
 ) -> None:
     for path in shown_pages(market_site):
         show(path, size, scheme)
         assert violations() == set(), path.name
 
 
-def test_every_page_is_reached_by_clicking_and_names_itself(
-    browser: Any, show: Any, market_site: Any
-) -> None:
+def test_every_page_is_reached_by_clicking_and_names_itself(browser, show, market_site) -> None:
     from selenium.webdriver.common.by import By
 
     show(market_site.root / "index.html", "phone")
@@ -60,13 +58,11 @@ def test_every_page_is_reached_by_clicking_and_names_itself(
     assert browser.title.startswith("Today")
 
 
-def test_the_keyboard_reaches_everything_and_shows_where_it_is(
-    browser: Any, show: Any, market_site: Any
-) -> None:
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(browser, show, market_site) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.keys import Keys
 
-    show(market_site.root / "scoreboard.html", "markettop")
+    show(market_site.root / "scoreboard.html", "desktop")
     focusable = browser.execute_script(
         "return document.querySelectorAll('a[href], summary, [tabindex=\"0\"]').length"
         " - document.querySelectorAll('details:not([open]) :is(a[href], [tabindex=\"0\"])').length"
@@ -82,22 +78,22 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(
         assert style[0] != "none", element.get_attribute("outerHTML")[:120]
         reached.append(element.id)
     assert len(set(reached)) == focusable
-    show(market_site.root / "scoreboard.html", "markettop")
+    show(market_site.root / "scoreboard.html", "desktop")
     ActionChains(browser).send_keys(Keys.TAB, Keys.ENTER).perform()
     assert browser.current_url.endswith("#main"), "the first stop skips the navigation"
 
 
-def test_hostile_headlines_do_not_run(browser: Any, show: Any, market_site: Any) -> None:
+def test_hostile_headlines_do_not_run(browser, show, market_site) -> None:
     for path in shown_pages(market_site):
-        show(path, "markettop")
+        show(path, "desktop")
         assert "owned" not in browser.title
         assert browser.execute_script("return document.scripts.length") == 0
 
 
-def test_plots_follow_the_colour_scheme(browser: Any, show: Any, market_site: Any) -> None:
+def test_plots_follow_the_colour_scheme(browser, show, market_site) -> None:
     colours = {}
     for scheme in ("light", "dark"):
-        show(market_site.root / "scoreboard.html", "markettop", scheme)
+        show(market_site.root / "scoreboard.html", "desktop", scheme)
         colours[scheme] = browser.execute_script(
             "return [getComputedStyle(document.body).backgroundColor,"
             " getComputedStyle(document.querySelector('.plot .wide svg text')).fill]"

@@ -33,10 +33,7 @@ FULL JOIN (SELECT * FROM lake.main.examples WHERE spec_id = $spec_id) AS e USING
 -- grain: one row per broken rule, checked against the sources and not from the clock the build used
 WITH hours AS (
     SELECT
-        exchange,
-        session,
-        open_ts,
-        close_ts,
+        exchange, session, open_ts, close_ts,
         lag(close_ts) OVER by_session                AS previous_close_ts,
         lead(close_ts, $horizon - 1) OVER by_session AS exit_ts
     FROM lake.main.sessions

@@ -8,10 +8,7 @@
 CREATE OR REPLACE TEMP TABLE clock AS
 WITH numbered AS (
     SELECT
-        exchange,
-        session,
-        open_ts,
-        close_ts,
+        exchange, session, open_ts, close_ts,
         row_number() OVER by_session                 AS position,
         lag(close_ts) OVER by_session                AS previous_close_ts,
         lead(close_ts, $horizon - 1) OVER by_session AS label_end_ts
@@ -26,11 +23,7 @@ WITH numbered AS (
     FROM numbered
 )
 SELECT
-    d.exchange,
-    d.session,
-    d.position,
-    d.close_ts,
-    d.decision_ts,
+    d.exchange, d.session, d.position, d.close_ts, d.decision_ts,
     lag(d.decision_ts) OVER (PARTITION BY d.exchange ORDER BY d.session) AS previous_decision_ts,
     d.label_start_ts,
     d.label_end_ts,
@@ -56,10 +49,7 @@ WITH followed AS (
 SELECT
     exchange,
     unnest(generate_series(first_day, last_day)) AS day,
-    decision_ts,
-    position,
-    session,
-    next_session
+    decision_ts, position, session, next_session
 FROM followed
 WHERE previous_decision_ts IS NOT NULL;
 
@@ -129,9 +119,7 @@ WITH daily AS (
     FROM cuts
 ), bounds AS (
     SELECT
-        s.from_session,
-        s.until_session,
-        c.exchange,
+        s.from_session, s.until_session, c.exchange,
         min(c.previous_decision_ts)                                AS from_ts,
         max(c.decision_ts)                                         AS until_ts,
         -- Sessions that labels, earlier returns and context look back at, and the label's last.

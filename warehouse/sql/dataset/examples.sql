@@ -79,13 +79,7 @@ JOIN clock AS c ON c.exchange = h.exchange AND c.position >= h.position - $horiz
 CREATE OR REPLACE TEMP TABLE context AS
 WITH wanted AS (
     SELECT
-        g.cell,
-        l.exchange,
-        l.number,
-        c.position,
-        c.session,
-        c.decision_ts,
-        c.known_position,
+        g.cell, l.exchange, l.number, c.position, c.session, c.decision_ts, c.known_position,
         g.cell - c.position + c.known_position AS known_cell
     FROM gathered AS g
     JOIN listings AS l ON l.number = cell_number(g.cell)
@@ -93,9 +87,7 @@ WITH wanted AS (
     WHERE $uses_context
 ), past AS (
     SELECT
-        a.cell,
-        back.back,
-        v.shares,
+        a.cell, back.back, v.shares,
         v.close / lead(v.close) OVER (PARTITION BY a.cell ORDER BY back.back) - 1 AS day_return
     FROM wanted AS a
     CROSS JOIN range($return_window + 1) AS back(back)
@@ -164,13 +156,9 @@ WITH rows AS (
 SELECT
     $spec_id                                                       AS spec_id,
     concat(t.ticker, '@', t.session)                               AS example_id,
-    t.ticker,
-    t.session,
-    t.decision_ts,
+    t.ticker, t.session, t.decision_ts,
     greatest(t.news_available_at, t.known_available_at)            AS max_input_available_at,
-    t.label_start_ts,
-    t.label_end_ts,
-    t.label,
+    t.label_start_ts, t.label_end_ts, t.label,
     t.reason                                                       AS label_reason,
     t.window_return                                                AS label_return,
     t.previous_return,

@@ -99,12 +99,7 @@ WITH wanted AS (
     JOIN odd_steps AS o ON o.cell > t.entry_cell AND o.cell <= t.exit_cell
 ), windows AS (
     SELECT
-        t.cell,
-        t.exchange,
-        t.session,
-        t.decision_ts,
-        t.known_available_at,
-        t.label_start_ts,
+        t.cell, t.exchange, t.session, t.decision_ts, t.known_available_at, t.label_start_ts,
         t.label_end_ts,
         CASE WHEN $entry = 'open' THEN first.open ELSE first.close END         AS entry_price,
         CASE WHEN $one_session THEN first.close ELSE final.close END           AS exit_price,
@@ -156,13 +151,7 @@ WITH wanted AS (
         ON $benchmark IS NOT NULL AND b.exchange = w.exchange AND b.position = cell_position(w.cell)
 )
 SELECT
-    cell,
-    session,
-    decision_ts,
-    known_available_at,
-    label_start_ts,
-    label_end_ts,
-    window_return,
+    cell, session, decision_ts, known_available_at, label_start_ts, label_end_ts, window_return,
     previous_return,
     CASE
         WHEN obstacle IS NOT NULL THEN obstacle

@@ -95,9 +95,7 @@ WITH versions AS (
     SELECT headline_id, ticker FROM headline_tickers WHERE $whole
 ), found AS (
     SELECT
-        t.headline_id,
-        t.wording,
-        l.number,
+        t.headline_id, t.wording, l.number,
         CASE WHEN t.available_at < d.decision_ts THEN d.position ELSE d.position + 1 END  AS position,
         CASE WHEN t.available_at < d.decision_ts THEN d.session ELSE d.next_session END   AS shown_in
     FROM versions AS t
@@ -143,12 +141,7 @@ WITH versions AS (
     WHERE r.available_at >= $from_ts AND r.available_at < $until_ts
 ), rendered AS (
     SELECT
-        p.cell,
-        t.available_at,
-        t.availability,
-        t.published_at,
-        t.headline_id,
-        t.story_id,
+        p.cell, t.available_at, t.availability, t.published_at, t.headline_id, t.story_id,
         format(
             $headline_template,
             left(one_line(
@@ -180,10 +173,7 @@ SELECT
     -- The latest ones, latest first; published_at and headline_id stand first and so decide.
     max(
         {
-            published_at: published_at,
-            headline_id: headline_id,
-            story_id: story_id,
-            line: line
+            published_at: published_at, headline_id: headline_id, story_id: story_id, line: line
         },
         $max_headlines
     )                                   AS latest

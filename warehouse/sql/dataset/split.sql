@@ -8,12 +8,7 @@
 CREATE OR REPLACE TEMP TABLE split_rows AS
 WITH bounded AS NOT MATERIALIZED (
     SELECT
-        ticker,
-        session,
-        decision_ts,
-        label_end_ts,
-        label,
-        story_ids,
+        ticker, session, decision_ts, label_end_ts, label, story_ids,
         CASE
             WHEN session < coalesce($start, session) OR session > coalesce($end, session)
                 THEN 'outside_window'
@@ -91,10 +86,7 @@ WITH bounded AS NOT MATERIALIZED (
     ) AS again ON again.story_id = t.story_id AND t.part < again.last_part
 ), reasoned AS (
     SELECT
-        s.ticker,
-        s.session,
-        s.label,
-        s.part,
+        s.ticker, s.session, s.label, s.part,
         CASE
             WHEN s.drop_reason IS NOT NULL THEN s.drop_reason
             -- Manifests have named it so since the first, and keep their bytes.
@@ -113,9 +105,7 @@ WITH bounded AS NOT MATERIALIZED (
     ) > (SELECT min(n) FROM (SELECT count(*) AS n FROM training GROUP BY label))
 )
 SELECT
-    r.ticker,
-    r.session,
-    r.label,
+    r.ticker, r.session, r.label,
     CASE WHEN r.drop_reason IS NULL AND s.ticker IS NULL
          THEN ['train', 'validation', 'test'][r.part] END                        AS split,
     CASE WHEN s.ticker IS NULL THEN r.drop_reason ELSE 'balanced_away' END AS drop_reason

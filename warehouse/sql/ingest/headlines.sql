@@ -7,8 +7,7 @@
 -- $format: a strptime format, or NULL for ISO 8601 and RFC 822. $format_has_zone: it contains %z.
 WITH read AS (
     SELECT
-        position,
-        published,
+        position, published,
         CASE
             WHEN $format IS NOT NULL THEN try_strptime(published, $format)::TIMESTAMPTZ
         END AS as_declared
@@ -59,8 +58,7 @@ ORDER BY position;
 -- name: headline_rejects
 -- grain: one row per archive row that cannot be used
 SELECT
-    'headline' AS kind,
-    $source AS source,
+    'headline' AS kind, $source AS source,
     coalesce(ticker, '*') AS key,
     reason,
     to_json({
@@ -94,19 +92,13 @@ named AS (
 )
 
 SELECT
-    $source AS source,
-    title,
+    $source AS source, title,
     nullif(summary, '') AS summary,
     CASE WHEN regexp_full_match(url, 'https?://[^\s<>"]+', 'i') THEN url END AS url,
     nullif(guid, '') AS guid,
-    published_at,
-    $now::TIMESTAMPTZ AS first_seen_at,
-    'asserted' AS availability,
-    $lag_us::BIGINT AS lag_us,
-    $synthetic::BOOLEAN AS synthetic,
-    $payload_id AS payload_id,
-    position,
-    ticker,
+    published_at, $now::TIMESTAMPTZ AS first_seen_at, 'asserted' AS availability,
+    $synthetic::BOOLEAN AS synthetic, $payload_id AS payload_id, $lag_us::BIGINT AS lag_us,
+    position, ticker,
     CASE WHEN ticker IS NOT NULL THEN 'declared' END AS method
 FROM named;
 
@@ -132,18 +124,8 @@ FROM observations;
 -- name: headlines_identified
 -- grain: one row per headline, as its first observation has it
 SELECT
-    headline_id,
-    source,
-    title,
-    summary,
-    url,
-    guid,
-    published_at,
-    first_seen_at,
-    available_at,
-    availability,
-    synthetic,
-    payload_id
+    headline_id, source, title, summary, url, guid, published_at, first_seen_at, available_at,
+    availability, synthetic, payload_id
 FROM identified
 QUALIFY row_number() OVER (PARTITION BY headline_id ORDER BY first_seen_at, position) = 1
 ORDER BY published_at, headline_id;
@@ -152,8 +134,7 @@ ORDER BY published_at, headline_id;
 -- name: headline_tickers_identified
 -- grain: one row per headline and ticker it was observed under
 SELECT
-    headline_id,
-    ticker,
+    headline_id, ticker,
     min(method) AS method
 FROM identified
 WHERE ticker IS NOT NULL
@@ -215,12 +196,9 @@ pairs AS (
 compared AS (
     SELECT
         pairs.*,
-        stored.revision AS stored_revision,
-        stored.story_id AS stored_story_id,
-        stored.published_at AS stored_published_at,
-        stored.first_seen_at AS stored_first_seen_at,
-        stored.available_at AS stored_available_at,
-        stored.availability AS stored_availability,
+        stored.revision AS stored_revision, stored.story_id AS stored_story_id,
+        stored.published_at AS stored_published_at, stored.first_seen_at AS stored_first_seen_at,
+        stored.available_at AS stored_available_at, stored.availability AS stored_availability,
         stored.title <> pairs.title
         OR coalesce(stored.summary <> pairs.summary, FALSE) AS other_words,
         stored.availability = 'asserted' AND pairs.availability = 'asserted'
@@ -231,14 +209,9 @@ compared AS (
 )
 
 SELECT
-    compared.incoming_id,
-    compared.headline_id,
+    compared.incoming_id, compared.headline_id,
     coalesce(stored_story_id, compared.headline_id) AS story_id,
-    compared.source,
-    compared.title,
-    compared.summary,
-    compared.url,
-    compared.guid,
+    compared.source, compared.title, compared.summary, compared.url, compared.guid,
     coalesce(stored_published_at, compared.published_at) AS published_at,
     coalesce(stored_first_seen_at, compared.first_seen_at) AS first_seen_at,
     CASE WHEN other_words THEN compared.first_seen_at END AS edited_at,
@@ -248,8 +221,7 @@ SELECT
         ELSE compared.available_at
     END AS available_at,
     coalesce(stored_availability, compared.availability) AS availability,
-    compared.synthetic,
-    compared.payload_id,
+    compared.synthetic, compared.payload_id,
     (coalesce(stored_revision, 0) + 1)::INTEGER AS revision,
     CASE
         WHEN stored_revision IS NULL THEN 'new'
@@ -274,13 +246,7 @@ ORDER BY published_at, compared.headline_id;
 -- grain: one inserted row per stored headline about to be replaced by a newer revision
 INSERT INTO headline_revisions BY NAME
 SELECT
-    headline_id,
-    revision,
-    title,
-    summary,
-    published_at,
-    available_at,
-    payload_id,
+    headline_id, revision, title, summary, published_at, available_at, payload_id,
     $now::TIMESTAMPTZ AS superseded_at
 FROM headlines
 SEMI JOIN superseding USING (headline_id);
@@ -291,8 +257,7 @@ SEMI JOIN superseding USING (headline_id);
 -- grain: one inserted row per headline and ticker not yet known
 INSERT INTO headline_tickers BY NAME
 SELECT
-    changes.headline_id,
-    pairs.ticker,
+    changes.headline_id, pairs.ticker,
     min(pairs.method) AS method
 FROM incoming_tickers AS pairs
 INNER JOIN changes ON pairs.headline_id = changes.incoming_id

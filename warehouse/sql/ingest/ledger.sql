@@ -59,13 +59,7 @@ INSERT INTO quarantine BY NAME
 WITH identified AS (
     SELECT
         sha256(concat_ws(chr(31), kind, source, key, reason, record)) AS quarantine_id,
-        kind,
-        source,
-        key,
-        reason,
-        record,
-        payload_id,
-        $now::TIMESTAMPTZ AS quarantined_at
+        kind, source, key, reason, record, payload_id, $now::TIMESTAMPTZ AS quarantined_at
     FROM incoming_rejects
 )
 
@@ -77,13 +71,7 @@ QUALIFY row_number() OVER (PARTITION BY quarantine_id ORDER BY payload_id) = 1;
 
 -- name: feed_answers
 -- grain: one row per landed answer of a source, in the order of fetching
-SELECT
-    source,
-    url,
-    payload_id,
-    status,
-    headers,
-    fetched_at
+SELECT source, url, payload_id, status, headers, fetched_at
 FROM payloads
 WHERE source = $source AND status = 200
 ORDER BY fetched_at, url, payload_id;
@@ -91,13 +79,7 @@ ORDER BY fetched_at, url, payload_id;
 
 -- name: feed_answers_cached
 -- grain: one row per address of a source whose latest answer can be requested conditionally
-SELECT
-    source,
-    url,
-    payload_id,
-    status,
-    headers,
-    fetched_at
+SELECT source, url, payload_id, status, headers, fetched_at
 FROM payloads
 WHERE source = $source
 QUALIFY
@@ -108,11 +90,7 @@ ORDER BY url;
 
 -- name: charts_landed
 -- grain: one row per landed chart answer of a price source, oldest first
-SELECT
-    payload_id,
-    url,
-    headers,
-    fetched_at
+SELECT payload_id, url, headers, fetched_at
 FROM payloads
 WHERE source = $source AND status = 200 AND url LIKE '%/v8/finance/chart/%'
 ORDER BY fetched_at, url, payload_id;
@@ -124,8 +102,7 @@ ORDER BY fetched_at, url, payload_id;
 -- bar session (its midnight, UTC) or headline of the source for the key.
 WITH requested AS (
     SELECT
-        source,
-        key,
+        source, key,
         max(updated_at) FILTER (WHERE state = 'done') AS last_success_at,
         max(updated_at) FILTER (WHERE state = 'failed') AS last_failure_at,
         arg_max(error, updated_at) FILTER (WHERE state = 'failed') AS last_error,
@@ -139,8 +116,7 @@ WITH requested AS (
 newest AS (
     -- By the payload's source: several feeds may share a publisher.
     SELECT
-        payloads.source,
-        headline_tickers.ticker AS key,
+        payloads.source, headline_tickers.ticker AS key,
         max(headlines.published_at) AS newest_item
     FROM headlines
     INNER JOIN headline_tickers USING (headline_id)
@@ -156,19 +132,13 @@ newest AS (
 )
 
 SELECT
-    requested.source,
-    requested.key,
-    requested.last_success_at,
-    requested.last_failure_at,
+    requested.source, requested.key, requested.last_success_at, requested.last_failure_at,
     -- An error that a later success made good is no longer news.
     CASE
         WHEN requested.last_failure_at > coalesce(requested.last_success_at, '-infinity'::TIMESTAMPTZ)
             THEN requested.last_error
     END AS last_error,
-    requested.failed_ranges,
-    requested.attempts,
-    requested.rows,
-    newest.newest_item,
+    requested.failed_ranges, requested.attempts, requested.rows, newest.newest_item,
     coalesce(
         requested.last_success_at < $now::TIMESTAMPTZ - $stale_after::INTERVAL, TRUE
     ) AS stale

@@ -26,13 +26,9 @@ ORDER BY chart.position;
 -- grain: one row per ex-date and kind of action in the client's frame, which spells "none" 0
 -- fetched_on NULL: the vendor quotes dividends on the share basis of their own ex-date.
 SELECT
-    $ticker AS ticker,
-    ex_date,
-    kind,
-    value,
+    $ticker AS ticker, ex_date, kind, value,
     CASE WHEN kind = 'split' THEN ex_date ELSE coalesce($fetched_on::DATE, ex_date) END AS basis_date,
-    $source AS source,
-    $payload_id AS payload_id
+    $source AS source, $payload_id AS payload_id
 FROM (UNPIVOT client ON dividend, split INTO NAME kind VALUE value)
 WHERE value <> 0
 ORDER BY ex_date, kind;
@@ -162,8 +158,7 @@ scaled AS (
 
 stepped AS (
     SELECT
-        ticker,
-        session,
+        ticker, session,
         common_close / lag(common_close) OVER by_session AS step,
         open / shares / lag(common_close) OVER by_session AS gap,
         volume * shares / nullif(median(volume * shares) OVER earlier, 0) AS busy,
@@ -260,8 +255,7 @@ ORDER BY ticker, ex_date, kind;
 -- name: bar_archive_ledger
 -- grain: one row per ticker of one slice of an archive, over the sessions it holds there
 SELECT
-    $source AS source,
-    ticker AS key,
+    $source AS source, ticker AS key,
     min(session) AS range_start,
     max(session) AS range_end,
     'done' AS state,

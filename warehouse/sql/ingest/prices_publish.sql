@@ -25,9 +25,7 @@ bases AS (
 )
 
 SELECT
-    bases.ticker,
-    bases.basis_date,
-    bases.stored_basis_date,
+    bases.ticker, bases.basis_date, bases.stored_basis_date,
     product(
         CASE WHEN splits.ex_date <= bases.basis_date THEN splits.value ELSE 1 / splits.value END
     ) AS shares
@@ -48,13 +46,9 @@ GROUP BY ALL;
 WITH pairs AS (
     SELECT
         incoming.*,
-        stored.open AS stored_open,
-        stored.high AS stored_high,
-        stored.low AS stored_low,
-        stored.close AS stored_close,
-        stored.volume AS stored_volume,
-        stored.basis_date AS stored_basis_date,
-        stored.source AS stored_source,
+        stored.open AS stored_open, stored.high AS stored_high, stored.low AS stored_low,
+        stored.close AS stored_close, stored.volume AS stored_volume,
+        stored.basis_date AS stored_basis_date, stored.source AS stored_source,
         stored.vintage AS stored_vintage
     FROM incoming_bars AS incoming
     LEFT JOIN bars AS stored USING (ticker, session)
@@ -87,18 +81,8 @@ equated AS (
 )
 
 SELECT
-    ticker,
-    session,
-    open,
-    high,
-    low,
-    close,
-    volume,
-    vendor_adj_close,
-    basis_date,
-    source,
-    payload_id,
-    $now::TIMESTAMPTZ AS recorded_at,
+    ticker, session, open, high, low, close, volume, vendor_adj_close, basis_date, source,
+    payload_id, $now::TIMESTAMPTZ AS recorded_at,
     (coalesce(stored_vintage, 0) + 1)::INTEGER AS vintage,
     CASE
         WHEN stored_vintage IS NULL THEN 'new'
@@ -117,23 +101,15 @@ ORDER BY ticker, session;
 WITH pairs AS (
     SELECT
         incoming.*,
-        stored.value AS stored_value,
-        stored.basis_date AS stored_basis_date,
-        stored.source AS stored_source,
-        stored.vintage AS stored_vintage
+        stored.value AS stored_value, stored.basis_date AS stored_basis_date,
+        stored.source AS stored_source, stored.vintage AS stored_vintage
     FROM incoming_actions AS incoming
     LEFT JOIN actions AS stored USING (ticker, ex_date, kind)
 )
 
 SELECT
-    pairs.ticker,
-    pairs.ex_date,
-    pairs.kind,
-    pairs.value,
-    pairs.basis_date,
-    pairs.source,
-    pairs.payload_id,
-    $now::TIMESTAMPTZ AS recorded_at,
+    pairs.ticker, pairs.ex_date, pairs.kind, pairs.value, pairs.basis_date, pairs.source,
+    pairs.payload_id, $now::TIMESTAMPTZ AS recorded_at,
     (coalesce(pairs.stored_vintage, 0) + 1)::INTEGER AS vintage,
     CASE
         WHEN pairs.stored_vintage IS NULL THEN 'new'
@@ -158,8 +134,7 @@ ORDER BY pairs.ticker, pairs.ex_date, pairs.kind;
 -- name: bar_conflicts
 -- grain: one row per incoming bar that another source already holds with different numbers
 SELECT
-    'bar' AS kind,
-    source,
+    'bar' AS kind, source,
     ticker || '@' || session AS key,
     'another source holds this bar with different numbers' AS reason,
     to_json({
@@ -174,8 +149,7 @@ ORDER BY key;
 -- name: action_conflicts
 -- grain: one row per incoming action that another source already holds with a different value
 SELECT
-    'action' AS kind,
-    source,
+    'action' AS kind, source,
     ticker || '@' || ex_date || '/' || kind AS key,
     'another source holds this action with a different value' AS reason,
     to_json({

@@ -15,9 +15,7 @@ WHERE published_at BETWEEN $first::TIMESTAMPTZ AND $last::TIMESTAMPTZ;
 -- Patterns are tried only on titles that can contain them: they cost more than all the rest.
 WITH nearby AS (
     SELECT
-        headline_id,
-        story_id,
-        published_at,
+        headline_id, story_id, published_at,
         CASE
             WHEN regexp_matches(title, ' [-–—|] ')
                 THEN
@@ -44,9 +42,7 @@ addressless AS (
 )
 
 SELECT
-    headline_id,
-    story_id,
-    published_at,
+    headline_id, story_id, published_at,
     trim(
         regexp_replace(
             CASE
@@ -78,8 +74,7 @@ WITH worded_as AS (
 
 followed AS (
     SELECT
-        worded.story_id,
-        worded.published_at,
+        worded.story_id, worded.published_at,
         lag(worded.story_id) OVER in_time AS previous_story,
         lag(worded.published_at) OVER in_time AS previous_at
     FROM worded
@@ -91,17 +86,14 @@ followed AS (
 )
 
 SELECT DISTINCT
-    story_id AS story,
-    previous_story AS other
+    story_id AS story, previous_story AS other
 FROM followed
 WHERE story_id <> previous_story AND published_at - previous_at <= $window::INTERVAL;
 
 
 -- name: story_heads
 -- grain: one row per story named in the links, with the instant of its earliest headline
-SELECT
-    headline_id AS story,
-    published_at
+SELECT headline_id AS story, published_at
 FROM headlines
 WHERE headline_id IN (SELECT story FROM links UNION SELECT other FROM links)
 ORDER BY published_at, headline_id;

@@ -37,10 +37,7 @@ cased AS (
 
 placed AS (
     SELECT
-        headline_id,
-        day,
-        shouted,
-        tokens,
+        headline_id, day, shouted, tokens,
         unnest(tokens) AS token,
         unnest(range(1, len(tokens) + 1)) AS place
     FROM tokenised
@@ -53,10 +50,7 @@ forms AS (
 
 spans AS (
     SELECT
-        forms.headline_id,
-        cased.ticker,
-        cased.kind,
-        forms.place AS first,
+        forms.headline_id, cased.ticker, cased.kind, forms.place AS first,
         forms.place + len(cased.words) - 1 AS last
     FROM forms
     INNER JOIN cased
@@ -101,8 +95,7 @@ named AS (
 
 marked AS (
     SELECT
-        headline_id,
-        day,
+        headline_id, day,
         unnest(
             regexp_extract_all(title, '\$([A-Z]{1,5}(?:[.-][A-Z])?)\b', 1)
             || regexp_extract_all(title, '\(([A-Z]{1,5}(?:[.-][A-Z])?)\)', 1)
@@ -144,8 +137,7 @@ succeeded AS (
 )
 
 SELECT
-    headline_id,
-    ticker,
+    headline_id, ticker,
     max(method) AS method
 FROM succeeded
 WHERE ticker IS NOT NULL

