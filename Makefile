@@ -25,7 +25,7 @@ test: install  ## linters, types, import rules and every test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 fast: install  ## unit tests only: no network, server, GPU or language model
 	$(BIN)/pytest -m "not slow and not browser and not gpu"

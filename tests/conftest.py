@@ -37,6 +37,12 @@ LONGEST = (
 """Groups that begin first, so that no worker is left alone with one at the end."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have xdist keep the order below; it would begin with the files of most tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each file to one worker, so that what it shares is made once; slow ones begin first."""
