@@ -26,7 +26,7 @@ def test_command_serves_until_interrupted() -> None:
         try:
             line = running.stdout.readline()
             assert "synthetic" in line
-            feed = httpx.get(f"{line.split()[-1]}/rss/2.0/headline?s=IBM").text
+            feed = httpx.get(f"{line.split()[-1]}/rss/2.0/headline?s=IBM", timeout=120).text
             assert feed.count("<item>") == 20
             assert "2013" not in feed, "the frozen clock hides what comes later"
         finally:
