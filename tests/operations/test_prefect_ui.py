@@ -154,7 +154,8 @@ def test_flows_runs_and_artifacts_are_shown(
     served: str, root: Path, browser: webdriver.Chrome, newsvane_process: Newsvane, tmp_path: Path
 ) -> None:
     days = ("2012-06-11", "2012-06-15")
-    done = newsvane_process("backfill", *days, NEWSVANE_DATA_ROOT=str(root))
+    only = ("--what", "headlines")
+    done = newsvane_process("backfill", *days, *only, NEWSVANE_DATA_ROOT=str(root))
     assert done.returncode == 0, done.stderr
     pages = {
         "deployments": ("daily", "backfill", "dataset", "finetune", "evaluate", "predict"),
