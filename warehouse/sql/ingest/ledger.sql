@@ -11,11 +11,26 @@ ORDER BY key, range_start;
 
 -- name: ranges_due
 -- grain: one row per key and range that a source still owes and that is asked again by $now
--- Missing sessions at most $reach days apart are one range.
-WITH due AS (
-    SELECT key, range_start, range_end, missing
+-- Missing sessions at most $reach days apart are one range. That a range before the first bar of a ticker
+-- is empty needs no second look.
+WITH owed AS (
+    SELECT key, range_start, range_end, state, missing
     FROM partitions
-    WHERE source = $source AND retry_at <= $now::TIMESTAMPTZ
+    WHERE source = $source AND state IN ('partial', 'empty') AND retry_at <= $now::TIMESTAMPTZ
+),
+
+listed AS (
+    SELECT ticker AS key, min(session) AS session
+    FROM bars
+    WHERE ticker IN (SELECT key FROM owed WHERE state = 'empty')
+    GROUP BY ticker
+),
+
+due AS (
+    SELECT owed.*
+    FROM owed
+    LEFT JOIN listed USING (key)
+    WHERE owed.state = 'partial' OR listed.session IS NULL OR listed.session <= owed.range_end
 ),
 
 sessions AS (
@@ -170,19 +185,19 @@ lasting AS (
 )
 
 SELECT
-    incoming.source, incoming.key, incoming.range_start, incoming.range_end,
-    CASE
-        WHEN incoming.state = 'partial' AND incoming.missing IS NOT NULL AND lasting.missing IS NULL
-            THEN 'done'
-        ELSE incoming.state
-    END AS state,
-    incoming.rows, incoming.expected,
+    incoming.* EXCLUDE (state, rows, received, missing, again),
+    incoming.rows + coalesce(len(incoming.missing) - coalesce(len(lasting.missing), 0), 0) AS rows,
     CASE
         WHEN incoming.missing IS NULL THEN incoming.received
         ELSE incoming.expected - coalesce(len(lasting.missing), 0)
     END AS received,
-    lasting.missing, incoming.payload_id, incoming.error,
-    coalesce(incoming.again, incoming.state = 'partial') AND state IN ('partial', 'empty') AS again
+    lasting.missing,
+    CASE
+        WHEN incoming.missing IS NOT NULL AND lasting.missing IS NULL THEN 'done'
+        ELSE incoming.state
+    END AS outcome,
+    outcome AS state,
+    outcome IN ('partial', 'empty') AND coalesce(incoming.again, outcome = 'partial') AS again
 FROM incoming_partitions AS incoming
 LEFT JOIN lasting USING (source, key, range_start, range_end);
 
