@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from prefect.artifacts import create_markdown_artifact
 
-from flows.connections import clock_of
+from flows.connections import clock_of, training_process
 from flows.dataset import build_dataset
 from flows.ingest import ingest
 from flows.platform.display import current_sink, report_progress
@@ -62,9 +62,10 @@ def selftest(settings: Settings, quick: bool = False) -> SelftestReport:
         base_scores=quick_base_scores if quick else model.base_scores,
         plant_future=try_on.plant_future,
     )
-    report = try_canaries(
-        bench, settings.evaluation, lambda name: sink.advance("canaries", 0, None, name)
-    )
+    with training_process(settings):
+        report = try_canaries(
+            bench, settings.evaluation, lambda name: sink.advance("canaries", 0, None, name)
+        )
     write_text(folder / "report.md", report.markdown())
     create_markdown_artifact(report.markdown(), key="selftest", description="Canaries")
     return report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from flows.settings import Settings
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.prediction.predictors import Scorer
 from tasks.training.job import FinetuneJob
+from tasks.training.process import persistent_worker
 from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
 from warehouse.tables.batches import Clock
@@ -76,6 +77,11 @@ def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
 def scorer_of(settings: Settings) -> Scorer:
     """Scores of language models, kept below the data root."""
     return Scorer(settings.data_root / "scores", settings.training.cache, report_progress)
+
+
+def training_process(settings: Settings) -> AbstractContextManager[None]:
+    """What is fine-tuned or scored inside is so in one process, started when it is needed."""
+    return persistent_worker(settings.data_root / "training.log")
 
 
 @contextmanager

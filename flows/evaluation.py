@@ -9,7 +9,13 @@ from typing import Annotated
 import pyarrow as pa
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.connections import clock_of, find_dataset, finetune_job, scorer_of
+from flows.connections import (
+    clock_of,
+    find_dataset,
+    finetune_job,
+    scorer_of,
+    training_process,
+)
 from flows.platform.display import current_sink, report_progress, verdict_table
 from flows.platform.runtime import DatasetId, Described, ModelId, configured_flow
 from flows.settings import Settings
@@ -59,7 +65,7 @@ def evaluate(
     manifest = find_dataset(settings, dataset_id)
     folder, name = settings.data_root / "datasets" / manifest.dataset_id, manifest.dataset_id
     now = clock_of(settings)
-    with Lake.open(settings.warehouse) as lake:
+    with Lake.open(settings.warehouse) as lake, training_process(settings):
         train, test = (split_frame(lake, manifest, folder, part) for part in ("train", "test"))
         model = None
         if with_language_model:
@@ -95,7 +101,7 @@ def walk_forward(
     manifest = find_dataset(settings, dataset_id)
     folder = settings.data_root / "datasets" / manifest.dataset_id
     sink, folds = current_sink(), []
-    with Lake.open(settings.warehouse) as lake:
+    with Lake.open(settings.warehouse) as lake, training_process(settings):
         splits = fold_splits(manifest, folder, settings.walk_forward)
         for number, split in enumerate(splits, start=1):
             folds.append(_fold(lake, settings, manifest, split, refit_model=refit_model))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from prefect.artifacts import create_markdown_artifact
 
-from flows.connections import clock_of
+from flows.connections import clock_of, training_process
 from flows.dataset import build_dataset
 from flows.evaluation import evaluate
 from flows.ingest import ingest, poll_headlines, retry_missing
@@ -67,8 +67,9 @@ def run_everything(settings: Settings) -> Outcome:
         ingest(selection, history.headlines_start, end, what=("headlines",))
     )
     dataset = build_dataset(selection)
-    model = finetune(selection, dataset.dataset_id)
-    evaluation = evaluate(selection, dataset.dataset_id, model.model_id)
+    with training_process(settings):
+        model = finetune(selection, dataset.dataset_id)
+        evaluation = evaluate(selection, dataset.dataset_id, model.model_id)
     report = write_report(selection)
     write_site(selection)
     return Outcome(ingested, dataset, model, evaluation, report)
@@ -109,7 +110,7 @@ def weekly(settings: Settings) -> Retraining:
     The splits move along with the calendar (`[retraining]`); everything else is as configured.
     """
     latest = with_latest_split(settings)
-    with one_heartbeat():
+    with one_heartbeat(), training_process(settings):
         dataset = build_dataset(latest)
         model = finetune(latest, dataset.dataset_id)
         evaluation = evaluate(latest, dataset.dataset_id, model.model_id)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow.compute as pc
 
 from flows.backfill import backfill
+from flows.connections import training_process
 from flows.jobs import BEFORE_OPEN, daily, weekly
 from flows.platform.display import current_sink
 from flows.platform.notifications import one_heartbeat
@@ -19,7 +20,6 @@ from flows.platform.runtime import configured_flow
 from flows.prediction import score
 from flows.report import write_site
 from flows.settings import ConfigSelection, Settings
-from tasks.training.process import persistent_worker
 from warehouse.lake import Lake
 
 Job = Literal["daily", "weekly"]
@@ -68,7 +68,7 @@ def simulate(settings: Settings, days: int = 60, seed: int | None = None) -> Sim
     with Lake.open(settings.warehouse) as lake:
         done = pc.max(lake.read("seal_chain")["sealed_at"]).as_py()
     evening = at_clock(selection, mornings[-1] + BEFORE_OPEN + AFTER_OPEN)
-    with one_heartbeat(), persistent_worker(settings.data_root / "simulation.log"):
+    with one_heartbeat(), training_process(settings):
         left = [moment for moment in moments if done is None or moment[0] > done]
         champions = [_run_job(at_clock(selection, at), job) for at, job in _with_progress(left)]
         daily(evening)

@@ -22,14 +22,14 @@ os.environ.setdefault("NEWSVANE_WAREHOUSE__THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-TOGETHER = ("operations/scale", "report/page", "report/site", "training")
+TOGETHER = ("ingest/backfill", "operations/scale", "report/page", "report/site", "training")
 """Folders whose files share what takes long to make."""
 
 LONGEST = (
     "training",
     "prediction/test_sixty_days.py",
     "operations/test_whole_job.py",
-    "ingest/backfill/test_backfill_at_scale.py",
+    "ingest/backfill",
     "prediction/test_simulated_days.py",
     "operations/test_prefect_ui.py",
     "checks/test_selftest_flow.py",

@@ -46,7 +46,25 @@ class _Worker:
     log: Path
 
 
-_persistent: ContextVar[_Worker | None] = ContextVar("persistent_worker", default=None)
+@dataclass
+class _Persistent:
+    """A worker for many jobs, started with the first of them, and anew after one that died."""
+
+    log: Path
+    started: ExitStack
+    worker: _Worker | None = None
+
+    def get(self) -> _Worker:
+        if self.worker is None or self.worker.process.poll() is not None:
+            command = [sys.executable, "-m", "tasks.training.worker", "-"]
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            self.worker = self.started.enter_context(
+                _started(command, self.log, stdin=subprocess.PIPE)
+            )
+        return self.worker
+
+
+_persistent: ContextVar[_Persistent | None] = ContextVar("persistent_worker", default=None)
 
 
 class TrainingProcessError(TrainingError):
@@ -99,9 +117,9 @@ def _run(jobs: Sequence[AnyJob], on_progress: OnProgress) -> list[AnyResult]:
     job_files = [job.folder / "job.json" for job in jobs]
     for job, job_file in zip(jobs, job_files, strict=True):
         job_file.write_text(job.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    worker = _persistent.get()
-    if worker is not None and not any(_launched(job) for job in jobs):
-        return [_sent(worker, job_file, on_progress) for job_file in job_files]
+    persistent = _persistent.get()
+    if persistent is not None and not any(_launched(job) for job in jobs):
+        return [_sent(persistent.get(), job_file, on_progress) for job_file in job_files]
     log = jobs[0].folder / "worker.log"
     with _started(command_of(jobs[0], *job_files), log) as worker:
         return _results(worker, len(jobs), on_progress, ends=True)
@@ -153,11 +171,14 @@ def _launched(job: AnyJob) -> TypeGuard[FinetuneJob]:
 def persistent_worker(log: Path) -> Iterator[None]:
     """Jobs inside share one process: starting it takes longer than a short job.
 
-    Its errors go to `log`, its memory is freed at the end. Jobs of several processes get their own.
+    It starts with the first job. Its errors go to `log`, its memory is freed at the end. Jobs of
+    several processes get their own. Inside another one nothing is new: its process is shared.
     """
-    command = [sys.executable, "-m", "tasks.training.worker", "-"]
-    with _started(command, log, stdin=subprocess.PIPE) as worker:
-        token = _persistent.set(worker)
+    if _persistent.get() is not None:
+        yield
+        return
+    with ExitStack() as started:
+        token = _persistent.set(_Persistent(log, started))
         try:
             yield
         finally:

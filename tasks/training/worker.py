@@ -6,6 +6,7 @@ or one error, which ends it. Whatever libraries print goes to standard error.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -42,6 +43,8 @@ def main(arguments: list[str]) -> int:
             return 1
         if result is not None:
             _send(stream, {"event": "result", "result": result.model_dump(mode="json")})
+        if persists:
+            _free_memory()
     return 0
 
 
@@ -70,6 +73,15 @@ def carry_out(job: AnyJob, stream: TextIO) -> AnyResult | None:
     if isinstance(job, FinetuneJob):
         return run_finetune(job, on_progress)
     return run_score(job, on_progress)
+
+
+def _free_memory() -> None:
+    """Give back what a job held, models in reference cycles included: the next needs the room."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _reserve_stdout() -> TextIO:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.training.process import persistent_worker
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 WIDTH = 200
 Answer = subprocess.CompletedProcess[str]
@@ -51,6 +53,13 @@ def newsvane_process(tmp_path: Path) -> Newsvane:
         return run_to_its_end(command_of(*words), environment=environment)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def training_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One training process for all tests of a worker: its start takes longer than most jobs."""
+    with persistent_worker(tmp_path_factory.mktemp("training") / "worker.log"):
+        yield
 
 
 def run_to_its_end(

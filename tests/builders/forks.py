@@ -59,12 +59,12 @@ class Forks:
 
 
 @contextmanager
-def forks_of(script: str, *words: str) -> Iterator[Forks]:
+def forks_of(script: str, *words: str, **environment: str) -> Iterator[Forks]:
     """Run a script that calls `serve`: importing everything takes seconds, forking does not."""
     with subprocess.Popen(
         [sys.executable, script, *words],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

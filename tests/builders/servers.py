@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
+from filelock import FileLock
+
+GivePrefect = Callable[[Path], Path]
 
 
 def free_ports(count: int = 1) -> list[int]:
@@ -54,7 +61,37 @@ def answering(answer: Callable[[str], bytes | None], status: int = 200) -> Itera
 
 
 @pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def with_prefect(tmp_path_factory: pytest.TempPathFactory) -> GivePrefect:
+    """Puts Prefect's empty database below a data root, whose server then finds its tables there.
+
+    To make them takes a server longer than all else that it does in a test. Workers share one.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    made = shared / "prefect-database"
+    with FileLock(shared / "prefect-database.lock"):
+        if not made.exists():
+            unfinished = shared / "prefect-database-unfinished"
+            subprocess.run(
+                [sys.executable, "-m", "prefect", "server", "database", "upgrade", "--yes"],
+                env={**os.environ, "PREFECT_HOME": str(unfinished)},
+                check=True,
+                capture_output=True,
+            )
+            unfinished.rename(made)
+
+    def give(data_root: Path) -> Path:
+        shutil.copytree(made, data_root / "prefect", dirs_exist_ok=True)
+        return data_root
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def prefect_api(
+    tmp_path_factory: pytest.TempPathFactory, with_prefect: GivePrefect
+) -> Iterator[str]:
     """The address of a real Prefect server of this test session's own."""
     from flows.platform.server import prefect_server
 
@@ -65,7 +102,7 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (
         # However busy the machine is.
         patch("flows.platform.server.START_SECONDS", 900),
-        prefect_server(tmp_path_factory.mktemp("prefect"), *free_ports()) as api_url,
+        prefect_server(with_prefect(tmp_path_factory.mktemp("served")), *free_ports()) as api_url,
     ):
         # The server has its settings; the tests' own processes must not inherit its home.
         os.environ.clear()

@@ -20,7 +20,7 @@ def chosen(root: Path, *more: str) -> ConfigSelection:
     )
 
 
-@pytest.mark.usefixtures("prefect_runs")
+@pytest.mark.usefixtures("prefect_runs", "training_worker")
 def test_news_that_lost_its_meaning_kills_the_planted_market_alone(tmp_path) -> None:
     """The vendor's news knows nothing, whatever was ordered: everything else must still pass."""
     small = (
@@ -38,7 +38,7 @@ def test_news_that_lost_its_meaning_kills_the_planted_market_alone(tmp_path) -> 
     assert written == report.markdown()
 
 
-@pytest.mark.usefixtures("prefect_runs")
+@pytest.mark.usefixtures("prefect_runs", "training_worker")
 @pytest.mark.skipif(
     not os.environ.get("NEWSVANE_WHOLE_SELFTEST"),
     reason="takes minutes; set NEWSVANE_WHOLE_SELFTEST=1 to try it with the recipe's own model",

@@ -21,7 +21,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.builders.command_line import REPOSITORY, Newsvane, command_of, without_prefect
-from tests.builders.servers import free_ports
+from tests.builders.servers import GivePrefect, free_ports
 
 LONGEST_WAIT = 600  # for what hangs: no page or run takes a tenth of it
 
@@ -29,9 +29,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, with_prefect: GivePrefect) -> Path:
     """The data root of the server and of the runs that it shows."""
-    return tmp_path_factory.mktemp("served")
+    return with_prefect(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +154,8 @@ def test_flows_runs_and_artifacts_are_shown(
     served: str, root: Path, browser: webdriver.Chrome, newsvane_process: Newsvane, tmp_path: Path
 ) -> None:
     days = ("2012-06-11", "2012-06-15")
-    done = newsvane_process("backfill", *days, NEWSVANE_DATA_ROOT=str(root))
+    only = ("--what", "headlines")
+    done = newsvane_process("backfill", *days, *only, NEWSVANE_DATA_ROOT=str(root))
     assert done.returncode == 0, done.stderr
     pages = {
         "deployments": ("daily", "backfill", "dataset", "finetune", "evaluate", "predict"),

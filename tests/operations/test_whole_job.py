@@ -18,7 +18,7 @@ from warehouse.lake import Lake
 TINY = ("--set", "training.recipe=sandbox-tiny")
 TWO_THREADS = ("--set", "warehouse.threads=2")
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs", "training_worker")]
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from tasks.dataset.spec.clock import exchange_sessions
 from warehouse.lake import Lake
 
 FIRST, LAST = date(2012, 9, 4), date(2012, 10, 1)
-DAYS = int(os.environ.get("NEWSVANE_SIMULATED_DAYS", "3"))
+DAYS = int(os.environ.get("NEWSVANE_SIMULATED_DAYS", "2"))
 """How many of the twenty sessions are run one by one; the rest of the past is backfilled."""
 PAST = timedelta(days=60)
 SPLIT = (

@@ -40,7 +40,7 @@ SHORT = (
     'training.recipe="sandbox-newswire"',
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs", "training_worker")]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,10 @@ class Lived:
 
 @pytest.fixture(scope="module", params=MODES)
 def lived(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, prefect_runs: str
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    prefect_runs: str,
+    training_worker: None,
 ) -> Iterator[Lived]:
     from flows.simulate import simulate
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.training.job import FinetuneJob, FinetuneResult
-from tasks.training.process import persistent_worker, run_job
+from tasks.training.process import run_job
 from tasks.training.recipe import Recipe, load_recipe
 
 TONE = {
@@ -92,13 +92,6 @@ def job(training_root: Path, dataset: Path, cache: Path) -> Callable[..., Finetu
     return build
 
 
-@pytest.fixture(scope="session")
-def worker(training_root: Path) -> Iterator[None]:
-    """One training process for all tests: its start takes longer than most jobs."""
-    with persistent_worker(training_root / "worker.log"):
-        yield
-
-
 @dataclass(frozen=True)
 class Finetuned:
     job: FinetuneJob
@@ -106,7 +99,7 @@ class Finetuned:
 
 
 @pytest.fixture(scope="session")
-def finetuned(worker: None, job: Callable[..., FinetuneJob], tiny: Recipe) -> Finetuned:
+def finetuned(training_worker: None, job: Callable[..., FinetuneJob], tiny: Recipe) -> Finetuned:
     """The tiny model, fine-tuned in the training process, with its test scores."""
     tuning = job(tiny, score=("test",))
     return Finetuned(tuning, run_job(tuning))

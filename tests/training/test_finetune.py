@@ -129,7 +129,7 @@ def test_pickled_weights_are_refused(finetuned, cache, tiny, tmp_path) -> None:
 
 
 def test_unknown_labels_are_refused_by_the_worker_which_lives_on(
-    worker, job, tiny, changed, tmp_path
+    training_worker, job, tiny, changed, tmp_path
 ) -> None:
     refused = job(changed(tiny, prompt={"up": "rise", "down": "fall"}), tmp_path)
     for _ in range(2):

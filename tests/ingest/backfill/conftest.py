@@ -125,15 +125,16 @@ def noon_after(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=2), time(12), UTC)
 
 
-@pytest.fixture(scope="module")
-def forks(prefect_runs: str) -> Iterator[Forks]:
-    """One process for the module."""
-    with forks_of(str(Path(__file__).with_name("flow_process.py"))) as found:
+@pytest.fixture(scope="session")
+def forks(prefect_api: str) -> Iterator[Forks]:
+    """One process for all tests of the folder."""
+    script = Path(__file__).with_name("flow_process.py")
+    with forks_of(str(script), PREFECT_API_URL=prefect_api) as found:
         yield found
 
 
 @pytest.fixture
-def scene(forks: Forks) -> Iterator[Callable[[int, date, date], Scene]]:
+def scene(forks: Forks, prefect_runs: str) -> Iterator[Callable[[int, date, date], Scene]]:
     """Makes a scene of a number of tickers between two dates."""
     with contextlib.ExitStack() as opened:
 
