@@ -14,3 +14,13 @@ CREATE OR REPLACE TEMP MACRO one_line(words) AS
     CASE WHEN regexp_matches(words, '[^ -~]|  |^ | $')
          THEN trim(regexp_replace(words, '[\s\pC\pZ]+', ' ', 'g'))
          ELSE words END;
+
+-- When what is missing is asked for again: soon at first, weekly in the end, and never no more. Odd hours
+-- fall short of a whole day, so that a job that runs daily at one time is not a minute too early.
+CREATE OR REPLACE TEMP MACRO next_attempt(moment, attempts) AS
+    moment + to_hours(least(4 * 2 ** least(attempts - 1, 10), 166)::BIGINT);
+
+-- Dates in a few words: each day, or the first and the last with their number.
+CREATE OR REPLACE TEMP MACRO in_few_words(days) AS
+    CASE WHEN len(days) <= 3 THEN list_aggregate(days, 'string_agg', ', ')
+         ELSE days[1]::VARCHAR || '…' || days[-1]::VARCHAR END;

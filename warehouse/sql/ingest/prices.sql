@@ -260,8 +260,12 @@ SELECT
     max(session) AS range_end,
     'done' AS state,
     count(*) AS rows,
+    NULL::BIGINT AS expected,
+    NULL::BIGINT AS received,
+    NULL::DATE[] AS missing,
     $payload_id AS payload_id,
-    NULL::VARCHAR AS error
+    NULL::VARCHAR AS error,
+    FALSE AS again
 FROM bars
 GROUP BY ticker
 ORDER BY ticker;
