@@ -1,4 +1,4 @@
-"""Files somebody keeps, as sources: opened under declared or recognised columns, landed as a manifest.
+"""Files somebody keeps, as sources: read under declared or known columns, landed as a manifest.
 
 The file stays where it is. What lands is a manifest with its name, size, sha256 and mapping, so
 that every row points at the exact bytes it came from however large they are.
@@ -28,6 +28,7 @@ from warehouse.tables.batches import REJECTS
 
 __all__ = ["Archive", "ArchiveError", "ArchiveMapping", "manifest", "open_archive"]
 
+_MARKUP = ("<?xml", "<rss", "<feed", "<html", "<!doctype")
 SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
 
 
@@ -81,6 +82,18 @@ class Archive(Generic[M]):
     broken: pa.Table
     table: Table
 
+    def words(self) -> dict[str, str]:
+        """What was found out about the file, in words."""
+        mapping = self.mapping
+        columns = [f"{name} = {column}" for name, column in mapping.columns().items()]
+        columns += [f"{name} = {value!r} in every row" for name, value in mapping.constants.items()]
+        found = f"{self.format.name} ({self.format.what})" if self.format else "none known"
+        return {
+            "file": ", ".join([self.kind, *self.notes]),
+            "format": found,
+            "columns": ", ".join(columns),
+        }
+
     def batches(self, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """The readable rows, at most about `batch_rows` at a time; a column per mapped field."""
         columns = self.mapping.columns()
@@ -125,22 +138,28 @@ def open_archive(path: Path, mapping: M, engine: Scratch) -> Iterator[Archive[M]
             f"{path} is not a file that can be imported; expected an existing "
             f"{', '.join(SUFFIXES)} file, as it is or compressed (.gz)."
         )
-    with TemporaryDirectory(prefix="newsvane-import-") as folder:
-        with _opened(path, mapping, engine, Path(folder)) as table:
-            chosen = choose_format(mapping.ROWS, table.header, mapping.format, keys=table.keys)
-            resolved = _resolved(path, mapping, chosen, table)
-            readable, broken = table.survey(list(resolved.columns().values()))
-            _require_encoding(path, readable, broken)
-            yield Archive(
-                mapping=resolved,
-                format=chosen,
-                kind=table.kind,
-                notes=table.notes,
-                rows=readable + broken.num_rows,
-                readable=readable,
-                broken=broken,
-                table=table,
+    with (
+        TemporaryDirectory(prefix="newsvane-import-") as folder,
+        _opened(path, mapping, engine, Path(folder)) as table,
+    ):
+        chosen = choose_format(mapping.ROWS, table.header, mapping.format, keys=table.keys)
+        resolved = _resolved(path, mapping, chosen, table)
+        readable, broken = table.survey(list(resolved.columns().values()))
+        _require_encoding(path, readable, broken)
+        if not readable + broken.num_rows:
+            raise ArchiveError(
+                f"{path.name} holds no rows; expected at least one. Nothing was imported."
             )
+        yield Archive(
+            mapping=resolved,
+            format=chosen,
+            kind=table.kind,
+            notes=table.notes,
+            rows=readable + broken.num_rows,
+            readable=readable,
+            broken=broken,
+            table=table,
+        )
 
 
 def manifest(path: Path, mapping: ArchiveMapping, now: datetime) -> Payload:
@@ -173,6 +192,15 @@ def _opened(path: Path, mapping: M, engine: Scratch, folder: Path) -> Iterator[T
         )
     with plain_text(path, mapping.encoding, folder) as text:
         start = text.head.lstrip()[:1]
+        if (
+            text.head.lstrip()[:9]
+            .lower()
+            .startswith(("<?xml", "<rss", "<feed", "<html", "<!doctype"))
+        ):
+            raise ArchiveError(
+                f"{path.name} is XML or a web page ({text.head.lstrip()[:40]!r}), not a table; "
+                "declare a feed as a source, or save the table as CSV, JSON or Parquet."
+            )
         if _suffix(path) in (".json", ".jsonl", ".ndjson") or start in ("{", "["):
             yield JsonTable(text, engine)
         else:
@@ -217,8 +245,8 @@ def _resolved(path: Path, mapping: M, chosen: ArchiveFormat | None, table: Table
     doubled = [each for each in spelt.values() if each and table.header.count(each) > 1]
     if doubled:
         raise ArchiveError(
-            f"{path.name} has several columns {doubled[0]!r}; rename one, so that it is clear which "
-            "is meant."
+            f"{path.name} has several columns {doubled[0]!r}; rename one, so that it is clear "
+            "which is meant."
         )
     return merged.model_copy(update=spelt)
 
@@ -232,8 +260,8 @@ def _lacking(
     shown = ", ".join(header) or "no header"
     what = f"has no column {names}; it has {shown}" if lacking else f"has {shown}"
     return (
-        f"{path.name} {what}. Say which column holds {fields} (--map {first}=COLUMN), or what it is "
-        f"in every row (--constant {first}=VALUE)."
+        f"{path.name} {what}. Say which column holds {fields} (--map {first}=COLUMN), or what it "
+        f"is in every row (--constant {first}=VALUE)."
     )
 
 

@@ -29,11 +29,13 @@ BROKEN = pa.schema(
 """One row per line of a text file that is no row of its table."""
 
 _MENDINGS = 200
+LARGEST_OBJECT = 100_000_000
+"""Bytes of one JSON object around all rows; it is read whole."""
 _ENVELOPES = ("results", "items", "feed", "data", "articles", "news", "headlines", "content")
 
 
 class Table(Protocol):
-    """A file as a table. `keys`: its header are keys of objects, which not all of them need have."""
+    """A file as a table. `keys`: its header are keys of objects, which need not have them all."""
 
     kind: str
     header: tuple[str, ...]
@@ -53,24 +55,24 @@ class CsvTable:
     kind, keys = "delimited text", False
 
     def __init__(
-        self, text: TextFile, separator: str | None, quote: str | None, engine: Scratch, folder: Path
+        self,
+        text: TextFile,
+        separator: str | None,
+        quote: str | None,
+        engine: Scratch,
+        folder: Path,
     ) -> None:
         self._engine, self._folder = engine, folder
         self._path = text.path
-        self._dialect = dialect = find_dialect(text, separator)
+        self._dialect = dialect = find_dialect(text, separator, quote)
         self.header = dialect.header
-        found = {"quote": quote, "escape": quote}
-        if quote is None:
-            # A sample without quotes or escapes says nothing about the rest of the file.
-            found = self._sniffed() | {"quote": '"'}
-            found["escape"] = found["escape"] or '"'
-        elif quote == "none":
-            found = {"quote": "", "escape": ""}
         self._params: dict[str, Any] = {
             "skip": dialect.header_rows,
             "delimiter": dialect.separator,
             "columns": {f"c{at}": "VARCHAR" for at in range(max(dialect.cells, 1))},
-            **found,
+            "quote": dialect.quote,
+            # A sample without escapes says nothing about the rest: quotes are doubled, mostly.
+            "escape": self._sniffed_escape() or dialect.quote,
         }
         named = SEPARATORS.get(dialect.separator, repr(dialect.separator))
         notes = [*text.notes, f"separator {named}"]
@@ -80,13 +82,20 @@ class CsvTable:
     def survey(self, columns: Sequence[str]) -> tuple[int, pa.Table]:
         mended: list[dict[str, Any]] = []
         for _ in range(_MENDINGS):
-            broken = self._engine.scan("csv_broken", self._asking(columns)).to_pylist()
+            broken = self._scanned(columns).to_pylist()
             spanning = [row for row in broken if several_lines(row["text"])]
             if not spanning:
                 break
             self._own_copy()
-            for row in spanning:
-                mended.append(row | {"text": blank_line_at(self._path, row["position"])})
+            mended += [
+                row | {"text": blank_line_at(self._path, row["position"])} for row in spanning
+            ]
+        else:
+            raise ArchiveError(
+                f"The file has quotes that do not close in more than {_MENDINGS} places (one in "
+                f"line {mended[0]['line']}); declare quote=none if they are no quotes. Nothing was "
+                "imported."
+            )
         readable = self._engine.read("csv_readable")["readable"][0].as_py()
         for row in broken:
             if row["reason"] == "line is not UTF-8 text":
@@ -97,7 +106,7 @@ class CsvTable:
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[list[pa.Array]]:
         asking = self._asking(columns)
-        for batch in self._engine.stream("csv_rows", asking, batch_rows):
+        for batch in self._streamed(asking, batch_rows):
             if not self._dialect.wide:
                 yield [batch.column(self._place(name)) for name in columns]
                 continue
@@ -121,17 +130,35 @@ class CsvTable:
     def _place(self, name: str) -> str:
         return f"c{self.header.index(name)}"
 
-    def _sniffed(self) -> dict[str, str]:
+    def _scanned(self, columns: Sequence[str]) -> pa.Table:
+        try:
+            return self._engine.scan("csv_broken", self._asking(columns))
+        except LakeError as error:
+            raise self._unreadable() from error
+
+    def _streamed(self, asking: Mapping[str, Any], batch_rows: int) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._engine.stream("csv_rows", asking, batch_rows)
+        except LakeError as error:
+            raise self._unreadable() from error
+
+    def _unreadable(self) -> ArchiveError:
+        return ArchiveError(
+            f"The file could not be read as lines of cells ({', '.join(self.notes)}); declare "
+            "separator, quote or encoding. Nothing was imported."
+        )
+
+    def _sniffed_escape(self) -> str:
         asking = {
             "path": str(self._path),
             "delimiter": self._dialect.separator,
             "skip": max(self._dialect.header_rows - 1, 0),
         }
         try:
-            found: dict[str, str] = self._engine.scan("csv_dialect", asking).to_pylist()[0]
-        except (LakeError, IndexError):
-            return {"quote": "", "escape": ""}
-        return found
+            found = self._engine.scan("csv_dialect", asking)["escape"].to_pylist()
+        except LakeError:
+            return ""
+        return "\\" if found == ["\\"] and self._dialect.quote else ""
 
     def _own_copy(self) -> None:
         copy = self._folder / "mended.txt"
@@ -153,6 +180,8 @@ class JsonTable:
     def __init__(self, text: TextFile, engine: Scratch) -> None:
         self._engine, self._path, self.notes = engine, text.path, text.notes
         self._array: str | None = None
+        self._outer: dict[str, None] = {}
+        self._longest = min(self._path.stat().st_size + 1024, LARGEST_OBJECT)
         lines = _objects_of_lines(text.head)
         if text.head.lstrip()[:1] == "[":
             self.kind, self._rows = "JSON array", "json_array_rows"
@@ -163,12 +192,10 @@ class JsonTable:
         else:
             self._array = self._enveloped()
             self.kind, self._rows = f"JSON, list {self._array!r}", "json_nested_rows"
-            sample = self._sample("json_nested_sample", array=_pointer(self._array))
+            asked = {"array": _pointer(self._array), "longest": self._longest}
+            sample = self._sample("json_nested_sample", **asked)
         self._inner = dict.fromkeys(key for each in sample for key in _keys(each))
-        outer = self._outer if self._array else {}
-        self.header = tuple(self._inner) + tuple(key for key in outer if key not in self._inner)
-
-    _outer: Mapping[str, None] = {}
+        self.header = tuple(self._inner | self._outer)
 
     def survey(self, columns: Sequence[str]) -> tuple[int, pa.Table]:
         if self._rows == "json_line_rows":
@@ -184,6 +211,7 @@ class JsonTable:
         params: dict[str, Any] = {"path": str(self._path), "paths": self._pointers(inner)}
         if self._array is not None:
             params |= {"array": _pointer(self._array), "outer": self._pointers(outer)}
+            params["longest"] = self._longest
             columns_read = [*inner, *outer]
         else:
             params["paths"] = self._pointers(columns)
@@ -204,7 +232,8 @@ class JsonTable:
         return {name for name in self._inner if "." in name and name.split(".")[0] in self._inner}
 
     def _enveloped(self) -> str:
-        keys = self._scan("json_object_keys", path=str(self._path)).to_pylist()
+        asked = {"path": str(self._path), "longest": self._longest}
+        keys = self._scan("json_object_keys", **asked).to_pylist()
         nested = [row["key"] for row in keys if row["nested"]]
         self._outer = {row["key"]: None for row in keys if not row["nested"]}
         known = [key for key in nested if key in _ENVELOPES]
@@ -212,7 +241,11 @@ class JsonTable:
             return str((known if len(known) == 1 else nested)[0])
         raise ArchiveError(
             "The file is one JSON object and "
-            + (f"holds several lists ({', '.join(nested)})" if nested else "holds no list of objects")
+            + (
+                f"holds several lists ({', '.join(nested)})"
+                if nested
+                else "holds no list of objects"
+            )
             + "; expected one object a line, an array of objects, or an object around one array."
         )
 
@@ -231,6 +264,11 @@ class JsonTable:
 
     def _malformed(self, error: LakeError) -> ArchiveError:
         found = re.search(r"record/value (\d+)", str(error))
+        if found is None and self._path.stat().st_size > LARGEST_OBJECT:
+            return ArchiveError(
+                f"The file holds a JSON object of more than {LARGEST_OBJECT // 1_000_000} MB; "
+                "write one object a line instead. Nothing of it was imported."
+            )
         where = f" at record {found[1]}" if found else ""
         return ArchiveError(
             f"The file could not be read as JSON{where}: it is malformed or cut off. Nothing of it "
@@ -241,7 +279,8 @@ class JsonTable:
 class ParquetTable:
     """A Parquet file; numbers, dates and instants keep their types."""
 
-    kind, keys, notes = "Parquet", False, ()
+    kind, keys = "Parquet", False
+    notes: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         import pyarrow.dataset as ds  # brings pandas along, which no other command needs
@@ -287,7 +326,9 @@ def _plain(column: pa.Array, name: str) -> pa.Array:
         return column.cast(pa.float64())
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         texts = pc.binary_join(column.cast(pa.list_(pa.string())), '","')
-        return pc.if_else(pc.equal(texts, ""), "[]", pc.binary_join_element_wise('["', texts, '"]', ""))
+        return pc.if_else(
+            pc.equal(texts, ""), "[]", pc.binary_join_element_wise('["', texts, '"]', "")
+        )
     if pa.types.is_date64(kind):
         return column.cast(pa.date32())
     if pa.types.is_nested(kind) or pa.types.is_binary(kind):
@@ -310,8 +351,11 @@ def _objects_of_lines(head: str) -> list[dict[str, Any]]:
 
 
 def _envelope(value: Mapping[str, Any]) -> bool:
-    return any(isinstance(each, list) and each and isinstance(each[0], dict) for each in value.values()
-               ) and not any(key in value for key in ("title", "headline"))
+    """Whether an object is no row itself, but stands around a list of them."""
+    return any(
+        key in _ENVELOPES and isinstance(each, list) and each and isinstance(each[0], dict)
+        for key, each in value.items()
+    )
 
 
 def _keys(value: Mapping[str, Any], before: str = "") -> Iterator[str]:

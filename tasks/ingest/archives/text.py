@@ -15,16 +15,21 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from tasks.ingest.archives.formats import ArchiveError
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_NAMED = {name: mark for mark, name in SEPARATORS.items()} | {"\\t": "\t", "space": " "}
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
-_BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _BINARY = {b"PAR1": "Parquet", b"PK\x03\x04": "a zip file or a spreadsheet", b"%PDF": "PDF"}
 
 
@@ -46,11 +51,11 @@ class Dialect:
     """
 
     separator: str
+    quote: str
     header: tuple[str, ...]
     header_rows: int = 1
     wide: tuple[tuple[str, dict[str, int]], ...] = ()
     cells: int = 0
-    notes: tuple[str, ...] = field(default=())
 
 
 def is_binary(path: Path) -> str | None:
@@ -101,25 +106,32 @@ def plain_text(path: Path, encoding: str | None, folder: Path) -> Iterator[TextF
     yield TextFile(whole, head.decode("utf-8", "replace"), tuple(notes))
 
 
-def find_dialect(text: TextFile, separator: str | None) -> Dialect:
-    """The separator (the one that cuts the first line into most cells, unless declared) and header.
+def find_dialect(text: TextFile, separator: str | None, quote: str | None) -> Dialect:
+    """Separator (the one that cuts the first line into most cells, unless declared) and header.
+
+    `quote` is the character around cells, or `none`; without it the first line shows it.
 
     A download of yfinance has three header rows: fields, tickers, and the name of the index.
     """
-    lines = [line for line in text.head.split("\n")[:200]]
+    lines = text.head.split("\n")[:200]
     blank = next((at for at, line in enumerate(lines) if line.strip()), len(lines))
     lines = lines[blank:]
+    separator = _NAMED.get(separator or "", separator)
+    quote = "" if quote == "none" else quote
     if not lines:
-        return Dialect(separator or ",", ())
+        return Dialect(separator or ",", quote or '"', ())
+    if quote is None:
+        quote = "'" if lines[0].startswith("'") else '"'
     if separator is None:
-        separator = max(SEPARATORS, key=lambda mark: len(_cut(lines[0], mark)))
-    first = _cut(lines[0], separator)
-    wide = _wide(first, *(_cut(line, separator) for line in lines[1:3])) if len(lines) > 2 else ()
+        separator = max(SEPARATORS, key=lambda mark: len(_cut(lines[0], mark, quote)))
+    first = _cut(lines[0], separator, quote)
+    heads = [_cut(line, separator, quote) for line in lines[1:3]]
+    wide = _wide(first, *heads) if len(heads) == 2 else ()
     if wide:
         names = dict.fromkeys(name for _, places in wide for name in places)
         header = ("Date", "Ticker", *names)
-        return Dialect(separator, header, blank + 3, wide, len(first))
-    return Dialect(separator, tuple(first), blank + 1, cells=len(first))
+        return Dialect(separator, quote, header, blank + 3, wide, len(first))
+    return Dialect(separator, quote, tuple(first), blank + 1, cells=len(first))
 
 
 def blank_line_at(path: Path, position: int) -> str:
@@ -153,8 +165,12 @@ def _wide(
     return tuple(places.items())
 
 
-def _cut(line: str, separator: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line.rstrip("\r")), delimiter=separator), [""])
+def _cut(line: str, separator: str, quote: str) -> list[str]:
+    text = line.rstrip("\r")
+    if len(separator) != 1:
+        return text.split(separator)
+    how = {"quotechar": quote} if quote else {"quoting": csv.QUOTE_NONE}
+    return next(csv.reader(io.StringIO(text), delimiter=separator, **how), [""])
 
 
 def _known_encoding(name: str) -> str:

@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from tasks.ingest.archive_file import Archive, ArchiveMapping, manifest, open_archive
 from tasks.ingest.prices.cells import (
@@ -80,11 +80,19 @@ class PriceArchive:
     payload: Payload
     engine: Scratch
 
+    def words(self) -> dict[str, str]:
+        """How the file is read."""
+        return self.archive.words() | self.reading.words()
+
     def batches(
-        self, land: Land, calendar: pa.Table, rules: PriceRules, batch_rows: int
+        self,
+        land: Land,
+        calendar: pa.Table = NO_CALENDAR,
+        rules: PriceRules | None = None,
+        batch_rows: int = 250_000,
     ) -> Iterator[PriceBatch]:
         """The archive's rows, validated: see `read_prices`."""
-        reader = _Reader(self, land(self.payload), calendar, rules)
+        reader = _Reader(self, land(self.payload), calendar, rules or PriceRules())
         for rows in self.archive.batches(batch_rows):
             yield reader.read(rows)
         if self.archive.broken.num_rows:
@@ -92,8 +100,12 @@ class PriceArchive:
 
 
 @contextmanager
-def open_prices(path: Path, mapping: PriceMapping, *, clock: Clock) -> Iterator[PriceArchive]:
+def open_prices(
+    path: Path, mapping: PriceMapping, *, clock: Clock, zone: str | None = None
+) -> Iterator[PriceArchive]:
     """Open a file of daily bars; all of it is read once to see how its cells are written.
+
+    `zone` is the exchange's clock, on which instants have their day unless the mapping says so.
 
     Raises ArchiveError when the file cannot be read, lacks a mapped column, is not of daily bars,
     or leaves open what its days or numbers mean.
@@ -111,7 +123,7 @@ def open_prices(path: Path, mapping: PriceMapping, *, clock: Clock) -> Iterator[
             date_format=declared.date_format,
             day_first=declared.day_first,
             declared_day_first="day_first" in mapping.model_fields_set,
-            zone=declared.zone,
+            zone=declared.zone or zone,
             decimal=declared.decimal,
         )
         payload = manifest(path, declared, clock())
@@ -126,6 +138,7 @@ def read_prices(
     land: Land,
     calendar: pa.Table = NO_CALENDAR,
     rules: PriceRules | None = None,
+    zone: str | None = None,
     batch_rows: int = 250_000,
 ) -> Iterator[PriceBatch]:
     """Stream the bars of a file, about `batch_rows` archive rows a batch.
@@ -137,8 +150,8 @@ def read_prices(
     archive's rows it accounts for. Raises ArchiveError as `open_prices` does, before the first
     batch.
     """
-    with open_prices(path, mapping, clock=clock) as prices:
-        yield from prices.batches(land, calendar, rules or PriceRules(), batch_rows)
+    with open_prices(path, mapping, clock=clock, zone=zone) as prices:
+        yield from prices.batches(land, calendar, rules, batch_rows)
 
 
 @dataclass(slots=True)
@@ -201,7 +214,9 @@ class _Reader:
             period = pc.utf8_lower(pc.fill_null(cells["period"].cast(pa.string()), ""))
             other = pc.invert(pc.is_in(pc.utf8_trim_whitespace(period), pa.array(DAILY)))
             reasons = pc.coalesce(reasons, _reasons(n_rows, other, "not a daily bar"))
-        mapped: dict[str, pa.Array] = {"ticker": pc.utf8_trim_whitespace(cells["ticker"].cast(pa.string()))}
+        mapped: dict[str, pa.Array] = {
+            "ticker": pc.utf8_trim_whitespace(cells["ticker"].cast(pa.string()))
+        }
         for name in NUMBERS:
             if name not in cells:
                 mapped[name] = pa.nulls(n_rows, pa.float64())

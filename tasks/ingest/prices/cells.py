@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -17,7 +16,10 @@ NUMBERS = ("open", "high", "low", "close", "volume", "vendor_adj_close")
 DAILY = ("", "d", "1d", "day", "daily", "1day", "p1d")
 """How a column that names a row's period spells a day, in lower case; empty: not said."""
 
-_ZONES = {"%z": r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$", "%Z": r"\s*[A-Za-z][A-Za-z0-9/_+-]*$"}
+_ZONES = {
+    "%z": r"\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2}|[+-]\d{2})$",
+    "%Z": r"\s*[A-Za-z][A-Za-z0-9/_+-]*$",
+}
 
 
 @dataclass(slots=True)
@@ -45,8 +47,18 @@ class CellReading:
     instants: bool = False
     decimal: str = "."
 
+    def words(self) -> dict[str, str]:
+        """How days and numbers are read, in words."""
+        if self.date_format is not None:
+            days = f"as {self.date_format}"
+        else:
+            days = f"as written, {'day' if self.day_first else 'month'} first in 01/02/2020"
+        if self.instants:
+            days += f"; instants in UTC have their day in {self.zone}"
+        return {"granularity": "daily bars", "days": days, "decimal mark": self.decimal}
+
     def days(self, column: pa.Array, engine: Scratch) -> pa.Table:
-        """A row per cell: day (null: none was read), time_us, utc, first, second; see `day_cells`."""
+        """A row per cell: day (null: none), time_us, utc, first, second; see `day_cells`."""
         if pa.types.is_date32(column.type):
             return _dated(column, pa.nulls(len(column), pa.int64()), utc=False)
         if pa.types.is_timestamp(column.type):
@@ -54,7 +66,9 @@ class CellReading:
             local = column if column.type.tz is None or utc else pc.local_timestamp(column)
             local = local.cast(pa.timestamp("us"))
             days = local.cast(pa.date32(), safe=False)
-            times = pc.subtract(local.cast(pa.int64()), days.cast(pa.timestamp("us")).cast(pa.int64()))
+            times = pc.subtract(
+                local.cast(pa.int64()), days.cast(pa.timestamp("us")).cast(pa.int64())
+            )
             return _dated(days, times, utc=utc)
         text = pc.cast(column, pa.string())
         cells = pa.table({"position": pa.array(range(len(text)), pa.int64()), "cell": text})
@@ -64,8 +78,8 @@ class CellReading:
             return engine.scan("day_cells", params, cells=cells)
         except LakeError as error:
             raise ArchiveError(
-                f"date_format {self.date_format!r} is not usable; expected a strptime format such as "
-                "%d.%m.%Y or %Y-%m-%d %H:%M:%S%z."
+                f"date_format {self.date_format!r} is not usable; expected a strptime format such "
+                "as %d.%m.%Y or %Y-%m-%d %H:%M:%S%z."
             ) from error
 
     def sessions(self, column: pa.Array, engine: Scratch) -> tuple[pa.Array, pa.Array]:
@@ -81,9 +95,9 @@ class CellReading:
             return days, pc.and_(utc, timed)
         micros = pc.add(days.cast(pa.timestamp("us")).cast(pa.int64()), times)
         local = pc.local_timestamp(
-            micros.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC")).cast(
-                pa.timestamp("us", self.zone)
-            )
+            micros.cast(pa.timestamp("us"))
+            .cast(pa.timestamp("us", "UTC"))
+            .cast(pa.timestamp("us", self.zone))
         )
         return pc.if_else(utc, local.cast(pa.date32(), safe=False), days), _falses(days)
 
@@ -102,7 +116,8 @@ def survey_slice(
     days = reading.days(columns["session"], engine)
     ticker = columns.get("ticker")
     tickers = pa.nulls(days.num_rows, pa.string()) if ticker is None else ticker.cast(pa.string())
-    found = engine.read("day_survey", read=days.append_column("ticker", tickers)).to_pylist()[0]
+    rows = days.append_column("ticker", tickers)
+    found: dict[str, int] = engine.read("day_survey", read=rows).to_pylist()[0]
     for name in NUMBERS:
         column = columns.get(name)
         if column is not None and pa.types.is_string(column.type):
@@ -132,21 +147,23 @@ def decide(
     `day_first` orders day and month where the column itself leaves it open. Raises ArchiveError
     where it contradicts itself or nothing decides, and for an archive that is not of daily bars.
     """
-    if survey["other_periods"] * 2 > survey["rows"] or survey["several"] * 20 > survey["ticker_days"]:
+    if survey["several"] * 20 > survey["ticker_days"]:
         raise ArchiveError(
             f"{name} holds more than one time of day for {survey['several']:,} of "
-            f"{survey['ticker_days']:,} days of its tickers; expected daily bars, one a day. Make "
-            "daily bars of it first. Nothing was imported."
-            if survey["several"] else
-            f"{name} says of {survey['other_periods']:,} of its {survey['rows']:,} rows that they are "
-            "of another period than a day; expected daily bars. Nothing was imported."
-        )  # fmt: skip
+            f"{survey['ticker_days']:,} days of its tickers: times of day differ, daily bars are "
+            "expected. Make daily bars of it first. Nothing was imported."
+        )
+    if survey["other_periods"] * 2 > survey["rows"]:
+        raise ArchiveError(
+            f"{name} says of {survey['other_periods']:,} of its {survey['rows']:,} rows that they "
+            "are of another period than a day; daily bars are expected. Nothing was imported."
+        )
     instants = survey["utc_stamps"] > survey["utc_midnights"]
     if instants and zone is None:
         raise ArchiveError(
-            f"{name} stamps its days with instants in UTC that are no midnights there, so their date "
-            "depends on the exchange; declare its clock, for example zone=America/New_York. Nothing "
-            "was imported."
+            f"{name} stamps its days with instants in UTC that are no midnights there, so their "
+            "date depends on the exchange; declare its clock, such as zone=America/New_York. "
+            "Nothing was imported."
         )
     return CellReading(
         date_format=date_format,
@@ -180,13 +197,14 @@ def _day_first(survey: CellSurvey, name: str, hint: bool | None, *, declared: bo
         return days > months
     if days or months:
         raise ArchiveError(
-            f"{name} has {months:,} dates like 01/31/2020 and {days:,} like 31/01/2020; declare which "
-            "is right, date_format=%m/%d/%Y or date_format=%d/%m/%Y. Nothing was imported."
+            f"{name} has {months:,} dates like 01/31/2020 and {days:,} like 31/01/2020; declare "
+            "which is right, date_format=%m/%d/%Y or date_format=%d/%m/%Y. Nothing was imported."
         )
     if survey["either"] and hint is None:
         raise ArchiveError(
-            f"{name} has dates like 01/02/2020 and none that shows whether the day or the month comes "
-            "first; declare date_format=%m/%d/%Y or date_format=%d/%m/%Y. Nothing was imported."
+            f"{name} has dates like 01/02/2020 and none that shows whether the day or the month "
+            "comes first; declare date_format=%m/%d/%Y or date_format=%d/%m/%Y. Nothing was "
+            "imported."
         )
     return bool(hint)
 
@@ -196,13 +214,13 @@ def _decimal(survey: CellSurvey, name: str) -> str:
     commas = survey["commas"] + survey["grouping_points"]
     if commas and min(points, commas) * 20 > max(points, commas):
         raise ArchiveError(
-            f"{name} has numbers like 1.5 and numbers like 1,5; declare the decimal mark, decimal=. or "
-            "decimal=, . Nothing was imported."
+            f"{name} has numbers like 1.5 and numbers like 1,5; declare the decimal mark, "
+            "decimal=. or decimal=, . Nothing was imported."
         )
     if survey["unclear"] and not points and not commas:
         raise ArchiveError(
-            f"{name} has numbers like 1,875 and none that shows whether the comma is a decimal mark; "
-            "declare decimal=. or decimal=, . Nothing was imported."
+            f"{name} has numbers like 1,875 and none that shows whether the comma is a decimal "
+            "mark; declare decimal=. or decimal=, . Nothing was imported."
         )
     return "," if commas > points else "."
 

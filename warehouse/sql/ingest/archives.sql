@@ -2,10 +2,8 @@
 
 
 -- name: csv_dialect
--- grain: one row; the quote and escape characters that the sniffer found, '' for none
-SELECT
-    replace("Quote", '(empty)', '') AS quote,
-    replace("Escape", '(empty)', '') AS escape
+-- grain: one row; the escape character that the sniffer found
+SELECT "Escape" AS escape
 FROM sniff_csv(
     $path, delim = $delimiter, header = TRUE, skip = $skip, all_varchar = TRUE, ignore_errors = TRUE
 );
@@ -51,6 +49,7 @@ SELECT
     ) AS reason,
     left(trim(any_value(csv_line), chr(10) || chr(13)), 10000) AS text
 FROM reject_errors
+WHERE scan_id = (SELECT max(scan_id) FROM reject_scans)
 GROUP BY line_byte_position
 ORDER BY line_byte_position;
 
@@ -101,6 +100,7 @@ SELECT
     END AS reason,
     left(any_value(csv_line), 10000) AS text
 FROM reject_errors
+WHERE scan_id = (SELECT max(scan_id) FROM reject_scans)
 GROUP BY line_byte_position
 ORDER BY line, position;
 
@@ -113,7 +113,7 @@ SELECT count(*) FILTER (WHERE is_object) AS readable FROM json_lines;
 -- name: json_array_rows
 -- grain: one row per element of the file's array, in order; its values at $paths as texts
 SELECT json_extract_string(json, $paths) AS cells
-FROM read_json_objects($path, format = 'array', maximum_object_size = 64000000);
+FROM read_json_objects($path, format = 'array', maximum_object_size = 16000000);
 
 
 -- name: json_nested_rows
@@ -126,7 +126,7 @@ SELECT
     ) AS cells
 FROM (
     SELECT json, unnest(from_json(json -> $array, '["JSON"]')) AS element
-    FROM read_json_objects($path, format = 'unstructured', maximum_object_size = 512000000)
+    FROM read_json_objects($path, format = 'unstructured', maximum_object_size = $longest)
 );
 
 
@@ -325,7 +325,7 @@ FROM read;
 -- name: json_array_sample
 -- grain: one row per element at the beginning of the file's array
 SELECT json::VARCHAR AS element
-FROM read_json_objects($path, format = 'array', maximum_object_size = 64000000)
+FROM read_json_objects($path, format = 'array', maximum_object_size = 16000000)
 LIMIT 100;
 
 
@@ -336,7 +336,7 @@ FROM (
     SELECT json, unnest(json_keys(json)) AS key
     FROM (
         SELECT json
-        FROM read_json_objects($path, format = 'unstructured', maximum_object_size = 512000000)
+        FROM read_json_objects($path, format = 'unstructured', maximum_object_size = $longest)
         LIMIT 1
     )
 );
@@ -345,7 +345,7 @@ FROM (
 -- name: json_nested_sample
 -- grain: one row per element at the beginning of the array at $array
 SELECT unnest(from_json(json -> $array, '["JSON"]')[1:100])::VARCHAR AS element
-FROM read_json_objects($path, format = 'unstructured', maximum_object_size = 512000000)
+FROM read_json_objects($path, format = 'unstructured', maximum_object_size = $longest)
 LIMIT 100;
 
 
