@@ -163,8 +163,8 @@ class IngestSummary(BaseModel):
             raise IncompleteIngestError(
                 f"{len(self.missing)} of what was asked for could not be had: "
                 f"{_listed(self.lacking)}. All the rest was published and the ledger holds these "
-                "as failed. Correct the ticker or feed in newsvane.toml, or run the same command "
-                "later to retry only them."
+                "as failed or partial. Correct the ticker or feed in newsvane.toml, or run the "
+                "same command later to retry only them."
             )
         if self.partial:
             raise IncompleteIngestError(

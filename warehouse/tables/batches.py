@@ -132,7 +132,7 @@ def require_unique(table: pa.Table, key: tuple[str, ...], name: str) -> None:
 
 
 def of_change(changes: pa.Table, change: str) -> pa.Table:
-    """The rows of one kind of change (new | revised | conflict | same)."""
+    """The rows of one kind of change (new | revised | conflict | repeat | same)."""
     return changes.filter(pc.equal(changes["change"], change))
 
 

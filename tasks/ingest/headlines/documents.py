@@ -17,6 +17,8 @@ _ITEM = re.compile(rb"<(?P<end>/)?(?:[\w.-]+:)?(?:item|entry)(?=[\s>])[^>]*>?", 
 _HTML = re.compile(r"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.DOTALL)
 _PAGE_TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*>")
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
+_FEW = 4
 _JSON_ITEMS = re.compile(r'"items"\s*:\s*\[')
 _JSON_FEED = "https://jsonfeed.org/version/"
 
@@ -58,6 +60,27 @@ def whole_part(document: bytes) -> tuple[bytes, bool]:
     ended = [tag.end() for tag in tags if tag["end"] and tag[0].endswith(b">")]
     first = min((tag.start() for tag in tags), default=len(document))
     return document[: max(ended, default=first)], True
+
+
+DAMAGE = "\ufffd"
+"""The character that stands for bytes which are none."""
+
+
+def with_damage_marked(document: bytes) -> bytes:
+    """The document, with DAMAGE in place of what is broken in text that is UTF-8 for the rest.
+
+    Else the guess of its encoding goes by the broken bytes, and every other word of it is misread.
+    A document in another encoding passes as it is.
+    """
+    try:
+        document.decode("utf-8")
+    except UnicodeDecodeError:
+        marked = document.decode("utf-8", "replace")
+        damaged = marked.count(DAMAGE)
+        foreign = sum(map(len, _FOREIGN.findall(marked))) - damaged
+        if damaged <= _FEW and damaged < foreign:
+            return marked.encode()
+    return document
 
 
 def _prologue_end(document: bytes) -> int:

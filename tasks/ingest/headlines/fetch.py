@@ -157,14 +157,14 @@ class BatchBuilder:
         items = len(parsed.items) + len(parsed.refused)
         cap, counted = self.feed.cap, {"rows": rows, "received": items, "payload_id": payload_id}
         if parsed.cut:
-            error = f"The document ends early, after {items} whole items."
+            error = f"the document ends early (whole items: {items})"
             self._note(request, "partial", error=error, **counted)
         elif cap is None or items < cap:
             self._note(request, "done" if items else "empty", **counted)
         elif finer := halves(self.feed, request):
             return finer
         elif self.feed.mode == "search":
-            error = f"The cap of {cap} items was reached on a single day; there may be more."
+            error = f"the cap of {cap} items was reached on a single day, there may be more"
             self._note(request, "partial", error=error, **counted)
         else:
             self._note(request, "done", **counted)

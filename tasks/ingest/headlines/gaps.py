@@ -34,8 +34,8 @@ def with_gaps(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch
         | {
             "state": "partial",
             "again": False,
-            "error": f"None of the {row['received']} items was known: what came between the poll "
-            f"of {since[row['key']]:%Y-%m-%d %H:%M} UTC and this one was not seen. Poll more often",
+            "error": f"none of the {row['received']} items was known: what came between the poll "
+            f"of {since[row['key']]:%Y-%m-%d %H:%M} UTC and this one was not seen, poll more often",
         }
         for row in batch.partitions.to_pylist()
     ]

@@ -13,7 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingest.headlines.dates import DateRefusedError, parse_published
-from tasks.ingest.headlines.documents import described, json_feed, placeholder, whole_part
+from tasks.ingest.headlines.documents import (
+    DAMAGE,
+    described,
+    json_feed,
+    placeholder,
+    whole_part,
+    with_damage_marked,
+)
 
 LONGEST_TITLE = 1_000
 LONGEST_SUMMARY = 4_000
@@ -95,6 +102,7 @@ def _parsed(body: bytes, content_type: str) -> tuple[str, list[dict[str, Any]], 
 
     # Before the encoding is guessed: half a character at the end would mislead the guess.
     body, cut = whole_part(body)
+    body = with_damage_marked(body)
     headers = {"content-type": content_type or "application/xml"}
     text: bytes = convert_to_utf8(headers, body, {"bozo": False})
     if _DECLARED_ENTITY.search(text):
@@ -146,6 +154,8 @@ def _read_item(entry: dict[str, Any]) -> FeedItem | RefusedItem:
     record = {"title": title, "date": date, "link": link, "guid": guid}
     if not title:
         return _refuse("no title", record)
+    if DAMAGE in title or DAMAGE in _text(entry, "title"):
+        return _refuse("title with a damaged character", record)
     if len(title) > LONGEST_TITLE:
         return _refuse(f"title longer than {LONGEST_TITLE} characters", record)
     try:

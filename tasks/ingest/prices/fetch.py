@@ -286,6 +286,7 @@ class TickerReader:
                 engine,
                 source=spec.source,
                 now=payload.fetched_at,
+                ordered=True,
             )
         return bars, actions, pa.concat_tables([bad_bars, bad_actions])
 

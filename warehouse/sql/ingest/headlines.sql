@@ -156,13 +156,15 @@ ORDER BY headline_id, ticker;
 -- name: headline_changes
 -- grain: one row per incoming headline, under the headline_id it has in the warehouse
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
--- within the same source and a week, and known there for one headline only. Words that a stored
+-- within the same source and a week, and known there for one headline only: where several share a guid
+-- (EDGAR files one document under each filer), the one with the same address too. A guid that comes back
+-- with the same title is the same headline whatever its date. Words that a stored
 -- headline has now or had in an earlier revision are no change: caches repeat stale items.
 -- $first and $last span the incoming publication times, so that only their neighbours are read.
 WITH nearby AS MATERIALIZED (
     SELECT
         headline_id, story_id, source, title, summary, published_at, first_seen_at, edited_at,
-        available_at, availability, revision, coalesce(guid, url) AS address
+        available_at, availability, revision, guid, url, coalesce(guid, url) AS address
     FROM headlines
     WHERE
         published_at BETWEEN $first::TIMESTAMPTZ - INTERVAL 7 DAYS
@@ -175,18 +177,29 @@ unknown AS (
     ANTI JOIN nearby USING (headline_id)
 ),
 
-edits AS (
+likely AS (
     SELECT
-        unknown.headline_id AS incoming_id,
-        any_value(stored.headline_id) AS headline_id
+        unknown.headline_id AS incoming_id, stored.headline_id,
+        unknown.guid IS NOT DISTINCT FROM stored.guid
+        AND unknown.url IS NOT DISTINCT FROM stored.url AS exact
     FROM unknown
     INNER JOIN nearby AS stored
         ON
             unknown.source = stored.source
             AND coalesce(unknown.guid, unknown.url) = stored.address
-            AND abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
-    GROUP BY unknown.headline_id
-    HAVING count(*) = 1
+            AND (
+                abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
+                OR (unknown.guid = stored.guid AND unknown.title = stored.title)
+            )
+),
+
+edits AS (
+    SELECT
+        incoming_id,
+        coalesce(any_value(headline_id) FILTER (WHERE exact), any_value(headline_id)) AS headline_id
+    FROM likely
+    GROUP BY incoming_id
+    HAVING count(*) FILTER (WHERE exact) = 1 OR count(*) = 1
 ),
 
 -- Two incoming headlines cannot both be the edit of one: then the guid says nothing.

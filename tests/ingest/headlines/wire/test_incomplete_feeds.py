@@ -106,7 +106,7 @@ def test_document_that_ends_early_keeps_its_whole_items_and_is_partial(
     assert ledger_of(lake, "finder", NOW).due == {}
     assert ledger_of(lake, "finder", NOW + timedelta(hours=4)).due == {"HRLW": [(FIRST, LAST)]}
     [known] = incomplete_ranges(lake, "finder", None, (FIRST, LAST))
-    assert "ends early, after" in known.words
+    assert "ends early (whole items:" in known.words
     with answering(lambda _: rss(item(1), item(2), item(3))) as address:
         publish_headlines(lake, fetch(address), now=NOW)
     assert lake.sql("SELECT state FROM partitions")["state"].to_pylist() == ["done"]
