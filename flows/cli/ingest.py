@@ -57,6 +57,7 @@ def backfill(
 ) -> None:
     """Ingest what is missing between two dates, both inclusive; render what depends on it."""
     from tasks.ingest.planning import check_range
+    from tasks.ingest.symbols import require_symbols
 
     check_range(start, end)
     settings = prepared(context)
@@ -64,7 +65,7 @@ def backfill(
     from flows.backfill import plan_backfill, wanted_kinds
     from flows.cli.console import run_ingest, show_plan
 
-    chosen, kinds = tuple(tickers or ()) or None, wanted_kinds(what)
+    chosen, kinds = require_symbols(tickers or ()) or None, wanted_kinds(what)
     show_plan(plan_backfill(settings, start, end, chosen, kinds, force=force))
     if dry_run:
         return

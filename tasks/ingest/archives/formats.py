@@ -29,9 +29,8 @@ class ArchiveFormat(BaseModel):
     def fits(self, header: Iterable[str], *, keys: bool) -> bool:
         """Whether a file with this header is of the format; `keys`: of objects, which may lack some
         and hold others."""
-        found, needed = set(map(_folded, header)), set(map(_folded, self.header))
-        allowed = needed | set(map(_folded, self.also))
-        return needed <= found and (keys or found <= allowed)
+        found, needed = set(header), set(self.header)
+        return needed <= found and (keys or found <= needed | set(self.also))
 
 
 @cache
