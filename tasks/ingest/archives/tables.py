@@ -83,7 +83,10 @@ class CsvTable:
         mended: list[dict[str, Any]] = []
         for _ in range(_MENDINGS):
             broken = self._scanned(columns).to_pylist()
-            spanning = [row for row in broken if several_lines(row["text"])]
+            # Such a line upsets how the reader takes the lines behind it.
+            spanning = [
+                row for row in broken if "quote" in row["reason"] or several_lines(row["text"])
+            ]
             if not spanning:
                 break
             self._own_copy()

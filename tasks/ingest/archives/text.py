@@ -135,16 +135,29 @@ def find_dialect(text: TextFile, separator: str | None, quote: str | None) -> Di
 
 
 def blank_line_at(path: Path, position: int) -> str:
-    """Overwrite the first line at or after a byte of the file with blanks; returns what it said."""
+    """Overwrite the line of the file that a byte belongs to with blanks; returns what it said.
+
+    Empty lines at that place are passed over.
+    """
     with path.open("r+b") as file:
-        file.seek(position)
+        start = _line_start(file, position)
+        file.seek(start)
         line = file.readline()
         while line and not line.strip():
-            position = file.tell()
+            start = file.tell()
             line = file.readline()
-        file.seek(position)
+        file.seek(start)
         file.write(b"\n" * len(line))
     return line.decode("utf-8", "backslashreplace").rstrip("\r\n")
+
+
+def _line_start(file: BinaryIO, position: int) -> int:
+    # The reader's positions may be some bytes past the beginning, after lines it has refused.
+    back = min(position, 64)
+    file.seek(position - back)
+    before = file.read(back)
+    end = before.rfind(b"\n")
+    return position if end < 0 else position - back + end + 1
 
 
 def _wide(

@@ -66,7 +66,7 @@ FROM read_csv(
     $path, auto_detect = FALSE, header = FALSE, columns = {'line': 'VARCHAR'}, delim = chr(1),
     quote = '', escape = '', ignore_errors = TRUE, max_line_size = 16000000
 )
-WHERE json_valid(line) AND json_type(line) = 'OBJECT';
+WHERE CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE FALSE END;
 
 
 -- name: json_lines_broken
@@ -80,7 +80,7 @@ SELECT
 FROM (
     SELECT
         line AS text,
-        coalesce(json_valid(line) AND json_type(line) = 'OBJECT', FALSE) AS is_object
+        CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE FALSE END AS is_object
     FROM read_csv(
         $path, auto_detect = FALSE, header = FALSE, columns = {'line': 'VARCHAR'}, delim = chr(1),
         quote = '', escape = '', store_rejects = TRUE, rejects_limit = 0, max_line_size = 16000000
@@ -276,7 +276,7 @@ read AS (
                 CASE WHEN $day_first OR strokes.stroke = '.' THEN strokes.one ELSE strokes.two END
             ) AS DATE)::TIMESTAMP
             ELSE try_strptime(parts.day, [
-                '%b %d, %Y', '%B %d, %Y', '%d %b %Y', '%d %B %Y', '%d-%b-%Y', '%d-%b-%y', '%b %d %Y',
+                '%b %d, %Y', '%B %d, %Y', '%d %b %Y', '%d %B %Y', '%d-%b-%y', '%d-%b-%Y', '%b %d %Y',
                 '%a, %d %b %Y', '%A, %B %d, %Y', '%d. %B %Y'
             ])
         END AS wall,
