@@ -20,6 +20,7 @@ from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.identity import load_aliases
+from tasks.ingest.planning import day_times
 from tasks.ingest.prices.archive import PriceMapping, read_prices
 from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
@@ -53,10 +54,13 @@ def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, str])
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     land = Landing.of(settings.warehouse).store
     aliases = load_aliases(settings.universe.aliases)
-    batches = read_headlines(file, columns, clock=clock, land=land, aliases=aliases)
     sink = current_sink()
     total = None
     with Lake.open(settings.warehouse) as lake:
+        known = day_times(lake, columns.source)
+        batches = read_headlines(
+            file, columns, clock=clock, land=land, aliases=aliases, day_times=known
+        )
         for at, batch in enumerate(batches):
             done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
             total = done if total is None else total.plus(done)
@@ -147,7 +151,9 @@ def _replay_feed(
 ) -> IngestSummary:
     summary = nothing
     aliases = load_aliases(settings.universe.aliases)
-    for batch in replay_headlines(feed, landed_answers(lake, landing, feed.name), aliases=aliases):
+    answers = landed_answers(lake, landing, feed.name)
+    known = day_times(lake, feed.source)
+    for batch in replay_headlines(feed, answers, aliases=aliases, day_times=known):
         now = clock_of(settings)()
         days = (now.date(), now.date())
         name = f"replay {feed.name}"

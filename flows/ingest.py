@@ -37,6 +37,7 @@ from tasks.ingest.planning import (
     DateRange,
     Request,
     check_range,
+    day_times,
     done_ranges,
     last_finished_session,
     plan_requests,
@@ -225,6 +226,7 @@ def _ingest_headline_group(
         land=context.landing.store,
         cached=cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None,
         aliases=load_aliases(settings.universe.aliases),
+        day_times=day_times(lake, feed.source),
     )
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from warehouse.lake import Lake
 
@@ -72,6 +72,12 @@ def done_ranges(lake: Lake, source: str) -> dict[str, list[DateRange]]:
     for row in lake.read("ranges_done", {"source": source}).to_pylist():
         ranges[row["key"]].append((row["range_start"], row["range_end"]))
     return ranges
+
+
+def day_times(lake: Lake, source: str) -> list[time]:
+    """The times of day (UTC) at which a source puts what it dates by the day, as far as stored."""
+    found: list[time] = lake.read("source_day_times", {"source": source})["time_of_day"].to_pylist()
+    return found
 
 
 def last_finished_session(

@@ -6,13 +6,13 @@ import html
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.headlines.dates import DateRefusedError, parse_published
+from tasks.ingest.headlines.dates import DateRefusedError, Granularity, parse_first
 
 LONGEST_TITLE = 1_000
 LONGEST_SUMMARY = 4_000
@@ -25,6 +25,7 @@ _TAG = re.compile(r"<(?:!--.*?(?:-->|\Z)|[a-z/!?][^<>]*>?)", re.IGNORECASE | re.
 _DROPPED = frozenset({"Cf", "Cs"})
 _SPACING = frozenset({"Cc", "Cn", "Co", "Zl", "Zp", "Zs"})
 _LAYERS = 6
+_DATES = ("published", "updated", "created")
 
 # What `_PLAIN` accepts, as RE2 understands it, so that a column is filtered without a loop.
 _PLAIN_COLUMN = r"^[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*$"
@@ -36,13 +37,18 @@ class FeedParseError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """One usable item: a title in plain text and an instant in UTC."""
+    """One usable item: a title in plain text and an instant in UTC.
+
+    `granularity` and `day` say what the instant is good for, as in dates.DATED.
+    """
 
     title: str
     summary: str | None
     url: str | None
     guid: str | None
     published_at: datetime
+    granularity: Granularity = "second"
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +68,13 @@ class ParsedFeed:
     refused: tuple[RefusedItem, ...]
 
 
-def parse_feed(body: bytes, content_type: str = "") -> ParsedFeed:
+def parse_feed(body: bytes, content_type: str = "", zone: tzinfo | None = None) -> ParsedFeed:
     """Read a feed's items.
 
     `body` is what the server sent, with any content encoding undone; `content_type` is its header
-    and helps to find the character encoding. Raises FeedParseError for what is no feed, or is one
-    that declares entities (the way into entity bombs and external files), and never reads
-    anything but `body`.
+    and helps to find the character encoding; `zone` is that of dates that name none. Raises
+    FeedParseError for what is no feed, or is one that declares entities (the way into entity bombs
+    and external files), and never reads anything but `body`.
     """
     if not body.strip():
         raise FeedParseError("The answer is empty; expected an RSS or Atom document.")
@@ -84,7 +90,7 @@ def parse_feed(body: bytes, content_type: str = "") -> ParsedFeed:
         raise FeedParseError(
             f"The document is not a feed: it begins {_beginning(text)!r}; expected RSS or Atom."
         )
-    return _sort_items(str(feed.version or "unknown"), feed.entries)
+    return _sort_items(str(feed.version or "unknown"), feed.entries, zone)
 
 
 def _parsed(body: bytes, content_type: str) -> tuple[bytes, Any]:
@@ -109,11 +115,11 @@ def _parsed(body: bytes, content_type: str) -> tuple[bytes, Any]:
     )
 
 
-def _sort_items(version: str, entries: list[dict[str, Any]]) -> ParsedFeed:
+def _sort_items(version: str, entries: list[dict[str, Any]], zone: tzinfo | None) -> ParsedFeed:
     usable: list[FeedItem] = []
     refused: list[RefusedItem] = []
     for entry in entries:
-        item = _read_item(entry)
+        item = _read_item(entry, zone)
         if isinstance(item, FeedItem):
             usable.append(item)
         else:
@@ -121,18 +127,18 @@ def _sort_items(version: str, entries: list[dict[str, Any]]) -> ParsedFeed:
     return ParsedFeed(version, tuple(usable), tuple(refused))
 
 
-def _read_item(entry: dict[str, Any]) -> FeedItem | RefusedItem:
+def _read_item(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | RefusedItem:
     title = clean_text(_text(entry, "title"))
-    date = _text(entry, "published") or _text(entry, "updated")
+    dates = tuple(filter(None, (_text(entry, name) for name in _DATES)))
     link = _text(entry, "link")
     guid = clean_text(_text(entry, "id"))
-    record = {"title": title, "date": date, "link": link, "guid": guid}
+    record = {"title": title, "date": dates[0] if dates else "", "link": link, "guid": guid}
     if not title:
         return _refuse("no title", record)
     if len(title) > LONGEST_TITLE:
         return _refuse(f"title longer than {LONGEST_TITLE} characters", record)
     try:
-        published_at = parse_published(date)
+        stamp = parse_first(dates, zone)
     except DateRefusedError as refusal:
         return _refuse(str(refusal), record)
     return FeedItem(
@@ -140,7 +146,9 @@ def _read_item(entry: dict[str, Any]) -> FeedItem | RefusedItem:
         summary=clean_text(_text(entry, "summary"))[:LONGEST_SUMMARY].rstrip() or None,
         url=link if _WEB_ADDRESS.fullmatch(link) else None,
         guid=guid or None,
-        published_at=published_at,
+        published_at=stamp.at,
+        granularity=stamp.granularity,
+        day=stamp.day,
     )
 
 
