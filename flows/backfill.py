@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from typing import Annotated, Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.connections import clock_of
-from flows.ingest import ingest, search_keys
+from flows.ingest import TICKERS_PER_TASK, ingest, search_keys
 from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
 from flows.platform.runtime import (
@@ -24,8 +24,18 @@ from flows.platform.runtime import (
 from flows.prediction import backtest
 from flows.settings import Settings
 from tasks.dataset.build import refresh_examples
-from tasks.ingest.headlines.feeds import feed_requests
-from tasks.ingest.planning import Request, check_range, done_ranges, plan_requests
+from tasks.ingest.headlines.feeds import FeedSpec, feed_requests
+from tasks.ingest.planning import (
+    NEARBY,
+    IncompleteRange,
+    Ledger,
+    Request,
+    check_range,
+    incomplete_ranges,
+    ledger_of,
+    plan_requests,
+    plan_retries,
+)
 from warehouse.lake import Lake
 
 What = Literal["prices", "headlines", "examples", "predictions"]
@@ -39,7 +49,11 @@ class BackfillError(ValueError):
 
 
 class PlannedRange(BaseModel):
-    """One range of one source that the ledger lacks, for `keys` tickers."""
+    """One range of one source that the ledger lacks, for `keys` tickers.
+
+    `waits`: what is missing in it and when it is asked for again, if that is not now; such a range
+    costs no request.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,6 +63,7 @@ class PlannedRange(BaseModel):
     end: date
     keys: int
     requests: int
+    waits: str | None = None
 
 
 def wanted_kinds(names: Sequence[str] | None) -> tuple[What, ...]:
@@ -77,20 +92,54 @@ def plan_backfill(
     if last < start:
         return ()
     chosen = tickers or settings.universe.tickers
+    wanted, prices = (start, last), settings.prices.source
+    sources: list[tuple[What, str, FeedSpec | None, tuple[str, ...]]] = []
+    if "prices" in what:
+        sources.append(("prices", prices, None, chosen))
+    if "headlines" in what:
+        searches = [feed for feed in settings.feeds if feed.mode == "search"]
+        sources += [("headlines", one.name, one, search_keys(one, chosen)) for one in searches]
     planned: list[PlannedRange] = []
     with Lake.open(settings.warehouse) as lake:
-        if "prices" in what:
-            done = {} if force else done_ranges(lake, settings.prices.source)
-            for gap in plan_requests(chosen, (start, last), done, len(chosen)):
-                count = len(gap.keys)
-                planned.append(_planned("prices", settings.prices.source, gap, count, count))
-        for feed in settings.feeds if "headlines" in what else ():
-            if feed.mode == "search":
-                done = {} if force else done_ranges(lake, feed.name)
-                for gap in plan_requests(search_keys(feed, chosen), (start, last), done, 10_000):
-                    requests = len(feed_requests(feed, gap.keys, gap.start, gap.end))
-                    planned.append(_planned("headlines", feed.name, gap, len(gap.keys), requests))
+        now = clock_of(settings)()
+        for kind, source, feed, keys in sources:
+            reach = NEARBY if feed is None else 0
+            ledger = Ledger() if force else ledger_of(lake, source, now, reach)
+            for gap in (
+                *plan_requests(keys, wanted, ledger.answered, len(keys)),
+                *plan_retries(keys, wanted, ledger.due, TICKERS_PER_TASK, reach),
+            ):
+                asked = feed_requests(feed, gap.keys, gap.start, gap.end) if feed else gap.keys
+                planned.append(_planned(kind, source, gap, len(asked)))
+            if not force:
+                planned += _waiting(kind, incomplete_ranges(lake, source, keys, wanted), now)
     return tuple(planned)
+
+
+def _planned(what: What, source: str, gap: Request, requests: int) -> PlannedRange:
+    return PlannedRange(
+        what=what,
+        source=source,
+        start=gap.start,
+        end=gap.end,
+        keys=len(gap.keys),
+        requests=requests,
+    )
+
+
+def _waiting(what: What, found: Iterable[IncompleteRange], now: datetime) -> Iterator[PlannedRange]:
+    """What is missing and not due; what cannot be had any more is no part of a plan."""
+    for one in found:
+        if one.retry_at is not None and one.retry_at > now:
+            yield PlannedRange(
+                what=what,
+                source=one.source,
+                start=one.start,
+                end=one.end,
+                keys=1,
+                requests=0,
+                waits=f"{one.key}: {one.words}",
+            )
 
 
 @configured_flow("backfill", run_name="backfill {start} to {end}", hours=7 * 24)
@@ -126,9 +175,3 @@ def backfill(
     if "predictions" in what:
         backtest(settings, (start, end))
     return ended(summary)
-
-
-def _planned(what: What, source: str, gap: Request, keys: int, requests: int) -> PlannedRange:
-    return PlannedRange(
-        what=what, source=source, start=gap.start, end=gap.end, keys=keys, requests=requests
-    )

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 from filelock import FileLock
 from prefect import task
 from prefect.artifacts import create_table_artifact
 
-from flows.connections import Outside, outside_world
+from flows.connections import Outside, clock_of, outside_world
 from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import (
     VENDOR_TASK,
@@ -32,31 +32,43 @@ from flows.publish import (
 from flows.settings import Settings
 from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
+from tasks.ingest.headlines.gaps import with_gaps
 from tasks.ingest.headlines.identity import load_aliases
 from tasks.ingest.planning import (
+    NEARBY,
     DateRange,
+    Ledger,
     Request,
     check_range,
     day_times,
-    done_ranges,
+    first_known,
+    incomplete_ranges,
     last_finished_session,
+    ledger_of,
     plan_requests,
+    plan_retries,
 )
 from tasks.ingest.prices.fetch import fetch_prices
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, cached_answers
 
 TICKERS_PER_TASK = 10
+FIRST_DAY = date(1900, 1, 1)
+"""No source has anything from before."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestContext:
-    """Settings, outside world and warehouse of one run. `force`: ask again for what is done."""
+    """Settings, outside world and warehouse of one run.
+
+    `force`: ask again for what is done. `only_due`: ask for nothing but what is due again.
+    """
 
     settings: Settings
     outside: Outside
     lake: Lake
     force: bool = False
+    only_due: bool = False
 
     @property
     def landing(self) -> Landing:
@@ -66,9 +78,18 @@ class IngestContext:
     def plan(
         self, source: str, keys: tuple[str, ...], wanted: DateRange, group_size: int
     ) -> list[Request]:
-        """The requests that `source` has not answered yet."""
-        done = {} if self.force else done_ranges(self.lake, source)
-        return plan_requests(keys, wanted, done, group_size)
+        """The requests that `source` has not answered yet, and those that are due again."""
+        reach = NEARBY if source == self.settings.prices.source else 0
+        ledger = Ledger()
+        if not self.force:
+            ledger = ledger_of(self.lake, source, self.outside.clock(), reach)
+        fresh = [] if self.only_due else plan_requests(keys, wanted, ledger.answered, group_size)
+        return [*fresh, *plan_retries(keys, wanted, ledger.due, group_size, reach)]
+
+    def incomplete(self, source: str, request: Request) -> tuple[tuple[str, str], ...]:
+        """What is missing now in the ranges of a request, in words."""
+        found = incomplete_ranges(self.lake, source, request.keys, (request.start, request.end))
+        return tuple((f"{one.key} {one.start} to {one.end}", one.words) for one in found)
 
     @contextmanager
     def source_lock(self, source: str, request: Request) -> Iterator[list[Request]]:
@@ -129,6 +150,21 @@ def poll_headlines(settings: Settings) -> IngestSummary:
     return summary
 
 
+def retry_missing(settings: Settings) -> IngestSummary:
+    """Ask again for all that the ledger knows to be missing and whose time has come, of any age."""
+    tickers, now = settings.universe.tickers, clock_of(settings)()
+    searches = [feed.name for feed in settings.feeds if feed.mode == "search"]
+    summary = IngestSummary(start=now.date(), end=now.date())
+    with Lake.open(settings.warehouse) as lake:
+        if not any(ledger_of(lake, name, now).due for name in (settings.prices.source, *searches)):
+            return summary
+        with outside_world(settings) as outside:
+            context = IngestContext(settings, outside, lake, only_due=True)
+            wanted = (FIRST_DAY, now.date())
+            summary = summary.plus(_ingest_prices(context, tickers, wanted))
+            return summary.plus(_search_headlines(context, tickers, wanted))
+
+
 def search_keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:
     """The ledger keys of a feed: the tickers, or one key for a feed about everything."""
     return tuple(tickers) if feed.scope == "ticker" else (GENERAL,)
@@ -138,9 +174,10 @@ def _ingest_prices(
     context: IngestContext, tickers: tuple[str, ...], wanted: DateRange
 ) -> IngestSummary:
     """Ingest the bars and actions that the ledger lacks, up to the last finished session."""
-    exchange, source = context.settings.universe.exchange, context.settings.prices.source
-    summary = IngestSummary(start=wanted[0], end=wanted[1])
-    finished = last_finished_session(context.lake, exchange, wanted, context.outside.clock())
+    exchange, prices = context.settings.universe.exchange, context.settings.prices
+    summary, source = IngestSummary(start=wanted[0], end=wanted[1]), prices.source
+    settled = context.outside.clock() - timedelta(seconds=prices.rules.settle_seconds)
+    finished = last_finished_session(context.lake, exchange, wanted, settled)
     if finished is None:
         return summary
     plan = context.plan(source, tickers, (wanted[0], finished), TICKERS_PER_TASK)
@@ -199,11 +236,13 @@ def _ingest_price_group(context: IngestContext, request: Request) -> IngestSumma
         calendar=context.lake.read(
             "sessions_of_exchange", {"exchange": settings.universe.exchange}
         ),
+        first_known=first_known(context.lake, request.keys),
     )
     name = f"{settings.prices.source} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)
     done = publish_price_batch(settings, context.lake, batch, name, days, clock())
-    return done.model_copy(update={"requests": len(batch.payloads)})
+    partial = context.incomplete(settings.prices.source, request)
+    return done.model_copy(update={"requests": len(batch.payloads), "partial": partial})
 
 
 @task(
@@ -228,9 +267,15 @@ def _ingest_headline_group(
         aliases=load_aliases(settings.universe.aliases),
         day_times=day_times(lake, feed.source),
     )
+    batch = with_gaps(lake, feed, batch)
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)
     done = publish_headline_batch(settings, lake, batch, name, days, clock())
     failed = [row for row in batch.partitions.to_pylist() if row["state"] == "failed"]
     missing = tuple((f"{feed.name} {row['key']}", row["error"]) for row in failed)
-    return done.model_copy(update={"requests": batch.partitions.num_rows, "missing": missing})
+    partial = tuple(
+        (f"{feed.name} {key}", words) for key, words in context.incomplete(feed.name, request)
+    )
+    asked = len(batch.payloads) + sum(row["payload_id"] is None for row in failed)
+    changed = {"requests": asked, "missing": missing, "partial": partial}
+    return done.model_copy(update=changed)

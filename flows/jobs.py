@@ -12,7 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows.connections import clock_of, training_process
 from flows.dataset import build_dataset
 from flows.evaluation import evaluate
-from flows.ingest import ingest, poll_headlines
+from flows.ingest import ingest, poll_headlines, retry_missing
 from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
 from flows.platform.runtime import Described, configured_flow, ended, skipped
@@ -79,6 +79,7 @@ def run_everything(settings: Settings) -> Outcome:
 def daily(settings: Settings, skip_closed_days: SkipClosedDays = False) -> IngestSummary:
     """Fill the gaps of the last two weeks, poll every feed, score, predict, write the site.
 
+    What is missing from any earlier day is asked for again when it is due.
     Started by hand it also runs on days without a session: news of weekends and holidays counts
     for the next one, and the prediction for it may be made as soon as there is some. A scheduled
     run ends there as Skipped; the next one asks for what it left. It ends as Incomplete when a
@@ -93,6 +94,7 @@ def daily(settings: Settings, skip_closed_days: SkipClosedDays = False) -> Inges
     with one_heartbeat():
         # The past first: an old story that a poll still shows is then known by its earlier version.
         summary = ingest(selection, now.date() - LOOK_BACK, now.date())
+        summary = summary.plus(retry_missing(settings))
         summary = summary.plus(poll_headlines(settings))
         build_dataset(selection)
         score(selection)

@@ -98,8 +98,10 @@ def show_ingest(summary: IngestSummary) -> None:
         f"{summary.actions:,} actions, {summary.headlines:,} headlines, "
         f"{summary.quarantined:,} quarantined."
     )
-    for key, reason in summary.missing:
-        console.print(f"[yellow]missing[/] {key}: {reason}", markup=True)
+    for kind, found in (("missing", summary.missing), ("partial", summary.partial)):
+        for key, reason in found:
+            console.print(f"[yellow]{kind}[/] ", end="")
+            console.print(f"{key}: {reason}", markup=False, highlight=False)
 
 
 def run_ingest(run: Callable[[], IngestSummary]) -> None:
@@ -166,17 +168,21 @@ def show_plan(plan: Sequence[PlannedRange]) -> None:
     """Print what a backfill would request, and an estimate of how long that takes."""
     from flows.backfill import SECONDS_PER_REQUEST
 
-    if not plan:
-        console.print("Nothing is missing.")
+    asked, waiting = [item for item in plan if item.requests], [item for item in plan if item.waits]
+    for item in waiting:
+        where = f"{item.source} {item.start} to {item.end}"
+        console.print(f"not yet due: {where}: {item.waits}", markup=False, highlight=False)
+    if not asked:
+        console.print("Nothing is due." if waiting else "Nothing is missing.")
         return
     table = Table(title="backfill plan", title_justify="left")
     for name in ("what", "source", "from", "to", "tickers", "requests"):
         table.add_column(name, justify="right" if name in {"tickers", "requests"} else "left")
-    for item in plan:
+    for item in asked:
         span = (str(item.start), str(item.end))
         table.add_row(item.what, item.source, *span, f"{item.keys:,}", f"{item.requests:,}")
     console.print(table)
-    requests = sum(item.requests for item in plan)
+    requests = sum(item.requests for item in asked)
     console.print(f"{requests:,} requests, about {requests * SECONDS_PER_REQUEST:,.0f} s.")
 
 

@@ -13,7 +13,10 @@ from flows.cli.context import prepared, settings_of
 app = typer.Typer()
 sources_app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring in archives you already have.", no_args_is_help=True)
-SHOWN = ["source", "key", "stale", "last_success_at", "newest_item", "rows", "last_error"]
+SHOWN = [
+    "source", "key", "stale", "last_success_at", "newest_item", "rows", "ranges", "missing",
+    "next_try", "last_error",
+]  # fmt: skip
 Day = Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)]
 MapOption = Annotated[
     list[str] | None,
@@ -85,13 +88,14 @@ def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> Non
 
 @sources_app.command()
 def check(context: typer.Context) -> None:
-    """Show every feed and ticker with its freshness and last error; fail when one is stale."""
+    """Show each feed and ticker: freshness, what is missing, last error; fail when one is stale."""
     settings = settings_of(context)
     from flows.cli.console import show_table
     from flows.operations import check_sources
 
     table, alarms = check_sources(settings)
-    show_table(table.select(SHOWN))
+    kept = [name for name in SHOWN if table[name].null_count < table.num_rows]
+    show_table(table.select(kept))
     for alarm in alarms:
         typer.echo(alarm)
     raise typer.Exit(1 if alarms else 0)

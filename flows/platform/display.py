@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
@@ -95,7 +95,8 @@ class IngestSummary(BaseModel):
     """Rows that one ingest added or revised over an inclusive date range.
 
     `checked` counts the expectations that the gate examined; all of them held. `missing` names
-    each thing requested that could not be had, and why.
+    each thing requested that could not be had, and why; `partial` each range that came with
+    something missing, and what becomes of it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -109,6 +110,12 @@ class IngestSummary(BaseModel):
     quarantined: int = 0
     checked: int = 0
     missing: tuple[tuple[str, str], ...] = ()
+    partial: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def lacking(self) -> tuple[tuple[str, str], ...]:
+        """All that is missing, whole or in part."""
+        return (*self.missing, *self.partial)
 
     def plus(self, other: IngestSummary) -> IngestSummary:
         """Both summaries as one, over this one's range."""
@@ -122,26 +129,40 @@ class IngestSummary(BaseModel):
             quarantined=self.quarantined + other.quarantined,
             checked=self.checked + other.checked,
             missing=self.missing + other.missing,
+            partial=self.partial + other.partial,
         )
 
     def table(self) -> list[dict[str, str]]:
         """The summary as rows for a Prefect table artifact."""
         counts = ("requests", "bars", "actions", "headlines", "quarantined")
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
+        lacking = (("missing", self.missing), ("partial", self.partial))
         return rows + [
-            {"what": f"missing: {plain(key)}", "count": plain(error)} for key, error in self.missing
+            {"what": f"{kind}: {plain(key)}", "count": plain(words)}
+            for kind, found in lacking
+            for key, words in found
         ]
 
     def require_complete(self) -> None:
         """Raises IncompleteIngestError, naming each thing that is missing and why."""
         if self.missing:
-            reasons = "; ".join(f"{key}: {error}" for key, error in self.missing[:5])
-            more = f"; and {len(self.missing) - 5} more" if len(self.missing) > 5 else ""
             raise IncompleteIngestError(
-                f"{len(self.missing)} of what was asked for could not be had: {reasons}{more}. "
-                "All the rest was published and the ledger holds these as failed. Correct the "
-                "ticker or feed in newsvane.toml, or run the same command later to retry only them."
+                f"{len(self.missing)} of what was asked for could not be had: "
+                f"{_listed(self.lacking)}. All the rest was published and the ledger holds these "
+                "as failed or partial. Correct the ticker or feed in newsvane.toml, or run the "
+                "same command later to retry only them."
             )
+        if self.partial:
+            raise IncompleteIngestError(
+                f"{len(self.partial)} of the ranges asked for came with something missing: "
+                f"{_listed(self.partial)}. What came was published; run the same command later, or "
+                "`newsvane daily` every day, to ask again for what is missing."
+            )
+
+
+def _listed(found: Sequence[tuple[str, str]]) -> str:
+    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+    return "; ".join(f"{key}: {words}" for key, words in found[:5]) + more
 
 
 def verdict_table(outcome: Evaluation) -> list[dict[str, str]]:

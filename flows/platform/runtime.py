@@ -120,10 +120,11 @@ def skipped(summary: IngestSummary, reason: str) -> IngestSummary:
 
 def ended(summary: IngestSummary) -> IngestSummary:
     """What a flow returns that did its work; `Incomplete` when something could not be had."""
-    if not summary.missing:
+    if not summary.lacking:
         return summary
-    reasons = "; ".join(f"{plain(key)}: {plain(error)}" for key, error in summary.missing[:5])
-    return _named(INCOMPLETE, summary, f"{len(summary.missing)} could not be had: {reasons}")
+    reasons = "; ".join(f"{plain(key)}: {plain(words)}" for key, words in summary.lacking[:5])
+    counts = f"{len(summary.missing)} could not be had, {len(summary.partial)} came in part"
+    return _named(INCOMPLETE, summary, f"{counts}: {reasons}")
 
 
 def _named(name: str, summary: IngestSummary, message: str) -> IngestSummary:

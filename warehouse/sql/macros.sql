@@ -22,3 +22,13 @@ CREATE OR REPLACE TEMP MACRO day_is_over(day) AS (day + INTERVAL 36 HOURS) AT TI
 -- one that can be meant where the clock is not known.
 CREATE OR REPLACE TEMP MACRO easternmost_day(instant) AS
     ((instant + INTERVAL 14 HOURS) AT TIME ZONE 'UTC')::DATE;
+
+-- When what is missing is asked for again: soon at first, weekly in the end, and never no more. Odd hours
+-- fall short of a whole day, so that a job that runs daily at one time is not a minute too early.
+CREATE OR REPLACE TEMP MACRO next_attempt(moment, attempts) AS
+    moment + to_hours(least(4 * 2 ** least(attempts - 1, 10), 166)::BIGINT);
+
+-- Dates in a few words: each day, or the first and the last with their number.
+CREATE OR REPLACE TEMP MACRO in_few_words(days) AS
+    CASE WHEN len(days) <= 3 THEN list_aggregate(days, 'string_agg', ', ')
+         ELSE days[1]::VARCHAR || '…' || days[-1]::VARCHAR END;

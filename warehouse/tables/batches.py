@@ -31,7 +31,10 @@ ACTIONS = without(schemas.ACTIONS, "recorded_at", "vintage")
 HEADLINES = without(schemas.HEADLINES, "story_id", "edited_at", "revision")
 HEADLINE_TICKERS = schemas.HEADLINE_TICKERS
 REJECTS = without(schemas.QUARANTINE, "quarantine_id", "quarantined_at")
-PARTITIONS = without(schemas.PARTITIONS, "attempts", "updated_at")
+PARTITIONS = pa.schema(
+    [*without(schemas.PARTITIONS, "attempts", "retry_at", "updated_at"), ("again", pa.bool_())]
+)
+"""`again`: whether a partial or empty range is asked again later. Null: a partial one is."""
 
 
 class PublishError(ValueError):
@@ -81,11 +84,29 @@ def record_batch(tx: Transaction, batch: Batch, now: datetime, *conflicts: pa.Ta
     """
     require_unique(batch.partitions, ("source", "key", "range_start", "range_end"), "partitions")
     tx.run("payloads_record", incoming_payloads=_payload_rows(batch.payloads))
-    tx.run("partitions_record", {"now": now}, incoming_partitions=batch.partitions)
+    _record_partitions(tx, batch.partitions, now)
     return sum(
         affected(tx.run("quarantine_record", {"now": now}, incoming_rejects=rejects))
         for rejects in (batch.rejects, *conflicts)
     )
+
+
+def _record_partitions(tx: Transaction, incoming: pa.Table, now: datetime) -> None:
+    """Write ledger rows, and settle what they bring of ranges recorded before.
+
+    A session with a bar is not missing, whoever brought it; a range that finer ones cover whole
+    is replaced by them.
+    """
+    if not incoming.num_rows:
+        return
+    rows = tx.read("partitions_incoming", incoming_partitions=incoming)
+    if tx.read("partitions_open", incoming_partitions=rows).num_rows:
+        settled = tx.read("partitions_settled", incoming_partitions=rows)
+        covered = tx.read("partitions_covered", incoming_partitions=rows)
+        rows = tx.read("partitions_without_repeats", incoming_partitions=rows)
+        tx.run("partitions_settle", {"now": now}, settled=settled)
+        tx.run("partitions_replace", covered=covered)
+    tx.run("partitions_record", {"now": now}, incoming_partitions=rows)
 
 
 def require_utc(now: datetime) -> None:
@@ -105,7 +126,7 @@ def require_unique(table: pa.Table, key: tuple[str, ...], name: str) -> None:
 
 
 def of_change(changes: pa.Table, change: str) -> pa.Table:
-    """The rows of one kind of change (new | revised | conflict | same)."""
+    """The rows of one kind of change (new | revised | conflict | repeat | same)."""
     return changes.filter(pc.equal(changes["change"], change))
 
 

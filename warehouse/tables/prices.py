@@ -94,5 +94,6 @@ def _apply(
     if revised.num_rows:
         tx.run(versioned.supersede, {"now": now}, superseding=revised)
         tx.upsert(versioned.table, revised.drop_columns(bookkeeping), versioned.key)
-    conflicts = tx.read(versioned.conflicts, conflicting=of_change(changes, "conflict"))
+    refused = pa.concat_tables([of_change(changes, "conflict"), of_change(changes, "repeat")])
+    conflicts = tx.read(versioned.conflicts, conflicting=refused)
     return added.num_rows, revised.num_rows, conflicts

@@ -65,9 +65,10 @@ PAYLOADS = _table(
     fetched_at=_AT,
 )  # fmt: skip
 PARTITIONS = _table(
-    "payload_id error",
+    "expected received missing payload_id error retry_at",
     source=_TEXT, key=_TEXT, range_start=_DAY, range_end=_DAY, state=_TEXT, attempts=_INT,
-    rows=_LONG, payload_id=_TEXT, error=_TEXT, updated_at=_AT,
+    rows=_LONG, expected=_LONG, received=_LONG, missing=pa.list_(_DAY), payload_id=_TEXT,
+    error=_TEXT, retry_at=_AT, updated_at=_AT,
 )  # fmt: skip
 QUARANTINE = _table(
     "payload_id",

@@ -34,8 +34,9 @@ class FeedSpec(BaseModel):
     as available once we have seen it. `mode` search: the address answers for past days, which
     nobody saw happen; items count as available `lag` after the time they claim. `scope` ticker:
     everything the address answers is about that ticker. A search asks once per ticker and
-    `chunk` (a calendar period). `zone` is the IANA zone of dates that name none. `granularity` says
-    what its dates are good for: "detect" finds stamps that are days by themselves.
+    `chunk` (a calendar period). `cap` is the most items that one answer holds: a search with so
+    many is asked again in halves. `zone` is the IANA zone of dates that name none. `granularity`
+    says what its dates are good for: "detect" finds stamps that are days by themselves.
     In configuration, `preset` stands for all fields of a shipped feed; others given override it.
     """
 
@@ -47,6 +48,7 @@ class FeedSpec(BaseModel):
     scope: Literal["ticker", "general"] = "ticker"
     lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
     chunk: Literal["year", "month", "day"] = "year"
+    cap: int | None = Field(default=None, ge=1)
     zone: str | None = None
     granularity: DeclaredGranularity = "detect"
     clock_skew: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
@@ -135,6 +137,18 @@ def feed_requests(
         FeedRequest(key, _filled(feed.url, key, first, last), first, last)
         for key in keys
         for first, last in periods
+    )
+
+
+def halves(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
+    """The two halves of a search's range; none when it is a single day, or no search's."""
+    first, last = request.range_start, request.range_end
+    if feed.mode == "poll" or first == last:
+        return ()
+    middle = first + (last - first) // 2
+    return tuple(
+        FeedRequest(request.key, _filled(feed.url, request.key, begin, end), begin, end)
+        for begin, end in ((first, middle), (middle + _ONE_DAY, last))
     )
 
 

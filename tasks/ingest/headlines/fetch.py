@@ -13,16 +13,23 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from tasks.ingest.headlines.dates import EARLIEST
-from tasks.ingest.headlines.feeds import GENERAL, FeedRequest, FeedSpec, feed_requests, request_of
+from tasks.ingest.headlines.feeds import (
+    GENERAL,
+    FeedRequest,
+    FeedSpec,
+    feed_requests,
+    halves,
+    request_of,
+)
 from tasks.ingest.headlines.identity import (
     OBSERVATIONS,
     identify_headlines,
     load_aliases,
     resolve_tickers,
 )
-from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, parse_feed
+from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, ParsedFeed, parse_feed
 from tasks.ingest.http.client import FeedClient
-from tasks.ingest.http.retry import FetchError
+from tasks.ingest.http.retry import FetchError, TransientError
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import CachedPayload, Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
@@ -47,7 +54,9 @@ def fetch_headlines(
 
     Each answer is landed before it is parsed. An address that cannot be fetched or read gets a
     failed row in the batch's `partitions` (and, if it answered, a rejected payload); the others
-    go on. Items that cannot be used become rejects with their reason. A poll keeps all items
+    go on. A document that ends early is used up to there and its range is partial; a search that
+    meets the feed's cap is asked again in halves, down to single days, which are then partial.
+    Items that cannot be used become rejects with their reason. A poll keeps all items
     it sees, whatever the range. With `cached`, requests are conditional, and one that has
     not changed counts as having answered the same again. What a general feed has is about those
     of `tickers` (all, if it is GENERAL) that its titles name by `aliases`, by default the shipped
@@ -63,18 +72,25 @@ def fetch_headlines(
                 clock=clock,
                 cached=cached(request.url) if cached else None,
             )
+        except TransientError as error:
+            # What came of a body that always broke off is a document that ends early.
+            return error.answer if isinstance(error.answer, Payload) else error
         except FetchError as error:
             return error
 
     builder = BatchBuilder(feed, day_times)
-    requests = feed_requests(feed, tickers, start, end)
+    requests = list(feed_requests(feed, tickers, start, end))
     with ThreadPoolExecutor(max_workers=feed.concurrency) as pool:
-        for some in _slices(requests):
+        while requests:
+            # A bounded number at a time, so that few answers wait to be parsed.
+            some, requests = requests[:_REQUESTS_AT_ONCE], requests[_REQUESTS_AT_ONCE:]
+            finer: list[FeedRequest] = []
             for request, answer in zip(some, pool.map(fetch, some), strict=True):
                 if isinstance(answer, Payload):
-                    builder.add(request, answer, land(answer))
+                    finer += builder.add(request, answer, land(answer))
                 else:
                     builder.fail(request, str(answer))
+            requests = [*finer, *requests]
     return builder.batch(tickers, aliases)
 
 
@@ -117,8 +133,13 @@ class BatchBuilder:
     _rejects: list[dict[str, Any]] = field(default_factory=list)
     _partitions: dict[tuple[str, date, date], dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, request: FeedRequest, payload: Payload, payload_id: str) -> None:
-        """Parse one landed answer; what it holds, or why it holds nothing, is noted."""
+    def add(
+        self, request: FeedRequest, payload: Payload, payload_id: str
+    ) -> tuple[FeedRequest, ...]:
+        """Parse one landed answer; what it holds, or why it holds nothing, is noted.
+
+        Returns the requests that take its place, if its range holds more than one answer can.
+        """
         self.payloads.append(payload)
         try:
             content_type = dict(payload.headers).get("content-type", "")
@@ -127,7 +148,7 @@ class BatchBuilder:
         except FeedParseError as error:
             self._reject("payload", request.key, str(error), {"url": request.url}, payload_id)
             self.fail(request, f"{request.url}: {error}", payload_id)
-            return
+            return ()
         usable = []
         for item in parsed.items:
             if reason := self._validation_error(item, payload.fetched_at):
@@ -137,11 +158,31 @@ class BatchBuilder:
         for refused in parsed.refused:
             self._reject("headline", request.key, refused.reason, refused.record, payload_id)
         self._observe(usable, request.key, payload.fetched_at, payload_id)
-        self._note(request, "done", len(usable), payload_id, None)
+        return self._outcome(request, parsed, len(usable), payload_id)
+
+    def _outcome(
+        self, request: FeedRequest, parsed: ParsedFeed, rows: int, payload_id: str
+    ) -> tuple[FeedRequest, ...]:
+        """Note whether an answer was whole, or return the requests that take its place."""
+        items = len(parsed.items) + len(parsed.refused)
+        cap, counted = self.feed.cap, {"rows": rows, "received": items, "payload_id": payload_id}
+        if parsed.cut:
+            error = f"the document ends early (whole items: {items})"
+            self._note(request, "partial", error=error, **counted)
+        elif cap is None or items < cap:
+            self._note(request, "done" if items else "empty", **counted)
+        elif finer := halves(self.feed, request):
+            return finer
+        elif self.feed.mode == "search":
+            error = f"the cap of {cap} items was reached on a single day, there may be more"
+            self._note(request, "partial", error=error, **counted)
+        else:
+            self._note(request, "done", **counted)
+        return ()
 
     def fail(self, request: FeedRequest, error: str, payload_id: str | None = None) -> None:
         """Note that one address gave nothing, and why."""
-        self._note(request, "failed", 0, payload_id, error)
+        self._note(request, "failed", payload_id=payload_id, error=error)
 
     def batch(self, tickers: Sequence[str] = (), aliases: pa.Table | None = None) -> HeadlineBatch:
         """All that was added, with one row per headline.
@@ -218,18 +259,15 @@ class BatchBuilder:
             }
         )
 
-    def _note(
-        self, request: FeedRequest, state: str, rows: int, payload_id: str | None, error: str | None
-    ) -> None:
+    def _note(self, request: FeedRequest, state: str, **outcome: Any) -> None:
         self._partitions[request.key, request.range_start, request.range_end] = {
             "source": self.feed.name,
             "key": request.key,
             "range_start": request.range_start,
             "range_end": request.range_end,
             "state": state,
-            "rows": rows,
-            "payload_id": payload_id,
-            "error": error,
+            "rows": 0,
+            **outcome,
         }
 
 
@@ -240,9 +278,3 @@ def _record(item: FeedItem) -> dict[str, str]:
         "link": item.url or "",
         "guid": item.guid or "",
     }
-
-
-def _slices(requests: Sequence[FeedRequest]) -> Iterator[Sequence[FeedRequest]]:
-    """A bounded number at a time, so that few answers wait to be parsed."""
-    for begin in range(0, len(requests), _REQUESTS_AT_ONCE):
-        yield requests[begin : begin + _REQUESTS_AT_ONCE]

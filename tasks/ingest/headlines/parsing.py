@@ -1,4 +1,4 @@
-"""Feed parsing: bytes to plain-text items; RSS 0.9x, 1.0, 2.0 and Atom, well-formed or not."""
+"""Feed parsing: bytes to plain-text items; RSS, Atom and JSON Feed, well-formed or not."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingest.headlines.dates import DateRefusedError, Granularity, parse_first
+from tasks.ingest.headlines.documents import (
+    DAMAGE,
+    described,
+    json_feed,
+    placeholder,
+    whole_part,
+    with_damage_marked,
+)
 
 LONGEST_TITLE = 1_000
 LONGEST_SUMMARY = 4_000
@@ -61,11 +69,15 @@ class RefusedItem:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """The items of one feed in document order, each either usable or refused."""
+    """The items of one feed in document order, each either usable or refused.
+
+    `cut`: the document ends early; the items are those before its end.
+    """
 
     version: str
     items: tuple[FeedItem, ...]
     refused: tuple[RefusedItem, ...]
+    cut: bool = False
 
 
 def parse_feed(body: bytes, content_type: str = "", zone: tzinfo | None = None) -> ParsedFeed:
@@ -79,43 +91,58 @@ def parse_feed(body: bytes, content_type: str = "", zone: tzinfo | None = None) 
     if not body.strip():
         raise FeedParseError("The answer is empty; expected an RSS or Atom document.")
     try:
-        text, feed = _parsed(body, content_type)
+        read = json_feed(body) or _parsed(body, content_type)
     except FeedParseError:
         raise
     except Exception as error:  # feedparser lets many kinds of error escape from hostile bytes
         raise FeedParseError(
             f"The document broke the feed parser ({type(error).__name__}: {error})."
         ) from error
-    if not feed.version and not feed.entries:
-        raise FeedParseError(
-            f"The document is not a feed: it begins {_beginning(text)!r}; expected RSS or Atom."
-        )
-    return _sort_items(str(feed.version or "unknown"), feed.entries, zone)
+    return _sort_items(*read, zone)
 
 
-def _parsed(body: bytes, content_type: str) -> tuple[bytes, Any]:
-    """The document as UTF-8 and what feedparser makes of it."""
+def _parsed(body: bytes, content_type: str) -> tuple[str, list[dict[str, Any]], bool]:
+    """Version and entries as feedparser reads them, and whether the document ends early."""
     import feedparser
     from feedparser.encodings import convert_to_utf8
 
+    # Before the encoding is guessed: half a character at the end would mislead the guess.
+    body, cut = whole_part(body)
+    body = with_damage_marked(body)
     headers = {"content-type": content_type or "application/xml"}
-    text = convert_to_utf8(headers, body, {"bozo": False})
+    text: bytes = convert_to_utf8(headers, body, {"bozo": False})
     if _DECLARED_ENTITY.search(text):
         raise FeedParseError(
             "The document declares entities, which feeds have no need of and which can expand "
             "without bound or read local files; it was not parsed."
         )
+    # An encoding in which ASCII does not stand for itself can be looked into only now.
+    text, cut_after_all = whole_part(text)
     # Bytes only: feedparser opens a string as an address or a file. Sanitising is left out because
     # all markup is removed below.
-    return text, feedparser.parse(
+    feed = feedparser.parse(
         text,
         response_headers={"content-type": "application/xml; charset=utf-8"},
         sanitize_html=False,
         resolve_relative_uris=False,
     )
+    if not feed.version and not feed.entries:
+        what = described(text.decode("utf-8", "replace"))
+        raise FeedParseError(
+            f"The document is not a feed: it is {what}; expected RSS, Atom or JSON Feed."
+        )
+    titles = (clean_text(_text(entry, "title")) for entry in feed.entries)
+    if said := placeholder(clean_text(_text(feed.feed, "title")), titles):
+        raise FeedParseError(
+            f"The feed is a placeholder: it says {said[:LONGEST_TITLE]!r} and has no items of its "
+            "own. Correct its address, or ask later."
+        )
+    return str(feed.version or "unknown"), feed.entries, cut or cut_after_all
 
 
-def _sort_items(version: str, entries: list[dict[str, Any]], zone: tzinfo | None) -> ParsedFeed:
+def _sort_items(
+    version: str, entries: list[dict[str, Any]], cut: bool, zone: tzinfo | None
+) -> ParsedFeed:
     usable: list[FeedItem] = []
     refused: list[RefusedItem] = []
     for entry in entries:
@@ -124,7 +151,7 @@ def _sort_items(version: str, entries: list[dict[str, Any]], zone: tzinfo | None
             usable.append(item)
         else:
             refused.append(item)
-    return ParsedFeed(version, tuple(usable), tuple(refused))
+    return ParsedFeed(version, tuple(usable), tuple(refused), cut)
 
 
 def _read_item(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | RefusedItem:
@@ -135,6 +162,8 @@ def _read_item(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | Refused
     record = {"title": title, "date": dates[0] if dates else "", "link": link, "guid": guid}
     if not title:
         return _refuse("no title", record)
+    if DAMAGE in title or DAMAGE in _text(entry, "title"):
+        return _refuse("title with a damaged character", record)
     if len(title) > LONGEST_TITLE:
         return _refuse(f"title longer than {LONGEST_TITLE} characters", record)
     try:
@@ -160,10 +189,6 @@ def _text(entry: dict[str, Any], name: str) -> str:
     # dict.get, because FeedParserDict.get answers one date under another's name.
     value = dict.get(entry, name)
     return value if isinstance(value, str) else ""
-
-
-def _beginning(body: bytes) -> str:
-    return " ".join(body[:200].decode("utf-8", "replace").split())[:80]
 
 
 def clean_text(text: str) -> str:

@@ -25,6 +25,7 @@ from tasks.ingest.http.retry import (
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import Clock
 
+_GZIP = b"\x1f\x8b"
 _KEPT_HEADERS = ("content-type", "content-language", "date", "etag", "last-modified")
 
 
@@ -52,9 +53,10 @@ class FeedClient:
     ) -> Payload:
         """The answer at `url`; `cached`, unless it changed, when the server can tell.
 
-        Transient faults (429, 5xx, broken connections) are retried by the policy of the limits.
-        Raises FetchError when a limit is met, the address is forbidden, the server refuses, or
-        every attempt failed.
+        Transient faults (429, 5xx, broken connections) are retried by the policy of the limits. A
+        body that broke off every time is the `answer` of the TransientError, as far as it came: a
+        Payload. A gzip body is unpacked even if no header names it. Raises FetchError when a limit
+        is met, the address is forbidden, the server refuses, or every attempt failed.
         """
         return self._budget.retrying(lambda: self._attempt(url, source, clock, cached), url, clock)
 
@@ -68,7 +70,7 @@ class FeedClient:
                     return cached
                 if response.status_code != 200:
                     raise _failed(url, response)
-                body = self._read_body(url, response)
+                body, fault = self._read_body(url, response)
         except httpx.TooManyRedirects as error:
             raise FetchError(
                 f"{url} redirects more than {self.limits.redirects} times; check the address."
@@ -77,28 +79,45 @@ class FeedClient:
             raise FetchError(f"{url} is or leads to no usable address: {error}.") from error
         headers = {name: response.headers.get(name) for name in _KEPT_HEADERS}
         kept = tuple((name, value) for name, value in headers.items() if value is not None)
-        return Payload(source, url, response.status_code, kept, body, clock())
+        payload = Payload(source, url, response.status_code, kept, body, clock())
+        if fault is not None:
+            raise TransientError(str(fault), answer=payload if body else None) from fault
+        return payload
 
-    def _read_body(self, url: str, response: httpx.Response) -> bytes:
+    def _read_body(self, url: str, response: httpx.Response) -> tuple[bytes, TransientError | None]:
+        """The body, unpacked, and what broke it off, if something did."""
         encoding = response.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in {"identity", "gzip", "x-gzip", ""}:
             raise FetchError(f"{url} came as {encoding!r}, which was not requested.")
-        unpack = zlib.decompressobj(wbits=31) if "gzip" in encoding else None
-        body, received = bytearray(), 0
-        for block in response.iter_raw():
-            received += len(block)
-            if received > self.limits.wire_bytes:
-                raise FetchError(_too_large(url, self.limits.wire_bytes, "on the wire"))
-            room = self.limits.body_bytes - len(body) + 1
-            try:
-                body += unpack.decompress(block, room) if unpack else block
-            except zlib.error as error:
-                raise TransientError(f"{url} sent a damaged gzip stream: {error}.") from error
-            if len(body) > self.limits.body_bytes:
-                raise FetchError(_too_large(url, self.limits.body_bytes, "unpacked"))
-        if unpack and received and not unpack.eof:
-            raise TransientError(f"{url} broke off its gzip stream.")
-        return bytes(body)
+        sent, fault = bytearray(), None
+        try:
+            for block in response.iter_raw():
+                sent += block
+                if len(sent) > self.limits.wire_bytes:
+                    raise FetchError(_too_large(url, self.limits.wire_bytes, "on the wire"))
+        except TransientError as error:
+            fault = error
+        body = bytes(sent)
+        # A file that was packed beforehand may come without the header, or packed once more.
+        for _ in range(2):
+            if body.startswith(_GZIP):
+                body, broken = self._unpacked(url, body)
+                fault = fault or broken
+        if "gzip" in encoding and sent and not sent.startswith(_GZIP):
+            raise TransientError(f"{url} sent a damaged gzip stream: it does not begin as one.")
+        if len(body) > self.limits.body_bytes:
+            raise FetchError(_too_large(url, self.limits.body_bytes, "unpacked"))
+        return body, fault
+
+    def _unpacked(self, url: str, packed: bytes) -> tuple[bytes, TransientError | None]:
+        unpack = zlib.decompressobj(wbits=31)
+        try:
+            body = unpack.decompress(packed, self.limits.body_bytes + 1)
+        except zlib.error as error:
+            raise TransientError(f"{url} sent a damaged gzip stream: {error}.") from error
+        if len(body) > self.limits.body_bytes:
+            raise FetchError(_too_large(url, self.limits.body_bytes, "unpacked"))
+        return body, None if unpack.eof else TransientError(f"{url} broke off its gzip stream.")
 
 
 def feed_client(

@@ -8,8 +8,8 @@ back_adjust, repair, rounding) and keepna is on, so empty bars reach the row rul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +20,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.ingest.prices.coverage import (
+    UNKNOWN_SPAN,
+    TradingSpan,
+    ledger_rows,
+    trading_span,
+    without_sessions,
+)
 from tasks.ingest.prices.validation import CANDIDATES, PriceRules, validate_actions, validate_bars
 from tasks.ingest.prices.yahoo import (
     CHART_PATH,
@@ -31,7 +38,7 @@ from tasks.ingest.prices.yahoo import (
 )
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
+from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Clock, Land, PriceBatch
 
 if TYPE_CHECKING:
     from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
@@ -73,18 +80,26 @@ def fetch_prices(
     clock: Clock,
     land: Land,
     calendar: pa.Table,
+    first_known: Mapping[str, date] | None = None,
 ) -> PriceBatch:
     """Bars and actions of `tickers` for the exchange dates start..end, both inclusive.
 
     `calendar` holds session and close_ts (UTC) of the exchange's sessions and should reach
     `overlap_sessions` before `start`; bars from there on are returned. A ticker without a usable
     bar is requested again (`passes` times in all) and then listed in `missing`; the others go on.
-    Raises PriceSourceError for a request that makes no sense, and whatever `land` raises.
+    The ledger rows tell which sessions the calendar has between listing and last trade, and which
+    of them did not come; `first_known` has the first session on record of each ticker. Without a
+    session in the range nothing is requested: it is empty. Raises PriceSourceError for a request
+    that makes no sense, and whatever `land` raises.
     """
     _require_request(tickers, start, end, calendar)
+    if not _sessions_between(start, end, calendar):
+        rows = without_sessions(tickers, start, end, spec.source)
+        return PriceBatch(requested=tuple(tickers), partitions=rows)
     prepare(spec.cache)
     first = _overlapped(start, spec.overlap_sessions, calendar)
-    reader = TickerReader(first, end, spec, session, clock, land, calendar)
+    known = first_known or {}
+    reader = TickerReader(first, end, spec, session, clock, land, calendar, known)
     found: dict[str, TickerPrices] = {}
     payloads: list[Payload] = []
     for _ in range(spec.passes):
@@ -92,32 +107,37 @@ def fetch_prices(
             found[ticker] = reader.prices_of(ticker)
             payloads.extend(found[ticker].payloads)
     answers = [found[ticker] for ticker in tickers]
+    bars = pa.concat_tables([answer.bars for answer in answers])
+    rejects = pa.concat_tables([answer.rejects for answer in answers])
     return PriceBatch(
-        bars=pa.concat_tables([answer.bars for answer in answers]),
+        bars=bars,
         actions=pa.concat_tables([answer.actions for answer in answers]),
-        rejects=pa.concat_tables([answer.rejects for answer in answers]),
+        rejects=rejects,
         payloads=tuple(payloads),
         requested=tuple(tickers),
         missing=tuple((answer.ticker, answer.error) for answer in answers if answer.error),
-        partitions=_ledger(answers, start, end, spec.source),
+        partitions=ledger_rows(
+            [_ledger_answer(answer, known) for answer in answers],
+            bars,
+            rejects,
+            calendar,
+            (start, end),
+            source=spec.source,
+            today=clock().astimezone(ZoneInfo(spec.exchange_zone)).date(),
+        ),
     )
 
 
-def _ledger(answers: list[TickerPrices], start: date, end: date, source: str) -> pa.Table:
-    rows = [
-        {
-            "source": source,
-            "key": answer.ticker,
-            "range_start": start,
-            "range_end": end,
-            "state": "failed" if answer.error else "done",
-            "rows": pc.sum(pc.greater_equal(answer.bars["session"], start)).as_py() or 0,
-            "payload_id": answer.payloads[-1].payload_id if answer.payloads else None,
-            "error": answer.error,
-        }
-        for answer in answers
-    ]
-    return pa.Table.from_pylist(rows, schema=PARTITIONS)
+def _ledger_answer(answer: TickerPrices, known: Mapping[str, date]) -> dict[str, object]:
+    return {
+        "ticker": answer.ticker,
+        "listed": answer.span.first,
+        "last_traded": answer.span.last,
+        "first_known": known.get(answer.ticker),
+        "vacant": answer.span.vacant,
+        "payload_id": answer.payloads[-1].payload_id if answer.payloads else None,
+        "error": answer.error,
+    }
 
 
 def _require_request(tickers: Sequence[str], start: date, end: date, calendar: pa.Table) -> None:
@@ -127,12 +147,18 @@ def _require_request(tickers: Sequence[str], start: date, end: date, calendar: p
         )
     if start > end:
         raise PriceSourceError(f"start {start} is after end {end}; swap them.")
-    sessions = calendar["session"]
-    if not pc.any(pc.and_(pc.greater_equal(sessions, start), pc.less_equal(sessions, end))).as_py():
+    span = pc.min_max(calendar["session"]).as_py()
+    if span["min"] is None or end < span["min"] or start > span["max"]:
         raise PriceSourceError(
-            f"The calendar has no session from {start} to {end}; ask for a range with a trading "
-            "day, or build the calendar further."
+            f"The calendar has no session from {start} to {end}: it holds {span['min']} to "
+            f"{span['max']}. Build the calendar further, or ask for days it holds."
         )
+
+
+def _sessions_between(start: date, end: date, calendar: pa.Table) -> bool:
+    sessions = calendar["session"]
+    within = pc.and_(pc.greater_equal(sessions, start), pc.less_equal(sessions, end))
+    return bool(pc.any(within).as_py())
 
 
 def _overlapped(start: date, overlap: int, calendar: pa.Table) -> date:
@@ -146,7 +172,10 @@ def _overlapped(start: date, overlap: int, calendar: pa.Table) -> date:
 
 @dataclass(frozen=True, slots=True)
 class TickerPrices:
-    """What one ticker's request came to: tables as in PriceBatch, or the error instead of bars."""
+    """What one ticker's request came to: tables as in PriceBatch, or the error instead of bars.
+
+    `span`: from when to when the vendor says the ticker traded.
+    """
 
     ticker: str
     bars: pa.Table
@@ -154,6 +183,7 @@ class TickerPrices:
     rejects: pa.Table
     payloads: tuple[Payload, ...]
     error: str | None
+    span: TradingSpan = UNKNOWN_SPAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +197,7 @@ class TickerReader:
     clock: Clock
     land: Land
     calendar: pa.Table
+    first_known: Mapping[str, date] = field(default_factory=dict)
 
     def prices_of(self, ticker: str) -> TickerPrices:
         """Ask, land, reconcile and validate. Raises nothing but what `land` raises."""
@@ -194,7 +225,8 @@ class TickerReader:
         if not bars.num_rows:
             reasons = sorted(set(rejects["reason"].to_pylist())) or ["the answer held no bar"]
             return self._without_bars(ticker, payloads, "; ".join(reasons), actions, rejects)
-        return TickerPrices(ticker, bars, actions, rejects, tuple(payloads), None)
+        span = trading_span(payloads[-1].body, self._symbol(ticker), self.spec.exchange_zone)
+        return TickerPrices(ticker, bars, actions, rejects, tuple(payloads), None, span)
 
     def _without_bars(
         self,
@@ -204,9 +236,17 @@ class TickerReader:
         actions: pa.Table | None = None,
         rejects: pa.Table | None = None,
     ) -> TickerPrices:
-        """An empty answer is an error, never "no data"."""
+        """An empty answer is an error, unless the ticker did not trade in all of the range."""
+        symbol, span = self._symbol(ticker), UNKNOWN_SPAN
+        if payloads:
+            span = trading_span(payloads[-1].body, symbol, self.spec.exchange_zone)
+            today = payloads[-1].fetched_at.astimezone(ZoneInfo(self.spec.exchange_zone)).date()
+            span = span.beginning(self.first_known.get(ticker))
+            if span.lies_outside(self.first, self.end, today) and not (rejects or ()):
+                nothing = (BARS.empty_table(), ACTIONS.empty_table(), REJECTS.empty_table())
+                return TickerPrices(ticker, *nothing, tuple(payloads), None, span)
         error = (
-            f"No usable bar of {self._symbol(ticker)} from {self.first} to {self.end}: {reason}. "
+            f"No usable bar of {symbol} from {self.first} to {self.end}: {reason}. "
             "Check the symbol, declare a rename in symbols, or run again later."
         )
         return TickerPrices(
@@ -246,6 +286,7 @@ class TickerReader:
                 engine,
                 source=spec.source,
                 now=payload.fetched_at,
+                ordered=True,
             )
         return bars, actions, pa.concat_tables([bad_bars, bad_actions])
 

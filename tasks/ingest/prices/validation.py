@@ -59,15 +59,22 @@ def validate_bars(
     source: str,
     now: datetime,
     context: pa.Table | None = None,
+    ordered: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """Split candidates (CANDIDATES) into good bars (BARS) and rejects (REJECTS), one reason each.
 
     `splits` has ticker, ex_date and value; `calendar` session and close_ts (UTC) of one exchange;
     `context` holds good bars before the candidates, so that jumps across batches are seen.
+    `ordered`: the source gives its bars by session.
     """
     validated = engine.read(
         "bar_validation",
-        {"now": now, "settle_seconds": rules.settle_seconds, "jump_limit": rules.jump_limit},
+        {
+            "now": now,
+            "settle_seconds": rules.settle_seconds,
+            "jump_limit": rules.jump_limit,
+            "ordered": ordered,
+        },
         candidates=candidates,
         context=BARS.empty_table() if context is None else context,
         splits=splits.select(["ticker", "ex_date", "value"]),

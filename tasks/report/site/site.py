@@ -91,6 +91,7 @@ def _data(lake: Lake, root: Path, now: datetime) -> str:
         freshness=freshness,
         now=now,
         quarantine=quarantine.to_pylist(),
+        incomplete=read(lake, root, "site_incomplete"),
         restated=read(lake, root, "site_restated"),
         checks=lake.read("report_checks").to_pylist(),
         maps={

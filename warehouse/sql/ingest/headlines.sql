@@ -274,13 +274,15 @@ ORDER BY headline_id, ticker;
 -- name: headline_changes
 -- grain: one row per incoming headline, under the headline_id it has in the warehouse
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
--- within the same source and a week, and known there for one headline only. Words that a stored
+-- within the same source and a week, and known there for one headline only: where several share a guid
+-- (EDGAR files one document under each filer), the one with the same address too. A guid that comes back
+-- with the same title is the same headline whatever its date. Words that a stored
 -- headline has now or had in an earlier revision are no change: caches repeat stale items.
 -- $first and $last span the incoming publication times, so that only their neighbours are read.
 WITH nearby AS MATERIALIZED (
     SELECT
         headline_id, story_id, source, title, summary, published_at, granularity, first_seen_at,
-        edited_at, available_at, availability, revision, coalesce(guid, url) AS address
+        edited_at, available_at, availability, revision, guid, url, coalesce(guid, url) AS address
     FROM headlines
     WHERE
         published_at BETWEEN $first::TIMESTAMPTZ - INTERVAL 7 DAYS
@@ -293,18 +295,29 @@ unknown AS (
     ANTI JOIN nearby USING (headline_id)
 ),
 
-edits AS (
+likely AS (
     SELECT
-        unknown.headline_id AS incoming_id,
-        any_value(stored.headline_id) AS headline_id
+        unknown.headline_id AS incoming_id, stored.headline_id,
+        unknown.guid IS NOT DISTINCT FROM stored.guid
+        AND unknown.url IS NOT DISTINCT FROM stored.url AS exact
     FROM unknown
     INNER JOIN nearby AS stored
         ON
             unknown.source = stored.source
             AND coalesce(unknown.guid, unknown.url) = stored.address
-            AND abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
-    GROUP BY unknown.headline_id
-    HAVING count(*) = 1
+            AND (
+                abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
+                OR (unknown.guid = stored.guid AND unknown.title = stored.title)
+            )
+),
+
+edits AS (
+    SELECT
+        incoming_id,
+        coalesce(any_value(headline_id) FILTER (WHERE exact), any_value(headline_id)) AS headline_id
+    FROM likely
+    GROUP BY incoming_id
+    HAVING count(*) FILTER (WHERE exact) = 1 OR count(*) = 1
 ),
 
 -- Two incoming headlines cannot both be the edit of one: then the guid says nothing.
@@ -405,12 +418,23 @@ WHERE
 -- name: headline_supersede
 -- writes: headline_revisions (headline_id, revision)
 -- grain: one inserted row per stored headline about to be replaced by a newer revision
+-- Where the words stay and only their date is read otherwise, the earlier reading was no earlier version:
+-- it must not stay available from when it was thought to be.
 INSERT INTO headline_revisions BY NAME
 SELECT
-    headline_id, revision, title, summary, published_at, available_at, payload_id,
+    headlines.headline_id, headlines.revision, headlines.title, headlines.summary,
+    headlines.published_at,
+    CASE
+        WHEN
+            headlines.title = superseding.title
+            AND headlines.summary IS NOT DISTINCT FROM coalesce(superseding.summary, headlines.summary)
+            THEN greatest(headlines.available_at, superseding.available_at)
+        ELSE headlines.available_at
+    END AS available_at,
+    headlines.payload_id,
     $now::TIMESTAMPTZ AS superseded_at
 FROM headlines
-SEMI JOIN superseding USING (headline_id);
+INNER JOIN superseding USING (headline_id);
 
 
 -- name: headline_tickers_record

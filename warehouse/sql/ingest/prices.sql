@@ -51,11 +51,17 @@ QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY session DESC) <= 5;
 -- The jump rules ask what a bar is worth beside its neighbours, so a fault spoils one bar and not the
 -- ones after it: `scaled` looks at the median of five earlier closes (of five later ones at the start
 -- of a history), `unapplied` at the last bar that is neither broken nor scaled.
+-- $ordered: a source that gives its bars by session; one that lies outside its neighbours has a wrong stamp.
 WITH counted AS (
     SELECT
         *,
-        count(*) OVER (PARTITION BY ticker, session) AS copies
+        count(*) OVER (PARTITION BY ticker, session) AS copies,
+        $ordered AND coalesce(
+            (session > lead(session) OVER given OR session < lag(session) OVER given)
+            AND coalesce(lag(session) OVER given < lead(session) OVER given, TRUE), FALSE
+        ) AS out_of_order
     FROM candidates
+    WINDOW given AS (PARTITION BY ticker ORDER BY position)
 ),
 
 validated AS (
@@ -89,6 +95,7 @@ validated AS (
                 THEN 'close is outside low..high'
             WHEN calendar.session IS NULL AND (SELECT count(*) FROM calendar) > 0
                 THEN 'not a session of the exchange'
+            WHEN counted.out_of_order THEN 'session is out of order'
             WHEN calendar.close_ts + to_seconds($settle_seconds) > $now::TIMESTAMPTZ
                 THEN 'session is unfinished'
             WHEN known.session IS NOT NULL OR (NOT counted.agrees AND counted.copies > 1)
@@ -193,7 +200,7 @@ unapplied AS (
 )
 
 SELECT
-    validated.* EXCLUDE (reason, copies, agrees),
+    validated.* EXCLUDE (reason, copies, agrees, out_of_order),
     coalesce(
         validated.reason,
         CASE
@@ -260,8 +267,12 @@ SELECT
     max(session) AS range_end,
     'done' AS state,
     count(*) AS rows,
+    NULL::BIGINT AS expected,
+    NULL::BIGINT AS received,
+    NULL::DATE[] AS missing,
     $payload_id AS payload_id,
-    NULL::VARCHAR AS error
+    NULL::VARCHAR AS error,
+    FALSE AS again
 FROM bars
 GROUP BY ticker
 ORDER BY ticker;

@@ -39,7 +39,8 @@ GROUP BY ALL;
 
 
 -- name: bar_changes
--- grain: one row per incoming bar that is new, revised or in conflict with another source's bar
+-- grain: one row per incoming bar that is new, revised, in conflict with another source's bar, or a repeat
+-- A repeat has exactly the numbers of another session: traded shares do not, so one of its dates is wrong.
 -- Stored and incoming quotes are compared on the incoming bar's share basis: exactly when no split lies
 -- between the two bases, else within one part in a million, because vendors restate in rounded numbers.
 -- vendor_adj_close is not compared: vendors restate all of it at every dividend.
@@ -61,6 +62,13 @@ compared AS (
         coalesce(factors.shares, 1) AS shares
     FROM pairs
     LEFT JOIN share_factors AS factors USING (ticker, basis_date, stored_basis_date)
+),
+
+repeated AS (
+    SELECT (incoming.ticker, incoming.session)
+    FROM incoming_bars AS incoming
+    INNER JOIN bars AS other USING (ticker, open, high, low, close, volume)
+    WHERE incoming.session <> other.session AND incoming.volume > 0 AND incoming.high > incoming.low
 ),
 
 equated AS (
@@ -85,6 +93,7 @@ SELECT
     payload_id, $now::TIMESTAMPTZ AS recorded_at,
     (coalesce(stored_vintage, 0) + 1)::INTEGER AS vintage,
     CASE
+        WHEN stored_vintage IS NULL AND (ticker, session) IN (FROM repeated) THEN 'repeat'
         WHEN stored_vintage IS NULL THEN 'new'
         WHEN source = stored_source THEN 'revised'
         ELSE 'conflict'
@@ -132,11 +141,14 @@ ORDER BY pairs.ticker, pairs.ex_date, pairs.kind;
 
 
 -- name: bar_conflicts
--- grain: one row per incoming bar that another source already holds with different numbers
+-- grain: one row per incoming bar that another source already holds with different numbers, or another session
 SELECT
     'bar' AS kind, source,
     ticker || '@' || session AS key,
-    'another source holds this bar with different numbers' AS reason,
+    CASE change
+        WHEN 'repeat' THEN 'repeats the bar of another session'
+        ELSE 'another source holds this bar with different numbers'
+    END AS reason,
     to_json({
         'ticker': ticker, 'session': session, 'open': open, 'high': high, 'low': low,
         'close': close, 'volume': volume, 'held_by': stored_source

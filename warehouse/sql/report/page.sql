@@ -40,10 +40,15 @@ LIMIT $rows;
 
 
 -- name: report_failures
--- grain: one row per request range that has failed and not been served since
-SELECT source, key, range_start, range_end, attempts, error
+-- grain: one row per request range that has failed, or came in part, and has not been served since
+SELECT
+    source, key, range_start, range_end, attempts,
+    coalesce(
+        len(missing) || ' of ' || expected || ' sessions are missing (' || in_few_words(missing) || ')',
+        error
+    ) AS error
 FROM partitions
-WHERE state = 'failed'
+WHERE state IN ('failed', 'partial')
 ORDER BY source, key, range_start, range_end;
 
 

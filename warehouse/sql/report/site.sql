@@ -238,9 +238,14 @@ fetched AS (
     GROUP BY source
 ),
 failing AS (
-    SELECT source, count(*) AS failed_requests
+    SELECT
+        source,
+        count(*) FILTER (WHERE state = 'failed') AS failed_requests,
+        count(*) FILTER (WHERE state = 'partial') AS partial_requests,
+        coalesce(sum(len(missing)), 0)::BIGINT AS missing_sessions,
+        min(retry_at) AS next_try
     FROM partitions
-    WHERE state = 'failed'
+    WHERE state IN ('failed', 'partial')
     GROUP BY source
 )
 SELECT
@@ -251,11 +256,31 @@ SELECT
     last_fetched_at,
     coalesce(payloads, 0) AS payloads,
     CAST(coalesce(bytes, 0) AS BIGINT) AS bytes,
-    coalesce(failed_requests, 0) AS failed_requests
+    coalesce(failed_requests, 0) AS failed_requests,
+    coalesce(partial_requests, 0) AS partial_requests,
+    coalesce(missing_sessions, 0) AS missing_sessions,
+    next_try
 FROM delivered
 FULL JOIN fetched USING (source)
 FULL JOIN failing USING (source)
 ORDER BY kind, source;
+
+
+-- name: site_incomplete
+-- grain: one row per source and key of whose ranges something is missing, those with most of it first
+SELECT
+    source, key,
+    min(range_start) AS range_start,
+    max(range_end) AS range_end,
+    coalesce(sum(len(missing)), 0)::BIGINT AS sessions,
+    in_few_words(list_sort(flatten(list(missing)))) AS days,
+    arg_max(error, updated_at) FILTER (WHERE missing IS NULL) AS shortfall,
+    sum(attempts)::BIGINT AS attempts,
+    min(retry_at) AS next_try
+FROM partitions
+WHERE state = 'partial'
+GROUP BY source, key
+ORDER BY sessions DESC, source, key;
 
 
 -- name: site_labels

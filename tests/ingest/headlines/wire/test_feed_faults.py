@@ -49,7 +49,6 @@ def test_500_is_retried_and_then_recorded(wire: Any) -> None:
 
 def test_connection_reset_mid_body_is_retried(wire: Any) -> None:
     assert wire.counts(wire.fetch(Fault(kind="reset_mid_body", times=1)))["AAPL"] == 20
-    assert "broke off" in wire.error_of(wire.fetch(Fault(kind="reset_mid_body")))
 
 
 def test_slow_drip_is_cut_off_at_the_deadline(wire: Any) -> None:
