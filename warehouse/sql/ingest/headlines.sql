@@ -58,10 +58,11 @@ timed AS (
 judged AS (
     SELECT
         *,
-        written_to = 'day' OR (
+        (spelling <> 'iso' OR instant IS NOT NULL) IS NOT FALSE
+        AND (written_to = 'day' OR (
             written = date_trunc('day', written)
             AND NOT regexp_matches(published, '[T ]00:00:(0?[1-9]|[1-5]\d|00\.\d*[1-9])')
-        ) AS at_midnight,
+        )) AS at_midnight,
         spelling = 'rfc' AND left(published, 3) <> left(dayname(written), 3) AS other_weekday
     FROM timed
 )
