@@ -22,6 +22,7 @@ from tasks.ingest.headlines.archive import HeadlineMapping, open_headlines
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.identity import load_aliases
+from tasks.ingest.planning import day_times
 from tasks.ingest.prices.archive import PriceMapping, open_prices
 from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
@@ -65,7 +66,8 @@ def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any])
         open_headlines(file, columns, clock=clock) as archive,
         Lake.open(settings.warehouse) as lake,
     ):
-        for at, batch in enumerate(archive.batches(land, aliases=aliases)):
+        known = day_times(lake, archive.archive.mapping.source)
+        for at, batch in enumerate(archive.batches(land, aliases=aliases, day_times=known)):
             done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.headlines, None)
@@ -184,7 +186,9 @@ def _replay_feed(
 ) -> IngestSummary:
     summary = nothing
     aliases = load_aliases(settings.universe.aliases)
-    for batch in replay_headlines(feed, landed_answers(lake, landing, feed.name), aliases=aliases):
+    answers = landed_answers(lake, landing, feed.name)
+    known = day_times(lake, feed.source)
+    for batch in replay_headlines(feed, answers, aliases=aliases, day_times=known):
         now = clock_of(settings)()
         days = (now.date(), now.date())
         name = f"replay {feed.name}"

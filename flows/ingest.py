@@ -40,6 +40,7 @@ from tasks.ingest.planning import (
     Ledger,
     Request,
     check_range,
+    day_times,
     first_known,
     incomplete_ranges,
     last_finished_session,
@@ -264,6 +265,7 @@ def _ingest_headline_group(
         land=context.landing.store,
         cached=cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None,
         aliases=load_aliases(settings.universe.aliases),
+        day_times=day_times(lake, feed.source),
     )
     batch = with_gaps(lake, feed, batch)
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"

@@ -130,10 +130,11 @@ ACTIONS = (
 HEADLINES = (
     _columns("headline_id", "source", "title", "published_at", "first_seen_at", "available_at"),
     *_filled("headline_id", "source", "title", "published_at", "first_seen_at", "available_at"),
-    *_filled("availability", "synthetic", "payload_id"),
+    *_filled("granularity", "availability", "synthetic", "payload_id"),
     _unique("headline_id"),
     _matches("title", r"\S", "not blank"),
     _printable("title"),
+    _one_of("granularity", "second", "minute", "day"),
     _one_of("availability", "observed", "asserted"),
     _ordered("available_at", "published_at"),
     _matches("payload_id", SHA256, "the sha256 of a landed payload"),

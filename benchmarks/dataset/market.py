@@ -101,7 +101,13 @@ def headlines(rows: int, tickers: int, seed: int, *, first_id: int = 0) -> pa.Ta
             "published_at": published,
             "first_seen_at": published,
             "available_at": pc.if_else(edited, later, published),
-            **constant(rows, source="made-up", availability="asserted", payload_id="none"),
+            **constant(
+                rows,
+                source="made-up",
+                granularity="second",
+                availability="asserted",
+                payload_id="none",
+            ),
             "synthetic": pa.array(np.ones(rows, bool)),
             "revision": pc.cast(pc.if_else(edited, 2, 1), pa.int32()),
         }

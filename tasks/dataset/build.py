@@ -81,6 +81,7 @@ def write_dataset(
                 for split in SPLITS
             },
             dropped={row["drop_reason"]: row["rows"] for row in dropped.to_pylist()},
+            granularity=_granularity(lake),
         )
         write_text(folder / "card.md", card(manifest))
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
@@ -89,6 +90,13 @@ def write_dataset(
     dataset_id, _ = publish_folder(root, fill, last="manifest.json")
     text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
     return DatasetManifest.model_validate_json(text), root / dataset_id
+
+
+def _granularity(lake: Lake) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for row in lake.read("headlines_granularity").to_pylist():
+        found.setdefault(row["source"], {})[row["granularity"]] = row["headlines"]
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pyarrow as pa
 
@@ -152,6 +152,12 @@ def _by_key(table: pa.Table) -> dict[str, list[DateRange]]:
     for row in table.to_pylist():
         ranges[row["key"]].append((row["range_start"], row["range_end"]))
     return ranges
+
+
+def day_times(lake: Lake, source: str) -> list[time]:
+    """The times of day (UTC) at which a source puts what it dates by the day, as far as stored."""
+    found: list[time] = lake.read("source_day_times", {"source": source})["time_of_day"].to_pylist()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

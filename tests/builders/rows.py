@@ -63,8 +63,8 @@ def append_headlines(
     moments = dict.fromkeys(("published_at", "first_seen_at", "available_at"), published)
     append(lake, "headlines", {
         "headline_id": ids, "story_id": ids, "source": "wire", "title": title, **moments,
-        "availability": "observed", "synthetic": True, "payload_id": "b" * 64, "revision": 1,
-        **other,
+        "granularity": "second", "availability": "observed", "synthetic": True,
+        "payload_id": "b" * 64, "revision": 1, **other,
     })  # fmt: skip
     append(lake, "headline_tickers", {"headline_id": ids, "ticker": ticker, "method": "feed"})
 

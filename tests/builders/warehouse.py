@@ -158,6 +158,7 @@ class Filler:
                 "headline_id": name, "story_id": of_story, "source": source, "title": title,
                 "published_at": at, "first_seen_at": at + seen_after, "synthetic": True,
                 "available_at": at + seen_after, "availability": availability,
+                "granularity": "second",
                 "payload_id": "none", "revision": 1,
             }
             for name, of_story, (at, title) in zip(names, stories, worded, strict=True)

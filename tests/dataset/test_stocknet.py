@@ -58,8 +58,8 @@ def headlines(path: Path) -> pa.Table:
         "headline_id": stories["headline_id"], "story_id": stories["story_id_min"],
         "ticker": stories["ticker"], "title": stories["text"], "published_at": published,
         "available_at": pc.add(published, pa.scalar(LAG)), "first_seen_at": IMPORTED,
-        "revision": 1, "source": "stocknet", "availability": "asserted", "synthetic": False,
-        "payload_id": "none", "method": "declared",
+        "revision": 1, "source": "stocknet", "granularity": "second", "availability": "asserted",
+        "synthetic": False, "payload_id": "none", "method": "declared",
     })  # fmt: skip
 
 

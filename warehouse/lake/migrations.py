@@ -1,13 +1,15 @@
 """The tables of the warehouse, and how an older warehouse gets to them.
 
 `sql/schema/` says what the tables are today; a new warehouse is made from it alone. A file
-`sql/migrations/NNNN_words.sql` says how to get there from version NNNN - 1. Released migrations
-are never edited: a new change is a new file, and the schema file changes with it.
+`sql/migrations/NNNN_words.sql` says how to get there from version NNNN - 1; what its last statement
+selects as `words` is logged as a warning. Released migrations are never edited: a new change is a
+new file, and the schema file changes with it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from warehouse.lake.connection import first_line
 from warehouse.lake.spec import LakeError
 from warehouse.lake.sql import SQL_ROOT
 
+_LOG = logging.getLogger(__name__)
 _NAME = re.compile(r"(\d{4})_([a-z0-9_]+)")
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake'"
 
@@ -123,7 +126,10 @@ def _refuse_unknown(applied: dict[int, str], migrations: tuple[Migration, ...]) 
 
 def _run(connection: duckdb.DuckDBPyConnection, step: Migration) -> None:
     try:
-        connection.execute(step.text)
+        answer = connection.execute(step.text)
+        if answer.description and answer.description[0][0] == "words":
+            for (words,) in answer.fetchall():
+                _LOG.warning("Migration %04d: %s", step.version, words)
     except duckdb.Error as error:
         raise LakeError(
             f"Migration {step.version:04}_{step.name} failed: {first_line(error)}. The warehouse "

@@ -15,6 +15,14 @@ CREATE OR REPLACE TEMP MACRO one_line(words) AS
          THEN trim(regexp_replace(words, '[\s\pC\pZ]+', ' ', 'g'))
          ELSE words END;
 
+-- The instant from which a day is over everywhere on earth: noon UTC of the next.
+CREATE OR REPLACE TEMP MACRO day_is_over(day) AS (day + INTERVAL 36 HOURS) AT TIME ZONE 'UTC';
+
+-- The day that an instant belongs to on the clock furthest east, fourteen hours before UTC: the latest
+-- one that can be meant where the clock is not known.
+CREATE OR REPLACE TEMP MACRO easternmost_day(instant) AS
+    ((instant + INTERVAL 14 HOURS) AT TIME ZONE 'UTC')::DATE;
+
 -- When what is missing is asked for again: soon at first, weekly in the end, and never no more. Odd hours
 -- fall short of a whole day, so that a job that runs daily at one time is not a minute too early.
 CREATE OR REPLACE TEMP MACRO next_attempt(moment, attempts) AS

@@ -71,6 +71,9 @@ def publish_headlines(
             "headline_tickers_record", incoming_tickers=batch.headline_tickers, changes=changes
         )
         changed = pa.concat_tables([added, revised])
+        days = changed.filter(pc.equal(changed["granularity"], "day"))
+        if days.num_rows:
+            tx.run("headlines_redate", {"sources": pc.unique(days["source"]).to_pylist()})
         return HeadlinePublication(
             added=added.num_rows,
             revised=revised.num_rows,

@@ -42,8 +42,8 @@ ACTION_REVISIONS = _and(ACTIONS, superseded_at=_AT)
 HEADLINES = _table(
     "summary url guid edited_at",
     headline_id=_TEXT, story_id=_TEXT, source=_TEXT, title=_TEXT, summary=_TEXT, url=_TEXT,
-    guid=_TEXT, published_at=_AT, first_seen_at=_AT, edited_at=_AT, available_at=_AT,
-    availability=_TEXT, synthetic=_FLAG, payload_id=_TEXT, revision=_INT,
+    guid=_TEXT, published_at=_AT, granularity=_TEXT, first_seen_at=_AT, edited_at=_AT,
+    available_at=_AT, availability=_TEXT, synthetic=_FLAG, payload_id=_TEXT, revision=_INT,
 )  # fmt: skip
 HEADLINE_REVISIONS = _table(
     "summary",

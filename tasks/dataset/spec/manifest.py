@@ -52,6 +52,8 @@ class DatasetManifest(BaseModel):
     tradable: bool
     splits: dict[str, SplitEntry]
     dropped: dict[str, int]
+    granularity: dict[str, dict[str, int]] = {}
+    """Headlines by source and by what their stamps are good for: second, minute or day."""
 
 
 def card(manifest: DatasetManifest) -> str:
@@ -87,5 +89,8 @@ def card(manifest: DatasetManifest) -> str:
         )
     lines += ["", "Examples in no split, by reason:", ""]
     lines += [f"- {reason}: {rows}" for reason, rows in manifest.dropped.items()] or ["- none"]
+    for source, found in manifest.granularity.items():
+        counts = ", ".join(f"{count:,} to the {name}" for name, count in found.items())
+        lines += ["", f"Headlines of {source} are dated: {counts}."]
     lines += ["", "Template of the input:", "", "```", spec.render.template, "```", ""]
     return "\n".join(lines)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
-from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from tasks.ingest.archive_file import Archive, ArchiveMapping, manifest, open_archive
-from tasks.ingest.headlines.dates import EARLIEST, read_date_column
+from tasks.ingest.headlines.dates import (
+    EARLIEST,
+    DeclaredGranularity,
+    read_date_column,
+    require_zone,
+)
 from tasks.ingest.headlines.identity import (
     OBSERVATIONS,
     identify_headlines,
@@ -31,8 +35,9 @@ class HeadlineMapping(ArchiveMapping):
     """Which columns of an archive mean what, and what its dates are worth.
 
     `title`, `published_at`, `ticker`, `guid`, `summary` and `url` name columns; a cell of `ticker`
-    may hold a list, as JSON or parted by `ticker_separator`. `zone` is the IANA
-    zone of dates that name none; without it they are rejected. `date_format` is a strptime format
+    may hold a list, as JSON or parted by `ticker_separator`. `zone` is the IANA zone of dates that
+    name none; without it they are rejected, but for days. `granularity` says what dates are good
+    for: "detect" finds those that are days. `date_format` is a strptime format
     for dates that are neither ISO 8601 nor RFC 822. `lag` is how long after its stated time a
     headline is assumed to have been available: nobody watched it arrive.
     """
@@ -49,6 +54,7 @@ class HeadlineMapping(ArchiveMapping):
     url: str | None = None
     ticker_separator: str | None = Field(default=None, min_length=1)
     zone: str | None = None
+    granularity: DeclaredGranularity = "detect"
     date_format: str | None = None
     lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
     synthetic: bool = False
@@ -56,9 +62,7 @@ class HeadlineMapping(ArchiveMapping):
     @field_validator("zone")
     @classmethod
     def _zone_exists(cls, zone: str | None) -> str | None:
-        if zone is not None and zone not in available_timezones():
-            raise ValueError(f"{zone!r} is not an IANA time zone; expected one like Europe/London")
-        return zone
+        return require_zone(zone)
 
 
 def read_headlines(
@@ -69,17 +73,19 @@ def read_headlines(
     land: Land,
     batch_rows: int = 100_000,
     aliases: pa.Table | None = None,
+    day_times: Sequence[time] = (),
 ) -> Iterator[HeadlineBatch]:
     """Stream the headlines of a file, `batch_rows` archive rows a batch.
 
     The file stays where it is; what lands as payload is its manifest (name, size, sha256,
     mapping). Rows that cannot be used become rejects with their reason. Every headline is
-    `asserted`: available `mapping.lag` after its stated time. Without a ticker column, titles name
-    their tickers by `aliases`, by default the shipped ones. The last batch carries the ledger
-    row. Raises ArchiveError when the file cannot be read or lacks a mapped column.
+    `asserted`: available `mapping.lag` after its stated time, or after its day is over. Without a
+    ticker column, titles name their tickers by `aliases`, by default the shipped ones. `day_times`:
+    as for `identify_headlines`. The last batch carries the ledger row. Raises ArchiveError when the
+    file cannot be read or lacks a mapped column.
     """
     with open_headlines(path, mapping, clock=clock) as headlines:
-        yield from headlines.batches(land, batch_rows, aliases)
+        yield from headlines.batches(land, batch_rows, aliases, day_times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +101,11 @@ class HeadlineArchive:
         return self.archive.words()
 
     def batches(
-        self, land: Land, batch_rows: int = 100_000, aliases: pa.Table | None = None
+        self,
+        land: Land,
+        batch_rows: int = 100_000,
+        aliases: pa.Table | None = None,
+        day_times: Sequence[time] = (),
     ) -> Iterator[HeadlineBatch]:
         """The archive's rows, validated and identified: see `read_headlines`."""
         mapping = self.archive.mapping
@@ -103,7 +113,7 @@ class HeadlineArchive:
         if "ticker" not in (*mapping.columns(), *mapping.constants):
             known = load_aliases() if aliases is None else aliases
         now = self.payload.fetched_at
-        reader = _Reader(self.archive, self.payload, land(self.payload), now, known)
+        reader = _Reader(self.archive, self.payload, land(self.payload), now, known, day_times)
         for rows in self.archive.batches(batch_rows):
             yield reader.read(rows, self.engine)
         yield reader.closing()
@@ -127,6 +137,7 @@ class _Reader:
     payload_id: str
     now: datetime
     aliases: pa.Table | None
+    day_times: Sequence[time] = ()
     position: int = 0
     accepted: int = 0
     first: date | None = None
@@ -151,7 +162,13 @@ class _Reader:
         validated = engine.read("headline_validation", params, archive_rows=archive_rows)
         rejects = engine.read("headline_rejects", params, validated=validated)
         observations = engine.read("headline_observations", params, validated=validated)
-        headlines, tickers = identify_headlines(observations.cast(OBSERVATIONS), engine)
+        headlines, tickers = identify_headlines(
+            observations.select(OBSERVATIONS.names).cast(OBSERVATIONS),
+            engine,
+            granularity=self.mapping.granularity,
+            zone=self.mapping.zone,
+            day_times=self.day_times,
+        )
         told = len(pc.unique(observations["position"])) - headlines.num_rows
         self._count(headlines, rows.num_rows)
         if self.aliases is not None:
@@ -193,10 +210,7 @@ class _Reader:
             return rows[field].cast(pa.string()) if field in rows.schema.names else absent
 
         position = pa.array(range(self.position, self.position + rows.num_rows), pa.int64())
-        published = rows["published_at"]
-        if not pa.types.is_timestamp(published.type):
-            published = published.cast(pa.string())
-        instants, zoneless = read_date_column(published, mapping.zone, mapping.date_format, engine)
+        dated = read_date_column(rows["published_at"], mapping.zone, mapping.date_format, engine)
         return pa.table(
             {
                 "position": position,
@@ -208,8 +222,7 @@ class _Reader:
                 "guid": clean_column(text("guid")),
                 "ticker": text("ticker"),
                 "published": text("published_at"),
-                "published_at": instants,
-                "zoneless": zoneless,
+                **{name: dated[name] for name in dated.column_names},
             }
         )
 

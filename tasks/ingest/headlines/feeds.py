@@ -11,7 +11,9 @@ from importlib.resources import files
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from tasks.ingest.headlines.dates import DeclaredGranularity, require_zone
 
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 _ONE_DAY = timedelta(days=1)
@@ -33,7 +35,8 @@ class FeedSpec(BaseModel):
     nobody saw happen; items count as available `lag` after the time they claim. `scope` ticker:
     everything the address answers is about that ticker. A search asks once per ticker and
     `chunk` (a calendar period). `cap` is the most items that one answer holds: a search with so
-    many is asked again in halves.
+    many is asked again in halves. `zone` is the IANA zone of dates that name none. `granularity`
+    says what its dates are good for: "detect" finds stamps that are days by themselves.
     In configuration, `preset` stands for all fields of a shipped feed; others given override it.
     """
 
@@ -46,6 +49,8 @@ class FeedSpec(BaseModel):
     lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
     chunk: Literal["year", "month", "day"] = "year"
     cap: int | None = Field(default=None, ge=1)
+    zone: str | None = None
+    granularity: DeclaredGranularity = "detect"
     clock_skew: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
     concurrency: int = Field(default=4, ge=1, le=32)
     synthetic: bool = False
@@ -59,6 +64,11 @@ class FeedSpec(BaseModel):
             return given
         return preset_fields(given["preset"]) | {k: v for k, v in given.items() if k != "preset"}
 
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        return require_zone(zone)
+
     @model_validator(mode="after")
     def _placeholders_fit(self) -> FeedSpec:
         expected = {"ticker"} if self.scope == "ticker" else set()
@@ -71,6 +81,11 @@ class FeedSpec(BaseModel):
                 f"exactly the placeholders {_listed(expected)}, got {_listed(found)}"
             )
         return self
+
+    @property
+    def source(self) -> str:
+        """The source of its headlines: one publisher may have several feeds."""
+        return self.publisher or self.name
 
 
 def feed_presets() -> dict[str, FeedSpec]:

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -47,6 +48,7 @@ def fetch_headlines(
     land: Land,
     cached: CachedPayload | None = None,
     aliases: pa.Table | None = None,
+    day_times: Sequence[time] = (),
 ) -> HeadlineBatch:
     """Everything `feed` has about `tickers` over the inclusive dates `start` to `end`.
 
@@ -58,7 +60,8 @@ def fetch_headlines(
     it sees, whatever the range. With `cached`, requests are conditional, and one that has
     not changed counts as having answered the same again. What a general feed has is about those
     of `tickers` (all, if it is GENERAL) that its titles name by `aliases`, by default the shipped
-    ones. Raises ValueError when `start` is after `end`.
+    ones. `day_times`: the times of day (UTC) at which the source is known to put days. Raises
+    ValueError when `start` is after `end`.
     """
 
     def fetch(request: FeedRequest) -> Payload | FetchError:
@@ -75,7 +78,7 @@ def fetch_headlines(
         except FetchError as error:
             return error
 
-    builder = BatchBuilder(feed)
+    builder = BatchBuilder(feed, day_times)
     requests = list(feed_requests(feed, tickers, start, end))
     with ThreadPoolExecutor(max_workers=feed.concurrency) as pool:
         while requests:
@@ -92,7 +95,11 @@ def fetch_headlines(
 
 
 def replay_headlines(
-    feed: FeedSpec, answers: Iterable[Payload], *, aliases: pa.Table | None = None
+    feed: FeedSpec,
+    answers: Iterable[Payload],
+    *,
+    aliases: pa.Table | None = None,
+    day_times: Sequence[time] = (),
 ) -> Iterator[HeadlineBatch]:
     """Read landed answers of `feed` again with today's parser, as if they arrived now as then.
 
@@ -101,14 +108,14 @@ def replay_headlines(
     that the feed no longer has are passed over. The batches hold no ledger rows: nothing was
     fetched.
     """
-    builder = BatchBuilder(feed)
+    builder = BatchBuilder(feed, day_times)
     for answer in answers:
         request = request_of(feed, answer.url, answer.fetched_at.date())
         if request is None:
             continue
         if any(answer.url == earlier.url for earlier in builder.payloads):
             yield replace(builder.batch((), aliases), partitions=PARTITIONS.empty_table())
-            builder = BatchBuilder(feed)
+            builder = BatchBuilder(feed, day_times)
         builder.add(request, answer, answer.payload_id)
     if builder.payloads:
         yield replace(builder.batch((), aliases), partitions=PARTITIONS.empty_table())
@@ -119,6 +126,7 @@ class BatchBuilder:
     """Builds a batch from the answers of one feed, in the order they are added."""
 
     feed: FeedSpec
+    day_times: Sequence[time] = ()
     payloads: list[Payload] = field(default_factory=list)
     _observations: list[pa.Table] = field(default_factory=lambda: [OBSERVATIONS.empty_table()])
     _count: int = 0
@@ -134,7 +142,9 @@ class BatchBuilder:
         """
         self.payloads.append(payload)
         try:
-            parsed = parse_feed(payload.body, dict(payload.headers).get("content-type", ""))
+            content_type = dict(payload.headers).get("content-type", "")
+            zone = ZoneInfo(self.feed.zone) if self.feed.zone else None
+            parsed = parse_feed(payload.body, content_type, zone)
         except FeedParseError as error:
             self._reject("payload", request.key, str(error), {"url": request.url}, payload_id)
             self.fail(request, f"{request.url}: {error}", payload_id)
@@ -180,7 +190,13 @@ class BatchBuilder:
         What a general feed has is about those of `tickers` (see `fetch_headlines`).
         """
         with scratch() as engine:
-            headlines, pairs = identify_headlines(pa.concat_tables(self._observations), engine)
+            headlines, pairs = identify_headlines(
+                pa.concat_tables(self._observations),
+                engine,
+                granularity=self.feed.granularity,
+                zone=self.feed.zone,
+                day_times=self.day_times,
+            )
             if self.feed.scope == "general":
                 universe = [ticker for ticker in tickers if ticker != GENERAL] or None
                 known = load_aliases() if aliases is None else aliases
@@ -205,13 +221,13 @@ class BatchBuilder:
     ) -> None:
         count, feed = len(items), self.feed
         ticker, method = (None, None) if key == GENERAL else (key, "feed")
-        names = ("title", "summary", "url", "guid", "published_at")
+        names = ("title", "summary", "url", "guid", "published_at", "granularity", "day")
         columns: dict[str, Sequence[Any]] = {
             name: [getattr(item, name) for item in items] for name in names
         }
         columns["position"] = range(self._count, self._count + count)
         constants = {
-            "source": feed.publisher or feed.name,
+            "source": feed.source,
             "first_seen_at": fetched_at,
             "availability": "observed" if feed.mode == "poll" else "asserted",
             "lag_us": round(feed.lag.total_seconds() * 1_000_000),

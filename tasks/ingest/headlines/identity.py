@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import time
 from importlib.resources import files
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from tasks.ingest.headlines.dates import DeclaredGranularity
 from warehouse.lake.scratch import Scratch
 from warehouse.tables import schemas
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES
@@ -16,6 +18,7 @@ from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES
 OBSERVATIONS = pa.schema(
     [
         *schemas.without(HEADLINES, "headline_id", "available_at"),
+        pa.field("day", pa.date32()),
         pa.field("lag_us", pa.int64(), nullable=False),
         pa.field("position", pa.int64(), nullable=False),
         pa.field("ticker", pa.string()),
@@ -24,7 +27,8 @@ OBSERVATIONS = pa.schema(
 )
 """One row per item of a payload and ticker it was observed under (null: none known).
 
-`lag_us` counts microseconds and applies to asserted rows. `position` orders the observations of
+`granularity` and `day` are as in DATED. `lag_us` counts microseconds and applies to asserted rows.
+`position` orders the observations of
 a batch; the first one of a headline is the one kept.
 """
 
@@ -81,13 +85,23 @@ def load_aliases(path: Path | None = None) -> pa.Table:
     return table.cast(ALIASES)
 
 
-def identify_headlines(observations: pa.Table, engine: Scratch) -> tuple[pa.Table, pa.Table]:
+def identify_headlines(
+    observations: pa.Table,
+    engine: Scratch,
+    *,
+    granularity: DeclaredGranularity = "detect",
+    zone: str | None = None,
+    day_times: Sequence[time] = (),
+) -> tuple[pa.Table, pa.Table]:
     """The HEADLINES that observations are of, merged by headline_id, and their HEADLINE_TICKERS.
 
-    `observations` has the columns of OBSERVATIONS. The answer does not depend on the order of the
-    rows.
+    `observations` has the columns of OBSERVATIONS, all of one source. `granularity` and `zone` are
+    what is declared of its stamps, `day_times` the times of day (UTC) at which it is known to put
+    days; see `observations_dated`. The answer does not depend on the order of the rows.
     """
-    identified = engine.read("observations_identified", observations=observations)
+    declared = {"granularity": granularity, "zone": zone, "day_times": [str(t) for t in day_times]}
+    dated = engine.read("observations_dated", declared, observations=observations)
+    identified = engine.read("observations_identified", dated=dated)
     headlines = engine.read("headlines_identified", identified=identified)
     pairs = engine.read("headline_tickers_identified", identified=identified)
     return headlines.cast(HEADLINES), pairs.cast(HEADLINE_TICKERS)

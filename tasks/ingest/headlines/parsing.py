@@ -6,13 +6,13 @@ import html
 import re
 import unicodedata
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, tzinfo
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.headlines.dates import DateRefusedError, parse_published
+from tasks.ingest.headlines.dates import DateRefusedError, Granularity, parse_first
 from tasks.ingest.headlines.documents import (
     DAMAGE,
     described,
@@ -33,6 +33,7 @@ _TAG = re.compile(r"<(?:!--.*?(?:-->|\Z)|[a-z/!?][^<>]*>?)", re.IGNORECASE | re.
 _DROPPED = frozenset({"Cf", "Cs"})
 _SPACING = frozenset({"Cc", "Cn", "Co", "Zl", "Zp", "Zs"})
 _LAYERS = 6
+_DATES = ("published", "updated", "created")
 
 # What `_PLAIN` accepts, as RE2 understands it, so that a column is filtered without a loop.
 _PLAIN_COLUMN = r"^[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*$"
@@ -44,13 +45,18 @@ class FeedParseError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """One usable item: a title in plain text and an instant in UTC."""
+    """One usable item: a title in plain text and an instant in UTC.
+
+    `granularity` and `day` say what the instant is good for, as in dates.DATED.
+    """
 
     title: str
     summary: str | None
     url: str | None
     guid: str | None
     published_at: datetime
+    granularity: Granularity = "second"
+    day: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,13 @@ class ParsedFeed:
     cut: bool = False
 
 
-def parse_feed(body: bytes, content_type: str = "") -> ParsedFeed:
+def parse_feed(body: bytes, content_type: str = "", zone: tzinfo | None = None) -> ParsedFeed:
     """Read a feed's items.
 
     `body` is what the server sent, with any content encoding undone; `content_type` is its header
-    and helps to find the character encoding. Raises FeedParseError for what is no feed, or is one
-    that declares entities (the way into entity bombs and external files), and never reads
-    anything but `body`.
+    and helps to find the character encoding; `zone` is that of dates that name none. Raises
+    FeedParseError for what is no feed, or is one that declares entities (the way into entity bombs
+    and external files), and never reads anything but `body`.
     """
     if not body.strip():
         raise FeedParseError("The answer is empty; expected an RSS or Atom document.")
@@ -92,7 +98,7 @@ def parse_feed(body: bytes, content_type: str = "") -> ParsedFeed:
         raise FeedParseError(
             f"The document broke the feed parser ({type(error).__name__}: {error})."
         ) from error
-    return _sort_items(*read)
+    return _sort_items(*read, zone)
 
 
 def _parsed(body: bytes, content_type: str) -> tuple[str, list[dict[str, Any]], bool]:
@@ -134,11 +140,13 @@ def _parsed(body: bytes, content_type: str) -> tuple[str, list[dict[str, Any]], 
     return str(feed.version or "unknown"), feed.entries, cut or cut_after_all
 
 
-def _sort_items(version: str, entries: list[dict[str, Any]], cut: bool) -> ParsedFeed:
+def _sort_items(
+    version: str, entries: list[dict[str, Any]], cut: bool, zone: tzinfo | None
+) -> ParsedFeed:
     usable: list[FeedItem] = []
     refused: list[RefusedItem] = []
     for entry in entries:
-        item = _read_item(entry)
+        item = _read_item(entry, zone)
         if isinstance(item, FeedItem):
             usable.append(item)
         else:
@@ -146,12 +154,12 @@ def _sort_items(version: str, entries: list[dict[str, Any]], cut: bool) -> Parse
     return ParsedFeed(version, tuple(usable), tuple(refused), cut)
 
 
-def _read_item(entry: dict[str, Any]) -> FeedItem | RefusedItem:
+def _read_item(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | RefusedItem:
     title = clean_text(_text(entry, "title"))
-    date = _text(entry, "published") or _text(entry, "updated")
+    dates = tuple(filter(None, (_text(entry, name) for name in _DATES)))
     link = _text(entry, "link")
     guid = clean_text(_text(entry, "id"))
-    record = {"title": title, "date": date, "link": link, "guid": guid}
+    record = {"title": title, "date": dates[0] if dates else "", "link": link, "guid": guid}
     if not title:
         return _refuse("no title", record)
     if DAMAGE in title or DAMAGE in _text(entry, "title"):
@@ -159,7 +167,7 @@ def _read_item(entry: dict[str, Any]) -> FeedItem | RefusedItem:
     if len(title) > LONGEST_TITLE:
         return _refuse(f"title longer than {LONGEST_TITLE} characters", record)
     try:
-        published_at = parse_published(date)
+        stamp = parse_first(dates, zone)
     except DateRefusedError as refusal:
         return _refuse(str(refusal), record)
     return FeedItem(
@@ -167,7 +175,9 @@ def _read_item(entry: dict[str, Any]) -> FeedItem | RefusedItem:
         summary=clean_text(_text(entry, "summary"))[:LONGEST_SUMMARY].rstrip() or None,
         url=link if _WEB_ADDRESS.fullmatch(link) else None,
         guid=guid or None,
-        published_at=published_at,
+        published_at=stamp.at,
+        granularity=stamp.granularity,
+        day=stamp.day,
     )
 
 

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from xml.sax.saxutils import escape
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -91,10 +92,11 @@ def test_a_column_is_cleaned_as_its_values_are(texts: list[str | None]) -> None:
 @given(DATES)
 def test_a_date_is_an_instant_in_utc_or_refused(text: str) -> None:
     try:
-        instant = parse_published(text)
+        stamp = parse_published(text)
     except DateRefusedError:
         return
-    assert instant.utcoffset() == timedelta(0)
+    assert stamp.at.utcoffset() == timedelta(0)
+    assert stamp.granularity != "day" or stamp.day is not None
 
 
 ZONES = st.sampled_from(
@@ -120,32 +122,34 @@ RFC = st.builds(
 )
 
 
-def scalar(text: str | None) -> tuple[datetime | None, str | None]:
+def scalar(text: str, zone: str | None) -> dict[str, object]:
     try:
-        return parse_published(text), None
+        stamp = parse_published(text, ZoneInfo(zone) if zone else None)
     except DateRefusedError as refusal:
-        return None, str(refusal)
+        return dict.fromkeys(("published_at", "granularity", "day")) | {"refusal": str(refusal)}
+    return {
+        "published_at": stamp.at,
+        "granularity": stamp.granularity,
+        "day": stamp.day,
+        "refusal": None,
+    }
 
 
-@settings(deadline=None, max_examples=50)
-@given(st.lists(ISO | RFC | DATES, min_size=1, max_size=40))
-def test_a_column_of_dates_is_read_as_its_values_are(texts: list[str]) -> None:
-    """What the column reader takes, the scalar reader takes too, for the same second."""
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(ISO | RFC | DATES, min_size=1, max_size=40),
+    st.sampled_from([None, "America/New_York", "Asia/Kolkata"]),
+)
+def test_a_column_of_dates_is_read_as_its_values_are(texts: list[str], zone: str | None) -> None:
+    """One grammar: for the same second, to the same granularity, or refused for the same reason."""
     with scratch() as engine:
-        column = pa.array(texts, pa.string())
-        instants, zoneless = read_date_column(column, None, None, engine)
-    for text, instant, lacks_zone in zip(
-        texts, instants.to_pylist(), zoneless.to_pylist(), strict=True
-    ):
-        expected, reason = scalar(text)
-        if instant is not None and reason != "date impossible: its weekday is another one":
-            assert instant.replace(microsecond=0) == expected, text
-        if lacks_zone:
-            assert instant is None
-            assert reason == "date without a time zone", text
-        common = re.fullmatch(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(Z|[+-]\d\d:?\d\d)", text)
-        if expected is not None and common:
-            assert instant == expected, text
+        read = read_date_column(pa.array(texts, pa.string()), zone, None, engine).to_pylist()
+    for text, row in zip(texts, read, strict=True):
+        if at := row["published_at"]:
+            row["published_at"] = at.replace(microsecond=0)
+        else:
+            row |= {"granularity": None, "day": None}
+        assert row == scalar(text, zone), text
 
 
 @settings(deadline=None)

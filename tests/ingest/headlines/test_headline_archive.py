@@ -62,8 +62,9 @@ def test_naive_dates_are_read_in_the_declared_zone(tmp_path: Path) -> None:
         "Apple waits": datetime(2020, 3, 3, 12, tzinfo=UTC),
         "Apple & rises": datetime(2020, 3, 3, 17, tzinfo=UTC),
         "Apple falls": datetime(2020, 3, 3, 17, tzinfo=UTC),
+        "Apple sleeps": datetime(2020, 3, 3, 5, tzinfo=UTC),  # a day, from its first second on
     }
-    reasons = ["date not understood", "undated", "no title", "published in the future"]
+    reasons = ["undated", "no title", "published in the future"]
     assert [row["reason"] for row in rejects] == reasons
 
 

@@ -92,7 +92,7 @@ def test_batch_has_the_tables_of_the_contract(pages: Pages, fetched: Fetched) ->
     [
         ("", "undated"),
         ("2016/6/29", "date not understood"),
-        ("Tue, 03 Mar 2020", "date not understood"),
+        ("04 Fev 2020 12:00:00 GMT", "date with an unknown month name"),
         ("Tue, 03 Mar 2020 12:00:00", "date without a time zone"),
         ("Tue, 03 Mar 2020 12:00:00 BST", "date with an unknown time zone"),
         ("Thu, 05 Mar 2020 12:00:00 GMT", "published in the future"),

@@ -34,8 +34,8 @@ def headline(headline_id: str, title: str, at: datetime = NOW, **other: Any) -> 
     row = {
         "headline_id": headline_id, "source": "wire", "title": title, "summary": None,
         "url": f"http://wire.example/{headline_id}", "guid": None, "published_at": at,
-        "first_seen_at": at, "available_at": at, "availability": "observed", "synthetic": False,
-        "payload_id": "p1",
+        "first_seen_at": at, "available_at": at, "granularity": "second",
+        "availability": "observed", "synthetic": False, "payload_id": "p1",
     }  # fmt: skip
     return row | other
 

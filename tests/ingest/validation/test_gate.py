@@ -40,8 +40,9 @@ def headlines(**columns: list[object]) -> pa.Table:
         "headline_id": ["h1", "h2"], "source": ["wire", "wire"],
         "title": ["Apple beats", "IBM misses"], "summary": [None, ""], "url": [None, None],
         "guid": [None, None], "published_at": [NOW, NOW], "first_seen_at": [NOW, NOW],
-        "available_at": [NOW, NOW], "availability": ["observed", "asserted"],
-        "synthetic": [True, True], "payload_id": [PAYLOAD, PAYLOAD],
+        "available_at": [NOW, NOW], "granularity": ["second", "day"],
+        "availability": ["observed", "asserted"], "synthetic": [True, True],
+        "payload_id": [PAYLOAD, PAYLOAD],
     }  # fmt: skip
     return pa.table(good | columns, schema=HEADLINES)
 

@@ -89,8 +89,9 @@ def story(name: str, ticker: str, title: str, at: datetime, **other: Any) -> dic
     return {
         "headline_id": name, "source": "wire", "title": title, "summary": None,
         "url": f"http://wire.example/{name}", "guid": name, "published_at": at,
-        "first_seen_at": at, "available_at": at, "availability": "observed", "synthetic": True,
-        "payload_id": "rss", "ticker": ticker, **other,
+        "first_seen_at": at, "available_at": at, "granularity": "second",
+        "availability": "observed", "synthetic": True, "payload_id": "rss", "ticker": ticker,
+        **other,
     }  # fmt: skip
 
 

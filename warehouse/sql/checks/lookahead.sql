@@ -42,10 +42,23 @@ WITH hours AS (
     SELECT headline_id, min(available_at) AS available_at
     FROM headline_versions
     GROUP BY headline_id
+), days AS (
+    -- By the stamps themselves, whatever was declared or stored of them: where most have one time of day
+    -- it is the time at which a day begins, and the day lasts for twenty-four hours more.
+    SELECT h.headline_id, h.published_at + INTERVAL 24 HOURS AS over_at
+    FROM headlines AS h
+    LEFT JOIN day_times AS d
+        ON d.source = h.source AND d.time_of_day = (h.published_at AT TIME ZONE 'UTC')::TIME
+    WHERE h.availability = 'asserted'
+        AND (d.source IS NOT NULL
+             OR (h.granularity = 'day' AND epoch_us(h.published_at) % 86400000000 = 0))
 ), shown AS (
-    SELECT e.example_id, max(t.available_at) AS available_at, count(*) - count(t.headline_id) AS lost
+    SELECT
+        e.example_id, max(t.available_at) AS available_at, count(*) - count(t.headline_id) AS lost,
+        max(d.over_at) AS day_over_at
     FROM (SELECT example_id, unnest(headline_ids) AS headline_id FROM full_examples) AS e
     LEFT JOIN first_versions AS t USING (headline_id)
+    LEFT JOIN days AS d USING (headline_id)
     GROUP BY e.example_id
 ), checked AS (
     SELECT
@@ -55,6 +68,8 @@ WITH hours AS (
                  THEN 'max_input_available_at < decision_ts' END,
             CASE WHEN s.available_at >= e.decision_ts
                  THEN 'every shown headline was available before decision_ts' END,
+            CASE WHEN s.day_over_at >= e.decision_ts
+                 THEN 'every shown headline that is dated by a day was shown after that day' END,
             CASE WHEN s.lost > 0 THEN 'every shown headline is in the warehouse' END,
             CASE WHEN e.decision_ts IS DISTINCT FROM
                       CASE WHEN $decide_at = 'open' THEN h.open_ts ELSE h.previous_close_ts END

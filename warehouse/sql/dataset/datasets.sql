@@ -22,6 +22,14 @@ CREATE OR REPLACE TEMP VIEW chosen AS
 SELECT * FROM fresh_examples WHERE label IS NOT NULL;
 
 
+-- name: headlines_granularity
+-- grain: one row per source and granularity of its headlines
+SELECT source, coalesce(granularity, 'unknown') AS granularity, count(*) AS headlines
+FROM headlines
+GROUP BY ALL
+ORDER BY ALL;
+
+
 -- name: dataset_rows
 -- grain: one row per example that is chosen: its JSON line, and its columns
 WITH instants AS (

@@ -4,38 +4,93 @@
 -- name: headline_dates
 -- grain: one row per archive row, in order
 -- instant: the date string names a zone. wall: it does not, and the declared zone must supply it.
--- $format: a strptime format, or NULL for ISO 8601 and RFC 822. $format_has_zone: it contains %z.
+-- day: midnight on its own clock, or no time of day at all (granularity day, then no zone is needed).
+-- $format: a strptime format, or NULL for the commonest spellings; the rest is read elsewhere.
+-- $format_has_zone, _time, _seconds: which parts it contains. $zoneless: no zone is declared.
 WITH read AS (
     SELECT
         position, published,
         CASE
             WHEN $format IS NOT NULL THEN try_strptime(published, $format)::TIMESTAMPTZ
-        END AS as_declared
+        END AS as_declared,
+        CASE
+            WHEN $format IS NOT NULL THEN NULL
+            WHEN regexp_full_match(
+                published,
+                '\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-](0\d|1[0-3])(:?[0-5]\d)?|[+-]14(:?00)?)'
+            ) THEN 'iso'
+            WHEN regexp_full_match(
+                published,
+                '[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d ([+-](0\d|1[0-3])[0-5]\d|[+-]1400)'
+            ) THEN 'rfc'
+            WHEN regexp_full_match(published, '\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?') THEN 'wall'
+            WHEN regexp_full_match(published, '\d{4}-\d\d-\d\d') THEN 'day'
+        END AS spelling
     FROM dated
+),
+
+timed AS (
+    SELECT
+        *,
+        CASE
+            WHEN $format IS NOT NULL THEN CASE WHEN $format_has_zone THEN as_declared END
+            WHEN spelling = 'iso' THEN try_cast(published AS TIMESTAMPTZ)
+            WHEN spelling = 'rfc' THEN try_strptime(published, '%a, %d %b %Y %H:%M:%S %z')
+        END AS instant,
+        -- What stands there, whatever its zone.
+        CASE
+            WHEN $format IS NOT NULL THEN
+                CASE WHEN NOT $format_has_zone THEN as_declared AT TIME ZONE 'UTC' END
+            WHEN spelling IN ('iso', 'wall') THEN try_cast(left(replace(published, 'T', ' '), 16) AS TIMESTAMP)
+            WHEN spelling = 'rfc' THEN try_strptime(left(published, -6), '%a, %d %b %Y %H:%M:%S')
+            WHEN spelling = 'day' THEN try_cast(published AS TIMESTAMP)
+        END AS written,
+        CASE
+            WHEN $format IS NOT NULL THEN
+                CASE WHEN NOT $format_has_time THEN 'day' WHEN $format_has_seconds THEN 'second' ELSE 'minute' END
+            WHEN spelling = 'day' THEN 'day'
+            WHEN spelling = 'rfc' OR regexp_matches(published, ':\d\d:\d\d') THEN 'second'
+            ELSE 'minute'
+        END AS written_to
+    FROM read
+),
+
+judged AS (
+    SELECT
+        *,
+        (spelling <> 'iso' OR instant IS NOT NULL) IS NOT FALSE
+        AND (written_to = 'day' OR (
+            written = date_trunc('day', written)
+            AND NOT regexp_matches(published, '[T ]00:00:(0?[1-9]|[1-5]\d|00\.\d*[1-9])')
+        )) AS at_midnight,
+        spelling = 'rfc' AND left(published, 3) <> left(dayname(written), 3) AS other_weekday
+    FROM timed
 )
 
 SELECT
+    CASE WHEN NOT coalesce(other_weekday, FALSE) THEN instant END AS instant,
     CASE
-        WHEN $format IS NOT NULL THEN CASE WHEN $format_has_zone THEN as_declared END
-        WHEN regexp_full_match(
-            published,
-            '\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-](0\d|1[0-3])(:?[0-5]\d)?|[+-]14(:?00)?)'
-        ) THEN try_cast(published AS TIMESTAMPTZ)
-        WHEN regexp_full_match(
-            published,
-            '[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d ([+-](0\d|1[0-3])[0-5]\d|[+-]1400|GMT|UTC)'
-        ) THEN try_strptime(
-            regexp_replace(published, '(GMT|UTC)$', '+0000'), '%a, %d %b %Y %H:%M:%S %z'
-        )
-    END AS instant,
-    CASE
-        WHEN $format IS NOT NULL THEN
-            CASE WHEN NOT $format_has_zone THEN as_declared AT TIME ZONE 'UTC' END
-        WHEN regexp_full_match(published, '\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?')
-            THEN try_cast(published AS TIMESTAMP)
-    END AS wall
-FROM read
+        WHEN instant IS NULL AND NOT at_midnight THEN
+            CASE
+                WHEN $format IS NOT NULL THEN written
+                WHEN spelling = 'wall' THEN try_cast(published AS TIMESTAMP)
+            END
+    END AS wall,
+    CASE WHEN at_midnight AND NOT coalesce(other_weekday, FALSE) THEN written::DATE END AS day,
+    CASE WHEN at_midnight AND instant IS NULL AND $zoneless THEN 'day' ELSE written_to END AS granularity
+FROM judged
 ORDER BY position;
+
+
+-- name: timestamps_dated
+-- grain: one row per timestamp of an archive's own, in order
+SELECT
+    CASE WHEN wall = date_trunc('day', wall) THEN wall::DATE END AS day,
+    CASE
+        WHEN wall = date_trunc('day', wall) AND $zoneless THEN 'day'
+        ELSE 'second'
+    END AS granularity
+FROM stamped;
 
 
 -- name: headline_validation
@@ -46,8 +101,7 @@ SELECT
         WHEN coalesce(title, '') = '' THEN 'no title'
         WHEN length(title) > $longest_title THEN 'title longer than ' || $longest_title || ' characters'
         WHEN published_at IS NULL AND coalesce(published, '') = '' THEN 'undated'
-        WHEN published_at IS NULL AND zoneless THEN 'date without a time zone'
-        WHEN published_at IS NULL THEN 'date not understood'
+        WHEN published_at IS NULL THEN coalesce(refusal, 'date not understood')
         WHEN published_at > $now THEN 'published in the future'
         WHEN published_at < $earliest THEN 'published before ' || year($earliest::TIMESTAMPTZ)
         WHEN coalesce(trim(ticker), '') <> '' AND NOT is_symbol(trim(ticker))
@@ -107,11 +161,87 @@ SELECT
     nullif(summary, '') AS summary,
     CASE WHEN regexp_full_match(url, 'https?://[^\s<>"]+', 'i') THEN url END AS url,
     nullif(guid, '') AS guid,
-    published_at, $now::TIMESTAMPTZ AS first_seen_at, 'asserted' AS availability,
-    $synthetic::BOOLEAN AS synthetic, $payload_id AS payload_id, $lag_us::BIGINT AS lag_us,
+    published_at, granularity, day, $now::TIMESTAMPTZ AS first_seen_at,
+    'asserted' AS availability, $synthetic::BOOLEAN AS synthetic, $payload_id AS payload_id, $lag_us::BIGINT AS lag_us,
     position, ticker,
     CASE WHEN ticker IS NOT NULL THEN 'declared' END AS method
 FROM named;
+
+
+-- name: observations_dated
+-- grain: one row per observation, with the granularity of its stamp and, of a day, when it is over
+-- A stamp is a day when no time of day is written, when it is midnight on its own clock, that of $zone,
+-- UTC, New York or the Pacific coast, or at one of $day_times, at which its source is known to put days;
+-- and where most stamps of a batch, on several days, have one time of day (or two an hour apart, as
+-- summer time makes of one). $granularity: what is declared of the source instead, or 'detect'.
+-- A day is over when it is over everywhere on earth, at noon UTC of the next. Which day is meant, its
+-- own text says, else the clock of $zone, else the furthest east, which has it last.
+WITH timed AS (
+    SELECT
+        *,
+        (published_at AT TIME ZONE 'UTC')::TIME AS time_of_day,
+        epoch_us(published_at) % 900000000 = 0 AS is_round
+    FROM observations
+),
+
+usual AS (
+    SELECT
+        time_of_day,
+        count(*) AS items,
+        count(DISTINCT published_at::DATE) AS days
+    FROM timed
+    WHERE $granularity = 'detect' AND granularity <> 'day'
+    GROUP BY time_of_day
+),
+
+constant AS (
+    SELECT one.time_of_day
+    FROM usual AS one
+    LEFT JOIN usual AS other
+        ON abs(epoch(one.time_of_day) - epoch(other.time_of_day)) IN (3600, 23 * 3600)
+    WHERE one.days >= 2
+    GROUP BY one.time_of_day, one.items, one.days
+    HAVING
+        one.days + max(coalesce(other.days, 0)) >= 4
+        AND one.items + max(coalesce(other.items, 0)) >= 0.6 * (SELECT sum(items) FROM usual)
+),
+
+judged AS (
+    SELECT
+        timed.* EXCLUDE (granularity, time_of_day, is_round),
+        CASE
+            WHEN granularity = 'day' THEN 'day'
+            WHEN $granularity <> 'detect' THEN $granularity
+            WHEN day IS NOT NULL THEN 'day'
+            WHEN list_contains($day_times::TIME[], time_of_day) THEN 'day'
+            WHEN time_of_day IN (SELECT time_of_day FROM constant) THEN 'day'
+            -- A case of its own: zones cost more than all the rest and few stamps are round.
+            WHEN CASE
+                WHEN is_round THEN
+                    epoch_us(published_at) % 86400000000 = 0
+                    OR (published_at AT TIME ZONE 'America/New_York')::TIME = TIME '00:00:00'
+                    OR (published_at AT TIME ZONE 'America/Los_Angeles')::TIME = TIME '00:00:00'
+                    OR (published_at AT TIME ZONE coalesce($zone::VARCHAR, 'UTC'))::TIME
+                    = TIME '00:00:00'
+            END THEN 'day'
+            ELSE granularity
+        END AS granularity
+    FROM timed
+)
+
+SELECT
+    * EXCLUDE (day),
+    CASE
+        WHEN granularity = 'day' THEN
+            day_is_over(
+                coalesce(
+                    day,
+                    CASE WHEN $zone IS NOT NULL THEN (published_at AT TIME ZONE $zone::VARCHAR)::DATE END,
+                    easternmost_day(published_at)
+                )
+            )
+    END AS day_over_at
+FROM judged;
 
 
 -- name: observations_identified
@@ -124,19 +254,19 @@ SELECT
             concat_ws(chr(31), source, epoch_us(published_at)::VARCHAR, lower(title))
         ), 1, 32
     ) AS headline_id,
-    observations.*,
+    dated.*,
     CASE availability
         WHEN 'observed' THEN greatest(published_at, first_seen_at)
-        ELSE published_at + to_microseconds(lag_us)
+        ELSE coalesce(day_over_at, published_at) + to_microseconds(lag_us)
     END AS available_at
-FROM observations;
+FROM dated;
 
 
 -- name: headlines_identified
 -- grain: one row per headline, as its first observation has it
 SELECT
-    headline_id, source, title, summary, url, guid, published_at, first_seen_at, available_at,
-    availability, synthetic, payload_id
+    headline_id, source, title, summary, url, guid, published_at, granularity, first_seen_at,
+    available_at, availability, synthetic, payload_id
 FROM identified
 QUALIFY row_number() OVER (PARTITION BY headline_id ORDER BY first_seen_at, position) = 1
 ORDER BY published_at, headline_id;
@@ -163,8 +293,8 @@ ORDER BY headline_id, ticker;
 -- $first and $last span the incoming publication times, so that only their neighbours are read.
 WITH nearby AS MATERIALIZED (
     SELECT
-        headline_id, story_id, source, title, summary, published_at, first_seen_at, edited_at,
-        available_at, availability, revision, guid, url, coalesce(guid, url) AS address
+        headline_id, story_id, source, title, summary, published_at, granularity, first_seen_at,
+        edited_at, available_at, availability, revision, guid, url, coalesce(guid, url) AS address
     FROM headlines
     WHERE
         published_at BETWEEN $first::TIMESTAMPTZ - INTERVAL 7 DAYS
@@ -221,7 +351,8 @@ compared AS (
     SELECT
         pairs.*,
         stored.revision AS stored_revision, stored.story_id AS stored_story_id,
-        stored.published_at AS stored_published_at, stored.first_seen_at AS stored_first_seen_at,
+        stored.published_at AS stored_published_at, stored.granularity AS stored_granularity,
+        stored.first_seen_at AS stored_first_seen_at,
         stored.available_at AS stored_available_at, stored.availability AS stored_availability,
         stored.title <> pairs.title
         OR coalesce(stored.summary <> pairs.summary, FALSE) AS other_words,
@@ -237,6 +368,8 @@ SELECT
     coalesce(stored_story_id, compared.headline_id) AS story_id,
     compared.source, compared.title, compared.summary, compared.url, compared.guid,
     coalesce(stored_published_at, compared.published_at) AS published_at,
+    CASE WHEN other_words THEN coalesce(stored_granularity, compared.granularity)
+         ELSE compared.granularity END AS granularity,
     coalesce(stored_first_seen_at, compared.first_seen_at) AS first_seen_at,
     CASE WHEN other_words THEN compared.first_seen_at END AS edited_at,
     CASE
@@ -265,15 +398,55 @@ LEFT JOIN (
 ORDER BY published_at, compared.headline_id;
 
 
+-- name: source_day_times
+-- grain: one row per time of day (UTC) at which a source puts headlines that are dated by the day
+SELECT time_of_day
+FROM day_times
+WHERE source = $source
+ORDER BY time_of_day;
+
+
+-- name: headlines_redate
+-- writes: headlines.granularity, available_at; idempotent
+-- grain: one updated row per asserted headline of $sources that was taken for an instant and is a day
+-- What was learned of a source since holds for all of it, so no order of arrival and no cut decides.
+UPDATE headlines
+SET
+    granularity = 'day',
+    available_at = greatest(
+        headlines.available_at,
+        day_is_over(easternmost_day(headlines.published_at))
+        + (headlines.available_at - headlines.published_at)
+    )
+FROM day_times
+WHERE
+    headlines.source = day_times.source
+    AND list_contains($sources::VARCHAR[], headlines.source)
+    AND (headlines.published_at AT TIME ZONE 'UTC')::TIME = day_times.time_of_day
+    AND headlines.availability = 'asserted'
+    AND headlines.granularity <> 'day';
+
+
 -- name: headline_supersede
 -- writes: headline_revisions (headline_id, revision)
 -- grain: one inserted row per stored headline about to be replaced by a newer revision
+-- Where the words stay and only their date is read otherwise, the earlier reading was no earlier version:
+-- it must not stay available from when it was thought to be.
 INSERT INTO headline_revisions BY NAME
 SELECT
-    headline_id, revision, title, summary, published_at, available_at, payload_id,
+    headlines.headline_id, headlines.revision, headlines.title, headlines.summary,
+    headlines.published_at,
+    CASE
+        WHEN
+            headlines.title = superseding.title
+            AND headlines.summary IS NOT DISTINCT FROM coalesce(superseding.summary, headlines.summary)
+            THEN greatest(headlines.available_at, superseding.available_at)
+        ELSE headlines.available_at
+    END AS available_at,
+    headlines.payload_id,
     $now::TIMESTAMPTZ AS superseded_at
 FROM headlines
-SEMI JOIN superseding USING (headline_id);
+INNER JOIN superseding USING (headline_id);
 
 
 -- name: headline_tickers_record

@@ -1,5 +1,7 @@
 -- grain: one row per headline (a story in the words of one feed, its current revision)
--- available_at = max(published_at, first_seen_at) when observed; published_at + declared lag when asserted.
+-- granularity: second | minute | day, what published_at is good for. A day's published_at is its stamp.
+-- available_at = max(published_at, first_seen_at) when observed; when asserted published_at + declared lag,
+-- or for a day the noon UTC of the next, when it is over everywhere on earth, + declared lag.
 -- story_id groups exact and near duplicates across feeds; the story's earliest headline is its own story_id.
 CREATE TABLE IF NOT EXISTS headlines (
     headline_id   VARCHAR NOT NULL,
@@ -10,6 +12,7 @@ CREATE TABLE IF NOT EXISTS headlines (
     url           VARCHAR,
     guid          VARCHAR,
     published_at  TIMESTAMPTZ NOT NULL,
+    granularity   VARCHAR NOT NULL,
     first_seen_at TIMESTAMPTZ NOT NULL,
     edited_at     TIMESTAMPTZ,
     available_at  TIMESTAMPTZ NOT NULL,
