@@ -93,7 +93,7 @@ def preview_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]
     with open_headlines(file, columns, clock=clock_of(settings)) as headlines:
         preview = Preview(headlines.words(), headlines.archive.rows)
         for batch in headlines.batches(_unlanded, aliases=aliases):
-            shown = batch.headlines.select(["published_at", "available_at", "title"])
+            shown = batch.headlines.select(["published_at", "granularity", "available_at", "title"])
             preview = preview.plus(shown, batch.repeated, batch.rejects)
         return preview
 

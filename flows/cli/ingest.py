@@ -14,8 +14,8 @@ app = typer.Typer()
 sources_app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring in archives you already have.", no_args_is_help=True)
 SHOWN = [
-    "source", "key", "stale", "last_success_at", "newest_item", "rows", "ranges", "missing",
-    "next_try", "last_error",
+    "source", "key", "stale", "last_success_at", "newest_item", "rows", "granularity",
+    "ranges", "missing", "next_try", "last_error",
 ]  # fmt: skip
 Day = Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)]
 MapOption = Annotated[

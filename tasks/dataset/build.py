@@ -95,7 +95,7 @@ def write_dataset(
 def _granularity(lake: Lake) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for row in lake.read("headlines_granularity").to_pylist():
-        found.setdefault(row["source"], {})[row["granularity"]] = row["headlines"]
+        found.setdefault(row["source"], {})[row.get("granularity", "unknown")] = row["headlines"]
     return found
 
 

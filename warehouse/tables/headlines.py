@@ -31,6 +31,7 @@ WINDOW = timedelta(hours=72)
 """How far apart in time two headlines of one story may be."""
 
 _SPAN_ROWS = 200_000
+_USUAL = 0.05
 _BOOKKEEPING = ["incoming_id", "change"]
 
 
@@ -71,9 +72,8 @@ def publish_headlines(
             "headline_tickers_record", incoming_tickers=batch.headline_tickers, changes=changes
         )
         changed = pa.concat_tables([added, revised])
-        days = changed.filter(pc.equal(changed["granularity"], "day"))
-        if days.num_rows:
-            tx.run("headlines_redate", {"sources": pc.unique(days["source"]).to_pylist()})
+        if sources := _perhaps_dated_by_the_day(changed):
+            tx.run("headlines_redate", {"sources": sources})
         return HeadlinePublication(
             added=added.num_rows,
             revised=revised.num_rows,
@@ -96,6 +96,22 @@ def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
 def _span(headlines: pa.Table) -> dict[str, datetime]:
     span = pc.min_max(headlines["published_at"]).as_py()
     return {"first": span["min"], "last": span["max"]}
+
+
+def _perhaps_dated_by_the_day(headlines: pa.Table) -> list[str]:
+    """The sources of asserted headlines, if one time of day is usual among them or one is a day.
+
+    Where every stamp has a time of its own there is nothing to learn, and looking is not free.
+    """
+    some = headlines.filter(pc.equal(headlines["availability"], "asserted"))
+    if not some.num_rows:
+        return []
+    if not pc.any(pc.equal(some["granularity"], "day")).as_py():
+        _, counts = pc.value_counts(some["published_at"].cast(pa.time64("us"))).flatten()
+        if pc.max(counts).as_py() < _USUAL * some.num_rows:
+            return []
+    sources: list[str] = pc.unique(some["source"]).to_pylist()
+    return sources
 
 
 def _group(tx: Transaction, first: datetime, last: datetime) -> int:

@@ -61,12 +61,16 @@ _GRAMMAR = tuple(
         # the month first, as American pages have it
         rf"{_WEEKDAY}(?P<month>[^\W\d_]{{3,}})\.?\s+(?P<day>\d{{1,2}}),?\s+(?P<year>\d{{4}})"
         rf"(?:,?\s+(?:at\s+)?{_TIME})?",
+        # the year last, as C and Twitter have it
+        rf"{_WEEKDAY}(?P<month>[^\W\d_]{{3,}})\s(?P<day>\d{{1,2}})\s(?P<hour>\d{{1,2}}):"
+        r"(?P<minute>\d{2}):(?P<second>\d{2})(?:\s(?P<zone>[^\s\d]\S*))?\s(?P<year>\d{4})",
         # ISO 8601 without separators
         r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})"
         r"(?:[T\s]?(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?(?:\.\d+)?\s*(?P<zone>\D.*)?)?",
     )
 )
 _EPOCH = re.compile(r"(?P<whole>\d{9,10}|\d{12,13}|\d{15,16}|\d{18,19})(?:\.\d+)?", re.ASCII)
+_SCIENTIFIC = re.compile(r"\d(?:\.\d+)?e\+?(?:09|9|1[0-8])", re.ASCII | re.IGNORECASE)
 _OFFSET = re.compile(
     r"(?:gmt|utc)?\s*(?P<sign>[+-])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?", re.ASCII
 )
@@ -118,20 +122,26 @@ def parse_published(text: str | None, zone: tzinfo | None = None) -> Stamp:
     """The UTC instant, to the second, or the day that a date string names.
 
     Understands RFC 822/2822, ISO 8601 / RFC 3339 with or without separators, American dates in
-    words, and seconds (milli-, microseconds) since 1970. `zone` is that of dates that name none.
-    A day needs no zone, nor does midnight, which then stands for one. A weekday counts only
-    where it contradicts in English. Raises DateRefusedError for anything else: nothing is guessed
-    and nothing defaults to now.
+    words, those of C and Twitter, and seconds (milli-, micro-, nanoseconds) since 1970. `zone` is
+    that of dates that name none. A day needs no zone, nor does midnight, which then stands for one.
+    A weekday counts only where it contradicts in English. Raises DateRefusedError for anything
+    else: nothing is guessed and nothing defaults to now.
     """
     raw = " ".join((text or "").split())
     if not raw:
         raise DateRefusedError("undated")
-    if epoch := _EPOCH.fullmatch(raw):
-        return _since_1970(epoch["whole"])
+    since = _since_1970(raw)
+    if since is not None and since.at >= EARLIEST:
+        return since
     match = next((found for one in _GRAMMAR if (found := one.fullmatch(raw))), None)
-    if match is None:
-        raise DateRefusedError("date not understood")
-    parts = match.groupdict()
+    if match is not None:
+        return _written(match.groupdict(), zone)
+    if since is not None:
+        return since
+    raise DateRefusedError("date not understood")
+
+
+def _written(parts: dict[str, str | None], zone: tzinfo | None) -> Stamp:
     try:
         day = date(_year(parts["year"]), _month(parts["month"]), int(parts["day"]))
         clock = _clock(parts)
@@ -186,7 +196,7 @@ def read_date_column(
     """
     if pa.types.is_date(column.type):
         column = column.cast(pa.date32()).cast(pa.string())
-    if pa.types.is_integer(column.type):
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
         column = column.cast(pa.string())
     if pa.types.is_timestamp(column.type):
         return _stamped(column, zone, engine)
@@ -293,8 +303,12 @@ def _with_offsets(texts: pa.Array) -> pa.Array:
     return pc.replace_with_mask(texts, named, some)
 
 
-def _since_1970(whole: str) -> Stamp:
+def _since_1970(raw: str) -> Stamp | None:
     """Seconds have nine or ten digits from 1973 to 2286; what is longer counts parts of them."""
+    number = _EPOCH.fullmatch(f"{float(raw):.0f}" if _SCIENTIFIC.fullmatch(raw) else raw)
+    if number is None:
+        return None
+    whole = number["whole"]
     seconds = int(whole) // 10 ** (3 * ((len(whole) - 9) // 3))
     return Stamp(datetime.fromtimestamp(seconds, UTC), "second")
 

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.checks.lookahead import audit_lookahead
-from tasks.dataset.build import refresh_examples
+from tasks.dataset.build import assemble_dataset, refresh_examples
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.manifest import card
 from tasks.dataset.spec.split import SplitSpec
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from tasks.ingest.headlines.dates import parse_published
@@ -137,6 +138,30 @@ def test_what_is_learned_of_a_source_holds_for_what_it_said_before(
     assert found["available_at"].to_pylist() == expected
 
 
+def test_no_cut_of_a_file_decides_when_its_days_are_over(tmp_path: Path, lake: Lake) -> None:
+    """One time of day that is no midnight, in a zone: the same in one file and in several."""
+    dates = [f"2025-09-{day:02} 16:00:00" for day in range(8, 14)]
+    news = [row | {"title": row["title"] + " whole"} for row in rows(*dates)]
+    whole = imported(tmp_path, news, zone="America/New_York")
+    for number, part in enumerate((dates[:2], dates[2:3], dates[3:])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        news = [row | {"title": f"{row['title']} of {number}"} for row in rows(*part)]
+        publish_headlines(lake, imported(folder, news, zone="America/New_York"), now=NOW)
+    found = lake.sql("SELECT granularity, available_at FROM headlines ORDER BY published_at")
+    assert set(found["granularity"].to_pylist()) == {"day"}
+    assert found["available_at"].to_pylist() == known(whole)
+
+
+def test_twelve_digits_are_a_date_or_milliseconds_by_the_year_they_mean(tmp_path: Path) -> None:
+    batch = imported(tmp_path, rows("202509121530", "999999999999"), zone="UTC")
+    read = batch.headlines.sort_by("title")["published_at"].to_pylist()
+    assert [at.replace(microsecond=0) for at in read] == [
+        datetime(2025, 9, 12, 15, 30, tzinfo=UTC),
+        datetime(2001, 9, 9, 1, 46, 39, tzinfo=UTC),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -148,6 +173,9 @@ def test_what_is_learned_of_a_source_holds_for_what_it_said_before(
         ("1704450600", datetime(2024, 1, 5, 10, 30, tzinfo=UTC)),
         ("1704450600123", datetime(2024, 1, 5, 10, 30, tzinfo=UTC)),
         ("1704450600123456", datetime(2024, 1, 5, 10, 30, tzinfo=UTC)),
+        ("1704450600.0", datetime(2024, 1, 5, 10, 30, tzinfo=UTC)),
+        ("1.704450600123e+12", datetime(2024, 1, 5, 10, 30, tzinfo=UTC)),
+        ("Fri Jan 05 10:30:00 +0000 2024", datetime(2024, 1, 5, 10, 30, tzinfo=UTC)),
     ],
 )
 def test_feeds_and_archives_read_one_grammar(tmp_path: Path, text: str, expected: datetime) -> None:
@@ -219,9 +247,9 @@ def test_no_day_is_available_before_it_is_over_wherever_it_was_midnight(
 SPEC = DatasetSpec(split=SplitSpec(train_until=date(2019, 5, 1), validation_until=date(2019, 6, 3)))
 
 
-@pytest.mark.parametrize("taken_for_instants", [True, False])
+@pytest.mark.parametrize("taken_for", ["second", "day", None])
 def test_lookahead_a_day_that_tells_its_own_close_says_nothing_about_it(
-    tmp_path: Path, lake: Lake, fill: Any, taken_for_instants: bool
+    tmp_path: Path, lake: Lake, fill: Any, taken_for: str | None
 ) -> None:
     """Each day's headline says how the day closed; only who takes it for an instant can use it."""
     calendar = exchange_sessions("XNYS", date(2019, 1, 2), date(2019, 6, 28)).to_pylist()
@@ -241,8 +269,11 @@ def test_lookahead_a_day_that_tells_its_own_close_says_nothing_about_it(
     ]
     batch = imported(tmp_path, news, zone="America/New_York")
     publish_headlines(lake, batch, now=NOW)
-    if taken_for_instants:
-        early = lake.sql("SELECT * REPLACE (published_at AS available_at) FROM headlines")
+    if taken_for is not None:
+        early = lake.sql(
+            f"SELECT * REPLACE (published_at AS available_at, '{taken_for}' AS granularity) "
+            "FROM headlines"
+        )
         lake.transact(lambda tx: tx.upsert("headlines", early, ("headline_id",)))
     refresh_examples(lake, SPEC, now=NOW)
     shown = lake.sql("SELECT input, label FROM examples WHERE label IS NOT NULL").to_pylist()
@@ -252,7 +283,7 @@ def test_lookahead_a_day_that_tells_its_own_close_says_nothing_about_it(
     noise = 4 / np.sqrt(len(shown))
     assert len(shown) > 100
     report = audit_lookahead(lake, SPEC, moments=1, plants=5, checks=("clock",))
-    if taken_for_instants:
+    if taken_for is not None:
         assert correlation > 0.95
         assert not report.passed
         assert "dated by a day" in report.words()
@@ -282,3 +313,16 @@ def test_a_warehouse_that_took_days_for_instants_is_judged_again(
     assert set(found["granularity"].to_pylist()) == {"day"}
     expected = [over(date(2025, 9, day)) + LAG for day in range(8, 14)]
     assert found["available_at"].to_pylist() == expected
+
+
+def test_the_manifest_and_the_card_tell_what_stamps_are_good_for(
+    tmp_path: Path, lake: Lake, fill: Any
+) -> None:
+    calendar = exchange_sessions("XNYS", date(2019, 1, 2), date(2019, 6, 28)).to_pylist()
+    fill.bars("AAPL", [(row["session"], 100.0, 101.0) for row in calendar])
+    days = [f"2019-02-{day:02}" for day in (4, 5, 6)]
+    batch = imported(tmp_path, rows(*days, "2019-02-07T10:11:12Z"))
+    publish_headlines(lake, batch, now=NOW)
+    manifest = assemble_dataset(lake, SPEC, tmp_path / "datasets", now=NOW)
+    assert manifest.granularity == {"archive": {"day": 3, "second": 1}}
+    assert "Headlines of archive are dated: 3 to the day, 1 to the second." in card(manifest)

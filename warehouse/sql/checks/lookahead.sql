@@ -44,14 +44,22 @@ WITH hours AS (
     GROUP BY headline_id
 ), days AS (
     -- By the stamps themselves, whatever was declared or stored of them: where most have one time of day
-    -- it is the time at which a day begins, and the day lasts for twenty-four hours more.
+    -- it is the time at which a day begins, and the day lasts for twenty-four hours more. Only a stamp
+    -- that is no midnight we know may be a day on a clock that was declared, if it was kept until such
+    -- a day was over: at noon UTC of the next.
     SELECT h.headline_id, h.published_at + INTERVAL 24 HOURS AS over_at
     FROM headlines AS h
     LEFT JOIN day_times AS d
         ON d.source = h.source AND d.time_of_day = (h.published_at AT TIME ZONE 'UTC')::TIME
     WHERE h.availability = 'asserted'
-        AND (d.source IS NOT NULL
-             OR (h.granularity = 'day' AND epoch_us(h.published_at) % 86400000000 = 0))
+        AND (d.source IS NOT NULL OR h.granularity = 'day')
+        AND (
+            h.granularity <> 'day'
+            OR h.available_at < day_is_over(((h.published_at - INTERVAL 12 HOURS) AT TIME ZONE 'UTC')::DATE)
+            OR (h.published_at AT TIME ZONE 'UTC')::TIME = TIME '00:00:00'
+            OR (h.published_at AT TIME ZONE 'America/New_York')::TIME = TIME '00:00:00'
+            OR (h.published_at AT TIME ZONE 'America/Los_Angeles')::TIME = TIME '00:00:00'
+        )
 ), shown AS (
     SELECT
         e.example_id, max(t.available_at) AS available_at, count(*) - count(t.headline_id) AS lost,

@@ -493,6 +493,7 @@ ORDER BY fetched_at, url, payload_id;
 -- stale: the source did not answer within $stale_after, by $now. newest_item: the latest bar session (its
 -- midnight, UTC) or headline of the source for the key. missing: what its answers left out, in words, and
 -- next_try when it is asked for again (NULL: not any more).
+-- granularity: what the stamps of the source's headlines are good for, with their shares.
 WITH requested AS (
     SELECT
         source, key,
@@ -529,6 +530,22 @@ newest AS (
     GROUP BY ALL
     UNION ALL
     SELECT source, ticker AS key, max(session)::TIMESTAMPTZ AS newest_item FROM bars GROUP BY ALL
+),
+
+dated AS (
+    SELECT
+        source,
+        string_agg(granularity || ' ' || round(100 * share)::INTEGER || ' %', ', ' ORDER BY share DESC, granularity)
+            AS granularity
+    FROM (
+        SELECT
+            payloads.source, headlines.granularity,
+            count(*) / sum(count(*)) OVER (PARTITION BY payloads.source) AS share
+        FROM headlines
+        INNER JOIN payloads USING (payload_id)
+        GROUP BY ALL
+    )
+    GROUP BY source
 )
 
 SELECT
@@ -538,7 +555,7 @@ SELECT
         WHEN requested.last_failure_at > coalesce(requested.last_success_at, '-infinity'::TIMESTAMPTZ)
             THEN requested.last_error
     END AS last_error,
-    requested.failed_ranges, requested.attempts, requested.rows, newest.newest_item,
+    requested.failed_ranges, requested.attempts, requested.rows, newest.newest_item, dated.granularity,
     concat_ws(
         ', ',
         CASE WHEN requested.done_ranges > 0 THEN requested.done_ranges || ' done' END,
@@ -562,4 +579,5 @@ SELECT
     ) AS stale
 FROM requested
 LEFT JOIN newest USING (source, key)
+LEFT JOIN dated USING (source)
 ORDER BY stale DESC, requested.source, requested.key;

@@ -42,14 +42,13 @@ FROM (
     paired AS (
         SELECT
             one.source, one.time_of_day, one.items,
-            one.items + coalesce(max(other.items), 0) AS both_items,
-            one.days + coalesce(max(other.days), 0) AS both_days
+            one.items + greatest(later.items, earlier.items, 0) AS both_items,
+            one.days + greatest(later.days, earlier.days, 0) AS both_days
         FROM usual AS one
-        LEFT JOIN usual AS other
-            ON
-                one.source = other.source
-                AND abs(epoch(one.time_of_day) - epoch(other.time_of_day)) IN (3600, 23 * 3600)
-        GROUP BY one.source, one.time_of_day, one.items, one.days
+        LEFT JOIN usual AS later
+            ON later.source = one.source AND later.time_of_day = one.time_of_day + INTERVAL 1 HOUR
+        LEFT JOIN usual AS earlier
+            ON earlier.source = one.source AND earlier.time_of_day = one.time_of_day + INTERVAL 23 HOURS
     )
 
     SELECT paired.source, paired.time_of_day

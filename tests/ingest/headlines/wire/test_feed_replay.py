@@ -75,3 +75,4 @@ def test_sources_check_tells_freshness_and_the_last_error(wire: Any, lake: Lake)
     assert not found["AAPL"]["stale"]
     assert found["AAPL"]["last_error"] is None, "a later success made it good"
     assert found["AAPL"]["newest_item"] is not None
+    assert found["AAPL"]["granularity"] == "second 100 %"
