@@ -70,10 +70,15 @@ class PriceBatch(Batch):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadlineBatch(Batch):
-    """Headlines (HEADLINES) of one feed over one request set, and their HEADLINE_TICKERS."""
+    """Headlines (HEADLINES) of one feed over one request set, and their HEADLINE_TICKERS.
+
+    `edits`: what comes again in other words may be an edit of a stored headline. Not so in an
+    archive: nobody watched its rows change, and what they mean must not depend on how it is cut.
+    """
 
     headlines: pa.Table = field(default_factory=HEADLINES.empty_table)
     headline_tickers: pa.Table = field(default_factory=HEADLINE_TICKERS.empty_table)
+    edits: bool = True
 
 
 def record_batch(tx: Transaction, batch: Batch, now: datetime, *conflicts: pa.Table) -> int:

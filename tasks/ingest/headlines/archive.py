@@ -127,6 +127,7 @@ class _Reader:
             headline_tickers=tickers,
             rejects=rejects.cast(REJECTS),
             payloads=(self.payload,),
+            edits=False,
         )
 
     def closing(self) -> HeadlineBatch:
