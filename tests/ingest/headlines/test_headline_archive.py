@@ -145,7 +145,7 @@ ROW = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=6, database=None)
+@settings(deadline=None, max_examples=3, database=None)
 @given(st.lists(ROW, min_size=2, max_size=12), st.data())
 def test_headlines_do_not_depend_on_how_a_file_is_cut(
     rows: list[dict[str, str]], data: st.DataObject

@@ -96,7 +96,13 @@ spans AS (
                         )
                         AND lower(coalesce(forms.tokens[forms.place - 1], '')) <> 'price'
                     )
-            WHEN regexp_full_match(cased.alias, '\d+[MBK]') AND forms.place > 1
+            WHEN regexp_full_match(cased.alias, '\d+[MBK]')
+                AND (
+                    forms.place > 1
+                    OR NOT regexp_matches(
+                        coalesce(forms.tokens[forms.place + 1], ''), '^(?i:shares?|in)$'
+                    )
+                )
                 THEN NOT (
                     regexp_matches(
                         coalesce(forms.tokens[forms.place + 1], ''),
