@@ -291,9 +291,11 @@ ORDER BY headline_id, ticker;
 -- grain: one row per incoming headline, under the headline_id it has in the warehouse
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
 -- within the same source and a week, and known there for one headline only: where several share a guid
--- (EDGAR files one document under each filer), the one with the same address too. A guid that comes back
--- with the same title is the same headline whatever its date. Words that a stored
+-- (EDGAR files one document under each filer), the one with the same address too. Its words must be
+-- largely the same, or its guid and its instant: quote pages give all their headlines one address. A guid
+-- that comes back with the same title is the same headline whatever its date. Words that a stored
 -- headline has now or had in an earlier revision are no change: caches repeat stale items.
+-- Without $edits only ids count, and a stored headline keeps its words.
 -- $first and $last span the incoming publication times, so that only their neighbours are read.
 WITH nearby AS MATERIALIZED (
     SELECT
@@ -309,11 +311,17 @@ unknown AS (
     SELECT incoming.*
     FROM incoming_headlines AS incoming
     ANTI JOIN nearby USING (headline_id)
+    WHERE $edits
 ),
 
-likely AS (
+neighbours AS (
     SELECT
         unknown.headline_id AS incoming_id, stored.headline_id,
+        list_distinct(regexp_extract_all(lower(unknown.title), '[\pL\pN]+')) AS words,
+        list_distinct(regexp_extract_all(lower(stored.title), '[\pL\pN]+')) AS stored_words,
+        unknown.title = stored.title AS same_title,
+        coalesce(unknown.guid = stored.guid, FALSE) AS same_guid,
+        unknown.published_at = stored.published_at AS same_instant,
         unknown.guid IS NOT DISTINCT FROM stored.guid
         AND unknown.url IS NOT DISTINCT FROM stored.url AS exact
     FROM unknown
@@ -325,6 +333,15 @@ likely AS (
                 abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
                 OR (unknown.guid = stored.guid AND unknown.title = stored.title)
             )
+),
+
+likely AS (
+    SELECT * FROM neighbours
+    WHERE
+        same_title
+        OR (same_guid AND same_instant)
+        OR len(list_intersect(words, stored_words))
+        >= CASE WHEN same_guid THEN 0.5 ELSE 2 / 3 END * least(len(words), len(stored_words))
 ),
 
 edits AS (
@@ -358,8 +375,9 @@ compared AS (
         stored.published_at AS stored_published_at, stored.granularity AS stored_granularity,
         stored.first_seen_at AS stored_first_seen_at,
         stored.available_at AS stored_available_at, stored.availability AS stored_availability,
-        stored.title <> pairs.title
-        OR coalesce(stored.summary <> pairs.summary, FALSE) AS other_words,
+        $edits AND (
+            stored.title <> pairs.title OR coalesce(stored.summary <> pairs.summary, FALSE)
+        ) AS other_words,
         stored.availability = 'asserted' AND pairs.availability = 'asserted'
         AND stored.edited_at IS NULL AND stored.available_at <> pairs.available_at
         AND stored.published_at = pairs.published_at AS other_lag
