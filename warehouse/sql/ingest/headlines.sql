@@ -146,8 +146,8 @@ ORDER BY headline_id, ticker;
 -- grain: one row per incoming headline, under the headline_id it has in the warehouse
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
 -- within the same source and a week, and known there for one headline only: where several share a guid
--- (EDGAR files one document under each filer), the one with the same address too. A guid that comes back
--- with the same title is the same headline whatever its date. Words that a stored
+-- (EDGAR files one document under each filer), the one with the same address too. A guid, or in a poll an
+-- address, that comes back with the same title is the same headline whatever its date. Words that a stored
 -- headline has now or had in an earlier revision are no change: caches repeat stale items.
 -- $first and $last span the incoming publication times, so that only their neighbours are read.
 WITH nearby AS MATERIALIZED (
@@ -178,7 +178,10 @@ likely AS (
             AND coalesce(unknown.guid, unknown.url) = stored.address
             AND (
                 abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
-                OR (unknown.guid = stored.guid AND unknown.title = stored.title)
+                OR (
+                    unknown.title = stored.title
+                    AND (unknown.guid = stored.guid OR unknown.availability = 'observed')
+                )
             )
 ),
 
