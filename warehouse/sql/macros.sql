@@ -24,3 +24,18 @@ CREATE OR REPLACE TEMP MACRO next_attempt(moment, attempts) AS
 CREATE OR REPLACE TEMP MACRO in_few_words(days) AS
     CASE WHEN len(days) <= 3 THEN list_aggregate(days, 'string_agg', ', ')
          ELSE days[1]::VARCHAR || '…' || days[-1]::VARCHAR END;
+
+-- Whether a text can be the symbol of a share or an index.
+CREATE OR REPLACE TEMP MACRO is_symbol(name) AS
+    regexp_full_match(name, '\^?[A-Z0-9][A-Z0-9.&=-]{0,14}');
+
+-- The names in a cell: of a JSON list of texts or of objects that hold a symbol, or parted by a mark.
+CREATE OR REPLACE TEMP MACRO listed(cell, mark) AS
+    CASE
+        WHEN starts_with(cell, '[') AND json_valid(replace(cell, '''', '"')) THEN list_transform(
+            json_extract(replace(cell, '''', '"'), '$[*]'),
+            lambda item: coalesce(item ->> '$.ticker', item ->> '$.symbol', item ->> '$.name', item ->> '$')
+        )
+        WHEN mark IS NULL THEN [cell]
+        ELSE string_split(cell, mark)
+    END;
