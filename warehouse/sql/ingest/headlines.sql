@@ -50,9 +50,13 @@ SELECT
         WHEN published_at IS NULL THEN 'date not understood'
         WHEN published_at > $now THEN 'published in the future'
         WHEN published_at < $earliest THEN 'published before ' || year($earliest::TIMESTAMPTZ)
-        WHEN coalesce(trim(ticker), '') <> '' AND NOT is_symbol(trim(ticker))
-            AND len(list_filter(listed(ticker, $separator), lambda name: is_symbol(trim(name)))) = 0
-            AND listed(ticker, $separator) <> []
+        -- Cases, not ANDs: the list is taken apart only where the cell is no symbol itself.
+        WHEN CASE
+                WHEN ticker IS NULL OR trim(ticker) = '' OR is_symbol(ticker) THEN FALSE
+                WHEN listed(ticker, $separator) = [] THEN FALSE
+                ELSE
+                    len(list_filter(listed(ticker, $separator), lambda name: is_symbol(trim(name)))) = 0
+            END
             THEN CASE
                 WHEN is_symbol(upper(trim(ticker))) THEN 'ticker is not a symbol, which is in capitals'
                 ELSE 'ticker is not a symbol'
