@@ -292,8 +292,9 @@ ORDER BY headline_id, ticker;
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
 -- within the same source and a week, and known there for one headline only: where several share a guid
 -- (EDGAR files one document under each filer), the one with the same address too. Its words must be
--- largely the same, or its guid and its instant: quote pages give all their headlines one address. A guid
--- that comes back with the same title is the same headline whatever its date. Words that a stored
+-- largely the same, or its guid and its instant: quote pages give all their headlines one address. A guid,
+-- or in a poll an address, that comes back with the same title is the same headline whatever its date. Words
+-- that a stored
 -- headline has now or had in an earlier revision are no change: caches repeat stale items.
 -- Without $edits only ids count, and a stored headline keeps its words.
 -- $first and $last span the incoming publication times, so that only their neighbours are read.
@@ -331,7 +332,10 @@ neighbours AS (
             AND coalesce(unknown.guid, unknown.url) = stored.address
             AND (
                 abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
-                OR (unknown.guid = stored.guid AND unknown.title = stored.title)
+                OR (
+                    unknown.title = stored.title
+                    AND (unknown.guid = stored.guid OR unknown.availability = 'observed')
+                )
             )
 ),
 
