@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow.compute as pc
 from prefect.artifacts import create_table_artifact
@@ -16,14 +16,16 @@ from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
 from flows.publish import publish_headline_batch, publish_price_batch, record_sessions
 from flows.settings import ConfigurationError, Settings
-from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
+from tasks.dataset.spec.clock import exchange_zone
+from tasks.ingest.archives.preview import Preview
+from tasks.ingest.headlines.archive import HeadlineMapping, open_headlines
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.identity import load_aliases
-from tasks.ingest.prices.archive import PriceMapping, read_prices
+from tasks.ingest.prices.archive import PriceMapping, open_prices
 from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
-from warehouse.storage.landing import Landing, landed_answers
+from warehouse.storage.landing import Landing, Payload, landed_answers
 from warehouse.tables.batches import HeadlineBatch, PriceBatch
 from warehouse.tables.headlines import join_stories
 
@@ -31,37 +33,67 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @configured_flow("import prices", run_name="import prices {file.name}")
-def import_prices(settings: Settings, file: Path, mapping: Mapping[str, str]) -> IngestSummary:
+def import_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> IngestSummary:
     """Import daily bars; the mapping of the configuration is overridden by `mapping`."""
     clock = clock_of(settings)
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
     land = Landing.of(settings.warehouse).store
     sink = current_sink()
     total = None
-    with Lake.open(settings.warehouse) as lake:
-        for at, batch in enumerate(read_prices(file, columns, clock=clock, land=land)):
+    zone = exchange_zone(settings.universe.exchange)
+    with (
+        open_prices(file, columns, clock=clock, zone=zone) as prices,
+        Lake.open(settings.warehouse) as lake,
+    ):
+        for at, batch in enumerate(prices.batches(land)):
             done = _publish_prices(settings, lake, batch, f"{file.name} part {at}")
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.bars, None, f"{total.bars:,} bars")
-    return _shown(total, file)
+        return _shown(total, file, prices.words())
 
 
 @configured_flow("import headlines", run_name="import headlines {file.name}")
-def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, str]) -> IngestSummary:
+def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> IngestSummary:
     """Import dated headlines; the mapping of the configuration is overridden by `mapping`."""
     clock = clock_of(settings)
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     land = Landing.of(settings.warehouse).store
     aliases = load_aliases(settings.universe.aliases)
-    batches = read_headlines(file, columns, clock=clock, land=land, aliases=aliases)
     sink = current_sink()
     total = None
-    with Lake.open(settings.warehouse) as lake:
-        for at, batch in enumerate(batches):
+    with (
+        open_headlines(file, columns, clock=clock) as archive,
+        Lake.open(settings.warehouse) as lake,
+    ):
+        for at, batch in enumerate(archive.batches(land, aliases=aliases)):
             done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.headlines, None)
-    return _shown(total, file)
+        return _shown(total, file, archive.words())
+
+
+def preview_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> Preview:
+    """How the bars of a file would be read and which refused; nothing is landed or published."""
+    columns = _mapping(PriceMapping, settings.archive.prices, mapping)
+    zone = exchange_zone(settings.universe.exchange)
+    with open_prices(file, columns, clock=clock_of(settings), zone=zone) as prices:
+        preview = Preview(prices.words(), prices.archive.rows)
+        for batch in prices.batches(_unlanded):
+            shown = ["ticker", "session", "open", "high", "low", "close", "volume"]
+            preview = preview.plus(batch.bars.select(shown), 0, batch.rejects)
+        return preview
+
+
+def preview_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> Preview:
+    """How the headlines of a file would be read and which refused; nothing is kept of it."""
+    columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
+    aliases = load_aliases(settings.universe.aliases)
+    with open_headlines(file, columns, clock=clock_of(settings)) as headlines:
+        preview = Preview(headlines.words(), headlines.archive.rows)
+        for batch in headlines.batches(_unlanded, aliases=aliases):
+            shown = batch.headlines.select(["published_at", "available_at", "title"])
+            preview = preview.plus(shown, batch.repeated, batch.rejects)
+        return preview
 
 
 @configured_flow("replay")
@@ -107,7 +139,11 @@ def _publish_headlines(
     return publish_headline_batch(settings, lake, batch, name, days, now, join=False)
 
 
-def _mapping(kind: type[M], configured: M | None, given: Mapping[str, str]) -> M:
+def _unlanded(payload: Payload) -> str:
+    return payload.payload_id
+
+
+def _mapping(kind: type[M], configured: M | None, given: Mapping[str, Any]) -> M:
     known = configured.model_dump(exclude_unset=True) if configured else {}
     try:
         return kind.model_validate({**known, **given})
@@ -123,9 +159,10 @@ def _mapping(kind: type[M], configured: M | None, given: Mapping[str, str]) -> M
         ) from error
 
 
-def _shown(total: IngestSummary | None, file: Path) -> IngestSummary:
+def _shown(total: IngestSummary | None, file: Path, reading: Mapping[str, str]) -> IngestSummary:
     if total is None:
         raise ConfigurationError(f"{file} holds no rows; expected at least one. Nothing to import.")
+    total = total.model_copy(update={"reading": dict(reading)})
     create_table_artifact(total.table(), key="import", description=f"Import of {file.name}")
     return total
 

@@ -15,7 +15,7 @@ from tasks.ingest.planning import DateRange
 from tasks.ingest.spec import UniverseSpec
 from validation.gate import CheckReport, check
 from warehouse.lake import Lake
-from warehouse.tables.batches import HeadlineBatch, PriceBatch
+from warehouse.tables.batches import Batch, HeadlineBatch, PriceBatch
 from warehouse.tables.headlines import publish_headlines
 from warehouse.tables.prices import publish_prices
 from warehouse.tables.sessions import publish_sessions
@@ -57,14 +57,19 @@ def publish_price_batch(
     """
     checked = _validate(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
     published = publish_prices(lake, batch, now=now)
+    kept = published.bars_added + published.bars_revised
     return IngestSummary(
         start=days[0],
         end=days[1],
-        bars=published.bars_added + published.bars_revised,
+        bars=kept,
         actions=published.actions_added + published.actions_revised,
         quarantined=published.quarantined,
         checked=checked,
         missing=batch.missing,
+        rows=batch.rows,
+        repeated=batch.bars.num_rows - kept - published.bars_refused,
+        refused=batch.rejects.num_rows + published.bars_refused,
+        reasons=_reasons(batch, published.bars_refused),
     )
 
 
@@ -86,13 +91,24 @@ def publish_headline_batch(
     tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
     checked = _validate(settings, lake, tables, name, now)
     published = publish_headlines(lake, batch, now=now, join=join)
+    kept = published.added + published.revised
     return IngestSummary(
         start=days[0],
         end=days[1],
-        headlines=published.added + published.revised,
+        headlines=kept,
         quarantined=published.quarantined,
         checked=checked,
+        rows=batch.rows,
+        repeated=batch.repeated + batch.headlines.num_rows - kept,
+        refused=batch.rejects.num_rows,
+        reasons=_reasons(batch),
     )
+
+
+def _reasons(batch: Batch, conflicts: int = 0) -> dict[str, int]:
+    counted = batch.rejects.group_by("reason").aggregate([("record", "count")]).to_pylist()
+    reasons = {row["reason"]: row["record_count"] for row in counted}
+    return reasons | ({"conflicts with another source": conflicts} if conflicts else {})
 
 
 def _validate(

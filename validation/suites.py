@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-TICKER = r"^\^?[A-Z0-9][A-Z0-9.\-=]{0,14}$"
+TICKER = r"^\^?[A-Z0-9][A-Z0-9.&\-=]{0,14}$"
 SHA256 = r"^[0-9a-f]{64}$"
 CONTROL = r"[\x00-\x1f\x7f]"
 PRICE_LIMIT = 10_000_000.0

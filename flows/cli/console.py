@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from flows.platform.display import IngestSummary
     from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.evaluate import Evaluation
+    from tasks.ingest.archives.preview import Preview
     from tasks.training.job import FinetuneResult
 
 MAX_ROWS = 200
@@ -102,6 +103,40 @@ def show_ingest(summary: IngestSummary) -> None:
         for key, reason in found:
             console.print(f"[yellow]{kind}[/] ", end="")
             console.print(f"{key}: {reason}", markup=False, highlight=False)
+    if summary.rows:
+        kept = summary.bars + summary.headlines
+        _show_reading(summary.reading)
+        _show_rows(summary.rows, kept, summary.repeated, summary.refused)
+        for reason, count in sorted(summary.reasons.items()):
+            console.print(f"{count:,} × {reason}", markup=False, soft_wrap=True)
+
+
+def _show_reading(reading: Mapping[str, str]) -> None:
+    for name, words in reading.items():
+        console.print(f"{name}: {words}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_rows(rows: int, kept: int, repeated: int, refused: int) -> None:
+    console.print(
+        f"{rows:,} rows in the file = {kept:,} kept + {repeated:,} repeated + "
+        f"{refused:,} quarantined",
+        soft_wrap=True,
+    )
+    if rows != kept + repeated + refused:
+        console.print("[red]The sums differ: please report this, with the file's first lines.[/]")
+
+
+def show_preview(preview: Preview) -> None:
+    """Print how a file would be read, its first rows, and what would be refused."""
+    _show_reading(preview.reading)
+    if preview.first is not None:
+        show_table(preview.first, "first rows as read")
+    _show_rows(preview.rows, preview.kept, preview.repeated, preview.refused)
+    for reason, (count, example) in sorted(preview.reasons.items()):
+        console.print(
+            f"{count:,} × {reason}, such as {example[:300]}", markup=False, soft_wrap=True
+        )
+    console.print("Nothing was imported: this was a dry run.")
 
 
 def run_ingest(run: Callable[[], IngestSummary]) -> None:

@@ -24,6 +24,21 @@ MapOption = Annotated[
 ]
 
 
+ConstantOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--constant", metavar="FIELD=VALUE", help="What a field without a column is in every row."
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", metavar="NAME", help="A known format; default: the header decides."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show how the file is read and what is refused, only.")
+]
+
+
 @app.command()
 def backfill(
     context: typer.Context,
@@ -42,6 +57,7 @@ def backfill(
 ) -> None:
     """Ingest what is missing between two dates, both inclusive; render what depends on it."""
     from tasks.ingest.planning import check_range
+    from tasks.ingest.symbols import require_symbols
 
     check_range(start, end)
     settings = prepared(context)
@@ -49,7 +65,7 @@ def backfill(
     from flows.backfill import plan_backfill, wanted_kinds
     from flows.cli.console import run_ingest, show_plan
 
-    chosen, kinds = tuple(tickers or ()) or None, wanted_kinds(what)
+    chosen, kinds = require_symbols(tickers or ()) or None, wanted_kinds(what)
     show_plan(plan_backfill(settings, start, end, chosen, kinds, force=force))
     if dry_run:
         return
@@ -67,23 +83,43 @@ def replay(context: typer.Context) -> None:
 
 
 @import_app.command()
-def prices(context: typer.Context, file: Path, map_: MapOption = None) -> None:
-    """Import daily bars from a CSV, JSONL or Parquet file."""
-    settings = prepared(context)
-    from flows.cli.console import run_ingest
-    from flows.imports import import_prices
+def prices(
+    context: typer.Context,
+    file: Path,
+    map_: MapOption = None,
+    constant: ConstantOption = None,
+    format_: FormatOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Import daily bars from a CSV, JSON or Parquet file."""
+    settings, mapping = prepared(context), _mapping(map_, constant, format_)
+    from flows.cli.console import run_ingest, show_preview
+    from flows.imports import import_prices, preview_prices
 
-    run_ingest(lambda: import_prices(settings.selection, file, _pairs(map_)))
+    if dry_run:
+        show_preview(preview_prices(settings, file, mapping))
+    else:
+        run_ingest(lambda: import_prices(settings.selection, file, mapping))
 
 
 @import_app.command()
-def headlines(context: typer.Context, file: Path, map_: MapOption = None) -> None:
-    """Import dated headlines from a CSV, JSONL or Parquet file."""
-    settings = prepared(context)
-    from flows.cli.console import run_ingest
-    from flows.imports import import_headlines
+def headlines(
+    context: typer.Context,
+    file: Path,
+    map_: MapOption = None,
+    constant: ConstantOption = None,
+    format_: FormatOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Import dated headlines from a CSV, JSON or Parquet file."""
+    settings, mapping = prepared(context), _mapping(map_, constant, format_)
+    from flows.cli.console import run_ingest, show_preview
+    from flows.imports import import_headlines, preview_headlines
 
-    run_ingest(lambda: import_headlines(settings.selection, file, _pairs(map_)))
+    if dry_run:
+        show_preview(preview_headlines(settings, file, mapping))
+    else:
+        run_ingest(lambda: import_headlines(settings.selection, file, mapping))
 
 
 @sources_app.command()
@@ -101,13 +137,22 @@ def check(context: typer.Context) -> None:
     raise typer.Exit(1 if alarms else 0)
 
 
-def _pairs(texts: list[str] | None) -> dict[str, str]:
+def _mapping(
+    columns: list[str] | None, constants: list[str] | None, format_: str | None
+) -> dict[str, Any]:
+    mapping: dict[str, Any] = dict(_pairs("--map", "title=text", columns))
+    if constants:
+        mapping["constants"] = _pairs("--constant", "ticker=AAPL", constants)
+    return mapping | ({"format": format_} if format_ else {})
+
+
+def _pairs(option: str, example: str, texts: list[str] | None) -> dict[str, str]:
     from flows.settings import ConfigurationError
 
     pairs = {}
     for text in texts or ():
         field, separator, column = text.partition("=")
         if not separator or not field or not column:
-            raise ConfigurationError(f"--map got {text!r}; expected FIELD=COLUMN, e.g. title=text.")
+            raise ConfigurationError(f"{option} got {text!r}; expected FIELD=…, e.g. {example}.")
         pairs[field] = column
     return pairs

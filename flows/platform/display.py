@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -96,7 +97,9 @@ class IngestSummary(BaseModel):
 
     `checked` counts the expectations that the gate examined; all of them held. `missing` names
     each thing requested that could not be had, and why; `partial` each range that came with
-    something missing, and what becomes of it.
+    something missing, and what becomes of it. Of the `rows` of an imported file each is kept (a
+    bar, a headline), `repeated` (tells what is known) or `refused`, for one of `reasons`.
+    `reading` says how the file was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -111,6 +114,11 @@ class IngestSummary(BaseModel):
     checked: int = 0
     missing: tuple[tuple[str, str], ...] = ()
     partial: tuple[tuple[str, str], ...] = ()
+    rows: int = 0
+    repeated: int = 0
+    refused: int = 0
+    reasons: Mapping[str, int] = Field(default_factory=dict)
+    reading: Mapping[str, str] = Field(default_factory=dict)
 
     @property
     def lacking(self) -> tuple[tuple[str, str], ...]:
@@ -130,11 +138,17 @@ class IngestSummary(BaseModel):
             checked=self.checked + other.checked,
             missing=self.missing + other.missing,
             partial=self.partial + other.partial,
+            rows=self.rows + other.rows,
+            repeated=self.repeated + other.repeated,
+            refused=self.refused + other.refused,
+            reasons=dict(Counter(self.reasons) + Counter(other.reasons)),
+            reading={**self.reading, **other.reading},
         )
 
     def table(self) -> list[dict[str, str]]:
         """The summary as rows for a Prefect table artifact."""
-        counts = ("requests", "bars", "actions", "headlines", "quarantined")
+        counts = ["requests", "bars", "actions", "headlines", "quarantined"]
+        counts += ["rows", "repeated", "refused"] if self.rows else []
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
         lacking = (("missing", self.missing), ("partial", self.partial))
         return rows + [

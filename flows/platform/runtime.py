@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema
 
 from flows.platform.display import IngestSummary, plain
 from flows.settings import ConfigSelection, Settings, load_settings
+from tasks.ingest.symbols import SYMBOL
 from warehouse.lake import LakeError
 from warehouse.storage.object_store import StoreError
 
@@ -45,7 +46,7 @@ Selection = Annotated[
 ]
 FirstDay = Annotated[date, Described("First day, YYYY-MM-DD; counts itself.")]
 LastDay = Annotated[date, Described("Last day, YYYY-MM-DD; counts itself.")]
-Ticker = Annotated[str, Field(pattern=r"^[A-Za-z0-9^][A-Za-z0-9.^=-]{0,15}$")]
+Ticker = Annotated[str, Field(pattern=f"^{SYMBOL.pattern}$")]
 Tickers = Annotated[
     Annotated[tuple[Ticker, ...], Field(min_length=1)] | None,
     Described("Only these symbols, e.g. AAPL. Empty: all that are configured."),

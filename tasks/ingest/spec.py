@@ -8,11 +8,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tasks.ingest.headlines.archive import HeadlineMapping
 from tasks.ingest.http.retry import FeedLimits, PriceLimits
 from tasks.ingest.prices.archive import PriceMapping
+from tasks.ingest.symbols import require_symbols
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +41,11 @@ class UniverseSpec(BaseModel):
     exchange: str = "XNYS"
     tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
     aliases: Path | None = Field(default=None, description="names and symbols; None: the shipped")
+
+    @field_validator("tickers")
+    @classmethod
+    def _symbols(cls, tickers: tuple[str, ...]) -> tuple[str, ...]:
+        return require_symbols(tickers)
 
 
 class HistorySpec(BaseModel):

@@ -3,18 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from warehouse.lake import sql
+from warehouse.lake.connection import first_line
+from warehouse.lake.spec import LakeError
 
 
 class Scratch(sql.SqlReader):
     """An in-memory database; what its statements build is gone with it."""
+
+    def stream(
+        self, name: str, params: Mapping[str, Any], batch_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """The result of the reading statement `name`, at most `batch_rows` rows at a time.
+
+        Others may be read meanwhile. Raises LakeError when what it reads breaks off.
+        """
+        with self._connection.cursor() as cursor:
+            try:
+                result = cursor.execute(sql.reading_text(name), dict(params))
+                yield from result.to_arrow_reader(batch_rows)
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                raise LakeError(first_line(error)) from error
+
+    def scan(self, name: str, params: Mapping[str, Any], **tables: pa.Table) -> pa.Table:
+        """The result of a statement that reads files. Raises LakeError when they break off."""
+        try:
+            return self.read(name, params, **tables)
+        except duckdb.Error as error:
+            raise LakeError(first_line(error)) from error
 
 
 @contextmanager

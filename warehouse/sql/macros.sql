@@ -31,3 +31,18 @@ CREATE OR REPLACE TEMP MACRO is_price(number) AS number > 0 AND isfinite(number)
 -- A ratio of two prices of one share, near in time, that no trading makes: 20 times up or down, or no number.
 -- Units are mistaken by 100 (pence) or more; the row rules' jump_limit is the same 20.
 CREATE OR REPLACE TEMP MACRO is_beyond_belief(ratio) AS NOT coalesce(ratio BETWEEN 1 / 20 AND 20, TRUE);
+
+-- Whether a text can be the symbol of a share or an index.
+CREATE OR REPLACE TEMP MACRO is_symbol(name) AS
+    regexp_full_match(name, '\^?[A-Z0-9][A-Z0-9.&=-]{0,14}');
+
+-- The names in a cell: of a JSON list of texts or of objects that hold a symbol, or parted by a mark.
+CREATE OR REPLACE TEMP MACRO listed(cell, mark) AS
+    CASE
+        WHEN starts_with(cell, '[') AND json_valid(replace(cell, '''', '"')) THEN list_transform(
+            json_extract(replace(cell, '''', '"'), '$[*]'),
+            lambda item: coalesce(item ->> '$.ticker', item ->> '$.symbol', item ->> '$.name', item ->> '$')
+        )
+        WHEN mark IS NULL THEN [cell]
+        ELSE string_split(cell, mark)
+    END;

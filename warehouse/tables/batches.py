@@ -46,12 +46,14 @@ class Batch:
     """What every batch carries beside its rows.
 
     `rejects` (REJECTS) go to `quarantine`, `payloads` to `payloads`, `partitions` (PARTITIONS, one
-    row per source, key and inclusive requested range) to the ledger.
+    row per source, key and inclusive requested range) to the ledger. `rows` is how many rows of an
+    archive the batch accounts for: each is kept, repeated or rejected.
     """
 
     rejects: pa.Table = field(default_factory=REJECTS.empty_table)
     payloads: tuple[Payload, ...] = ()
     partitions: pa.Table = field(default_factory=PARTITIONS.empty_table)
+    rows: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +72,14 @@ class PriceBatch(Batch):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeadlineBatch(Batch):
-    """Headlines (HEADLINES) of one feed over one request set, and their HEADLINE_TICKERS."""
+    """Headlines (HEADLINES) of one feed over one request set, and their HEADLINE_TICKERS.
+
+    `repeated` counts the rows of an archive that tell a headline of this batch again.
+    """
 
     headlines: pa.Table = field(default_factory=HEADLINES.empty_table)
     headline_tickers: pa.Table = field(default_factory=HEADLINE_TICKERS.empty_table)
+    repeated: int = 0
 
 
 def record_batch(tx: Transaction, batch: Batch, now: datetime, *conflicts: pa.Table) -> int:

@@ -7,7 +7,7 @@ it: a different number from another source is quarantined, never silently prefer
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pyarrow as pa
@@ -45,13 +45,18 @@ _ACTIONS = _Versioned(
 
 @dataclass(frozen=True, slots=True)
 class PricePublication:
-    """What one commit changed. All zero: the batch was already in the warehouse."""
+    """What one commit changed. All zero: the batch was already in the warehouse.
+
+    `quarantined` counts rejects that are new; `bars_refused` the bars that conflict with those of
+    another source, known or not.
+    """
 
     bars_added: int
     bars_revised: int
     actions_added: int
     actions_revised: int
     quarantined: int
+    bars_refused: int = field(default=0, compare=False)
 
 
 def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePublication:
@@ -79,6 +84,7 @@ def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePubl
             actions_added=actions_added,
             actions_revised=actions_revised,
             quarantined=record_batch(tx, batch, now, bar_conflicts, action_conflicts),
+            bars_refused=bar_conflicts.num_rows,
         )
 
     return lake.transact(work)

@@ -172,6 +172,13 @@ def _sessions(calendar: ExchangeCalendar, exchange: str, start: date, end: date)
     )
 
 
+def exchange_zone(exchange: str) -> str:
+    """The IANA zone of the clock of `exchange` (a code as in exchange_calendars)."""
+    import exchange_calendars
+
+    return str(exchange_calendars.get_calendar(exchange).tz.key)
+
+
 def exchange_day(exchange: str, now: datetime) -> date:
     """The local date at `exchange` (a code as in exchange_calendars) at an instant."""
     import exchange_calendars

@@ -1,8 +1,9 @@
-"""Headlines from files: CSV, JSON lines or Parquet under a declared mapping, in bounded memory."""
+"""Headlines from files, whatever their layout: declared or recognised columns, bounded memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from tasks.ingest.archive_file import ArchiveMapping, archive_rows, manifest, open_archive
+from tasks.ingest.archive_file import Archive, ArchiveMapping, manifest, open_archive
 from tasks.ingest.headlines.dates import EARLIEST, read_date_column
 from tasks.ingest.headlines.identity import (
     OBSERVATIONS,
@@ -29,16 +30,19 @@ from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, 
 class HeadlineMapping(ArchiveMapping):
     """Which columns of an archive mean what, and what its dates are worth.
 
-    `title`, `published_at`, `ticker`, `guid`, `summary` and `url` name columns. `zone` is the IANA
+    `title`, `published_at`, `ticker`, `guid`, `summary` and `url` name columns; a cell of `ticker`
+    may hold a list, as JSON or parted by `ticker_separator`. `zone` is the IANA
     zone of dates that name none; without it they are rejected. `date_format` is a strptime format
     for dates that are neither ISO 8601 nor RFC 822. `lag` is how long after its stated time a
     headline is assumed to have been available: nobody watched it arrive.
     """
 
     FIELDS = ("title", "published_at", "ticker", "guid", "summary", "url")
+    NEEDED = ("title", "published_at")
+    ROWS = "headlines"
 
-    title: str
-    published_at: str
+    title: str | None = None
+    published_at: str | None = None
     ticker: str | None = None
     guid: str | None = None
     summary: str | None = None
@@ -74,25 +78,51 @@ def read_headlines(
     their tickers by `aliases`, by default the shipped ones. The last batch carries the ledger
     row. Raises ArchiveError when the file cannot be read or lacks a mapped column.
     """
-    # Declared as texts, so that dates are read by our rules and not guessed at.
-    columns = dict.fromkeys(mapping.columns().values(), pa.string())
-    source = open_archive(path, columns)
-    payload = manifest(path, mapping, clock())
-    known = None
-    if mapping.ticker is None:
-        known = load_aliases() if aliases is None else aliases
-    reader = _Reader(mapping, payload, land(payload), payload.fetched_at, known)
-    with scratch() as engine, archive_rows(path, source, columns, batch_rows) as batches:
-        for rows in batches:
-            yield reader.read(rows, engine)
-    yield reader.closing()
+    with open_headlines(path, mapping, clock=clock) as headlines:
+        yield from headlines.batches(land, batch_rows, aliases)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadlineArchive:
+    """An open archive of headlines, and its batches."""
+
+    archive: Archive[HeadlineMapping]
+    payload: Payload
+    engine: Scratch
+
+    def words(self) -> dict[str, str]:
+        """How the file is read."""
+        return self.archive.words()
+
+    def batches(
+        self, land: Land, batch_rows: int = 100_000, aliases: pa.Table | None = None
+    ) -> Iterator[HeadlineBatch]:
+        """The archive's rows, validated and identified: see `read_headlines`."""
+        mapping = self.archive.mapping
+        known = None
+        if "ticker" not in (*mapping.columns(), *mapping.constants):
+            known = load_aliases() if aliases is None else aliases
+        now = self.payload.fetched_at
+        reader = _Reader(self.archive, self.payload, land(self.payload), now, known)
+        for rows in self.archive.batches(batch_rows):
+            yield reader.read(rows, self.engine)
+        yield reader.closing()
+
+
+@contextmanager
+def open_headlines(
+    path: Path, mapping: HeadlineMapping, *, clock: Clock
+) -> Iterator[HeadlineArchive]:
+    """Open a file of headlines. Raises ArchiveError when it cannot be read or lacks a column."""
+    with scratch() as engine, open_archive(path, mapping, engine) as archive:
+        yield HeadlineArchive(archive, manifest(path, archive.mapping, clock()), engine)
 
 
 @dataclass(slots=True)
 class _Reader:
     """Turns archive rows into batches, counting as it goes."""
 
-    mapping: HeadlineMapping
+    archive: Archive[HeadlineMapping]
     payload: Payload
     payload_id: str
     now: datetime
@@ -101,6 +131,10 @@ class _Reader:
     accepted: int = 0
     first: date | None = None
     last: date | None = None
+
+    @property
+    def mapping(self) -> HeadlineMapping:
+        return self.archive.mapping
 
     def read(self, rows: pa.RecordBatch, engine: Scratch) -> HeadlineBatch:
         params = {
@@ -118,6 +152,7 @@ class _Reader:
         rejects = engine.read("headline_rejects", params, validated=validated)
         observations = engine.read("headline_observations", params, validated=validated)
         headlines, tickers = identify_headlines(observations.cast(OBSERVATIONS), engine)
+        told = len(pc.unique(observations["position"])) - headlines.num_rows
         self._count(headlines, rows.num_rows)
         if self.aliases is not None:
             tickers = resolve_tickers(headlines, self.aliases, engine)
@@ -126,10 +161,12 @@ class _Reader:
             headline_tickers=tickers,
             rejects=rejects.cast(REJECTS),
             payloads=(self.payload,),
+            rows=rows.num_rows,
+            repeated=told,
         )
 
     def closing(self) -> HeadlineBatch:
-        """The ledger row of the whole file."""
+        """The ledger row of the whole file, and the lines that are no rows of a table."""
         today = self.now.date()
         row = {
             "source": self.mapping.source,
@@ -142,31 +179,35 @@ class _Reader:
             "error": None,
         }
         return HeadlineBatch(
-            payloads=(self.payload,), partitions=pa.Table.from_pylist([row], schema=PARTITIONS)
+            rejects=self.archive.rejects("headline", self.payload_id),
+            payloads=(self.payload,),
+            partitions=pa.Table.from_pylist([row], schema=PARTITIONS),
+            rows=self.archive.broken.num_rows,
         )
 
     def _columns(self, rows: pa.RecordBatch, engine: Scratch) -> pa.Table:
         mapping = self.mapping
         absent = pa.nulls(rows.num_rows, pa.string())
 
-        def text(column: str | None) -> pa.Array:
-            return absent if column is None else rows[column].cast(pa.string())
+        def text(field: str) -> pa.Array:
+            return rows[field].cast(pa.string()) if field in rows.schema.names else absent
 
         position = pa.array(range(self.position, self.position + rows.num_rows), pa.int64())
-        instants, zoneless = read_date_column(
-            rows[mapping.published_at], mapping.zone, mapping.date_format, engine
-        )
+        published = rows["published_at"]
+        if not pa.types.is_timestamp(published.type):
+            published = published.cast(pa.string())
+        instants, zoneless = read_date_column(published, mapping.zone, mapping.date_format, engine)
         return pa.table(
             {
                 "position": position,
-                "title": clean_column(text(mapping.title)),
+                "title": clean_column(text("title")),
                 "summary": pc.utf8_slice_codeunits(
-                    clean_column(text(mapping.summary)), 0, LONGEST_SUMMARY
+                    clean_column(text("summary")), 0, LONGEST_SUMMARY
                 ),
-                "url": text(mapping.url),
-                "guid": clean_column(text(mapping.guid)),
-                "ticker": text(mapping.ticker),
-                "published": text(mapping.published_at),
+                "url": text("url"),
+                "guid": clean_column(text("guid")),
+                "ticker": text("ticker"),
+                "published": text("published_at"),
                 "published_at": instants,
                 "zoneless": zoneless,
             }

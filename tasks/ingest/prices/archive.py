@@ -1,21 +1,32 @@
-"""Daily bars from a file (Parquet, CSV, JSON lines): declared mapping, bounded memory."""
+"""Daily bars from a file, whatever its layout: declared or recognised columns, bounded memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Literal
+from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import field_validator
 
-from tasks.ingest.archive_file import ArchiveMapping, archive_rows, manifest, open_archive
+from tasks.ingest.archive_file import Archive, ArchiveMapping, manifest, open_archive
+from tasks.ingest.prices.cells import (
+    DAILY,
+    NUMBERS,
+    CellReading,
+    CellSurvey,
+    decide,
+    survey_slice,
+)
 from tasks.ingest.prices.validation import CANDIDATES, NO_CALENDAR, PriceRules, validate_bars
 from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, Clock, Land, PriceBatch
+from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
 
 _NO_SPLITS = pa.Table.from_batches([], schema=ACTIONS)
 
@@ -23,12 +34,19 @@ _NO_SPLITS = pa.Table.from_batches([], schema=ACTIONS)
 class PriceMapping(ArchiveMapping):
     """Which columns of an archive mean what, and which share basis its prices are quoted in.
 
-    `ticker` … `vendor_adj_close` name columns. `basis` is "session" for prices as traded on the
-    day, or the date up to which the archive has restated splits (usually its last session).
-    `date_format` is a strptime format for dates that are texts but not ISO 8601.
+    `ticker` … `vendor_adj_close` name columns; `period` one that says of a row that it is a day's.
+    `basis` is "session" for prices as traded on the day, or the date up to which the archive has
+    restated splits (usually its last session). `date_format` is a strptime format; without it days
+    are read in their usual spellings, and `day_first` says what 01/02/2020 means where the column
+    leaves it open. `zone` is the clock on which instants in UTC have their date. `decimal` is the
+    mark before a number's fraction, found in the file unless declared.
     """
 
-    FIELDS = ("ticker", "session", "open", "high", "low", "close", "volume", "vendor_adj_close")
+    FIELDS = (
+        "ticker", "session", "open", "high", "low", "close", "volume", "vendor_adj_close", "period",
+    )  # fmt: skip
+    NEEDED = ("ticker", "session", "open", "high", "low", "close", "volume")
+    ROWS = "prices"
 
     basis: date | Literal["session"]
     ticker: str = "ticker"
@@ -39,7 +57,77 @@ class PriceMapping(ArchiveMapping):
     close: str = "close"
     volume: str = "volume"
     vendor_adj_close: str | None = None
+    period: str | None = None
     date_format: str | None = None
+    day_first: bool | None = None
+    zone: str | None = None
+    decimal: Literal[".", ","] | None = None
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in available_timezones():
+            raise ValueError(f"{zone!r} is not an IANA time zone; expected one like Europe/London")
+        return zone
+
+
+@dataclass(frozen=True, slots=True)
+class PriceArchive:
+    """An open archive of bars: how its cells are read, and its batches."""
+
+    archive: Archive[PriceMapping]
+    reading: CellReading
+    payload: Payload
+    engine: Scratch
+
+    def words(self) -> dict[str, str]:
+        """How the file is read."""
+        return self.archive.words() | self.reading.words()
+
+    def batches(
+        self,
+        land: Land,
+        calendar: pa.Table = NO_CALENDAR,
+        rules: PriceRules | None = None,
+        batch_rows: int = 250_000,
+    ) -> Iterator[PriceBatch]:
+        """The archive's rows, validated: see `read_prices`."""
+        reader = _Reader(self, land(self.payload), calendar, rules or PriceRules())
+        for rows in self.archive.batches(batch_rows):
+            yield reader.read(rows)
+        if self.archive.broken.num_rows:
+            yield reader.closing()
+
+
+@contextmanager
+def open_prices(
+    path: Path, mapping: PriceMapping, *, clock: Clock, zone: str | None = None
+) -> Iterator[PriceArchive]:
+    """Open a file of daily bars; all of it is read once to see how its cells are written.
+
+    `zone` is the exchange's clock, on which instants have their day unless the mapping says so.
+
+    Raises ArchiveError when the file cannot be read, lacks a mapped column, is not of daily bars,
+    or leaves open what its days or numbers mean.
+    """
+    with scratch() as engine, open_archive(path, mapping, engine) as archive:
+        declared = archive.mapping
+        survey = CellSurvey()
+        first = CellReading(date_format=declared.date_format)
+        for rows in archive.batches(250_000):
+            columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+            survey.add(survey_slice(columns, first, engine))
+        reading = decide(
+            survey,
+            path.name,
+            date_format=declared.date_format,
+            day_first=declared.day_first,
+            declared_day_first="day_first" in mapping.model_fields_set,
+            zone=declared.zone or zone,
+            decimal=declared.decimal,
+        )
+        payload = manifest(path, declared, clock())
+        yield PriceArchive(archive, reading, payload, engine)
 
 
 def read_prices(
@@ -50,48 +138,44 @@ def read_prices(
     land: Land,
     calendar: pa.Table = NO_CALENDAR,
     rules: PriceRules | None = None,
+    zone: str | None = None,
     batch_rows: int = 250_000,
 ) -> Iterator[PriceBatch]:
-    """Stream the bars of a file, `batch_rows` archive rows a batch.
+    """Stream the bars of a file, about `batch_rows` archive rows a batch.
 
-    The file stays where it is; its manifest lands as the payload. Rows that break a rule become
-    rejects with their reason; each ticker's last good bars of a batch are the context of the next.
-    With a `calendar` (session, close_ts), bars of other days are rejected too. Each batch carries
-    one ledger row for each of its tickers. Raises ArchiveError when the file cannot be read, lacks
-    a mapped column, or holds dates and numbers that are none.
+    The file stays where it is; its manifest lands as the payload. Rows with a cell that cannot be
+    read or that break a rule become rejects with their reason; each ticker's last good bars of a
+    batch are the context of the next. With a `calendar` (session, close_ts), bars of other days are
+    rejected too. Each batch carries one ledger row for each of its tickers, and the number of the
+    archive's rows it accounts for. Raises ArchiveError as `open_prices` does, before the first
+    batch.
     """
-    columns = mapping.columns()
-    kinds = {column: _expected_type(name) for name, column in columns.items()}
-    source = open_archive(path, kinds)
-    payload = manifest(path, mapping, clock())
-    reader = _Reader(mapping, payload, land(payload), calendar, rules or PriceRules())
-    with scratch() as engine, archive_rows(path, source, kinds, batch_rows) as batches:
-        for rows in batches:
-            yield reader.read(rows, engine)
+    with open_prices(path, mapping, clock=clock, zone=zone) as prices:
+        yield from prices.batches(land, calendar, rules, batch_rows)
 
 
 @dataclass(slots=True)
 class _Reader:
     """Turns archive rows into batches, remembering each ticker's last good bars."""
 
-    mapping: PriceMapping
-    payload: Payload
+    source: PriceArchive
     payload_id: str
     calendar: pa.Table
     rules: PriceRules
     context: pa.Table = field(default_factory=BARS.empty_table)
     position: int = 0
 
-    def read(self, rows: pa.RecordBatch, engine: Scratch) -> PriceBatch:
-        candidates = self._candidates(rows)
+    def read(self, rows: pa.RecordBatch) -> PriceBatch:
+        engine, mapping = self.source.engine, self.source.archive.mapping
+        candidates, unreadable = self._candidates(rows)
         bars, rejects = validate_bars(
             candidates,
             _NO_SPLITS,
             self.calendar,
             self.rules,
             engine,
-            source=self.mapping.source,
-            now=self.payload.fetched_at,
+            source=mapping.source,
+            now=self.source.payload.fetched_at,
             context=self.context,
         )
         self.position += rows.num_rows
@@ -99,22 +183,50 @@ class _Reader:
         self.context = engine.read("bar_context", bars=recent).cast(BARS)
         ledger = engine.read(
             "bar_archive_ledger",
-            {"source": self.mapping.source, "payload_id": self.payload_id},
+            {"source": mapping.source, "payload_id": self.payload_id},
             bars=bars,
         )
         return PriceBatch(
             bars=bars,
-            rejects=rejects,
-            payloads=(self.payload,),
+            rejects=pa.concat_tables([unreadable, rejects]),
+            payloads=(self.source.payload,),
             requested=tuple(ledger["key"].to_pylist()),
             partitions=ledger.cast(PARTITIONS),
+            rows=rows.num_rows,
         )
 
-    def _candidates(self, rows: pa.RecordBatch) -> pa.Table:
-        mapped = {name: rows[column] for name, column in self.mapping.columns().items()}
-        sessions = self._dates(mapped["session"])
+    def closing(self) -> PriceBatch:
+        """The lines of the file that are no rows of a table."""
+        rejects = self.source.archive.rejects("bar", self.payload_id)
+        payloads = (self.source.payload,)
+        return PriceBatch(rejects=rejects, payloads=payloads, rows=rejects.num_rows)
+
+    def _candidates(self, rows: pa.RecordBatch) -> tuple[pa.Table, pa.Table]:
+        """The rows as CANDIDATES, and those with a cell that cannot be read as REJECTS."""
+        engine, reading = self.source.engine, self.source.reading
+        cells = dict(zip(rows.schema.names, rows.columns, strict=True))
         n_rows = rows.num_rows
-        basis = self.mapping.basis
+        sessions, odd = reading.sessions(cells["session"], engine)
+        unread = pc.and_(cells["session"].is_valid(), sessions.is_null())
+        reasons = _reasons(n_rows, unread, "date is not understood")
+        reasons = pc.coalesce(reasons, _reasons(n_rows, odd, "time of day unlike the others'"))
+        if "period" in cells:
+            period = pc.utf8_lower(pc.fill_null(cells["period"].cast(pa.string()), ""))
+            other = pc.invert(pc.is_in(pc.utf8_trim_whitespace(period), pa.array(DAILY)))
+            reasons = pc.coalesce(reasons, _reasons(n_rows, other, "not a daily bar"))
+        mapped: dict[str, pa.Array] = {
+            "ticker": pc.utf8_trim_whitespace(cells["ticker"].cast(pa.string()))
+        }
+        for name in NUMBERS:
+            if name not in cells:
+                mapped[name] = pa.nulls(n_rows, pa.float64())
+                continue
+            mapped[name], bad = reading.numbers(cells[name], engine)
+            # Split-adjusted volumes have fractions; shares are whole.
+            if name == "volume":
+                mapped[name] = pc.round(mapped[name], round_mode="half_up")
+            reasons = pc.coalesce(reasons, _reasons(n_rows, bad, f"{name} is not a number"))
+        basis = self.source.archive.mapping.basis
         mapped |= {
             "session": sessions,
             "position": pa.array(range(self.position, self.position + n_rows), pa.int64()),
@@ -122,14 +234,22 @@ class _Reader:
             "payload_id": pa.repeat(self.payload_id, n_rows),
             "agrees": pa.repeat(pa.scalar(True), n_rows),
         }
-        mapped.setdefault("vendor_adj_close", pa.nulls(n_rows, pa.float64()))
-        return pa.table({name: mapped[name] for name in CANDIDATES.names}).cast(CANDIDATES)
+        candidates = pa.table({name: mapped[name] for name in CANDIDATES.names}).cast(CANDIDATES)
+        if reasons.null_count == n_rows:
+            return candidates, REJECTS.empty_table()
+        readable = reasons.is_null()
+        bad_rows = pa.Table.from_batches([rows]).append_column("reason", reasons)
+        bad_rows = bad_rows.append_column("position", candidates["position"])
+        return candidates.filter(readable), self._unreadable(bad_rows.filter(pc.invert(readable)))
 
-    def _dates(self, column: pa.Array) -> pa.Array:
-        if self.mapping.date_format and pa.types.is_string(column.type):
-            column = pc.strptime(column, self.mapping.date_format, "us")
-        return column.cast(pa.date32())
+    def _unreadable(self, rows: pa.Table) -> pa.Table:
+        read = self.source.engine.read(
+            "bar_unreadable",
+            {"source": self.source.archive.mapping.source, "payload_id": self.payload_id},
+            rows=rows,
+        )
+        return read.cast(REJECTS)
 
 
-def _expected_type(name: str) -> pa.DataType:
-    return pa.string() if name in {"ticker", "session"} else pa.float64()
+def _reasons(size: int, where: pa.Array, reason: str) -> pa.Array:
+    return pc.if_else(where, pa.scalar(reason), pa.scalar(None, pa.string()))

@@ -153,7 +153,6 @@ def test_the_manifest_lands_and_names_the_files_bytes(tmp_path: Path) -> None:
         ("p.xlsx", "x", "can be imported"),
         ("p.csv", "ticker,date\nA,2020-01-02\n", "has no column 'close'"),
         ("p.parquet", "not parquet", "could not be read"),
-        ("p.csv", "ticker,date,open,high,low,close,volume\nA,yesterday,1,1,1,1,1\n", "broke off"),
     ],
 )
 def test_file_that_does_not_fit_is_refused_with_the_reason(

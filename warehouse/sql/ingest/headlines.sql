@@ -50,6 +50,17 @@ SELECT
         WHEN published_at IS NULL THEN 'date not understood'
         WHEN published_at > $now THEN 'published in the future'
         WHEN published_at < $earliest THEN 'published before ' || year($earliest::TIMESTAMPTZ)
+        -- Cases, not ANDs: the list is taken apart only where the cell is no symbol itself.
+        WHEN CASE
+                WHEN ticker IS NULL OR trim(ticker) = '' OR is_symbol(ticker) THEN FALSE
+                WHEN listed(ticker, $separator) = [] THEN FALSE
+                ELSE
+                    len(list_filter(listed(ticker, $separator), lambda name: is_symbol(trim(name)))) = 0
+            END
+            THEN CASE
+                WHEN is_symbol(upper(trim(ticker))) THEN 'ticker is not a symbol, which is in capitals'
+                ELSE 'ticker is not a symbol'
+            END
     END AS reason
 FROM archive_rows
 ORDER BY position;
@@ -72,13 +83,17 @@ ORDER BY position;
 
 -- name: headline_observations
 -- grain: one row per usable archive row and ticker it names
+-- Names in a list that can be no symbol of a share are left out of it.
 WITH split AS (
     SELECT
-        *,
+        * EXCLUDE (ticker),
         CASE
-            WHEN ticker IS NULL THEN [NULL]
-            WHEN $separator IS NULL THEN [ticker]
-            ELSE string_split(ticker, $separator)
+            WHEN coalesce(trim(ticker), '') = '' THEN NULL
+            WHEN $separator IS NULL AND is_symbol(ticker) THEN [ticker]
+            ELSE list_filter(
+                list_transform(listed(ticker, $separator), lambda name: trim(name)),
+                lambda name: is_symbol(name)
+            )
         END AS tickers
     FROM validated
     WHERE reason IS NULL
@@ -86,8 +101,8 @@ WITH split AS (
 
 named AS (
     SELECT
-        * EXCLUDE (tickers, ticker),
-        nullif(trim(unnest(tickers)), '') AS ticker
+        * EXCLUDE (tickers),
+        unnest(if(len(tickers) > 0, tickers, [NULL])) AS ticker
     FROM split
 )
 

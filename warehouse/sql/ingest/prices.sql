@@ -69,8 +69,9 @@ validated AS (
         counted.*,
         CASE
             WHEN counted.ticker IS NULL OR counted.session IS NULL THEN 'ticker or session is missing'
-            WHEN NOT regexp_matches(counted.ticker, '^\^?[A-Z0-9][A-Z0-9.=-]{0,14}$')
-                THEN 'ticker is not a symbol'
+            WHEN is_symbol(upper(counted.ticker)) AND NOT is_symbol(counted.ticker)
+                THEN 'ticker is not a symbol, which is in capitals'
+            WHEN NOT is_symbol(counted.ticker) THEN 'ticker is not a symbol'
             WHEN
                 counted.open IS NULL OR counted.high IS NULL OR counted.low IS NULL
                 OR counted.close IS NULL OR isnan(counted.open) OR isnan(counted.high)
