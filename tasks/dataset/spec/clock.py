@@ -96,15 +96,15 @@ def calendar_version() -> str:
 
 
 def _checked(exchange: str, start: date, end: date) -> ExchangeCalendar:
-    """The recorded calendar, held against the facts; raises CalendarError where it contradicts one."""
+    """The recorded calendar, held against the facts; raises CalendarError if it contradicts one."""
     calendar = _recorded(exchange, start, end)
     first, last = calendar.first_session.date(), calendar.last_session.date()
     for day, is_session in _facts().get(exchange, ()):
         if first <= day <= last and calendar.is_session(str(day)) != is_session:
             held = "held a session" if is_session else "rested"
             raise CalendarError(
-                f"The installed calendar of {exchange!r} is wrong: the exchange {held} on {day}, and "
-                f"the calendar says otherwise. {_right_releases()}"
+                f"The installed calendar of {exchange!r} is wrong: the exchange {held} on {day}, "
+                f"and the calendar says otherwise. {_right_releases()}"
             )
     return calendar
 
