@@ -31,7 +31,7 @@ def sessions_of(exchange: str) -> set[date]:
 
 
 def facts_of(sessions: set[date]) -> dict[date, bool]:
-    """A closure of every weekday there is and year, and sessions on days when the exchange mostly rests.
+    """A closure for each weekday and year, and sessions on weekdays when it mostly rests.
 
     True: a session.
     """
@@ -48,8 +48,8 @@ def facts_of(sessions: set[date]) -> dict[date, bool]:
                 found = [day for day in closed if day.year == year]
                 facts |= {found[-1]: False} if found else {}
         else:
-            facts |= {day: True for day in held[:: max(1, len(held) // UNUSUAL)] + held[-5:]}
-    facts |= {day: True for day in (min(sessions), max(sessions))}
+            facts |= dict.fromkeys(held[:: max(1, len(held) // UNUSUAL)] + held[-5:], True)
+    facts |= dict.fromkeys((min(sessions), max(sessions)), True)
     return facts
 
 
