@@ -31,7 +31,7 @@ def sessions_of(exchange: str) -> set[date]:
 
 
 def facts_of(sessions: set[date]) -> dict[date, bool]:
-    """A closure of every weekday and year, and sessions on days when the exchange mostly rests.
+    """A closure for each weekday and year, and sessions on weekdays when it mostly rests.
 
     True: a session.
     """

@@ -158,7 +158,7 @@ DAYS = tuple(date(2019, 3, day) for day in (4, 5, 6, 7, 8, 11, 12, 13, 14, 15))
     explained=st.booleans(),
     drift=st.floats(-0.003, 0.003),
 )
-@settings(max_examples=25, database=None, deadline=None)
+@settings(max_examples=10, database=None, deadline=None)
 def test_step_across_holes_gives_no_label_unless_a_split_explains_it(
     open_lake, filler_of, ratio, ex, holes, horizon, explained, drift
 ) -> None:

@@ -25,6 +25,10 @@ SESSIONS_SCHEMA = pa.schema(
 )
 
 
+# The zone of a calendar is the same in all of its years, and a year is made at once.
+_ANY_YEAR = (date(2020, 1, 1), date(2020, 12, 31))
+
+
 class CalendarError(ValueError):
     """An exchange or a range of dates for which no sessions are on record."""
 
@@ -174,13 +178,9 @@ def _sessions(calendar: ExchangeCalendar, exchange: str, start: date, end: date)
 
 def exchange_zone(exchange: str) -> str:
     """The IANA zone of the clock of `exchange` (a code as in exchange_calendars)."""
-    import exchange_calendars
-
-    return str(exchange_calendars.get_calendar(exchange).tz.key)
+    return str(_recorded(exchange, *_ANY_YEAR).tz.key)
 
 
 def exchange_day(exchange: str, now: datetime) -> date:
     """The local date at `exchange` (a code as in exchange_calendars) at an instant."""
-    import exchange_calendars
-
-    return now.astimezone(exchange_calendars.get_calendar(exchange).tz).date()
+    return now.astimezone(_recorded(exchange, *_ANY_YEAR).tz).date()
