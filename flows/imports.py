@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,18 +14,29 @@ from pydantic import BaseModel, ValidationError
 from flows.connections import clock_of
 from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
-from flows.publish import publish_headline_batch, publish_price_batch, record_sessions
+from flows.publish import (
+    lay_out_sessions,
+    publish_headline_batch,
+    publish_price_batch,
+    record_sessions,
+)
 from flows.settings import ConfigurationError, Settings
-from tasks.dataset.spec.clock import exchange_zone
+from tasks.dataset.spec.clock import calendar_years, exchange_zone
 from tasks.ingest.archives.preview import Preview
 from tasks.ingest.headlines.archive import HeadlineMapping, open_headlines
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.identity import load_aliases
 from tasks.ingest.planning import day_times
-from tasks.ingest.prices.archive import PriceMapping, open_prices
+from tasks.ingest.prices.archive import PriceArchive, PriceMapping, open_prices
 from tasks.ingest.prices.replay import replay_prices
-from warehouse.lake import Lake
+from tasks.ingest.prices.surroundings import (
+    Surroundings,
+    exchanges_of,
+    require_daily,
+    spoken_of,
+)
+from warehouse.lake import Lake, ReadSql
 from warehouse.storage.landing import Landing, Payload, landed_answers
 from warehouse.tables.batches import HeadlineBatch, PriceBatch
 from warehouse.tables.headlines import join_stories
@@ -41,13 +52,15 @@ def import_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) ->
     land = Landing.of(settings.warehouse).store
     sink = current_sink()
     total = None
-    zone = exchange_zone(settings.universe.exchange)
+    zone = exchange_zone(columns.exchange or settings.universe.exchange)
     with (
         open_prices(file, columns, clock=clock, zone=zone) as prices,
         Lake.open(settings.warehouse) as lake,
     ):
-        for at, batch in enumerate(prices.batches(land)):
-            done = _publish_prices(settings, lake, batch, f"{file.name} part {at}")
+        beside, listed = _surroundings(settings, lake.read, prices, columns, clock().date())
+        lay_out_sessions(lake, beside.calendars, spoken_of(prices.days, clock().date()), clock())
+        for at, batch in enumerate(prices.batches(land, beside)):
+            done = _publish_prices(settings, lake, batch, f"{file.name} part {at}", listed)
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.bars, None, f"{total.bars:,} bars")
         return _shown(total, file, prices.words())
@@ -77,10 +90,14 @@ def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any])
 def preview_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> Preview:
     """How the bars of a file would be read and which refused; nothing is landed or published."""
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
-    zone = exchange_zone(settings.universe.exchange)
-    with open_prices(file, columns, clock=clock_of(settings), zone=zone) as prices:
+    clock, zone = clock_of(settings), exchange_zone(columns.exchange or settings.universe.exchange)
+    with (
+        open_prices(file, columns, clock=clock, zone=zone) as prices,
+        Lake.open(settings.warehouse) as lake,
+    ):
+        beside, _ = _surroundings(settings, lake.read, prices, columns, clock().date())
         preview = Preview(prices.words(), prices.archive.rows)
-        for batch in prices.batches(_unlanded):
+        for batch in prices.batches(_unlanded, beside):
             shown = ["ticker", "session", "open", "high", "low", "close", "volume"]
             preview = preview.plus(batch.bars.select(shown), 0, batch.rejects)
         return preview
@@ -117,14 +134,44 @@ def replay(settings: Settings) -> IngestSummary:
     return summary
 
 
-def _publish_prices(settings: Settings, lake: Lake, batch: PriceBatch, name: str) -> IngestSummary:
+def _surroundings(
+    settings: Settings, read: ReadSql, prices: PriceArchive, mapping: PriceMapping, today: date
+) -> tuple[Surroundings, dict[str, str]]:
+    """What the bars of a file are judged beside, and the exchange of each of its tickers.
+
+    Raises ArchiveError for a file whose days or tickers are not of the exchange, CalendarError for
+    an exchange without a calendar.
+    """
+    name = prices.payload.url.removeprefix("file:")
+    usual = mapping.exchange or settings.universe.exchange
+    rows = read("exchanges_recorded").to_pylist()
+    listed = exchanges_of(
+        prices.tickers,
+        usual,
+        declared=mapping.exchange,
+        recorded={row["ticker"]: row["exchange"] for row in rows},
+        file=name,
+    )
+    first, last = spoken_of(prices.days, today)
+    calendars = {
+        exchange: calendar_years(exchange, first.year, last.year)
+        for exchange in sorted({usual, *listed.values()})
+    }
+    require_daily(prices.days, calendars, name)
+    elsewhere = {ticker: place for ticker, place in listed.items() if place != usual}
+    return Surroundings(usual, elsewhere, calendars, read), listed
+
+
+def _publish_prices(
+    settings: Settings, lake: Lake, batch: PriceBatch, name: str, listed: Mapping[str, str]
+) -> IngestSummary:
     now = clock_of(settings)()
     span = pc.min_max(batch.bars["session"]).as_py()
     days = (span["min"] or now.date(), span["max"] or now.date())
     done = publish_price_batch(settings, lake, batch, name, days, now)
     if batch.bars.num_rows:
         tickers = pc.unique(batch.bars["ticker"]).to_pylist()
-        record_sessions(lake, settings.universe, tickers, days, now)
+        record_sessions(lake, settings.universe, tickers, days, now, listed)
     return done
 
 

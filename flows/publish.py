@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
@@ -25,20 +25,25 @@ EVER = date(1900, 1, 1)
 
 
 def record_sessions(
-    lake: Lake, universe: UniverseSpec, tickers: Sequence[str], wanted: DateRange, now: datetime
+    lake: Lake,
+    universe: UniverseSpec,
+    tickers: Sequence[str],
+    wanted: DateRange,
+    now: datetime,
+    exchanges: Mapping[str, str] | None = None,
 ) -> None:
-    """Publish the exchange's sessions around a range, and which exchange each ticker is on.
+    """Publish the exchanges' sessions around a range, and which exchange each ticker is on.
 
-    The sessions reach past its end and past `now` (UTC): a decision belongs to one yet to come.
+    Tickers that `exchanges` lacks are on the universe's. The sessions reach past the range's end
+    and past `now` (UTC): a decision belongs to one yet to come.
     """
-    last = max(wanted[1], now.date())
-    around = {universe.exchange: (wanted[0] - MARGIN, last + MARGIN)}
-    publish_sessions(lake, around, calendar_years, calendar_version())
+    places = [(exchanges or {}).get(ticker, universe.exchange) for ticker in tickers]
+    lay_out_sessions(lake, {universe.exchange, *places}, wanted, now)
     size = len(tickers)
     symbols = pa.table(
         {
             "ticker": pa.array(tickers, pa.string()),
-            "exchange": pa.array([universe.exchange] * size, pa.string()),
+            "exchange": pa.array(places, pa.string()),
             "alias": pa.array(tickers, pa.string()),
             "kind": pa.array(["symbol"] * size, pa.string()),
             "valid_from": pa.array([EVER] * size, pa.date32()),
@@ -46,6 +51,14 @@ def record_sessions(
         }
     )
     lake.transact(lambda tx: tx.upsert("tickers", symbols, ("ticker", "alias", "valid_from")))
+
+
+def lay_out_sessions(
+    lake: Lake, exchanges: Iterable[str], wanted: DateRange, now: datetime
+) -> None:
+    """Publish the sessions of exchanges around a range and past `now`; raises CalendarError."""
+    around = (wanted[0] - MARGIN, max(wanted[1], now.date()) + MARGIN)
+    publish_sessions(lake, dict.fromkeys(exchanges, around), calendar_years, calendar_version())
 
 
 def publish_price_batch(

@@ -12,6 +12,7 @@ from flows.cli.context import prepared, settings_of
 
 app = typer.Typer()
 sources_app = typer.Typer(help="Look at the sources.", no_args_is_help=True)
+tickers_app = typer.Typer(help="Look at the names of companies.", no_args_is_help=True)
 import_app = typer.Typer(help="Bring in archives you already have.", no_args_is_help=True)
 SHOWN = [
     "source", "key", "stale", "last_success_at", "newest_item", "rows", "granularity",
@@ -135,6 +136,21 @@ def check(context: typer.Context) -> None:
     for alarm in alarms:
         typer.echo(alarm)
     raise typer.Exit(1 if alarms else 0)
+
+
+@tickers_app.command("check")
+def check_tickers(
+    context: typer.Context, tickers: Annotated[list[str] | None, typer.Argument()] = None
+) -> None:
+    """Show by which names titles find each ticker, by default those of the universe."""
+    settings = settings_of(context)
+    from flows.cli.console import show_table
+    from tasks.ingest.headlines.identity import alias_coverage, load_aliases
+    from warehouse.lake.scratch import scratch
+
+    aliases = load_aliases(settings.universe.aliases)
+    with scratch() as engine:
+        show_table(alias_coverage(tickers or settings.universe.tickers, aliases, engine))
 
 
 def _mapping(

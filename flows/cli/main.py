@@ -24,6 +24,7 @@ app.add_typer(models.registry_app, name="models")
 app.add_typer(models.bundle_app, name="bundle")
 app.add_typer(ingest.import_app, name="import")
 app.add_typer(ingest.sources_app, name="sources")
+app.add_typer(ingest.tickers_app, name="tickers")
 app.add_typer(dataset.audit_app, name="audit")
 
 OUR_PACKAGES = frozenset({"flows", "tasks", "warehouse", "validation", "sandbox"})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.dataset.build import lay_out_sessions
@@ -19,8 +23,10 @@ AT_OPEN = ClockSpec()
 MON, TUE, WED, THU, FRI = (date(2019, 3, day) for day in (4, 5, 6, 7, 8))
 
 
-def labels(lake: Lake, rule: LabelSpec, clock: ClockSpec = AT_OPEN) -> dict[date, Any]:
-    spec = DatasetSpec(label=rule, clock=clock, min_headlines=0)
+def labels(
+    lake: Lake, rule: LabelSpec, clock: ClockSpec = AT_OPEN, tickers: tuple[str, ...] | None = None
+) -> dict[date, Any]:
+    spec = DatasetSpec(tickers=tickers, label=rule, clock=clock, min_headlines=0)
     lay_out_sessions(lake, spec, NOW)
     derive_examples(lake, spec.sql_parameters())
     return {row["session"]: row for row in lake.read("examples_derived").to_pylist()}
@@ -139,3 +145,77 @@ def test_benchmark_is_subtracted_over_the_same_window(lake, fill) -> None:
     assert outcomes(rows) == {MON: "up", TUE: "down", WED: "missing_benchmark", THU: "pending"}
     assert rows[TUE]["label_return"] == pytest.approx(-0.02)
     assert {row["ticker"] for row in rows.values()} == {"AAA"}
+
+
+DAYS = tuple(date(2019, 3, day) for day in (4, 5, 6, 7, 8, 11, 12, 13, 14, 15))
+
+
+@given(
+    ratio=st.sampled_from([1.5, 2.0, 3.0, 10.0, 1 / 2, 1 / 10, 1 / 20, 100.0, 1000.0, 1 / 100]),
+    ex=st.integers(1, 8),
+    holes=st.sets(st.integers(1, 8)),
+    horizon=st.integers(2, 5),
+    explained=st.booleans(),
+    drift=st.floats(-0.003, 0.003),
+)
+@settings(max_examples=10, database=None, deadline=None)
+def test_step_across_holes_gives_no_label_unless_a_split_explains_it(
+    open_lake, filler_of, ratio, ex, holes, horizon, explained, drift
+) -> None:
+    def price(at: int) -> float:
+        return 100 * (1 + drift) ** at / (ratio if at >= ex else 1)
+
+    with TemporaryDirectory() as folder, open_lake(Path(folder)) as lake:
+        fill = filler_of(lake)
+        kept = [at for at in range(len(DAYS)) if at not in holes]
+        fill.bars("AAA", [(DAYS[at], price(at), price(at) * 1.001) for at in kept])
+        if explained:
+            fill.split("AAA", DAYS[ex], ratio)
+        rows = labels(lake, LabelSpec(horizon=horizon))
+    for at in range(len(DAYS) - horizon + 1):
+        row, last = rows[DAYS[at]], at + horizon - 1
+        if at in holes or last in holes:
+            assert row["label_reason"] == "missing_bar"
+        elif at < ex <= last and not explained:
+            assert row["label_reason"] == "unexplained_split"
+        else:
+            honest = (1 + drift) ** (horizon - 1) * 1.001 - 1
+            assert row["label_return"] == pytest.approx(honest, abs=1e-9)
+
+
+@pytest.mark.parametrize("adjusted", [-0.08, 0.0, float("nan"), float("inf")])
+def test_adjusted_close_that_is_no_price_gives_no_label(lake, fill, adjusted) -> None:
+    fill.bars("AAA", [(MON, 100, 105), (TUE, 105, 100)], adjusted=adjusted)
+    for entry in ("open", "previous_close"):
+        rows = labels(lake, LabelSpec(entry=entry, basis="vendor_adjusted"))
+        assert {rows[day]["label"] for day in (MON, TUE)} == {None}
+    assert labels(lake, LabelSpec())[MON]["label"] == "up"
+
+
+def test_change_of_unit_within_a_bar_is_no_return(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 101), (TUE, 1.01, 102), (WED, 102, 103)])
+    assert outcomes(labels(lake, LabelSpec()))[TUE] == "implausible_return"
+
+
+def test_index_without_volume_serves_as_benchmark(lake, fill) -> None:
+    fill.bars("AAA", [(MON, 100, 103), (TUE, 100, 103)])
+    fill.bars("^IDX", [(MON, 1000, 1010), (TUE, 1000, 1040)], volume=0)
+    rows = labels(lake, LabelSpec(benchmark="^IDX"), tickers=("AAA",))
+    assert rows[MON]["label_return"] == pytest.approx(0.02)
+    assert outcomes(rows)[TUE] == "down"
+
+
+def test_windows_over_a_split_as_traded_end_right_or_without_label(lake, fill) -> None:
+    days = [date(2005, 2, day) for day in (22, 23, 24, 25, 28)]
+    days += [date(2005, 3, day) for day in (1, 2, 3)]
+    quotes = [
+        (86.3, 85.29), (86.69, 88.23), (88.48, 88.93), (89.62, 88.99), (44.68, 44.86),
+        (44.99, 44.5), (44.25, 44.121), (44.34, 41.79),
+    ]  # fmt: skip
+    bars = [(day, *quote) for day, quote in zip(days, quotes, strict=True)]
+    fill.bars("AAPL", [bar for bar in bars if bar[0] != date(2005, 2, 28)])
+    assert {labels(lake, LabelSpec(horizon=5))[day]["label"] for day in days[1:4]} == {None}
+    fill.split("AAPL", date(2005, 2, 28), 2.0)
+    rows = labels(lake, LabelSpec(horizon=5))
+    assert [round(100 * rows[day]["label_return"], 2) for day in days[1:4]] == [2.66, -0.27, -6.74]
+    assert [rows[day]["label"] for day in days[1:4]] == ["up", "down", "down"]

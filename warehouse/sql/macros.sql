@@ -33,6 +33,13 @@ CREATE OR REPLACE TEMP MACRO in_few_words(days) AS
     CASE WHEN len(days) <= 3 THEN list_aggregate(days, 'string_agg', ', ')
          ELSE days[1]::VARCHAR || '…' || days[-1]::VARCHAR END;
 
+-- A number that can be the price of something.
+CREATE OR REPLACE TEMP MACRO is_price(number) AS number > 0 AND isfinite(number);
+
+-- A ratio of two prices of one share, near in time, that no trading makes: 20 times up or down, or no number.
+-- Units are mistaken by 100 (pence) or more; the row rules' jump_limit is the same 20.
+CREATE OR REPLACE TEMP MACRO is_beyond_belief(ratio) AS NOT coalesce(ratio BETWEEN 1 / 20 AND 20, TRUE);
+
 -- Whether a text can be the symbol of a share or an index.
 CREATE OR REPLACE TEMP MACRO is_symbol(name) AS
     regexp_full_match(name, '\^?[A-Z0-9][A-Z0-9.&=-]{0,14}');

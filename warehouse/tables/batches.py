@@ -75,10 +75,13 @@ class HeadlineBatch(Batch):
     """Headlines (HEADLINES) of one feed over one request set, and their HEADLINE_TICKERS.
 
     `repeated` counts the rows of an archive that tell a headline of this batch again.
+    `edits`: what comes again in other words may be an edit of a stored headline. Not so in an
+    archive: nobody watched its rows change, and what they mean must not depend on how it is cut.
     """
 
     headlines: pa.Table = field(default_factory=HEADLINES.empty_table)
     headline_tickers: pa.Table = field(default_factory=HEADLINE_TICKERS.empty_table)
+    edits: bool = True
     repeated: int = 0
 
 

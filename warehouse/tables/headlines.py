@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +30,21 @@ from warehouse.tables.near_duplicates import near_duplicates
 
 WINDOW = timedelta(hours=72)
 """How far apart in time two headlines of one story may be."""
+
+PUBLISHER = (
+    r"(The )?((\p{Lu}[\pL&.''’]*\s){0,3}(News|Newswires?|Times|Journal|Post|Herald|Tribune|Gazette|"
+    r"Observer|Press|Wire|Magazine|Telegraph|Guardian|Independent|Mail|Standard|Chronicle|Examiner|"
+    r"Globe|Star|Sun|Mirror|Review|Insider|Weekly|Daily|Online|Radio|TV|Network|Finance|Media|"
+    r"Reporter|Dispatch|Register|Bulletin|Economist|Fool|Street|Blog)|Reuters|Bloomberg|CNBC|CNN|"
+    r"BBC|NPR|NBC|CBS|ABC|MSNBC|AP|AFP|UPI|WSJ|FT|NYT|Barron[''’]s|MarketWatch|Benzinga|Zacks|"
+    r"Seeking Alpha|Forbes|Fortune|Axios|Politico|Quartz|Engadget|TechCrunch|The Verge|Wired|Vox|"
+    r"Nasdaq|Yahoo( Finance)?|Google|MSN|AOL|USA Today|Nikkei( Asia)?|Al Jazeera|Sky|Euronews|"
+    r"TheStreet|InvestorPlace|Investopedia|Kiplinger|TipRanks|GuruFocus|Investing|PR Newswire|"
+    r"Business Wire|GlobeNewswire|Accesswire|StreetInsider|Motley Fool|Time|Newsweek|BuzzFeed|"
+    r"Mashable|Gizmodo|Ars Technica|ZDNet|CNET|VentureBeat|Digiday|Variety|Deadline|"
+    r"[\pL\d-]+\.(com|net|org|co\.uk|io|tv|ca|de))"
+)
+"""What a publisher's name looks like (RE2) when aggregators append it to a title."""
 
 _SPAN_ROWS = 200_000
 _USUAL = 0.05
@@ -62,7 +78,8 @@ def publish_headlines(
     require_unique(headlines, ("headline_id",), "headlines")
 
     def work(tx: Transaction) -> HeadlinePublication:
-        changes = tx.read("headline_changes", _span(headlines), incoming_headlines=headlines)
+        params = {**_span(headlines), "edits": batch.edits}
+        changes = tx.read("headline_changes", params, incoming_headlines=headlines)
         added, revised = of_change(changes, "new"), of_change(changes, "revised")
         tx.append("headlines", added.drop_columns(_BOOKKEEPING))
         if revised.num_rows:
@@ -93,7 +110,7 @@ def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
     return lake.transact(lambda tx: _group(tx, first, last))
 
 
-def _span(headlines: pa.Table) -> dict[str, datetime]:
+def _span(headlines: pa.Table) -> dict[str, Any]:
     span = pc.min_max(headlines["published_at"]).as_py()
     return {"first": span["min"], "last": span["max"]}
 
@@ -136,7 +153,7 @@ def _parts(tx: Transaction, first: datetime, last: datetime) -> Iterator[tuple[d
 
 def _links(tx: Transaction, first: datetime, last: datetime) -> pa.Table:
     span = {"first": first, "last": last, "window": WINDOW}
-    worded = tx.read("story_words", span)
+    worded = tx.read("story_words", {**span, "publisher": PUBLISHER})
     pairs = near_duplicates(pc.unique(worded["words"]))
     return tx.read("story_links", span, worded=worded, similar_pairs=pairs)
 

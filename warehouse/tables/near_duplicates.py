@@ -1,9 +1,10 @@
 """Near duplicates: texts that say the same, found without comparing each with each.
 
-Two texts are near duplicates when one has a single word more, or two more at one end, or when they
-differ in one word that is the same but for its form ("raises", "raised"); the rest is equal and in
-the same order. Words with digits and negations never count as small differences, and a text of
-fewer than five words has none.
+Two texts are near duplicates when one has a single word more, or two more at one end, when they
+differ in one word that is the same but for its ending ("raises", "raised"), or when one breaks off
+("…") where the other goes on; the rest is equal and in the same order. Words with digits, negations
+and words that turn the news round never count as small differences, and a text of fewer than five
+words has none.
 
 Every text is hashed with each of its words left out (Mor and Fraenkel's deletion neighbourhood),
 so near duplicates meet under a common hash. It depends on the two texts alone.
@@ -21,10 +22,32 @@ import pyarrow.compute as pc
 SHORTEST = 5
 """Words in the shorter of two near duplicates, at least."""
 
-SAME_FORM = 72.0
-"""Least rapidfuzz ratio (0 to 100) of two forms of a word; they also share three first letters."""
+CUT = "…"
+"""The last word of a text that breaks off."""
 
-NEGATIONS = ("not", "no", "never", "without", "denies", "deny", "denied", "fails", "against")
+TURNING = (
+    r"^(not?|none|nor|never|neither|without|against|unlikely|despite|instead|almost|nearly|"
+    r"rumou?r\w*|reportedly|alleged\w*|allegation\w*|possibl[ey]|potential\w*|perhaps|may|might|"
+    r"could|would|should|maybe|likely|hopes?|fake|false|hoax|former|ex|un\w{4,}ed|"
+    r"den(y|ie[sd]|ying|ial)|fail(s|ed|ing|ure)?|refus(es?|ed|ing|al)|reject(s|ed|ing|ion)?|"
+    r"block(s|ed|ing)|cancel\w*|halt(s|ed|ing)?|suspend(s|ed|ing)?|delay(s|ed|ing)?|"
+    r"postpon(es?|ed|ing)|collaps(es?|ed|ing)|end(s|ed|ing)?|stop(s|ped)?|drop(s|ped)?|"
+    r"abandon(s|ed)?|withdraw(s|n)?|withdrew|scrap(s|ped)?|resum(es?|ed)|revers(es?|ed|al)|"
+    r"avoid(s|ed)?|oppos(es?|ed)|stall(s|ed)?|break(s|ing)? ?down|terminat(es?|ed|ion)|dead|off|"
+    r"up|down|higher|lower|more|less|above|below|over|under|before|after|"
+    r"ris(es?|ing|en)|rose|fall(s|en|ing)?|fell|gain(s|ed)?|los(s|es?|ing|ses)|lost|"
+    r"beat(s|en)?|miss(es|ed)?|jump(s|ed)?|plung(es?|ed)|surg(es?|ed)|tumbl(es?|ed)|"
+    r"buy|sell|hold|overweight|underweight|outperform|underperform|neutral|upgrad\w*|downgrad\w*|"
+    r"win(s|ning)?|won|first|second|third|half|double[sd]?|record|only|all|both)$"
+)
+"""Words that make other news of the same words: negations, hedges, reversals, directions."""
+
+_ENDINGS = (
+    (r"(ies|ied|ying)$", "y"),
+    (r"^(.{3,}?)(ing|ed|es|s|e)$", r"\1"),
+    *((f"{letter}{letter}$", letter) for letter in "bdgmnprt"),
+)
+"""What makes one stem of the forms of a word, in this order."""
 
 _MOST_FORMS = 256
 _BASE = 0x9E3779B97F4A7C15
@@ -79,7 +102,7 @@ def near_duplicates(texts: pa.Array) -> pa.Table:
     if not len(texts):
         return pa.table({"one": pa.array([], pa.string()), "other": pa.array([], pa.string())})
     encoded = _encoded(texts)
-    pairs = np.concatenate([_extended(encoded), _reformed(encoded)])
+    pairs = np.concatenate([_extended(encoded), _reformed(encoded), _continued(encoded)])
     # A doubled word ("up up") makes a text meet itself.
     pairs = np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
     left, right = texts.take(pa.array(pairs[:, 0])), texts.take(pa.array(pairs[:, 1]))
@@ -122,25 +145,30 @@ def _extended(encoded: _Texts) -> Indices:
 
 def _reformed(encoded: _Texts) -> Indices:
     """Pairs that differ in one word, which is the same word in another form."""
-    from rapidfuzz import fuzz, process
-
-    beginnings = pc.utf8_slice_codeunits(encoded.vocabulary, 0, 3).dictionary_encode()
-    beginning = beginnings.indices.to_numpy().astype(np.int64)
+    stems = encoded.vocabulary
+    for ending, replacement in _ENDINGS:
+        stems = pc.replace_substring_regex(stems, ending, replacement)
+    stem = stems.dictionary_encode().indices.to_numpy().astype(np.int64)
+    # Other numbers than those of words, or a stem would pass for a first word.
+    stem += 1 << 40
     at = np.flatnonzero(_changeable(encoded.vocabulary)[encoded.word])
-    key = encoded.without_word()[at] + _scrambled(beginning[encoded.word[at]])
-    one, other = _meetings(key)
-    one, other = at[one], at[other]
-    forms, which = np.unique(
-        np.column_stack([encoded.word[one], encoded.word[other]]), axis=0, return_inverse=True
-    )
-    alike = process.cpdist(
-        encoded.vocabulary.take(pa.array(forms[:, 0])).to_pylist(),
-        encoded.vocabulary.take(pa.array(forms[:, 1])).to_pylist(),
-        scorer=fuzz.ratio,
-        score_cutoff=SAME_FORM,
-    ).astype(bool)
-    met = alike[which.ravel()] if len(forms) else np.zeros(0, bool)
-    return np.column_stack([encoded.owner[one[met]], encoded.owner[other[met]]])
+    one, other = _meetings(encoded.without_word()[at] + _scrambled(stem[encoded.word[at]]))
+    return np.column_stack([encoded.owner[at[one]], encoded.owner[at[other]]])
+
+
+def _continued(encoded: _Texts) -> Indices:
+    """Pairs of which one breaks off where the other goes on."""
+    marked = encoded.vocabulary.index(CUT).as_py()
+    last = encoded.starts[1:] - 1
+    cut = np.flatnonzero(encoded.word[last] == marked)
+    place = np.arange(len(encoded.word))
+    begun = encoded.total[place] - encoded.total[encoded.starts[encoded.owner]]
+    beginnings = pa.array(encoded.total[last[cut]] - encoded.total[encoded.starts[cut]])
+    found = pc.index_in(pa.array(begun), value_set=beginnings)
+    met = found.is_valid().to_numpy(zero_copy_only=False)
+    shorter = cut[found.drop_null().to_numpy().astype(np.int64)]
+    pairs = np.column_stack([shorter, encoded.owner[met]])
+    return np.asarray(pairs, np.int64)
 
 
 def _meetings(key: Hashes) -> tuple[Indices, Indices]:
@@ -161,15 +189,19 @@ def _meetings(key: Hashes) -> tuple[Indices, Indices]:
 
 def _small(vocabulary: pa.Array) -> Flags:
     """Whether adding a word leaves the message the same, as far as words can tell."""
-    numeric = pc.match_substring_regex(vocabulary, r"\pN")
-    negating = pc.is_in(vocabulary, pa.array(NEGATIONS))
-    return np.asarray(pc.invert(pc.or_(numeric, negating)).to_numpy(zero_copy_only=False))
+    turning = pc.match_substring_regex(vocabulary, TURNING)
+    return np.asarray(~_numeric(vocabulary) & ~np.asarray(turning.to_numpy(zero_copy_only=False)))
 
 
 def _changeable(vocabulary: pa.Array) -> Flags:
     """Whether a word can have another form."""
     long = pc.greater_equal(pc.utf8_length(vocabulary), 4).to_numpy(zero_copy_only=False)
-    return np.asarray(long & _small(vocabulary))
+    return np.asarray(long & ~_numeric(vocabulary))
+
+
+def _numeric(vocabulary: pa.Array) -> Flags:
+    numeric = pc.match_substring_regex(vocabulary, r"\pN")
+    return np.asarray(numeric.to_numpy(zero_copy_only=False))
 
 
 def _scrambled(number: Indices) -> Hashes:

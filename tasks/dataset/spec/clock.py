@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from datetime import date, datetime, timedelta
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
@@ -20,6 +23,10 @@ SESSIONS_SCHEMA = pa.schema(
         pa.field("close_ts", pa.timestamp("us", tz="UTC"), nullable=False),
     ]
 )
+
+
+# The zone of a calendar is the same in all of its years, and a year is made at once.
+_ANY_YEAR = (date(2020, 1, 1), date(2020, 12, 31))
 
 
 class CalendarError(ValueError):
@@ -67,7 +74,7 @@ def exchange_sessions(exchange: str, start: date, end: date) -> pa.Table:
             f"The sessions' range is {start} to {end}; the start must not be after the end."
         )
     # Widened so that a range without a session still makes a calendar.
-    calendar = _recorded(exchange, start - timedelta(days=31), end + timedelta(days=31))
+    calendar = _checked(exchange, start - timedelta(days=31), end + timedelta(days=31))
     low, high = calendar.bound_min(), calendar.bound_max()
     if (low and start < low.date()) or (high and end > high.date()):
         raise CalendarError(
@@ -84,12 +91,45 @@ def calendar_years(exchange: str, first: int, last: int) -> pa.Table:
     which nothing is recorded.
     """
     start, end = date(first, 1, 1), date(last, 12, 31)
-    return _sessions(_recorded(exchange, start, end), exchange, start, end)
+    return _sessions(_checked(exchange, start, end), exchange, start, end)
 
 
 def calendar_version() -> str:
     """The installed release of exchange_calendars, which `sessions` names as its source."""
     return version("exchange_calendars")
+
+
+def _checked(exchange: str, start: date, end: date) -> ExchangeCalendar:
+    """The recorded calendar, held against the facts; raises CalendarError if it contradicts one."""
+    calendar = _recorded(exchange, start, end)
+    first, last = calendar.first_session.date(), calendar.last_session.date()
+    for day, is_session in _facts().get(exchange, ()):
+        if first <= day <= last and calendar.is_session(str(day)) != is_session:
+            held = "held a session" if is_session else "rested"
+            raise CalendarError(
+                f"The installed calendar of {exchange!r} is wrong: the exchange {held} on {day}, "
+                f"and the calendar says otherwise. {_right_releases()}"
+            )
+    return calendar
+
+
+@cache
+def _facts() -> dict[str, list[tuple[date, bool]]]:
+    """Known sessions and closures by exchange; made by benchmarks/calendar_facts.py."""
+    facts: dict[str, list[tuple[date, bool]]] = {}
+    with Path(__file__).with_name("calendar_facts.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            day = date.fromisoformat(row["day"])
+            facts.setdefault(row["exchange"], []).append((day, row["is_session"] == "1"))
+    return facts
+
+
+def _right_releases() -> str:
+    return (
+        f"pandas {version('pandas')} with exchange_calendars {calendar_version()} misreads some "
+        "calendars; install the pinned releases (pip install -c constraints.txt .). Nothing was "
+        "stored."
+    )
 
 
 def _recorded(exchange: str, start: date, end: date) -> ExchangeCalendar:
@@ -102,7 +142,9 @@ def _recorded(exchange: str, start: date, end: date) -> ExchangeCalendar:
             return exchange_calendars.get_calendar(exchange, start=start, end=end)
         except exchange_calendars.errors.InvalidCalendarName:
             raise
-        except ValueError:
+        except ValueError as error:
+            if "Special dates" in str(error):
+                raise NotImplementedError(str(error)) from error
             known = exchange_calendars.get_calendar(exchange)
             low, high = known.bound_min(), known.bound_max()
             return exchange_calendars.get_calendar(
@@ -114,6 +156,10 @@ def _recorded(exchange: str, start: date, end: date) -> ExchangeCalendar:
         raise CalendarError(
             f"No sessions of {exchange!r} from {start} to {end}: {error} "
             "Use an ISO 10383 code such as XNYS, and dates the calendar records."
+        ) from error
+    except NotImplementedError as error:
+        raise CalendarError(
+            f"The installed calendar of {exchange!r} cannot be read. {_right_releases()}"
         ) from error
 
 
@@ -132,13 +178,9 @@ def _sessions(calendar: ExchangeCalendar, exchange: str, start: date, end: date)
 
 def exchange_zone(exchange: str) -> str:
     """The IANA zone of the clock of `exchange` (a code as in exchange_calendars)."""
-    import exchange_calendars
-
-    return str(exchange_calendars.get_calendar(exchange).tz.key)
+    return str(_recorded(exchange, *_ANY_YEAR).tz.key)
 
 
 def exchange_day(exchange: str, now: datetime) -> date:
     """The local date at `exchange` (a code as in exchange_calendars) at an instant."""
-    import exchange_calendars
-
-    return now.astimezone(exchange_calendars.get_calendar(exchange).tz).date()
+    return now.astimezone(_recorded(exchange, *_ANY_YEAR).tz).date()

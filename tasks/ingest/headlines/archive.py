@@ -25,7 +25,8 @@ from tasks.ingest.headlines.identity import (
     load_aliases,
     resolve_tickers,
 )
-from tasks.ingest.headlines.parsing import LONGEST_SUMMARY, LONGEST_TITLE, clean_column
+from tasks.ingest.headlines.parsing import LONGEST_SUMMARY, LONGEST_TITLE
+from tasks.ingest.headlines.plain_text import clean_column
 from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
@@ -178,6 +179,7 @@ class _Reader:
             headline_tickers=tickers,
             rejects=rejects.cast(REJECTS),
             payloads=(self.payload,),
+            edits=False,
             rows=rows.num_rows,
             repeated=told,
         )

@@ -8,9 +8,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from tasks.ingest.headlines.dates import DeclaredGranularity
+from tasks.ingest.headlines.listings import listed_aliases
 from warehouse.lake.scratch import Scratch
 from warehouse.tables import schemas
 from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES
@@ -61,12 +63,43 @@ class AliasError(ValueError):
     """An alias file does not have the shape that ALIASES describes."""
 
 
-def load_aliases(path: Path | None = None) -> pa.Table:
-    """The aliases of a CSV file with the columns of ALIASES; without a path, those shipped.
+BROKERS = (
+    "BAC", "BCS", "BMO", "BNS", "C", "CM", "CS", "DB", "EVR", "GS", "HSBC", "JEF", "JPM", "LAZ",
+    "MS", "NMR", "OPY", "PIPR", "RJF", "RY", "SF", "TD", "UBS", "WFC",
+)  # fmt: skip
+"""Tickers of banks whose analysts rate other companies."""
 
-    Raises AliasError for other columns, unreadable dates or an unknown kind.
+
+def load_aliases(path: Path | None = None) -> pa.Table:
+    """The aliases of all US-listed companies, those curated, and those of a CSV file at `path`.
+
+    The file has the columns of ALIASES. What it says of an alias counts instead of what is shipped;
+    what is curated of a ticker or an alias counts instead of the SEC's list. Raises AliasError for
+    other columns, unreadable dates or an unknown kind.
     """
-    source = path or Path(str(files("tasks.ingest.headlines"))) / "presets" / "tickers.csv"
+    curated = _read_aliases(Path(str(files("tasks.ingest.headlines"))) / "presets" / "tickers.csv")
+    companies = listed_aliases()
+    known = pc.or_(
+        pc.is_in(companies["ticker"], pc.unique(curated["ticker"])),
+        pc.is_in(companies["alias"], pc.unique(curated["alias"])),
+    )
+    shipped = pa.concat_tables([curated, companies.filter(pc.invert(known))])
+    if path is None:
+        return shipped
+    own = _read_aliases(path)
+    overruled = pc.is_in(shipped["alias"], pc.unique(own["alias"]))
+    return pa.concat_tables([own, shipped.filter(pc.invert(overruled))])
+
+
+def alias_coverage(tickers: Sequence[str], aliases: pa.Table, engine: Scratch) -> pa.Table:
+    """One row per ticker, in order: the names it is found by, and how well (`found_by`).
+
+    found_by: name | name with evidence | marked symbol (any ticker: "$X", "(NASDAQ: X)").
+    """
+    return engine.read("alias_coverage", {"tickers": list(tickers)}, aliases=aliases)
+
+
+def _read_aliases(source: Path) -> pa.Table:
     options = pa_csv.ConvertOptions(
         column_types=ALIASES, null_values=[""], strings_can_be_null=False
     )
@@ -118,7 +151,11 @@ def resolve_tickers(
     """
     found = engine.read(
         "headline_aliases",
-        {"evidence": list(EVIDENCE), "tickers": None if tickers is None else list(tickers)},
+        {
+            "evidence": list(EVIDENCE),
+            "brokers": list(BROKERS),
+            "tickers": None if tickers is None else list(tickers),
+        },
         headlines=headlines.select(["headline_id", "title", "published_at"]),
         aliases=aliases,
     )

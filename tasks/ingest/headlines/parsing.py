@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tasks.ingest.headlines.dates import DateRefusedError, Granularity, parse_first
 from tasks.ingest.headlines.documents import (
@@ -21,22 +16,14 @@ from tasks.ingest.headlines.documents import (
     whole_part,
     with_damage_marked,
 )
+from tasks.ingest.headlines.plain_text import clean_text, strays_escaped
 
 LONGEST_TITLE = 1_000
 LONGEST_SUMMARY = 4_000
 
 _DECLARED_ENTITY = re.compile(rb"<!ENTITY\b", re.IGNORECASE)
 _WEB_ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
-_PLAIN = re.compile(r"[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*", re.ASCII)
-_HIDDEN = re.compile(r"<(script|style)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<(?:!--.*?(?:-->|\Z)|[a-z/!?][^<>]*>?)", re.IGNORECASE | re.DOTALL)
-_DROPPED = frozenset({"Cf", "Cs"})
-_SPACING = frozenset({"Cc", "Cn", "Co", "Zl", "Zp", "Zs"})
-_LAYERS = 6
 _DATES = ("published", "updated", "created")
-
-# What `_PLAIN` accepts, as RE2 understands it, so that a column is filtered without a loop.
-_PLAIN_COLUMN = r"^[!-%'-;=?-~]+(?: [!-%'-;=?-~]+)*$"
 
 
 class FeedParseError(RuntimeError):
@@ -121,7 +108,7 @@ def _parsed(body: bytes, content_type: str) -> tuple[str, list[dict[str, Any]], 
     # Bytes only: feedparser opens a string as an address or a file. Sanitising is left out because
     # all markup is removed below.
     feed = feedparser.parse(
-        text,
+        strays_escaped(text),
         response_headers={"content-type": "application/xml; charset=utf-8"},
         sanitize_html=False,
         resolve_relative_uris=False,
@@ -189,49 +176,3 @@ def _text(entry: dict[str, Any], name: str) -> str:
     # dict.get, because FeedParserDict.get answers one date under another's name.
     value = dict.get(entry, name)
     return value if isinstance(value, str) else ""
-
-
-def clean_text(text: str) -> str:
-    """One line of NFC text: markup, entities, control and invisible characters taken out.
-
-    Escaping is undone layer by layer until nothing changes, so no entity or tag hides behind
-    another. The words themselves are kept, whatever they say. The result may be empty.
-    """
-    if _PLAIN.fullmatch(text):
-        return text
-    for _ in range(_LAYERS):
-        peeled = _peel(text)
-        if peeled == text:
-            return text
-        text = peeled
-    # Only a hostile text is wrapped this often; what is left must not become markup again.
-    return " ".join(re.sub(r"[<>&]", " ", text).split())
-
-
-def _peel(text: str) -> str:
-    bare = html.unescape(_TAG.sub(" ", _HIDDEN.sub(" ", text)))
-    if not bare.isascii():
-        bare = unicodedata.normalize("NFC", bare)
-    if not bare.isprintable():
-        bare = "".join(map(_visible, bare))
-    return " ".join(bare.split())
-
-
-def clean_column(texts: pa.Array) -> pa.Array:
-    """`clean_text` for every value of a string column; null stays null.
-
-    Values that are plain already, nearly all in practice, are passed through untouched.
-    """
-    texts = texts.cast(pa.string())
-    odd = pc.invert(pc.match_substring_regex(texts, _PLAIN_COLUMN))
-    odd_texts = texts.filter(odd).dictionary_encode()
-    cleaned = pa.array([clean_text(text) for text in odd_texts.dictionary.to_pylist()], pa.string())
-    replacements = cleaned.take(odd_texts.indices)
-    return pc.replace_with_mask(texts, pc.fill_null(odd, False), replacements)
-
-
-def _visible(character: str) -> str:
-    category = unicodedata.category(character)
-    if category in _DROPPED:
-        return ""
-    return " " if category in _SPACING else character

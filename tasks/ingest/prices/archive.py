@@ -12,7 +12,7 @@ from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from tasks.ingest.archive_file import Archive, ArchiveMapping, manifest, open_archive
 from tasks.ingest.prices.cells import (
@@ -23,12 +23,11 @@ from tasks.ingest.prices.cells import (
     decide,
     survey_slice,
 )
-from tasks.ingest.prices.validation import CANDIDATES, NO_CALENDAR, PriceRules, validate_bars
+from tasks.ingest.prices.surroundings import NOTHING_KNOWN, Surroundings
+from tasks.ingest.prices.validation import CANDIDATES, NO_DAYS, PriceRules, validate_bars
 from warehouse.lake.scratch import Scratch, scratch
 from warehouse.storage.landing import Payload
-from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
-
-_NO_SPLITS = pa.Table.from_batches([], schema=ACTIONS)
+from warehouse.tables.batches import BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
 
 
 class PriceMapping(ArchiveMapping):
@@ -39,7 +38,8 @@ class PriceMapping(ArchiveMapping):
     restated splits (usually its last session). `date_format` is a strptime format; without it days
     are read in their usual spellings, and `day_first` says what 01/02/2020 means where the column
     leaves it open. `zone` is the clock on which instants in UTC have their date. `decimal` is the
-    mark before a number's fraction, found in the file unless declared.
+    mark before a number's fraction, found in the file unless declared. `exchange` is where all of
+    its tickers trade (an ISO 10383 code); without it, where each is on record.
     """
 
     FIELDS = (
@@ -62,6 +62,7 @@ class PriceMapping(ArchiveMapping):
     day_first: bool | None = None
     zone: str | None = None
     decimal: Literal[".", ","] | None = None
+    exchange: str | None = Field(default=None, pattern=r"^[A-Z0-9]{4}$")
 
     @field_validator("zone")
     @classmethod
@@ -73,12 +74,14 @@ class PriceMapping(ArchiveMapping):
 
 @dataclass(frozen=True, slots=True)
 class PriceArchive:
-    """An open archive of bars: how its cells are read, and its batches."""
+    """An open archive of bars: how its cells are read, its tickers and days, and its batches."""
 
     archive: Archive[PriceMapping]
     reading: CellReading
     payload: Payload
     engine: Scratch
+    tickers: tuple[str, ...] = ()
+    days: pa.Array = field(default_factory=lambda: pa.array([], pa.date32()))
 
     def words(self) -> dict[str, str]:
         """How the file is read."""
@@ -87,12 +90,12 @@ class PriceArchive:
     def batches(
         self,
         land: Land,
-        calendar: pa.Table = NO_CALENDAR,
+        surroundings: Surroundings = NOTHING_KNOWN,
         rules: PriceRules | None = None,
         batch_rows: int = 250_000,
     ) -> Iterator[PriceBatch]:
         """The archive's rows, validated: see `read_prices`."""
-        reader = _Reader(self, land(self.payload), calendar, rules or PriceRules())
+        reader = _Reader(self, land(self.payload), surroundings, rules or PriceRules())
         for rows in self.archive.batches(batch_rows):
             yield reader.read(rows)
         if self.archive.broken.num_rows:
@@ -113,10 +116,13 @@ def open_prices(
     with scratch() as engine, open_archive(path, mapping, engine) as archive:
         declared = archive.mapping
         survey = CellSurvey()
+        tickers, days = _Distinct(), _Distinct()
         first = CellReading(date_format=declared.date_format)
         for rows in archive.batches(250_000):
             columns = dict(zip(rows.schema.names, rows.columns, strict=True))
             survey.add(survey_slice(columns, first, engine))
+            tickers.add(columns["ticker"])
+            days.add(columns["session"])
         reading = decide(
             survey,
             path.name,
@@ -127,7 +133,11 @@ def open_prices(
             decimal=declared.decimal,
         )
         payload = manifest(path, declared, clock())
-        yield PriceArchive(archive, reading, payload, engine)
+        names = pc.utf8_trim_whitespace(tickers.values().cast(pa.string())).drop_null().unique()
+        sessions, _ = reading.sessions(days.values(), engine)
+        yield PriceArchive(
+            archive, reading, payload, engine, tuple(names.to_pylist()), sessions.drop_null()
+        )
 
 
 def read_prices(
@@ -136,7 +146,8 @@ def read_prices(
     *,
     clock: Clock,
     land: Land,
-    calendar: pa.Table = NO_CALENDAR,
+    calendar: pa.Table | None = None,
+    surroundings: Surroundings | None = None,
     rules: PriceRules | None = None,
     zone: str | None = None,
     batch_rows: int = 250_000,
@@ -144,43 +155,62 @@ def read_prices(
     """Stream the bars of a file, about `batch_rows` archive rows a batch.
 
     The file stays where it is; its manifest lands as the payload. Rows with a cell that cannot be
-    read or that break a rule become rejects with their reason; each ticker's last good bars of a
-    batch are the context of the next. With a `calendar` (session, close_ts), bars of other days are
-    rejected too. Each batch carries one ledger row for each of its tickers, and the number of the
-    archive's rows it accounts for. Raises ArchiveError as `open_prices` does, before the first
-    batch.
+    read or that break a rule become rejects with their reason; they are judged beside what the file
+    gave before and beside their `surroundings`. With a `calendar` (session, close_ts) instead of
+    those, all tickers are on one exchange and nothing is on record. Each batch carries one ledger
+    row for each of its tickers, and the number of the archive's rows it accounts for. Raises
+    ArchiveError as `open_prices` does, before the first batch.
     """
+    if surroundings is None:
+        surroundings = NOTHING_KNOWN if calendar is None else Surroundings("", {}, {"": calendar})
     with open_prices(path, mapping, clock=clock, zone=zone) as prices:
-        yield from prices.batches(land, calendar, rules, batch_rows)
+        yield from prices.batches(land, surroundings, rules, batch_rows)
+
+
+@dataclass(slots=True)
+class _Distinct:
+    """The distinct values of a column, gathered slice by slice."""
+
+    found: pa.Array | None = None
+
+    def add(self, column: pa.Array) -> None:
+        fresh = column.unique()
+        if self.found is not None:
+            fresh = pa.concat_arrays([self.found, fresh.cast(self.found.type)]).unique()
+        self.found = fresh
+
+    def values(self) -> pa.Array:
+        return pa.array([], pa.string()) if self.found is None else self.found
 
 
 @dataclass(slots=True)
 class _Reader:
-    """Turns archive rows into batches, remembering each ticker's last good bars."""
+    """Turns archive rows into batches, remembering what the archive gave before.
+
+    `context`: each ticker's last good bars. `seen`: ticker and session of all good bars.
+    """
 
     source: PriceArchive
     payload_id: str
-    calendar: pa.Table
+    surroundings: Surroundings
     rules: PriceRules
     context: pa.Table = field(default_factory=BARS.empty_table)
+    seen: pa.Table = field(default_factory=lambda: NO_DAYS)
     position: int = 0
 
     def read(self, rows: pa.RecordBatch) -> PriceBatch:
         engine, mapping = self.source.engine, self.source.archive.mapping
         candidates, unreadable = self._candidates(rows)
-        bars, rejects = validate_bars(
-            candidates,
-            _NO_SPLITS,
-            self.calendar,
-            self.rules,
-            engine,
-            source=mapping.source,
-            now=self.source.payload.fetched_at,
-            context=self.context,
-        )
+        judged = [
+            self._judged(part, calendar)
+            for part, calendar in self.surroundings.by_exchange(candidates)
+        ]
+        bars = pa.concat_tables([BARS.empty_table(), *(good for good, _ in judged)])
+        rejects = pa.concat_tables([REJECTS.empty_table(), *(bad for _, bad in judged)])
         self.position += rows.num_rows
         recent = pa.concat_tables([self.context, bars])
         self.context = engine.read("bar_context", bars=recent).cast(BARS)
+        self.seen = pa.concat_tables([self.seen, bars.select(NO_DAYS.schema.names)])
         ledger = engine.read(
             "bar_archive_ledger",
             {"source": mapping.source, "payload_id": self.payload_id},
@@ -193,6 +223,23 @@ class _Reader:
             requested=tuple(ledger["key"].to_pylist()),
             partitions=ledger.cast(PARTITIONS),
             rows=rows.num_rows,
+        )
+
+    def _judged(self, candidates: pa.Table, calendar: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Good bars and rejects of one exchange's candidates."""
+        engine = self.source.engine
+        stored, splits = self.surroundings.around(candidates)
+        context = engine.read("bars_context_merged", kept=self.context, stored=stored).cast(BARS)
+        return validate_bars(
+            candidates,
+            splits,
+            calendar,
+            self.rules,
+            engine,
+            source=self.source.archive.mapping.source,
+            now=self.source.payload.fetched_at,
+            context=context,
+            seen=self.seen,
         )
 
     def closing(self) -> PriceBatch:

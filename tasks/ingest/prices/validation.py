@@ -5,7 +5,7 @@ The rules themselves are set-based SQL: `bar_validation` and `action_validation`
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,11 +29,16 @@ CANDIDATES = pa.schema(
 """One row per bar as a source gave it. `position` is unique; `agrees` is false when the client
 between vendor and us altered the bar."""
 
+EARLIEST = date(1900, 1, 1)
+"""No session before it is on record anywhere we read from; an earlier date is a slip of the pen."""
+
 # Made of batches: `empty_table` would import pandas, a second of every command.
 NO_CALENDAR = pa.Table.from_batches(
     [], schema=pa.schema([("session", pa.date32()), ("close_ts", pa.timestamp("us", tz="UTC"))])
 )
 """An empty calendar: sessions are not checked."""
+NO_DAYS = pa.Table.from_batches([], schema=pa.schema([BARS.field("ticker"), BARS.field("session")]))
+"""No ticker and session at all."""
 
 
 class PriceRules(BaseModel):
@@ -59,12 +64,14 @@ def validate_bars(
     source: str,
     now: datetime,
     context: pa.Table | None = None,
+    seen: pa.Table | None = None,
     ordered: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """Split candidates (CANDIDATES) into good bars (BARS) and rejects (REJECTS), one reason each.
 
     `splits` has ticker, ex_date and value; `calendar` session and close_ts (UTC) of one exchange;
-    `context` holds good bars before the candidates, so that jumps across batches are seen.
+    `context` holds good bars around the candidates, so that jumps across batches are seen; `seen`
+    the ticker and session of bars that the same file gave before.
     `ordered`: the source gives its bars by session.
     """
     validated = engine.read(
@@ -74,9 +81,11 @@ def validate_bars(
             "settle_seconds": rules.settle_seconds,
             "jump_limit": rules.jump_limit,
             "ordered": ordered,
+            "earliest": EARLIEST,
         },
         candidates=candidates,
         context=BARS.empty_table() if context is None else context,
+        seen=NO_DAYS if seen is None else seen,
         splits=splits.select(["ticker", "ex_date", "value"]),
         calendar=calendar.select(["session", "close_ts"]),
     )

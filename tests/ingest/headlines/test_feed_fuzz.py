@@ -17,21 +17,33 @@ from hypothesis import strategies as st
 from tasks.ingest.headlines.dates import DateRefusedError, parse_published, read_date_column
 from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
 from tasks.ingest.headlines.fetch import BatchBuilder
-from tasks.ingest.headlines.parsing import (
-    FeedItem,
-    FeedParseError,
-    clean_column,
-    clean_text,
-    parse_feed,
-)
+from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, parse_feed
+from tasks.ingest.headlines.plain_text import clean_column, clean_text
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)
-MARKUP = re.compile(r"<(?:[a-zA-Z/!?])")
+MARKUP = re.compile(r"<!--|</[a-z]+\s*>|<(?:a|b|i|p|br|em)\s*/?>|<(?:script|style|img)[\s>]", re.I)
 HOSTILE = st.sampled_from(
     [
-        *("<b>", "</b>", "<script>", "</script>", "<!--", "-->", "<![CDATA[", "]]>", "&", "<", ">"),
+        *(
+            "<a href='x'>",
+            "<img src=x ",
+            "<consensus",
+            "S&P",
+            "<b",
+            "<b>",
+            "</b>",
+            "<script>",
+            "</script>",
+            "<!--",
+            "-->",
+            "<![CDATA[",
+            "]]>",
+            "&",
+            "<",
+            ">",
+        ),
         *("&amp;", "&lt;", "&#60;", "&#x3c;", "&#0;", "&#55296;", "&nbsp;", "\x00", "\x07", "\r\n"),
         *("\t", "\u202e", "\u200b", "\ufeff", "\u0338", "e\u0301", "\U000e0041", "up", "down", "'"),
     ]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.ingest.archive_file import ArchiveError
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
+from tests.builders.warehouse import lake_spec_below
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import HEADLINES, REJECTS, HeadlineBatch
@@ -121,6 +127,49 @@ def test_unknown_kind_of_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"PK")
     with pytest.raises(ArchiveError, match="expected an existing"):
         batches(path, mapping())
+
+
+ROW = st.fixed_dictionaries(
+    {
+        "text": st.sampled_from(
+            [
+                *("Harlow Metals opens second smelter", "Harlow Metals finance chief resigns"),
+                *("Harlow shares rise 2%", "Harlow shares rise 3%", "HARLOW SHARES RISE 2%"),
+                "Harlow Metals opens a second smelter",
+            ]
+        ),
+        "when": st.sampled_from([f"2020-03-0{day}T21:00:00Z" for day in (2, 3, 5)]),
+        "symbol": st.sampled_from(["AAPL", "IBM"]),
+        "link": st.sampled_from(["https://quotes.example/AAPL", "https://quotes.example/IBM"]),
+        "body": st.sampled_from(["", "A smelter.", "A chief."]),
+    }
+)
+
+
+@settings(deadline=None, max_examples=3, database=None)
+@given(st.lists(ROW, min_size=2, max_size=12), st.data())
+def test_headlines_do_not_depend_on_how_a_file_is_cut(
+    rows: list[dict[str, str]], data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(rows) - 1), max_size=3)))
+    declared = mapping(url="link", summary="body")
+    seen = []
+    for bounds in ([0, len(rows)], [0, *cuts, len(rows)]):
+        with TemporaryDirectory() as name:
+            folder = Path(name)
+            with Lake.open(lake_spec_below(folder)) as lake:
+                for start, end in itertools.pairwise(bounds):
+                    path = folder / f"part{start}.jsonl"
+                    path.write_text("\n".join(map(json.dumps, rows[start:end])))
+                    for batch in batches(path, declared, data.draw(st.integers(1, 12))):
+                        publish_headlines(lake, batch, now=NOW)
+                seen.append(
+                    [
+                        lake.sql("SELECT * EXCLUDE (payload_id) FROM headlines ORDER BY ALL"),
+                        lake.sql("SELECT * FROM headline_tickers ORDER BY ALL"),
+                    ]
+                )
+    assert seen[0] == seen[1]
 
 
 @pytest.mark.shared_data

@@ -148,6 +148,9 @@ DUPLICATES = {
     "passed on": "RT @wire: Apple lifts outlook on strong demand",
     "with a word more": "Apple lifts outlook on very strong demand",
     "in another form of a word": "Apple lifted outlook on strong demand",
+    "with its ticker": "Apple (NASDAQ: AAPL) lifts outlook on strong demand",
+    "with its paper": "Apple lifts outlook on strong demand | The Harlow Gazette",
+    "cut off": "Apple lifts outlook on strong...",
     "with a source": "Apple lifts outlook on strong demand, sources say",
 }
 OTHER_NEWS = [
@@ -158,6 +161,20 @@ OTHER_NEWS = [
     ("Apple to sign the supply pact", "Apple not to sign the supply pact"),
     ("Broker upgrades Apple to strong buy", "Broker downgrades Apple to strong buy"),
     ("Apple rises", "Apple rises sharply"),
+    ("Harlow shares move +5% after results today", "Harlow shares move -5% after results today"),
+    ("Harlow to pay dividend of $0.30 a share", "Harlow to pay dividend of €0.30 a share"),
+    ("Harlow to pay dividend of £12 a share", "Harlow to pay dividend of 12 a share"),
+    ("Harlow Metals - Buy", "Harlow Metals - Sell"),
+    ("Morning Brief | Stocks Rise", "Morning Brief | Stocks Fall"),
+    (
+        "Harlow and Kestrel agree on merger talks",
+        "Harlow and Kestrel agree on merger talks collapse",
+    ),
+    ("Harlow can sign the supply pact", "Harlow can't sign the supply pact"),
+    ("Harlow to acquire Kestrel for cash", "Harlow rumored to acquire Kestrel for cash"),
+    ("Discover shares fall after profit misses", "Discovery shares fall after profit misses"),
+    ("8-K  - Current report", "8-K  - Current report"),
+    ("Form 10-Q/A: Harlow Metals Inc", "Form 10-Q/A: Harlow Metals Inc"),
 ]
 
 
@@ -175,6 +192,24 @@ def test_near_duplicate_headline_is_the_same_story(lake: Lake) -> None:
     publish_wire(lake, pairs([(name, first, other) for name, other in DUPLICATES.items()]))
     expected = {f"{name} {which}": f"{name} 1" for name in DUPLICATES for which in (1, 2)}
     assert stories(lake) == expected
+
+
+SAME_NEWS = [
+    ("Harlow Metals (NYSE: HRL) to open plant", "Harlow Metals to open plant"),
+    ("U.S. clears Harlow deal", "US clears Harlow deal"),
+    ("Harlow to buy Kestrel for $1B", "Harlow to buy Kestrel for $1 billion"),
+    ("Harlow up 5%", "Harlow up 5 percent"),
+    (
+        "Harlow Metals to open a second plant in Ohio after winning state aid",
+        "Harlow Metals to open a second plant in Ohio after…",
+    ),
+]
+
+
+def test_other_spelling_of_the_same_news_is_one_story(lake: Lake) -> None:
+    publish_wire(lake, pairs([(other, one, other) for one, other in SAME_NEWS]))
+    found = stories(lake)
+    assert all(found[f"{name} 2"] == f"{name} 1" for _, name in SAME_NEWS)
 
 
 def test_other_news_is_another_story(lake: Lake) -> None:
@@ -226,3 +261,15 @@ def test_templates_and_repeats_are_compared_without_a_quadratic_blow_up() -> Non
 
     seconds(100)
     assert seconds(40_000) < 60 * max(seconds(2_000), 0.02)
+
+
+def test_other_headlines_of_one_address_are_no_edits(lake: Lake) -> None:
+    page, day = "https://quotes.example/AAPL", timedelta(days=2)
+    opens = headline("a", "Harlow Metals opens second smelter", url=page)
+    leaves = headline("b", "Harlow Metals finance chief resigns", NOW + day, url=page)
+    edited = headline("c", "Harlow Metals opens a second smelter", url=page)
+    publish(lake, opens)
+    assert publish(lake, leaves).added == 1
+    assert publish(lake, edited).revised == 1
+    titles = lake.sql("SELECT title FROM headlines ORDER BY title")["title"].to_pylist()
+    assert titles == [leaves["title"], edited["title"]]

@@ -17,6 +17,7 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.prediction.record import ForwardRecord
 from tasks.report.site.lineage import write_lineage
 from tasks.report.site.site import SiteError, write_site
+from tests.builders.rows import append
 from warehouse.tables.predictions import forward_states
 
 PAGES = ("index.html", "scoreboard.html", "data.html", "training.html", "lineage.html")
@@ -243,3 +244,19 @@ def test_a_site_about_nothing_says_so(lake, tmp_path) -> None:
         assert words in (tmp_path / "site" / f"{page}.html").read_text()
     with pytest.raises(SiteError, match="without a time zone"):
         write_site(lake, tmp_path / "site", datetime(2024, 1, 5))  # noqa: DTZ001
+
+
+def test_what_is_missing_is_shown_with_its_next_try(lake, tmp_path) -> None:
+    now = datetime.fromisoformat("2024-01-05T12:00:00+00:00")
+    days = [date(2024, 1, 2), date(2024, 1, 3)]
+    append(lake, "partitions", [{
+        "source": "chart <b>", "key": "IBM", "range_start": days[0], "range_end": days[1],
+        "state": "partial", "attempts": 3, "rows": 0, "expected": 2, "received": 0,
+        "missing": days, "payload_id": None, "error": None, "retry_at": now, "updated_at": now,
+    }])  # fmt: skip
+    write_site(lake, tmp_path / "site", now)
+    page = (tmp_path / "site" / "data.html").read_text()
+    assert "2 sessions (2024-01-02, 2024-01-03)" in page
+    assert "chart &lt;b&gt;" in page
+    [row] = json.loads((tmp_path / "site" / "files" / "incomplete.json").read_text())
+    assert (row["key"], row["sessions"], row["attempts"]) == ("IBM", 2, 3)

@@ -54,7 +54,7 @@ FROM followed
 WHERE previous_decision_ts IS NOT NULL;
 
 -- The exchange of every ticker that is needed; the benchmark need not be a subject itself.
--- A ticker and a session together are a cell (see macros.sql).
+-- A ticker and a session together are a cell (see macros.sql). traded_from: the first session with any volume.
 CREATE OR REPLACE TEMP TABLE listings AS
 WITH named AS (
     SELECT ticker FROM bars
@@ -65,9 +65,13 @@ SELECT
     n.ticker,
     row_number() OVER (ORDER BY n.ticker)                      AS number,
     coalesce(l.exchange, $exchange)                            AS exchange,
-    $tickers IS NULL OR list_contains($tickers, n.ticker)      AS is_subject
+    $tickers IS NULL OR list_contains($tickers, n.ticker)      AS is_subject,
+    v.traded_from
 FROM named AS n
 LEFT JOIN ticker_exchanges AS l USING (ticker)
+LEFT JOIN (
+    SELECT ticker, min(session) AS traded_from FROM bars WHERE volume > 0 GROUP BY ALL
+) AS v USING (ticker)
 WHERE is_subject OR n.ticker = $benchmark;
 
 -- Where each ticker's bars begin, and where those of its exchange end.

@@ -3,6 +3,9 @@
 
 -- name: labels_prices
 -- builds: price_vintages, odd_steps
+-- An adjusted close that is no price (zero, negative, NaN, infinite) is none: vendors restate histories below
+-- zero by subtracting dividends. A bar without volume is idle, unless its ticker has not had any volume yet:
+-- an index never has.
 -- grain: one row per ticker, session and vintage of its bar
 -- Prices of one ticker on one common share basis, so that `exit / entry - 1` may be formed of any
 -- two of them: quoted price times the product of the splits its basis_date already holds.
@@ -27,10 +30,11 @@ WITH splits AS (
 SELECT
     cell_of(l.number, c.position)                                                AS cell,
     CASE WHEN $basis = 'as_of' THEN b.open * coalesce(inside.factor, 1)
-         ELSE b.open * b.vendor_adj_close / b.close END                            AS open,
+         WHEN is_price(b.vendor_adj_close) THEN b.open * b.vendor_adj_close / b.close END AS open,
     CASE WHEN $basis = 'as_of' THEN b.close * coalesce(inside.factor, 1)
-         ELSE b.vendor_adj_close END                                               AS close,
+         WHEN is_price(b.vendor_adj_close) THEN b.vendor_adj_close END             AS close,
     b.volume / coalesce(inside.factor, 1)                                          AS shares,
+    b.volume = 0 AND b.session >= l.traded_from                                    AS idle,
     b.recorded_at < c.close_ts                                                     AS unfinished,
     coalesce(passed.factor, 1)                                                     AS split_state,
     CASE WHEN b.vintage = 1 THEN '-infinity'::TIMESTAMPTZ ELSE b.recorded_at END   AS known_from,
@@ -45,20 +49,31 @@ LEFT JOIN splits AS passed
     ON passed.ticker = b.ticker
     AND b.session >= passed.from_date AND b.session < passed.until_date;
 
--- Overnight steps by a usual split ratio (within 3%) that no recorded split explains.
+-- Steps from a bar to the next one there is, whatever lies between, that no recorded split explains: by a
+-- usual split ratio, or by more than any share moves (a change of unit). What trading adds to a ratio grows
+-- with the root of the sessions between: 3 % overnight, 12 % at most.
 CREATE OR REPLACE TEMP TABLE odd_steps AS
-SELECT now.cell
-FROM price_vintages AS now
-JOIN price_vintages AS before ON before.cell = now.cell - 1
-WHERE now.known_until = 'infinity' AND before.known_until = 'infinity'
-    AND ($entry = 'previous_close' OR $horizon > 1)
-    AND now.open / before.close NOT BETWEEN 0.7 AND 1.43
-    AND list_bool_or(list_transform(
-        [1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100],
-        lambda ratio: abs(
-            greatest(now.open / before.close, before.close / now.open) / ratio - 1
-        ) < 0.03
-    ));
+WITH consecutive AS (
+    SELECT
+        cell, open, shares,
+        cell - lag(cell) OVER by_session                AS distance,
+        open / lag(close) OVER by_session               AS step
+    FROM price_vintages
+    WHERE known_until = 'infinity' AND close IS NOT NULL
+        AND ($entry = 'previous_close' OR $horizon > 1)
+    WINDOW by_session AS (PARTITION BY cell_number(cell) ORDER BY cell)
+)
+SELECT cell
+FROM consecutive
+WHERE step NOT BETWEEN 0.7 AND 1.43
+    AND (
+        is_beyond_belief(step)
+        OR list_bool_or(list_transform(
+            [1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20],
+            lambda ratio: abs(greatest(step, 1 / step) / ratio - 1)
+            < least(0.03 * sqrt(distance), 0.12)
+        ))
+    );
 
 
 -- name: labels
@@ -108,10 +123,11 @@ WITH wanted AS (
                 THEN 'pending'
             WHEN entry_price IS NULL OR exit_price IS NULL THEN 'missing_bar'
             WHEN first.unfinished OR final.unfinished THEN 'unfinished'
-            WHEN first.shares = 0 OR final.shares = 0 THEN 'halted'
+            WHEN first.idle OR final.idle THEN 'halted'
             WHEN $across_split = 'drop' AND first.split_state <> final.split_state
                 THEN 'split_in_window'
             WHEN odd.cell IS NOT NULL THEN 'unexplained_split'
+            WHEN is_beyond_belief(exit_price / entry_price) THEN 'implausible_return'
         END                                                                    AS obstacle,
         CASE WHEN obstacle IS NULL THEN exit_price / entry_price - 1 END       AS own_return,
         CASE

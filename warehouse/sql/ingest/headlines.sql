@@ -106,9 +106,13 @@ SELECT
         WHEN published_at IS NULL THEN coalesce(refusal, 'date not understood')
         WHEN published_at > $now THEN 'published in the future'
         WHEN published_at < $earliest THEN 'published before ' || year($earliest::TIMESTAMPTZ)
-        WHEN coalesce(trim(ticker), '') <> '' AND NOT is_symbol(trim(ticker))
-            AND len(list_filter(listed(ticker, $separator), lambda name: is_symbol(trim(name)))) = 0
-            AND listed(ticker, $separator) <> []
+        -- Cases, not ANDs: the list is taken apart only where the cell is no symbol itself.
+        WHEN CASE
+                WHEN ticker IS NULL OR trim(ticker) = '' OR is_symbol(ticker) THEN FALSE
+                WHEN listed(ticker, $separator) = [] THEN FALSE
+                ELSE
+                    len(list_filter(listed(ticker, $separator), lambda name: is_symbol(trim(name)))) = 0
+            END
             THEN CASE
                 WHEN is_symbol(upper(trim(ticker))) THEN 'ticker is not a symbol, which is in capitals'
                 ELSE 'ticker is not a symbol'
@@ -292,9 +296,12 @@ ORDER BY headline_id, ticker;
 -- grain: one row per incoming headline, under the headline_id it has in the warehouse
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
 -- within the same source and a week, and known there for one headline only: where several share a guid
--- (EDGAR files one document under each filer), the one with the same address too. A guid that comes back
--- with the same title is the same headline whatever its date. Words that a stored
+-- (EDGAR files one document under each filer), the one with the same address too. Its words must be
+-- largely the same, or its guid and its instant: quote pages give all their headlines one address. A guid,
+-- or in a poll an address, that comes back with the same title is the same headline whatever its date. Words
+-- that a stored
 -- headline has now or had in an earlier revision are no change: caches repeat stale items.
+-- Without $edits only ids count, and a stored headline keeps its words.
 -- $first and $last span the incoming publication times, so that only their neighbours are read.
 WITH nearby AS MATERIALIZED (
     SELECT
@@ -310,11 +317,17 @@ unknown AS (
     SELECT incoming.*
     FROM incoming_headlines AS incoming
     ANTI JOIN nearby USING (headline_id)
+    WHERE $edits
 ),
 
-likely AS (
+neighbours AS (
     SELECT
         unknown.headline_id AS incoming_id, stored.headline_id,
+        list_distinct(regexp_extract_all(lower(unknown.title), '[\pL\pN]+')) AS words,
+        list_distinct(regexp_extract_all(lower(stored.title), '[\pL\pN]+')) AS stored_words,
+        unknown.title = stored.title AS same_title,
+        coalesce(unknown.guid = stored.guid, FALSE) AS same_guid,
+        unknown.published_at = stored.published_at AS same_instant,
         unknown.guid IS NOT DISTINCT FROM stored.guid
         AND unknown.url IS NOT DISTINCT FROM stored.url AS exact
     FROM unknown
@@ -324,8 +337,20 @@ likely AS (
             AND coalesce(unknown.guid, unknown.url) = stored.address
             AND (
                 abs(epoch(unknown.published_at) - epoch(stored.published_at)) <= 7 * 86400
-                OR (unknown.guid = stored.guid AND unknown.title = stored.title)
+                OR (
+                    unknown.title = stored.title
+                    AND (unknown.guid = stored.guid OR unknown.availability = 'observed')
+                )
             )
+),
+
+likely AS (
+    SELECT * FROM neighbours
+    WHERE
+        same_title
+        OR (same_guid AND same_instant)
+        OR len(list_intersect(words, stored_words))
+        >= CASE WHEN same_guid THEN 0.5 ELSE 2 / 3 END * least(len(words), len(stored_words))
 ),
 
 edits AS (
@@ -359,8 +384,9 @@ compared AS (
         stored.published_at AS stored_published_at, stored.granularity AS stored_granularity,
         stored.first_seen_at AS stored_first_seen_at,
         stored.available_at AS stored_available_at, stored.availability AS stored_availability,
-        stored.title <> pairs.title
-        OR coalesce(stored.summary <> pairs.summary, FALSE) AS other_words,
+        $edits AND (
+            stored.title <> pairs.title OR coalesce(stored.summary <> pairs.summary, FALSE)
+        ) AS other_words,
         stored.availability = 'asserted' AND pairs.availability = 'asserted'
         AND stored.edited_at IS NULL AND stored.available_at <> pairs.available_at
         AND stored.published_at = pairs.published_at AS other_lag

@@ -41,9 +41,60 @@ FROM bars
 QUALIFY row_number() OVER (PARTITION BY ticker ORDER BY session DESC) <= 5;
 
 
+-- name: bars_around
+-- grain: one row per ticker and session on record near the candidates (ticker, session), none of theirs
+-- Five before the first, five after the last, and all between: what the row rules look at.
+WITH spans AS (
+    SELECT ticker, min(session) AS first_session, max(session) AS last_session
+    FROM candidates
+    GROUP BY ticker
+),
+
+placed AS (
+    SELECT
+        bars.* EXCLUDE (recorded_at, vintage),
+        CASE
+            WHEN bars.session < spans.first_session THEN -1
+            WHEN bars.session > spans.last_session THEN 1
+            ELSE 0
+        END AS side
+    FROM bars
+    INNER JOIN spans USING (ticker)
+    ANTI JOIN candidates ON bars.ticker = candidates.ticker AND bars.session = candidates.session
+)
+
+SELECT * EXCLUDE (side)
+FROM placed
+QUALIFY side = 0 OR row_number() OVER (
+    PARTITION BY ticker, side ORDER BY side * (session - DATE '1970-01-01')
+) <= 5;
+
+
+-- name: splits_of
+-- grain: one row per split on record of the candidates' tickers
+SELECT * EXCLUDE (recorded_at, vintage)
+FROM actions
+WHERE kind = 'split' AND ticker IN (SELECT ticker FROM candidates);
+
+
+-- name: exchanges_recorded
+-- grain: one row per ticker whose exchange is on record
+SELECT ticker, exchange
+FROM ticker_exchanges
+ORDER BY ticker;
+
+
+-- name: bars_context_merged
+-- grain: one row per ticker and session, of what this import kept and what is on record
+SELECT * FROM kept
+UNION ALL
+SELECT * FROM stored ANTI JOIN kept USING (ticker, session);
+
+
 -- name: bar_validation
 -- grain: one row per candidate bar, in the order received; reason NULL: keep the bar
--- Tables: candidates; context (bars known good that precede them); splits (ticker, ex_date, value);
+-- Tables: candidates; context (bars known good around them, of other sessions); seen (ticker and session of
+-- bars that the same file gave before); splits (ticker, ex_date, value);
 -- calendar (session, close_ts), empty when the sessions are not to be checked.
 -- Prices are compared on one share basis: each close divided by the splits after its basis_date.
 -- A repeat is a traded bar with a range that equals its predecessor to the share; thinly traded stocks
@@ -94,6 +145,12 @@ validated AS (
                 THEN 'open is outside low..high'
             WHEN counted.close > counted.high OR counted.close < counted.low
                 THEN 'close is outside low..high'
+            WHEN counted.session < $earliest::DATE THEN 'date is impossible'
+            WHEN counted.session > $now::TIMESTAMPTZ::DATE + 1 THEN 'session lies in the future'
+            WHEN
+                counted.session < (SELECT min(session) FROM calendar)
+                OR counted.session > (SELECT max(session) FROM calendar)
+                THEN 'session lies outside the recorded calendar of the exchange'
             WHEN calendar.session IS NULL AND (SELECT count(*) FROM calendar) > 0
                 THEN 'not a session of the exchange'
             WHEN counted.out_of_order THEN 'session is out of order'
@@ -105,7 +162,7 @@ validated AS (
         END AS reason
     FROM counted
     LEFT JOIN calendar ON counted.session = calendar.session
-    LEFT JOIN context AS known
+    LEFT JOIN seen AS known
         ON counted.ticker = known.ticker AND counted.session = known.session
 ),
 
@@ -124,6 +181,7 @@ sound AS (
     UNION ALL
     SELECT ticker, session, NULL, open, high, low, close, volume, basis_date
     FROM context
+    ANTI JOIN ranked USING (ticker, session)
 ),
 
 rebased AS (
@@ -159,7 +217,9 @@ neighbours AS (
 scaled AS (
     SELECT
         *,
-        abs(ln(common_close / if(n_earlier >= 3, median_earlier, median_later)))
+        abs(ln(common_close / if(
+            n_earlier >= 3, median_earlier, coalesce(median_later, median_earlier)
+        )))
         > ln($jump_limit) AS jumps
     FROM neighbours
 ),

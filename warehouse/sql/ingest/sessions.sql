@@ -37,6 +37,7 @@ WHEN NOT MATCHED THEN INSERT (exchange, session, open_ts, close_ts, calendar_ver
 
 -- name: sessions_span
 -- grain: one row per exchange in use, with the UTC dates that bars and headlines speak of
+-- A stored date that is a slip of the pen asks for no sessions: no calendar has them.
 WITH named AS (
     SELECT ticker FROM bars
     UNION
@@ -49,9 +50,13 @@ WITH named AS (
 ), dated AS (
     SELECT min(first_date) AS first_date, max(last_date) AS last_date
     FROM (
-        SELECT min(session) AS first_date, max(session) AS last_date FROM bars
+        SELECT min(session) AS first_date, max(session) AS last_date
+        FROM bars
+        WHERE session BETWEEN DATE '1900-01-01' AND DATE '2100-01-01'
         UNION ALL
-        SELECT min(available_at)::DATE, max(available_at)::DATE FROM headlines
+        SELECT min(available_at)::DATE, max(available_at)::DATE
+        FROM headlines
+        WHERE available_at BETWEEN TIMESTAMPTZ '1900-01-01' AND TIMESTAMPTZ '2100-01-01'
     )
 )
 SELECT used.exchange, dated.first_date, dated.last_date

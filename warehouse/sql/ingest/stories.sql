@@ -11,18 +11,21 @@ WHERE published_at BETWEEN $first::TIMESTAMPTZ AND $last::TIMESTAMPTZ;
 -- name: story_words
 -- grain: one row per stored headline within $window of the span from $first to $last
 -- words: what the title says, for comparison: lower case, without punctuation, addresses and handles,
--- wire prefixes (UPDATE 1-, RT) and the publisher's name that aggregators append (" - The Times").
+-- wire prefixes (UPDATE 1-, RT), tickers in brackets and the publisher's name that aggregators append
+-- (" - The Times"; $publisher says which names are one). Signs and currencies stay with their numbers,
+-- units and initials get one spelling, and "…" stays at the end of a title that was cut off.
+-- A filing's form ("8-K - Current report") says nothing of its news: it has no words.
 -- Patterns are tried only on titles that can contain them: they cost more than all the rest.
 WITH nearby AS (
     SELECT
         headline_id, story_id, published_at,
         CASE
-            WHEN regexp_matches(title, ' [-–—|] ')
-                THEN
-                    regexp_replace(
-                        title, '\s[-–—|]\s\p{Lu}[\pL\pN.&'']*(\s\p{Lu}[\pL\pN.&'']*){0,3}$', ''
-                    )
-            ELSE title
+            WHEN NOT regexp_matches(title, ' [-–—|] ') THEN title
+            WHEN regexp_matches(
+                title,
+                '^\s*(?i:form\s+)?(\d{1,3}-[A-Z]{1,2}\d?|S-\d{1,2}|SC 13[DG]|DEF 14A|424B\d|[345])(/A)?\s+[-–—|] '
+            ) THEN ''
+            ELSE regexp_replace(title, '\s[-–—|]\s(' || $publisher || ')$', '')
         END AS title
     FROM headlines
     WHERE
@@ -33,31 +36,92 @@ WITH nearby AS (
 addressless AS (
     SELECT
         * EXCLUDE (title),
+        regexp_matches(title, '(…|\.\.\.)\s*$') AS cut,
         CASE
+            WHEN regexp_matches(title, '^\s*(?i:form\s+)(\d{1,3}-[A-Z]{1,2}\d?|S-\d{1,2}|SC 13[DG])(/A)?\s*:')
+                THEN ''
             WHEN regexp_matches(title, '@|(?i:https?:|\burl\b|at_user)')
                 THEN regexp_replace(lower(title), '\b(https?://\S+|at_user|url)\b|@\w+', ' ', 'g')
             ELSE lower(title)
         END AS title
     FROM nearby
+),
+
+numbered AS (
+    SELECT
+        * EXCLUDE (title),
+        CASE
+            WHEN regexp_matches(title, '\d')
+                THEN
+                    regexp_replace(
+                        regexp_replace(
+                            regexp_replace(
+                                regexp_replace(
+                                    regexp_replace(
+                                        regexp_replace(
+                                            regexp_replace(
+                                                regexp_replace(
+                                                    title, '(^|[\s(])[-−–]([$€£¥]?\d)', '\1minus\2', 'g'
+                                                ), '(^|[\s(])\+([$€£¥]?\d)', '\1plus\2', 'g'
+                                            ), '(\d)\s?(%|pct\b|per cent\b)', '\1 percent', 'g'
+                                        ), '(us)?\$(\d)', 'usd\2', 'g'
+                                    ), '€(\d)', 'eur\1', 'g'
+                                ), '£(\d)', 'gbp\1', 'g'
+                            ), '¥(\d)', 'jpy\1', 'g'
+                        ), '(\d)\s?(?:b|bn|bln|billion)\b', '\1 billion', 'g'
+                    )
+            ELSE title
+        END AS title
+    FROM addressless
+),
+
+spelled AS (
+    SELECT
+        * EXCLUDE (title),
+        CASE
+            WHEN regexp_matches(title, '\d\s?(m|mn|mln)\b|\([a-z ]+:|\b\pL\.\pL\.|n[''’]t\b|\bcannot\b')
+                THEN
+                    regexp_replace(
+                        regexp_replace(
+                            regexp_replace(
+                                regexp_replace(title, '(\d)\s?(m|mn|mln)\b', '\1 million', 'g'),
+                                '\((nyse|nasdaq|amex|arca|cboe|otc\w*|tsx\w*|lse|asx)[ a-z]*:\s*[a-z0-9.-]+\)',
+                                ' ', 'g'
+                            ), '\b(\pL)\.(\pL)\.(?:(\pL)\.)?', '\1\2\3', 'g'
+                        ), 'n[''’]t\b|not\b', ' not', 'g'
+                    )
+            ELSE title
+        END AS title
+    FROM numbered
+),
+
+plain AS (
+    SELECT
+        * EXCLUDE (title),
+        trim(
+            regexp_replace(
+                CASE
+                    WHEN
+                        regexp_matches(
+                            title, '^\s*(rt|in brief|brief|update|wrapup|refile|corrected)\b'
+                        )
+                        THEN
+                            regexp_replace(
+                                title,
+                                '^\s*((rt|in brief|brief|update( \d+)?|wrapup( \d+)?|refile|corrected)\b[\s:-]*)+',
+                                ''
+                            )
+                    ELSE title
+                END, '[^\pL\pN]+', ' ', 'g'
+            )
+        ) AS words
+    FROM spelled
 )
 
 SELECT
     headline_id, story_id, published_at,
-    trim(
-        regexp_replace(
-            CASE
-                WHEN regexp_matches(title, '^\s*(rt|in brief|brief|update|wrapup|refile|corrected)\b')
-                    THEN
-                        regexp_replace(
-                            title,
-                            '^\s*((rt|in brief|brief|update( \d+)?|wrapup( \d+)?|refile|corrected)\b[\s:-]*)+',
-                            ''
-                        )
-                ELSE title
-            END, '[^\pL\pN]+', ' ', 'g'
-        )
-    ) AS words
-FROM addressless
+    CASE WHEN cut AND regexp_matches(words, '^(\S+ ){4}') THEN words || ' …' ELSE words END AS words
+FROM plain
 ORDER BY published_at, headline_id;
 
 
