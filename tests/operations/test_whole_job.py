@@ -85,11 +85,11 @@ def test_archives_import_by_declared_columns_and_repeats_count_once(
     prices = tmp_path / "prices.csv"
     prices.write_text(
         "ticker,date,open,high,low,close,volume\n"
-        "ZZZ,2015-06-01,10,11,9,10.5,1000\nZZZ,2015-06-02,,,,,\nZZZ,2015-06-03,10,12,10,11,900\n"
+        "ZZZ,2012-06-04,10,11,9,10.5,1000\nZZZ,2012-06-05,,,,,\nZZZ,2012-06-06,10,12,10,11,900\n"
     )
     headline = {
         "ticker": "ZZZ",
-        "created_at": "2015-06-02T12:00:00Z",
+        "created_at": "2012-06-05T12:00:00Z",
         "text": "ZZZ lifts its outlook",
     }
     news = tmp_path / "news.jsonl"
