@@ -157,6 +157,7 @@ def plant_future(
         "published_at": moment,
         "first_seen_at": moment,
         "available_at": moment,
+        "granularity": "second",
         "availability": "observed",
         "synthetic": True,
         "payload_id": "canary",
