@@ -143,7 +143,7 @@ def parse_published(text: str | None, zone: tzinfo | None = None) -> Stamp:
 
 def _written(parts: dict[str, str | None], zone: tzinfo | None) -> Stamp:
     try:
-        day = date(_year(parts["year"]), _month(parts["month"]), int(parts["day"]))
+        day = date(_year(parts["year"]), _month(parts["month"]), int(parts["day"] or 0))
         clock = _clock(parts)
     except (ValueError, OverflowError) as error:
         if isinstance(error, DateRefusedError):
