@@ -543,7 +543,7 @@ dated AS (
             count(*) / sum(count(*)) OVER (PARTITION BY payloads.source) AS share
         FROM headlines
         INNER JOIN payloads USING (payload_id)
-        GROUP BY ALL
+        GROUP BY payloads.source, headlines.granularity
     )
     GROUP BY source
 )
