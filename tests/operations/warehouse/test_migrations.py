@@ -184,7 +184,8 @@ def test_the_data_set_is_built_again_to_the_byte(former: Lake, tmp_path: Path) -
             assert (tmp_path / folder.name / file.name).read_bytes() == (
                 (folder / file.name).read_bytes()
             )
-    assert again.model_copy(update={"snapshot_id": manifest.snapshot_id}) == manifest
+    since = {"snapshot_id": manifest.snapshot_id, "granularity": manifest.granularity}
+    assert again.model_copy(update=since) == manifest
 
 
 def test_the_old_snapshot_derives_the_same_files(former: Lake) -> None:

@@ -26,7 +26,12 @@ SELECT * FROM fresh_examples WHERE label IS NOT NULL;
 -- grain: one row per source and granularity of its headlines
 -- A snapshot from before granularity was known has no such column.
 SELECT COLUMNS(lambda name: name IN ('source', 'granularity')), count(*) AS headlines
-FROM headlines
+FROM (
+    -- Snapshots from before there was the column have NULL.
+    SELECT * FROM headlines
+    UNION ALL BY NAME
+    SELECT NULL::VARCHAR AS granularity WHERE FALSE
+)
 GROUP BY ALL
 ORDER BY ALL;
 
