@@ -25,9 +25,8 @@ SELECT * FROM fresh_examples WHERE label IS NOT NULL;
 -- name: headlines_granularity
 -- grain: one row per source and granularity of its headlines
 -- A snapshot from before granularity was known has no such column.
-SELECT COLUMNS(lambda name: name IN ('source', 'granularity')), count(*) AS headlines
+SELECT source, coalesce(granularity, 'unknown') AS granularity, count(*) AS headlines
 FROM (
-    -- Snapshots from before there was the column have NULL.
     SELECT * FROM headlines
     UNION ALL BY NAME
     SELECT NULL::VARCHAR AS granularity WHERE FALSE
