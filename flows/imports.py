@@ -15,7 +15,7 @@ from flows.connections import clock_of
 from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
 from flows.publish import (
-    lay_out_sessions,
+    publish_calendars,
     publish_headline_batch,
     publish_price_batch,
     record_sessions,
@@ -58,7 +58,7 @@ def import_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) ->
         Lake.open(settings.warehouse) as lake,
     ):
         beside, listed = _surroundings(settings, lake.read, prices, columns, clock().date())
-        lay_out_sessions(lake, beside.calendars, spoken_of(prices.days, clock().date()), clock())
+        publish_calendars(lake, beside.calendars, spoken_of(prices.days, clock().date()), clock())
         for at, batch in enumerate(prices.batches(land, beside)):
             done = _publish_prices(settings, lake, batch, f"{file.name} part {at}", listed)
             total = done if total is None else total.plus(done)

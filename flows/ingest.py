@@ -264,7 +264,7 @@ def _ingest_headline_group(
         clock=clock,
         land=context.landing.store,
         cached=cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None,
-        aliases=load_aliases(settings.universe.aliases),
+        aliases=load_aliases(settings.universe.aliases) if feed.scope == "general" else None,
         day_times=day_times(lake, feed.source),
     )
     batch = with_gaps(lake, feed, batch)

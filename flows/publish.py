@@ -38,7 +38,7 @@ def record_sessions(
     and past `now` (UTC): a decision belongs to one yet to come.
     """
     places = [(exchanges or {}).get(ticker, universe.exchange) for ticker in tickers]
-    lay_out_sessions(lake, {universe.exchange, *places}, wanted, now)
+    publish_calendars(lake, {universe.exchange, *places}, wanted, now)
     size = len(tickers)
     symbols = pa.table(
         {
@@ -53,7 +53,7 @@ def record_sessions(
     lake.transact(lambda tx: tx.upsert("tickers", symbols, ("ticker", "alias", "valid_from")))
 
 
-def lay_out_sessions(
+def publish_calendars(
     lake: Lake, exchanges: Iterable[str], wanted: DateRange, now: datetime
 ) -> None:
     """Publish the sessions of exchanges around a range and past `now`; raises CalendarError."""

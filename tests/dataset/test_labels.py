@@ -84,6 +84,21 @@ def test_missing_halted_and_unfinished_sessions_get_no_label(lake, fill) -> None
     ]  # fmt: skip
 
 
+def test_volume_that_begins_late_halts_a_share_that_does_not_trade_yet_but_no_index(
+    lake, fill
+) -> None:
+    """Both have no volume at first: the share repeats one price, the index moves."""
+    fill.bars("AAA", [(MON, 100, 100), (TUE, 100, 100)], volume=0)
+    fill.bars("IDX", [(MON, 100, 101), (TUE, 101, 103)], volume=0)
+    for ticker in ("AAA", "IDX"):
+        fill.bars(ticker, [(WED, 100, 101), (THU, 100, 101)])
+    rows = {
+        ticker: outcomes(labels(lake, LabelSpec(), tickers=(ticker,))) for ticker in ("AAA", "IDX")
+    }
+    assert [rows["AAA"][day] for day in (MON, TUE, WED)] == ["halted", "halted", "up"]
+    assert [rows["IDX"][day] for day in (MON, TUE, WED)] == ["up"] * 3
+
+
 @pytest.mark.parametrize("basis", [None, date(2019, 3, 20)], ids=["unadjusted", "restated"])
 def test_recorded_split_is_carried_over_on_either_share_basis(lake, fill, basis) -> None:
     scale = 1.0 if basis is None else 0.5

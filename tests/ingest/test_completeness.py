@@ -251,7 +251,8 @@ NUMBERS = itertools.count()
 def market(ticker: str, sessions: Sequence[date], source: str = "vendor") -> pa.Table:
     """Bars of a ticker; each session's numbers are the same whenever it comes."""
     close = np.array([100.0 + (day - START).days % 7 for day in sessions])
-    made = bars(ticker, list(sessions), close, close, np.full(len(close), 1000.0))
+    volume = np.array([1000.0 + (day - START).days for day in sessions])
+    made = bars(ticker, list(sessions), close, close, volume)
     named = pa.array([source] * len(close), pa.string())
     return made.set_column(made.schema.get_field_index("source"), BARS.field("source"), named)
 

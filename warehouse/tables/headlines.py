@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -110,8 +109,8 @@ def join_stories(lake: Lake, first: datetime, last: datetime) -> int:
     return lake.transact(lambda tx: _group(tx, first, last))
 
 
-def _span(headlines: pa.Table) -> dict[str, Any]:
-    span = pc.min_max(headlines["published_at"]).as_py()
+def _span(headlines: pa.Table) -> dict[str, datetime]:
+    span: dict[str, datetime] = pc.min_max(headlines["published_at"]).as_py()
     return {"first": span["min"], "last": span["max"]}
 
 

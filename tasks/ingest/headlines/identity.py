@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import time
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -77,18 +78,23 @@ def load_aliases(path: Path | None = None) -> pa.Table:
     what is curated of a ticker or an alias counts instead of the SEC's list. Raises AliasError for
     other columns, unreadable dates or an unknown kind.
     """
+    shipped = _shipped_aliases()
+    if path is None:
+        return shipped
+    own = _read_aliases(path)
+    overruled = pc.is_in(shipped["alias"], pc.unique(own["alias"]))
+    return pa.concat_tables([own, shipped.filter(pc.invert(overruled))])
+
+
+@cache
+def _shipped_aliases() -> pa.Table:
     curated = _read_aliases(Path(str(files("tasks.ingest.headlines"))) / "presets" / "tickers.csv")
     companies = listed_aliases()
     known = pc.or_(
         pc.is_in(companies["ticker"], pc.unique(curated["ticker"])),
         pc.is_in(companies["alias"], pc.unique(curated["alias"])),
     )
-    shipped = pa.concat_tables([curated, companies.filter(pc.invert(known))])
-    if path is None:
-        return shipped
-    own = _read_aliases(path)
-    overruled = pc.is_in(shipped["alias"], pc.unique(own["alias"]))
-    return pa.concat_tables([own, shipped.filter(pc.invert(overruled))])
+    return pa.concat_tables([curated, companies.filter(pc.invert(known))])
 
 
 def alias_coverage(tickers: Sequence[str], aliases: pa.Table, engine: Scratch) -> pa.Table:

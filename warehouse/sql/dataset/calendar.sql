@@ -54,24 +54,33 @@ FROM followed
 WHERE previous_decision_ts IS NOT NULL;
 
 -- The exchange of every ticker that is needed; the benchmark need not be a subject itself.
--- A ticker and a session together are a cell (see macros.sql). traded_from: the first session with any volume.
+-- A ticker and a session together are a cell (see macros.sql). traded_from: the first session with any volume,
+-- or the first of all if those before quote one price: a listing that does not trade yet, not an index.
 CREATE OR REPLACE TEMP TABLE listings AS
 WITH named AS (
     SELECT ticker FROM bars
     UNION
     SELECT ticker FROM headline_tickers
+), voluminous AS (
+    SELECT ticker, min(session) AS first_session FROM bars WHERE volume > 0 GROUP BY ticker
+), quoted AS (
+    SELECT bars.ticker, min(bars.session) AS first_session
+    FROM bars
+    JOIN voluminous AS v USING (ticker)
+    WHERE bars.session < v.first_session
+    GROUP BY bars.ticker
+    HAVING count(DISTINCT bars.close) = 1
 )
 SELECT
     n.ticker,
     row_number() OVER (ORDER BY n.ticker)                      AS number,
     coalesce(l.exchange, $exchange)                            AS exchange,
     $tickers IS NULL OR list_contains($tickers, n.ticker)      AS is_subject,
-    v.traded_from
+    coalesce(q.first_session, v.first_session)                 AS traded_from
 FROM named AS n
 LEFT JOIN ticker_exchanges AS l USING (ticker)
-LEFT JOIN (
-    SELECT ticker, min(session) AS traded_from FROM bars WHERE volume > 0 GROUP BY ALL
-) AS v USING (ticker)
+LEFT JOIN voluminous AS v USING (ticker)
+LEFT JOIN quoted AS q USING (ticker)
 WHERE is_subject OR n.ticker = $benchmark;
 
 -- Where each ticker's bars begin, and where those of its exchange end.

@@ -4,8 +4,8 @@
 -- name: labels_prices
 -- builds: price_vintages, odd_steps
 -- An adjusted close that is no price (zero, negative, NaN, infinite) is none: vendors restate histories below
--- zero by subtracting dividends. A bar without volume is idle, unless its ticker has not had any volume yet:
--- an index never has.
+-- zero by subtracting dividends. A bar without volume is idle, unless its ticker has not had any volume yet
+-- (see listings): an index never has.
 -- grain: one row per ticker, session and vintage of its bar
 -- Prices of one ticker on one common share basis, so that `exit / entry - 1` may be formed of any
 -- two of them: quoted price times the product of the splits its basis_date already holds.
