@@ -165,10 +165,17 @@ def restore(context: typer.Context, folder: BackupFolder) -> None:
 
 
 @app.command()
-def sql(context: typer.Context, query: str) -> None:
-    """Answer one reading query over the warehouse."""
+def sql(
+    context: typer.Context,
+    query: str,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file or folder that the query may read too, by read_csv and so on."),
+    ] = None,
+) -> None:
+    """Answer one reading query over the warehouse; it reaches nothing else."""
     from flows.cli.console import show_table
     from warehouse.lake import Lake
 
     with Lake.open(settings_of(context).warehouse) as lake:
-        show_table(lake.sql(query))
+        show_table(lake.sql(query, files=files or ()))
