@@ -242,9 +242,9 @@ def _parsed(overrides: Iterable[str]) -> dict[str, Any]:
     for text in overrides:
         if holds_secret(text):
             raise ConfigurationError(
-                f"--set got an address with a secret in it, {redacted(text)}; expected a reference "
-                "such as token=${NAME}, as overrides are recorded with the run. Set the "
-                "environment variable NAME to the secret. Nothing was run."
+                f"--set got a secret in {redacted(text)}; expected a reference such as "
+                "token=${NAME} in a feed's address, or PGPASSWORD for a catalog, as overrides are "
+                "recorded with the run. Set that environment variable. Nothing was run."
             )
         key, separator, value = text.partition("=")
         if not separator or not key.strip():

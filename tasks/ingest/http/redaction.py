@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -17,6 +18,10 @@ _USERINFO = re.compile(
     r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)(?P<value>[^/?#\s\"'<>]*)@", re.IGNORECASE
 )
 _PARAMETER = re.compile(r"[?&;#](?P<name>[^=&;#?/\s\"'<>]{1,80})=(?P<value>[^&#\s\"'<>]*)")
+_PASSWORD = re.compile(
+    r"((?<![?&;#\w])(?:ssl)?passw(?:or)?d\s*=\s*)(\\?'[^']*'|[^\s\"'&]+)", re.IGNORECASE
+)
+"""Of a PostgreSQL connection string, which is no address."""
 _SECRET_NAME = re.compile(
     r"key|sig|hmac|pass|pw|pwd|auth|oauth|jwt|crumb"
     r"|auth(orization|entication|key|code|string|header)"
@@ -28,7 +33,8 @@ _OPEN = re.compile(r"(\$\{\w+\}|\{\w*\}|:|\*{3})*")
 """What a value may be and yet be shown: references, placeholders of a feed, what stands hidden."""
 _SHORTEST = 8
 """Characters. A shorter value is not looked for in other texts: they would be full of it."""
-_known: set[str] = set()
+_known: frozenset[str] = frozenset()
+_learning = threading.Lock()
 
 
 class MissingSecretError(LookupError):
@@ -77,9 +83,15 @@ def know(address: str) -> None:
     spelled = [*passwords, *(found["value"] for found in _parameters(address))]
     values = [unquote(value) for value in spelled if not _OPEN.fullmatch(value)]
     values += [os.environ.get(name, "") for name in _REFERENCE.findall(address)]
-    for value in values:
-        if len(value) >= _SHORTEST:
-            _known.update({value, quote(value, safe=""), quote(value)})
+    spellings = {
+        spelling
+        for value in values
+        if len(value) >= _SHORTEST
+        for spelling in (value, quote(value, safe=""), quote(value))
+    }
+    global _known
+    with _learning:
+        _known = _known | spellings
 
 
 class RedactingFilter(logging.Filter):
@@ -98,7 +110,7 @@ def _hidden(text: str) -> str:
     ]
     for start, end in sorted(spans, reverse=True):
         text = text[:start] + HIDDEN + text[end:]
-    return text
+    return _PASSWORD.sub(rf"\1{HIDDEN}", text)
 
 
 def _parameters(text: str) -> list[re.Match[str]]:

@@ -36,7 +36,7 @@ LIMITS = FeedLimits(retry=RetryPolicy(attempts=1), private_hosts=("127.0.0.1",))
 @pytest.fixture(autouse=True)
 def nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process: no secret was sent yet."""
-    monkeypatch.setattr(redaction, "_known", set())
+    monkeypatch.setattr(redaction, "_known", frozenset())
 
 
 HIDES = (
@@ -152,7 +152,7 @@ def test_secret_reaches_the_vendor_and_no_row(
         [f"{url.replace('{ticker}', 'IBM')}"] if body is not None else []
     )
     if answer is RSS:
-        monkeypatch.setattr(redaction, "_known", set())
+        monkeypatch.setattr(redaction, "_known", frozenset())
         (again,) = replay_headlines(paid, landed)
         assert SECRET not in str(again.headlines.to_pylist())
         assert again.headlines.equals(batch.headlines)
@@ -264,6 +264,23 @@ def test_override_may_not_spell_a_secret_out(tmp_path: Path) -> None:
     assert SECRET not in str(refused.value)
     (kept,) = load_settings(overrides=[feeds.replace(SECRET, "${PAID_TOKEN}")]).feeds
     assert kept.url.endswith("token=${PAID_TOKEN}&q={ticker}")
+
+
+@pytest.mark.parametrize(
+    "catalog", ["dbname=x password=@@", "host=y PASSWORD = '@@'", "//u:@@@h/x"]
+)
+@pytest.mark.parametrize(
+    "table", ["[warehouse]\ncatalog = {}", "warehouse = {{catalog = {}, n = 1}}"]
+)
+def test_password_of_a_catalog_is_not_repeated(tmp_path: Path, catalog: str, table: str) -> None:
+    path, spelled = tmp_path / "newsvane.toml", f"postgres:{catalog.replace('@@', SECRET)}"
+    path.write_text(table.format(json.dumps(spelled)))
+    with pytest.raises(ConfigurationError, match="PGPASSWORD") as refused:
+        load_settings(path)
+    assert SECRET not in str(refused.value)
+    with pytest.raises(ConfigurationError, match="PGPASSWORD") as refused:
+        load_settings(overrides=[f"warehouse.catalog={spelled}"])
+    assert SECRET not in str(refused.value)
 
 
 FEEDS = """
