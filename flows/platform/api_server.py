@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 def serve_api(host: str, port: int, names: Sequence[str]) -> None:
@@ -21,7 +25,7 @@ def serve_api(host: str, port: int, names: Sequence[str]) -> None:
     settings = get_current_settings().server
     uvicorn.run(
         # Around Prefect's application, not in it: its services call it by a name of their own.
-        TrustedHostMiddleware(create_app(final=True), list(names), www_redirect=False),
+        TrustedHostMiddleware(_Unframed(create_app(final=True)), list(names), www_redirect=False),
         host=host,
         port=port,
         log_level=settings.logging_level.lower(),
@@ -29,6 +33,23 @@ def serve_api(host: str, port: int, names: Sequence[str]) -> None:
         ws_ping_interval=settings.api.websocket_ping_interval,
         ws_ping_timeout=settings.api.websocket_ping_timeout,
     )
+
+
+class _Unframed:
+    """Forbids other pages to show the UI in a frame, where a click meant for them would hit it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        from starlette.datastructures import MutableHeaders
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Frame-Options"] = "DENY"
+            await send(message)
+
+        await self._app(scope, receive, answer)
 
 
 def main() -> None:

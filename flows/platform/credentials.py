@@ -36,8 +36,10 @@ def stored_credentials(data_root: Path) -> str:
         raise _unusable(path, str(error.strerror)) from error
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
         if os.fstat(descriptor).st_mode & 0o077:
-            # As after a copy from a disk without modes.
-            os.fchmod(descriptor, _OWNER_ONLY)
+            try:
+                os.fchmod(descriptor, _OWNER_ONLY)  # as after a copy from a disk without modes
+            except OSError as error:
+                raise _unusable(path, "others may read it, and it is not yours to close") from error
         line = file.read().strip()
     user, separator, password = line.partition(":")
     if not (user and separator and password) or not line.isprintable():
@@ -64,8 +66,13 @@ def _make(path: Path) -> None:
         file.write(f"{_USER}:{secrets.token_urlsafe(24)}\n")
     try:
         os.link(unfinished, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Some shared and foreign disks know no links.
+        unfinished.replace(path)
     finally:
-        unfinished.unlink()
+        unfinished.unlink(missing_ok=True)
 
 
 def _unusable(path: Path, reason: str) -> CredentialsError:

@@ -105,6 +105,12 @@ def test_page_of_another_origin_neither_changes_nor_reads(
 
 
 @pytest.mark.slow
+def test_ui_is_shown_in_no_frame_of_another_page(prefect_api: str) -> None:
+    answer = httpx.get(prefect_api.removesuffix("api"))
+    assert (answer.status_code, answer.headers["x-frame-options"]) == (200, "DENY")
+
+
+@pytest.mark.slow
 def test_changes_need_credentials_and_a_token(prefect_api: str, server: httpx.Client) -> None:
     flow = {"name": "made"}
     auth = server.auth

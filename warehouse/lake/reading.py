@@ -109,15 +109,12 @@ def lock(connection: duckdb.DuckDBPyConnection, spec: LakeSpec, files: Sequence[
 
     Extensions, network addresses, other files and Python's variables are out of its reach then.
     """
-    storage = spec.storage if is_bucket(spec.storage) else str(Path(spec.storage).resolve())
-    folders = [storage.rstrip("/") + "/"]
-    paths = [str(path.resolve()) for path in files]
+    folders = [spec.storage] if is_bucket(spec.storage) else _spellings(Path(spec.storage))
+    folders += [name for path in files if path.is_dir() for name in _spellings(path)]
+    paths = [name for path in files for name in _spellings(path)]
     if spec.catalog_kind == "sqlite":
-        paths.append(str(Path(spec.catalog_location).resolve()))
-    # As it is named too: an engine that follows no link knows a file by its name alone.
-    if not is_bucket(spec.storage):
-        folders.append(str(Path(spec.storage).absolute()) + "/")
-    folders += [str(path.resolve()) + "/" for path in files if path.is_dir()]
+        paths += _spellings(Path(spec.catalog_location))
+    folders = [f"{name.rstrip('/')}/" for name in folders]
     for setting in (
         f"allowed_directories = [{_listed(folders)}]",
         f"allowed_paths = [{_listed(paths)}]",
@@ -128,6 +125,11 @@ def lock(connection: duckdb.DuckDBPyConnection, spec: LakeSpec, files: Sequence[
         "lock_configuration = true",
     ):
         connection.execute(f"SET {setting}")
+
+
+def _spellings(path: Path) -> list[str]:
+    """A path as it is named and where it leads: the engine follows no link, but compares names."""
+    return [str(path.absolute()), str(path.resolve())]
 
 
 def failed(error: duckdb.Error) -> QueryError:

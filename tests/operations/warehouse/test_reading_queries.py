@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from newsvane.results import ReadError, Rows
 from tests.builders.command_line import Newsvane
 from tests.builders.warehouse import OpenLake, sessions_of
 from warehouse.lake import Lake, LakeError
@@ -152,8 +153,15 @@ def test_named_file_is_read_and_its_neighbour_is_not(stored: Lake, root: Path) -
         assert stored.sql(query, files=[named]).to_pylist() == [{"word": SECRET}]
     with pytest.raises(LakeError, match="--files"):
         stored.sql(f"from '{root}/secret.json'", files=[named])
+    (root / "sub").mkdir()
+    (root / "sub" / "link.csv").symlink_to(named)
+    for path in ("sub/../secret.csv", "sub//..//secret.csv", "sub/./../secret.csv"):
+        with pytest.raises(LakeError):
+            stored.sql(f"from read_csv('{root}/{path}')", files=[root / "sub"])
     found = stored.sql(f"select file from glob('{root}/secret*')", files=[root])
     assert found.num_rows == 2
+    linked = root / "sub" / "link.csv"
+    assert stored.sql(f"from '{linked}'", files=[linked]).num_rows == 1
     with pytest.raises(LakeError):
         stored.sql("from read_text('/etc/hostname')", files=[root])
     with pytest.raises(LakeError, match="Name the file"):
@@ -199,6 +207,13 @@ def test_value_that_python_cannot_hold_gets_a_sentence(newsvane: Newsvane, value
     assert answer.stderr.startswith("newsvane: Column moment holds a ")
     assert "::VARCHAR" in answer.stderr
     assert answer.stderr.count("\n") == 1
+
+
+def test_rows_that_python_cannot_hold_get_a_sentence(stored: Lake) -> None:
+    rows = Rows(stored.sql("select date '290000-01-01' as day"), "one row")
+    for convert in (rows.to_dicts, rows.to_pandas):
+        with pytest.raises(ReadError, match="::VARCHAR"):
+            convert()
 
 
 def test_columns_of_one_name_are_each_shown(newsvane: Newsvane) -> None:
