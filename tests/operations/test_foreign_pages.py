@@ -92,6 +92,12 @@ def server(prefect_api: str) -> Iterator[httpx.Client]:
 def test_page_of_another_origin_neither_changes_nor_reads(
     prefect_api: str, server: httpx.Client, browser: webdriver.Chrome, name: str
 ) -> None:
+    # Its user is logged in meanwhile.
+    browser.get(prefect_api.removesuffix("api"))
+    credentials = os.environ["PREFECT_API_AUTH_STRING"]
+    browser.execute_script(
+        "localStorage.setItem('prefect-password', btoa(arguments[0]))", credentials
+    )
     page = ATTACK.replace("API", prefect_api).encode()
     with answering(lambda _: page) as attacker:
         browser.get(attacker.replace("127.0.0.1", name))
