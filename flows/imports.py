@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ValidationError
 
-from flows.connections import clock_of
+from flows.connections import archive_clock, clock_of
 from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
 from flows.publish import (
@@ -23,7 +24,7 @@ from flows.publish import (
 from flows.settings import ConfigurationError, Settings
 from tasks.dataset.spec.clock import calendar_years, exchange_zone
 from tasks.ingest.archives.preview import Preview
-from tasks.ingest.headlines.archive import HeadlineMapping, open_headlines
+from tasks.ingest.headlines.archive import HeadlineArchive, HeadlineMapping, open_headlines
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.identity import load_aliases
@@ -47,20 +48,16 @@ M = TypeVar("M", bound=BaseModel)
 @configured_flow("import prices", run_name="import prices {file.name}")
 def import_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> IngestSummary:
     """Import daily bars; the mapping of the configuration is overridden by `mapping`."""
-    clock = clock_of(settings)
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
     land = Landing.of(settings.warehouse).store
     sink = current_sink()
     total = None
-    zone = exchange_zone(columns.exchange or settings.universe.exchange)
-    with (
-        open_prices(file, columns, clock=clock, zone=zone) as prices,
-        Lake.open(settings.warehouse) as lake,
-    ):
-        beside, listed = _surroundings(settings, lake.read, prices, columns, clock().date())
-        publish_calendars(lake, beside.calendars, spoken_of(prices.days, clock().date()), clock())
+    with _prices(settings, file, columns) as prices, Lake.open(settings.warehouse) as lake:
+        now = prices.payload.fetched_at
+        beside, listed = _surroundings(settings, lake.read, prices, columns)
+        publish_calendars(lake, beside.calendars, spoken_of(prices.days, now.date()), now)
         for at, batch in enumerate(prices.batches(land, beside)):
-            done = _publish_prices(settings, lake, batch, f"{file.name} part {at}", listed)
+            done = _publish_prices(settings, lake, batch, f"{file.name} part {at}", listed, now)
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.bars, None, f"{total.bars:,} bars")
         return _shown(total, file, prices.words())
@@ -69,19 +66,16 @@ def import_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) ->
 @configured_flow("import headlines", run_name="import headlines {file.name}")
 def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> IngestSummary:
     """Import dated headlines; the mapping of the configuration is overridden by `mapping`."""
-    clock = clock_of(settings)
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     land = Landing.of(settings.warehouse).store
     aliases = load_aliases(settings.universe.aliases)
     sink = current_sink()
     total = None
-    with (
-        open_headlines(file, columns, clock=clock) as archive,
-        Lake.open(settings.warehouse) as lake,
-    ):
+    with _headlines(settings, file, columns) as archive, Lake.open(settings.warehouse) as lake:
+        now = archive.payload.fetched_at
         known = day_times(lake, archive.archive.mapping.source)
         for at, batch in enumerate(archive.batches(land, aliases=aliases, day_times=known)):
-            done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
+            done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}", now)
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.headlines, None)
         return _shown(total, file, archive.words())
@@ -90,12 +84,8 @@ def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any])
 def preview_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> Preview:
     """How the bars of a file would be read and which refused; nothing is landed or published."""
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
-    clock, zone = clock_of(settings), exchange_zone(columns.exchange or settings.universe.exchange)
-    with (
-        open_prices(file, columns, clock=clock, zone=zone) as prices,
-        Lake.open(settings.warehouse) as lake,
-    ):
-        beside, _ = _surroundings(settings, lake.read, prices, columns, clock().date())
+    with _prices(settings, file, columns) as prices, Lake.open(settings.warehouse) as lake:
+        beside, _ = _surroundings(settings, lake.read, prices, columns)
         preview = Preview(prices.words(), prices.archive.rows)
         for batch in prices.batches(_unlanded, beside):
             shown = ["ticker", "session", "open", "high", "low", "close", "volume"]
@@ -107,7 +97,7 @@ def preview_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]
     """How the headlines of a file would be read and which refused; nothing is kept of it."""
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     aliases = load_aliases(settings.universe.aliases)
-    with open_headlines(file, columns, clock=clock_of(settings)) as headlines:
+    with _headlines(settings, file, columns) as headlines:
         preview = Preview(headlines.words(), headlines.archive.rows)
         for batch in headlines.batches(_unlanded, aliases=aliases):
             shown = batch.headlines.select(["published_at", "granularity", "available_at", "title"])
@@ -134,8 +124,24 @@ def replay(settings: Settings) -> IngestSummary:
     return summary
 
 
+@contextmanager
+def _prices(settings: Settings, file: Path, columns: PriceMapping) -> Iterator[PriceArchive]:
+    zone = exchange_zone(columns.exchange or settings.universe.exchange)
+    with open_prices(file, columns, clock=clock_of(settings), zone=zone) as prices:
+        yield prices.at(archive_clock(settings, prices.newest())())
+
+
+@contextmanager
+def _headlines(
+    settings: Settings, file: Path, columns: HeadlineMapping
+) -> Iterator[HeadlineArchive]:
+    with open_headlines(file, columns, clock=clock_of(settings)) as archive:
+        newest = archive.newest() if settings.sandbox is not None else None
+        yield archive.at(archive_clock(settings, newest)())
+
+
 def _surroundings(
-    settings: Settings, read: ReadSql, prices: PriceArchive, mapping: PriceMapping, today: date
+    settings: Settings, read: ReadSql, prices: PriceArchive, mapping: PriceMapping
 ) -> tuple[Surroundings, dict[str, str]]:
     """What the bars of a file are judged beside, and the exchange of each of its tickers.
 
@@ -152,7 +158,7 @@ def _surroundings(
         recorded={row["ticker"]: row["exchange"] for row in rows},
         file=name,
     )
-    first, last = spoken_of(prices.days, today)
+    first, last = spoken_of(prices.days, prices.payload.fetched_at.date())
     calendars = {
         exchange: calendar_years(exchange, first.year, last.year)
         for exchange in sorted({usual, *listed.values()})
@@ -163,9 +169,13 @@ def _surroundings(
 
 
 def _publish_prices(
-    settings: Settings, lake: Lake, batch: PriceBatch, name: str, listed: Mapping[str, str]
+    settings: Settings,
+    lake: Lake,
+    batch: PriceBatch,
+    name: str,
+    listed: Mapping[str, str],
+    now: datetime,
 ) -> IngestSummary:
-    now = clock_of(settings)()
     span = pc.min_max(batch.bars["session"]).as_py()
     days = (span["min"] or now.date(), span["max"] or now.date())
     done = publish_price_batch(settings, lake, batch, name, days, now)
@@ -176,9 +186,8 @@ def _publish_prices(
 
 
 def _publish_headlines(
-    settings: Settings, lake: Lake, batch: HeadlineBatch, name: str
+    settings: Settings, lake: Lake, batch: HeadlineBatch, name: str, now: datetime
 ) -> IngestSummary:
-    now = clock_of(settings)()
     for span in batch.partitions.to_pylist():
         # The ledger row closes the file: all its headlines are stored, and stories join once.
         first = datetime.combine(span["range_start"], time.min, UTC)
