@@ -76,6 +76,14 @@ def publish_price_batch(
         end=days[1],
         bars=kept,
         actions=published.actions_added + published.actions_revised,
+        partial=tuple(
+            (
+                row["ticker"],
+                f"{row['source']} no longer gives its {row['kind']} of {row['ex_date']}"
+                f" ({row['value']:g}); it is kept as a former vintage and counts no more",
+            )
+            for row in published.withdrawn.to_pylist()
+        ),
         quarantined=published.quarantined,
         checked=checked,
         missing=batch.missing,

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.archive_file import ArchiveError
+from tasks.ingest.archives.formats import ArchiveError
 from tasks.ingest.prices.validation import EARLIEST, NO_CALENDAR
 from warehouse.lake import ReadSql
 from warehouse.tables.batches import ACTIONS, BARS
