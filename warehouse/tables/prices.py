@@ -48,9 +48,9 @@ _ACTIONS = _Versioned(
 class PricePublication:
     """What one commit changed. All zero: the batch was already in the warehouse.
 
-    `quarantined` counts rejects that are new; `bars_refused` the bars that conflict with those of
-    another source, known or not; `withdrawn` are the actions (ACTIONS) that their source no longer
-    gives: their last vintage is kept as superseded.
+    `quarantined` counts rejects that are new; `bars_refused` and `actions_refused` those that
+    conflict with another source's, known or not; `withdrawn` are the actions (ACTIONS) that their
+    source no longer gives: their last vintage is kept as superseded.
     """
 
     bars_added: int
@@ -59,6 +59,7 @@ class PricePublication:
     actions_revised: int
     quarantined: int
     bars_refused: int = field(default=0, compare=False)
+    actions_refused: int = field(default=0, compare=False)
     withdrawn: pa.Table = field(default_factory=ACTIONS.empty_table, compare=False)
 
 
@@ -89,6 +90,7 @@ def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePubl
             actions_revised=actions_revised,
             quarantined=record_batch(tx, batch, now, bar_conflicts, action_conflicts),
             bars_refused=bar_conflicts.num_rows,
+            actions_refused=action_conflicts.num_rows,
             withdrawn=withdrawn,
         )
 

@@ -69,6 +69,16 @@ class Surroundings:
             self.read("splits_of", candidates=days).cast(ACTIONS),
         )
 
+    def beside_actions(self, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Bars on record around the days of actions, and the splits of their tickers."""
+        if self.read is None:
+            return BARS.empty_table(), ACTIONS.empty_table()
+        days = candidates.select(["ticker", "ex_date"])
+        return (
+            self.read("bars_beside_actions", candidates=days).cast(BARS),
+            self.read("splits_of", candidates=days).cast(ACTIONS),
+        )
+
 
 NOTHING_KNOWN = Surroundings()
 """Neither sessions nor bars on record: neither is checked."""

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from tasks.ingest.http.retry import FetchError
 from tasks.ingest.prices.validation import CANDIDATES
+from warehouse.lake import LakeError
 from warehouse.tables.schemas import without
 
 if TYPE_CHECKING:
@@ -230,12 +231,13 @@ def ask(
 
 @cache
 def client_errors() -> tuple[type[Exception], ...]:
-    """What a failed or unreadable answer raises; anything else is our own fault and goes up."""
+    """What a failed or unreadable answer raises: it is one ticker's failure, whatever it holds."""
     from curl_cffi.requests.exceptions import RequestException
     from yfinance.exceptions import YFException
 
-    unreadable = (LookupError, TypeError, ValueError, AttributeError)
-    return (YFException, RequestException, FetchError, *unreadable)
+    unreadable = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+    beyond = (RecursionError, pa.ArrowException, LakeError)
+    return (YFException, RequestException, FetchError, *unreadable, *beyond)
 
 
 def _bars(frame: pd.DataFrame) -> pa.Table:

@@ -76,6 +76,16 @@ QUALIFY side = 0 OR row_number() OVER (
 ) <= 5;
 
 
+-- name: bars_beside_actions
+-- grain: one row per ticker and session on record within ten days of a candidate's ex-date
+SELECT * EXCLUDE (recorded_at, vintage)
+FROM bars
+WHERE EXISTS (
+    SELECT 1 FROM candidates
+    WHERE candidates.ticker = bars.ticker AND bars.session BETWEEN candidates.ex_date - 10 AND candidates.ex_date + 10
+);
+
+
 -- name: splits_of
 -- grain: one row per split on record of the candidates' tickers
 SELECT * EXCLUDE (recorded_at, vintage)
