@@ -26,6 +26,7 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
+from tasks.ingest.http.redaction import holds_secret, redacted
 from tasks.ingest.prices.fetch import PriceSpec
 from tasks.ingest.spec import ArchiveSpec, HistorySpec, HttpSpec, UniverseSpec, with_new_names
 from tasks.prediction.registry import RetrainSpec
@@ -180,7 +181,7 @@ def _in_words(error: ValidationError, path: Path) -> str:
         unknown = detail["type"] == "extra_forbidden"
         problem = f"{key} is not a setting" if unknown else f"{key}: {detail['msg']}"
         problems.append(f"{problem} (got {detail['input']!r})")
-    return (
+    return redacted(
         f"The configuration from {path} and its overrides is not usable: {'; '.join(problems)}. "
         "Correct it there, in NEWSVANE_… variables or in --set; nothing was run."
     )
@@ -239,6 +240,12 @@ def _parsed(overrides: Iterable[str]) -> dict[str, Any]:
     """`KEY=VALUE` texts as nested tables; a value that is no TOML is taken as a text."""
     tree: dict[str, Any] = {}
     for text in overrides:
+        if holds_secret(text):
+            raise ConfigurationError(
+                f"--set got a secret in {redacted(text)}; expected a reference such as "
+                "token=${NAME} in a feed's address, or PGPASSWORD for a catalog, as overrides are "
+                "recorded with the run. Set that environment variable. Nothing was run."
+            )
         key, separator, value = text.partition("=")
         if not separator or not key.strip():
             raise ConfigurationError(

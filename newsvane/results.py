@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import import_module
@@ -50,8 +51,12 @@ class Rows:
         return self.table
 
     def to_pandas(self) -> pd.DataFrame:
-        """A pandas frame. Instants keep their zone (UTC); sessions are `datetime.date` objects."""
-        frame: pd.DataFrame = self.table.to_pandas()
+        """A pandas frame. Instants keep their zone (UTC); sessions are `datetime.date` objects.
+
+        Raises ReadError for a value that Python cannot hold, such as a date of the year 290000.
+        """
+        with _held_by_python():
+            frame: pd.DataFrame = self.table.to_pandas()
         return frame
 
     def to_polars(self) -> pl.DataFrame:
@@ -66,8 +71,9 @@ class Rows:
         return made
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One dictionary per row; for few rows."""
-        rows: list[dict[str, Any]] = self.table.to_pylist()
+        """One dictionary per row; for few rows. Raises ReadError as `to_pandas` does."""
+        with _held_by_python():
+            rows: list[dict[str, Any]] = self.table.to_pylist()
         return rows
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
@@ -85,6 +91,18 @@ class Rows:
 
         shown = self.table.slice(0, _PREVIEW_ROWS).to_pandas().to_html(index=False, border=0)
         return f"<p>{len(self):,} rows, {escape(self.grain)}</p>{shown}"
+
+
+@contextmanager
+def _held_by_python() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise ReadError(
+            f"The rows hold a value that Python cannot hold ({error}); expected values such as "
+            "dates from year 1 to 9999. Have that column as text (column::VARCHAR), or read the "
+            "Arrow table (to_arrow)."
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,16 +64,36 @@ def progress_bars() -> Iterator[None]:
         yield
 
 
+class ValueRangeError(ValueError):
+    """A result holds a value that Python has no type for; the message names the column."""
+
+
 def show_table(rows: pa.Table, title: str | None = None) -> None:
-    """Print an Arrow table; at most MAX_ROWS rows, and say when there are more."""
+    """Print an Arrow table; at most MAX_ROWS rows, and say when there are more.
+
+    Raises ValueRangeError for a value such as a date of the year 290000.
+    """
     table = Table(title=title, title_justify="left")
     for field in rows.schema:
         table.add_column(field.name, justify="right" if _is_number(field) else "left")
-    for row in rows.slice(0, MAX_ROWS).to_pylist():
-        table.add_row(*(_text(value) for value in row.values()))
+    shown = rows.slice(0, MAX_ROWS)
+    columns = [_values(name, shown.column(at)) for at, name in enumerate(rows.column_names)]
+    for row in zip(*columns, strict=True):
+        table.add_row(*(_text(value) for value in row))
     console.print(table)
     if rows.num_rows > MAX_ROWS:
         console.print(f"… {rows.num_rows - MAX_ROWS} more rows; add a LIMIT or an ORDER BY.")
+
+
+def _values(name: str, column: pa.ChunkedArray) -> list[Any]:
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError) as error:
+        raise ValueRangeError(
+            f"Column {name} holds a {column.type} that cannot be shown ({error}); expected a value "
+            "that Python can hold, such as a date from year 1 to 9999. Have it as text: "
+            f'"{name}"::VARCHAR.'
+        ) from error
 
 
 def _is_number(field: pa.Field) -> bool:

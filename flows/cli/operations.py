@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,22 +31,29 @@ def up(
     port: PortOption = 4200,
     site_port: Annotated[int, typer.Option(help="Loopback port of the report site.")] = 4280,
     host: Annotated[str, typer.Option(help="Where the Prefect server listens.")] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="A further name or address by which others call the Prefect server."),
+    ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay in this terminal; for service managers.")
     ] = False,
 ) -> None:
     """Start Prefect server, worker, deployments and report site; they stay up."""
-    settings = prepared(context)
+    from flows.platform.credentials import login_words
     from flows.platform.server import check_exposure, run_stack, start
 
-    words = command_line_of(context)
+    check_exposure(host, os.environ)  # before credentials of our own are in it
+    settings, names, words = prepared(context), name or [], command_line_of(context)
     if foreground:
-        run_stack(settings, words, host=host, port=port, site_port=site_port)
+        run_stack(settings, words, host=host, port=port, site_port=site_port, names=names)
         return
-    check_exposure(host, os.environ)
-    ports = ("--port", str(port), "--site-port", str(site_port), "--host", host)
-    state = start(settings, (*words, "up", *ports, "--foreground"))
-    typer.echo(f"Prefect UI: {state['ui']}\nsite: {state['site']}\nstop: newsvane down")
+    where = ["--port", str(port), "--site-port", str(site_port), "--host", host]
+    where += [f"--name={one}" for one in names]
+    state = start(settings, (*words, "up", *where, "--foreground"))
+    typer.echo(f"Prefect UI: {state['ui']}")
+    typer.echo(login_words(settings.data_root, show=sys.stdout.isatty()))
+    typer.echo(f"site: {state['site']}\nstop: newsvane down")
 
 
 @app.command()
@@ -165,10 +173,17 @@ def restore(context: typer.Context, folder: BackupFolder) -> None:
 
 
 @app.command()
-def sql(context: typer.Context, query: str) -> None:
-    """Answer one reading query over the warehouse."""
+def sql(
+    context: typer.Context,
+    query: str,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(help="A file or folder that the query may read too, by read_csv and so on."),
+    ] = None,
+) -> None:
+    """Answer one reading query over the warehouse; it reaches nothing else."""
     from flows.cli.console import show_table
     from warehouse.lake import Lake
 
     with Lake.open(settings_of(context).warehouse) as lake:
-        show_table(lake.sql(query))
+        show_table(lake.sql(query, files=files or ()))

@@ -1,4 +1,4 @@
-"""Prefect's environment, set before it is imported: its home, and the server runs report to."""
+"""Prefect's environment, set before it is imported: its home, its guards, the runs' server."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ import os
 from pathlib import Path
 from typing import Any
 
+from flows.platform.credentials import CLIENT_AUTH, SERVER_AUTH, stored_credentials
+
 SERVER_FILE = "server.json"
-SERVER_AUTH = "PREFECT_SERVER_API_AUTH_STRING"
-"""USER:PASSWORD that the server asks for. Clients started beside it are given the same."""
+CORS_ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
+NO_ORIGIN = "http://127.0.0.1:0"
+"""No page is ever from there. An empty setting would be taken for none: every origin."""
 
 
 def prepare_prefect(data_root: Path) -> None:
     """Set Prefect's environment for this process; call before prefect is first imported.
 
     Runs are recorded under DATA_ROOT/prefect. When `newsvane ui` serves that folder, runs report
-    to it; otherwise Prefect starts a server of its own for the length of the command. Values the
-    user has set in the environment win.
+    to it; otherwise Prefect starts a server of its own for the length of the command. Either asks
+    for credentials, as a page in the user's browser can reach both. Values the user has set in
+    the environment win. Raises CredentialsError.
     """
     home = (data_root / "prefect").resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -28,13 +32,24 @@ def prepare_prefect(data_root: Path) -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",
         "PREFECT_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "true",
+        CORS_ORIGINS: NO_ORIGIN,
         # The least there is: a run whose process was killed is known as such (notifications.py).
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     }
-    if SERVER_AUTH in os.environ:
-        chosen["PREFECT_API_AUTH_STRING"] = os.environ[SERVER_AUTH]
-    if "api_url" in (served := running(home / SERVER_FILE) or {}):
+    served = running(home / SERVER_FILE) or {}
+    if "api_url" in served:
         chosen["PREFECT_API_URL"] = served["api_url"]
+    stored = stored_credentials(data_root)
+    credentials = os.environ.get(SERVER_AUTH) or stored
+    os.environ[SERVER_AUTH] = credentials
+    asked = os.environ.get("PREFECT_API_URL", chosen.get("PREFECT_API_URL"))
+    if asked is None:
+        os.environ[CLIENT_AUTH] = credentials
+    elif asked == served.get("api_url") or credentials != stored:
+        # A server elsewhere, named by the user, is not told the password of ours.
+        chosen[CLIENT_AUTH] = credentials
     for name, value in chosen.items():
         os.environ.setdefault(name, value)
 

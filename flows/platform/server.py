@@ -16,7 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flows.platform.environment import SERVER_AUTH, announce_server, prepare_prefect, running
+from flows.platform.credentials import SERVER_AUTH, login_words
+from flows.platform.environment import (
+    CORS_ORIGINS,
+    NO_ORIGIN,
+    announce_server,
+    prepare_prefect,
+    running,
+)
 from flows.platform.notifications import keep_alarms
 from flows.platform.site_server import site_server
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 HOST = "127.0.0.1"
+LOOPBACK = (HOST, "localhost")
 START_SECONDS = 120
 POOL = "newsvane"
 
@@ -42,6 +50,7 @@ def serve_ui(settings: Settings, port: int) -> None:
         os.environ["PREFECT_API_URL"] = api_url
         keep_alarms(settings.alarms)
         print(f"Prefect UI: http://{HOST}:{port}  (Ctrl-C stops it)", flush=True)
+        print(login_words(settings.data_root, show=sys.stdout.isatty()), flush=True)
         serve_deployments(settings)
 
 
@@ -61,19 +70,26 @@ def serve_deployments(settings: Settings) -> None:
 
 
 @contextmanager
-def prefect_server(data_root: Path, port: int, host: str = HOST) -> Iterator[str]:
+def prefect_server(
+    data_root: Path, port: int, host: str = HOST, names: Sequence[str] = ()
+) -> Iterator[str]:
     """A Prefect server of our own; yields its API address and stops it at the end.
 
-    The port is bound once by us before the server starts and the server process must be alive
-    when it first answers, so that a stranger on the same port is never taken for ours.
+    It asks for DATA_ROOT's credentials, answers pages of its own origin alone, and only requests
+    that call it by a loopback name, by `host` or by one of `names`. The port is bound once by us
+    before the server starts and the server process must be alive when it first answers, so that a
+    stranger on the same port is never taken for ours.
     """
     require_free(host, port)
     prepare_prefect(data_root)
     api_url = f"http://{HOST}:{port}/api"
     log_path = (data_root / "prefect").resolve() / "server.log"
     environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": api_url, "PREFECT_API_URL": api_url}
-    command = [sys.executable, "-m", "prefect", "server", "start"]
-    words = [*command, "--host", host, "--port", str(port)]
+    known = list(dict.fromkeys((*LOOPBACK, host, *names)))
+    if environment[CORS_ORIGINS] == NO_ORIGIN:
+        environment[CORS_ORIGINS] = ",".join(_origin(name, port) for name in known)
+    command = [sys.executable, "-m", "flows.platform.api_server", "--host", host]
+    words = [*command, "--port", str(port), *(f"--name={name}" for name in known)]
     with (
         log_path.open("wb") as log,
         _children([words], stdout=log, stderr=subprocess.STDOUT, env=environment) as (server,),
@@ -84,6 +100,10 @@ def prefect_server(data_root: Path, port: int, host: str = HOST) -> Iterator[str
             yield api_url
         finally:
             record.unlink(missing_ok=True)
+
+
+def _origin(name: str, port: int) -> str:
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def require_free(host: str, port: int) -> None:
@@ -196,19 +216,24 @@ def stop(settings: Settings, seconds: float = 60) -> bool:
 
 
 def run_stack(
-    settings: Settings, words: Sequence[str], *, host: str, port: int, site_port: int
+    settings: Settings,
+    words: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    site_port: int,
+    names: Sequence[str] = (),
 ) -> None:
     """Run server, worker, deployments, alarms and site until stopped.
 
     Children end with this process; one that dies takes the stack down, so that nothing is half
     up without notice. `words` choose the configuration for the children.
     """
-    check_exposure(host, os.environ)
     require_free(HOST, site_port)
     signal.signal(signal.SIGTERM, interrupt)
     path = state_path(settings)
     with (
-        prefect_server(settings.data_root, port, host) as api_url,
+        prefect_server(settings.data_root, port, host, names) as api_url,
         site_server(settings.data_root, HOST, site_port) as inbox,
     ):
         os.environ["PREFECT_API_URL"] = api_url  # read when Prefect is first imported, as here

@@ -6,6 +6,7 @@ import functools
 import hmac
 import http.server
 import json
+import re
 import secrets
 import threading
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from flows.platform.notifications import Receiver
 
 INBOX = "/alarms"
 MAX_BYTES = 1 << 16
+_OWN_NAME = re.compile(r"(127\.0\.0\.1|localhost)(:\d+)?", re.IGNORECASE)
+"""What a request may call the site by; it listens on loopback alone."""
 _FIELDS = ("at", "flow", "run", "state", "message", "url")
 
 
@@ -54,6 +57,16 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         self._inbox = inbox
         super().__init__(*args, directory=directory)  # type: ignore[arg-type]
 
+    def parse_request(self) -> bool:
+        # A page whose own name was pointed at this machine would read the site as its own.
+        if not super().parse_request():
+            return False
+        names = self.headers.get_all("Host", [])
+        if len(names) != 1 or not _OWN_NAME.fullmatch(names[0]):
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST)
+            return False
+        return True
+
     def translate_path(self, path: str) -> str:
         inside = super().translate_path(path)
         root = Path(self.directory)
@@ -87,7 +100,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def end_headers(self) -> None:
         # The pages load nothing from elsewhere; a browser should hold them to it.
-        self.send_header("Content-Security-Policy", "default-src 'self' 'unsafe-inline' data:")
+        self.send_header(
+            "Content-Security-Policy",
+            "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'",
+        )
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 

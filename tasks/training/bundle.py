@@ -8,18 +8,24 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
 import shutil
+import stat
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path, PurePosixPath
 
+from pydantic import ValidationError
+
 from tasks.training.job import RESULT, FinetuneJob, FinetuneResult, ScoreResult, split_path
 from tasks.training.process import finished_result
 from tasks.training.recipe import PackagedBase, TrainingError
-from warehouse.storage import atomic
+from warehouse.storage import atomic, unpacking
 from warehouse.storage.atomic import file_sha256, write_bytes, write_text
+from warehouse.storage.unpacking import colliding_names, fault_of_name, most_unpacked
 
 PACKAGE = Path(__file__).parent
 OUTER_PACKAGES = ("tasks", "warehouse", "warehouse/storage")
@@ -28,6 +34,7 @@ TEMPLATES = PACKAGE / "templates"
 LISTING = "SHA256.json"
 ACCEPTED = {".json", ".md", ".parquet", ".safetensors"}
 LARGEST_RESULT = 8 * 2**30
+MOST_FILES = 1000
 REQUIREMENTS = (
     "torch",
     "transformers>=5.23,<5.24",
@@ -70,7 +77,8 @@ def export_bundle(job: FinetuneJob, path: Path) -> Path:
     identity = manifest.read_bytes() if manifest.is_file() else _identity(job.dataset)
     members["dataset/manifest.json"] = identity
     members |= {f"package/{folder}/__init__.py": b"" for folder in OUTER_PACKAGES}
-    for source in [*PACKAGE.glob("*.py"), Path(atomic.__file__)]:
+    outer = [Path(module.__file__ or "") for module in (atomic, unpacking)]
+    for source in [*PACKAGE.glob("*.py"), *outer]:
         name = source.relative_to(PACKAGE.parents[1]).as_posix()
         members[f"package/{name}"] = source.read_bytes()
     for template in sorted(TEMPLATES.glob("*")):
@@ -114,17 +122,29 @@ def _verified(path: Path, folder: Path, job: FinetuneJob) -> FinetuneResult:
             f"{path.name} holds no result.json: expected the archive that run.py wrote when the "
             "training was done. Let it finish, and bring result.zip."
         )
-    result = RESULT.validate_json(found.read_bytes())
+    try:
+        result = RESULT.validate_json(found.read_bytes())
+    except ValidationError as error:
+        raise BundleError(
+            f"{path.name}: its result.json is not what run.py writes ({error.error_count()} faults "
+            "in it). Bring the archive as it was written."
+        ) from error
     if not isinstance(result, FinetuneResult) or result.model_id != job.model_id:
         raise BundleError(
             f"{path.name} is the result of another job: expected model {job.model_id} (of this "
             f"recipe, seed and data set), got {result.model_id}. Import it with the recipe, seed "
             "and data set it was exported with."
         )
-    if file_sha256(folder / "adapter_model.safetensors") != result.adapter_sha256:
+    adapter = folder / "adapter_model.safetensors"
+    if not adapter.is_file() or file_sha256(adapter) != result.adapter_sha256:
         raise BundleError(f"{path.name}: its adapter is not the one its result names. Run it.")
+    for score in result.scores:
+        if not (folder / _below_model(path, score.path, result.model_id)).is_file():
+            raise BundleError(f"{path.name} holds no scores {score.path}, which its result names.")
     scores = tuple(
-        score.model_copy(update={"path": job.folder / _below_model(score.path, result.model_id)})
+        score.model_copy(
+            update={"path": job.folder / _below_model(path, score.path, result.model_id)}
+        )
         for score in result.scores
     )
     return result.model_copy(update={"path": job.folder, "scores": scores})
@@ -154,19 +174,30 @@ def _moved(score: ScoreResult, folder: Path) -> ScoreResult:
     return here
 
 
-def _below_model(path: Path, model_id: str) -> Path:
-    parts = path.parts
-    return Path(*parts[parts.index(model_id) + 1 :])
+def _below_model(archive: Path, path: Path, model_id: str) -> Path:
+    """Where in the model's folder a path of the machine that trained it lies."""
+    _, found, below = f"/{path.as_posix()}".partition(f"/{model_id}/")
+    if not found or fault_of_name(below):
+        raise BundleError(
+            f"{archive.name}: its result names {str(path)!r}, which is not in the folder of model "
+            f"{model_id}. Bring the archive as run.py wrote it."
+        )
+    return Path(below)
 
 
 def _extract(path: Path, folder: Path) -> None:
     """Unpack with every file checked against the archive's own listing of hashes."""
     try:
         with zipfile.ZipFile(path) as archive:
+            _require_sound(path, archive)
             listing = json.loads(archive.read(LISTING))
-            _require_sound(path, archive, listing)
+            listed = set(listing) if isinstance(listing, dict) else set()
+            if stray := sorted(listed ^ (set(archive.namelist()) - {LISTING}))[:3]:
+                raise BundleError(f"{path.name}: its files are not those it lists: {stray}.")
             archive.extractall(folder, members=sorted(listing))
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+    except (*_DAMAGE, KeyError, ValueError) as error:
+        if isinstance(error, BundleError):
+            raise
         raise BundleError(
             f"{path.name} is not a whole result archive ({error}): expected a zip file with "
             f"{LISTING}. Download it again."
@@ -179,22 +210,37 @@ def _extract(path: Path, folder: Path) -> None:
             )
 
 
-def _require_sound(path: Path, archive: zipfile.ZipFile, listing: Mapping[str, str]) -> None:
-    names = set(archive.namelist()) - {LISTING}
-    if names != set(listing):
-        stray = sorted(names ^ set(listing))[:3]
-        raise BundleError(f"{path.name}: its files are not those it lists: {stray}.")
-    for name in sorted(names):
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or pure.suffix not in ACCEPTED:
+# Encrypted members and unknown ways of packing are a RuntimeError and a NotImplementedError.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError)
+
+
+def _require_sound(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise BundleError for members that could carry code, lead elsewhere or fill the disk."""
+    names = archive.namelist()
+    if clash := colliding_names(names):
+        raise BundleError(
+            f"{path.name} holds {clash[0]!r} and {clash[1]!r}: expected names that are different "
+            "files everywhere."
+        )
+    for info in archive.infolist():
+        # What is no ordinary file: links, devices. Without a mode it is one.
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        if (
+            fault_of_name(info.filename)
+            or kind not in {0, stat.S_IFREG}
+            or PurePosixPath(info.filename).suffix not in ACCEPTED
+        ):
             raise BundleError(
-                f"{path.name} holds {name!r}: expected only {', '.join(sorted(ACCEPTED))} files "
-                "inside the folder. Pickled weights and scripts can run code and are refused."
+                f"{path.name} holds {info.filename!r}: expected only "
+                f"{', '.join(sorted(ACCEPTED))} files inside the folder. Pickled weights and "
+                "scripts can run code and are refused, and so are links."
             )
     size = sum(info.file_size for info in archive.infolist())
-    if size > LARGEST_RESULT:
+    most = min(LARGEST_RESULT, most_unpacked(path.stat().st_size))
+    if size > most or len(names) > MOST_FILES:
         raise BundleError(
-            f"{path.name} unpacks to {size:,} bytes; the limit is {LARGEST_RESULT:,}."
+            f"{path.name} unpacks to {size:,} bytes in {len(names):,} files; the limit is {most:,} "
+            f"bytes in {MOST_FILES:,}. Bring the archive that run.py wrote."
         )
 
 

@@ -49,7 +49,10 @@ def newsvane_process(tmp_path: Path) -> Newsvane:
     """Run the command in a process of its own with its data below tmp_path, knowing no server."""
 
     def run(*words: str, **environment: str) -> Answer:
-        environment = {**without_prefect(), **_below(tmp_path), **environment}
+        own = {**without_prefect(), **_below(tmp_path)}
+        if "PREFECT_API_URL" in environment:
+            own["PREFECT_API_AUTH_STRING"] = os.environ["PREFECT_API_AUTH_STRING"]
+        environment = {**own, **environment}
         return run_to_its_end(command_of(*words), environment=environment)
 
     return run

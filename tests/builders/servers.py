@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from unittest.mock import patch
 
+import httpx
 import pytest
 from filelock import FileLock
 
@@ -58,6 +59,17 @@ def answering(answer: Callable[[str], bytes | None], status: int = 200) -> Itera
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def asking(api_url: str, credentials: str) -> Iterator[httpx.Client]:
+    """A client of a Prefect server, with USER:PASSWORD and the token that its changes need."""
+    user, _, password = credentials.partition(":")
+    with httpx.Client(base_url=api_url, auth=(user, password), timeout=30) as client:
+        made = client.get("/csrf-token", params={"client": "tests"}).raise_for_status().json()
+        client.headers["Prefect-Csrf-Client"] = "tests"
+        client.headers["Prefect-Csrf-Token"] = made["token"]
+        yield client
 
 
 @pytest.fixture(scope="session")
@@ -105,9 +117,11 @@ def prefect_api(
         prefect_server(with_prefect(tmp_path_factory.mktemp("served")), *free_ports()) as api_url,
     ):
         # The server has its settings; the tests' own processes must not inherit its home.
+        credentials = os.environ["PREFECT_API_AUTH_STRING"]
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(before | {"PREFECT_API_AUTH_STRING": credentials})
         yield api_url
+        os.environ.pop("PREFECT_API_AUTH_STRING", None)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +129,7 @@ def prefect_runs(prefect_api: str) -> Iterator[str]:
     """Runs of this process and of its children are recorded by the test session's server."""
     import prefect.context
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
         PREFECT_LOGGING_TO_API_ENABLED,
@@ -126,6 +141,7 @@ def prefect_runs(prefect_api: str) -> Iterator[str]:
         environment.setenv("PREFECT_API_URL", prefect_api)
         chosen = {
             PREFECT_API_URL: prefect_api,
+            PREFECT_API_AUTH_STRING: os.environ["PREFECT_API_AUTH_STRING"],
             PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
             # Its thread knows the settings of the import only, and would start a second server.
             PREFECT_LOGGING_TO_API_ENABLED: False,

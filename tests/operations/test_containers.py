@@ -107,6 +107,10 @@ def test_no_secret_has_a_value_or_a_default() -> None:
 def test_server_asks_for_credentials_and_listens_to_this_machine_alone() -> None:
     server = SERVICES["server"]
     assert server["environment"]["PREFECT_SERVER_API_AUTH_STRING"]
+    assert server["environment"]["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
+    assert "*" not in server["environment"]["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"]
+    names = [filled_in(word) for word in server["command"] if word.startswith("--name=")]
+    assert set(names) == {"--name=127.0.0.1", "--name=localhost", "--name=server"}
     published = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert published == ["127.0.0.1:4200:4200"]
 
@@ -143,17 +147,23 @@ def test_environment_of_the_worker_configures_a_server_warehouse(
 def test_commands_of_the_services_exist_with_their_options() -> None:
     words = [[*OURS[name]["entrypoint"], *OURS[name]["command"]] for name in OURS]
     commands = [line[line.index("prefect") :] for line in words if "prefect" in line]
+    by_module = {"flows.platform.api_server": OURS["server"]["command"]}
     commands += [line.split() for line in OURS["deploy"]["command"][0].splitlines()]
     by_name: dict[tuple[str, ...], set[str]] = {}
     for command in commands:
         name = tuple(word for word in command[1:3] if word.islower() and not word.startswith("-"))
         options = {word for word in command if word.startswith("--")}
         by_name.setdefault(name, set()).update(options)
-    assert len(by_name) == 4
+    assert len(by_name) == 3
     for name, options in by_name.items():
         shown = run_to_its_end([sys.executable, "-m", "prefect", *name, "--help"])
         assert shown.returncode == 0, shown.stderr
         assert all(option in shown.stdout for option in options), (name, options)
+    for module, words_of_it in by_module.items():
+        assert OURS["server"]["entrypoint"][-2:] == ["-m", module]
+        shown = run_to_its_end([sys.executable, "-m", module, "--help"])
+        options = {word.partition("=")[0] for word in words_of_it if word.startswith("--")}
+        assert all(option in shown.stdout for option in options), options
 
 
 def test_pools_of_the_deployments_are_made_and_worked_on() -> None:

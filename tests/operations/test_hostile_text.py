@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-import httpx
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.platform.display import LONGEST, IngestSummary, plain
+from tests.builders.servers import asking
 
 HOSTILE = (
     "<script>fetch('http://evil.example')</script>",
@@ -64,7 +65,8 @@ def test_refused_batch_shows_its_headlines_as_inert_text(prefect_runs: str, tmp_
 
     refuse()
     asked = {"artifacts": {"key": {"any_": ["validation"]}}, "limit": 1, "sort": "CREATED_DESC"}
-    (made,) = httpx.post(f"{prefect_runs}/artifacts/filter", json=asked, timeout=30).json()
+    with asking(prefect_runs, os.environ["PREFECT_API_AUTH_STRING"]) as server:
+        (made,) = server.post("/artifacts/filter", json=asked).json()
     shown = f"{made['data']} {made['description']}"
     assert "title_is_clean" in shown
     assert "<" not in shown

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -16,12 +15,13 @@ import httpx
 import pytest
 import yaml
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.expected_conditions import element_to_be_clickable as clickable
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.builders.command_line import REPOSITORY, Newsvane, command_of, without_prefect
-from tests.builders.servers import GivePrefect, free_ports
+from tests.builders.servers import GivePrefect, asking, free_ports
 
 LONGEST_WAIT = 600  # for what hangs: no page or run takes a tenth of it
 
@@ -49,6 +49,7 @@ def served(root: Path) -> Iterator[str]:
     try:
         assert command.stdout is not None
         assert f"http://127.0.0.1:{port}" in command.stdout.readline()
+        assert str(root / "prefect" / "credentials") in command.stdout.readline()
         yield f"http://127.0.0.1:{port}"
     finally:
         # Not SIGINT: a runner in the background has its children ignore it.
@@ -61,26 +62,22 @@ def served(root: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Headless Chromium with a profile of its own; skips when it is not installed."""
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip(
-            "chromium and chromedriver are not installed; on Debian: apt-get install "
-            "chromium chromium-driver"
-        )
-    profile = tmp_path_factory.mktemp("profile")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for switch in (
-        "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
-        "disable-dev-shm-usage", "window-size=1280,900", f"user-data-dir={profile}",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    opened = webdriver.Chrome(options=options, service=Service(driver))
-    yield opened
-    opened.quit()
+def credentials(root: Path) -> str:
+    """USER:PASSWORD that the command has made; as good as a password, it is nobody else's."""
+    path = root / "prefect" / "credentials"
+    assert path.stat().st_mode & 0o777 == 0o600
+    return path.read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def browser(browser: webdriver.Chrome, served: str, credentials: str) -> webdriver.Chrome:
+    """The browser once its user has logged in with what the console names."""
+    browser.get(f"{served}/runs")
+    waiting = WebDriverWait(browser, LONGEST_WAIT)
+    field = waiting.until(clickable((By.CSS_SELECTOR, "input[type=password]")))
+    field.send_keys(credentials, Keys.ENTER)
+    waiting.until(lambda page: "/login" not in page.current_url)
+    return browser
 
 
 def seen(browser: webdriver.Chrome, address: str, *words: str) -> bytes:
@@ -100,7 +97,7 @@ def seen(browser: webdriver.Chrome, address: str, *words: str) -> bytes:
 
 
 def start_from_the_form(
-    browser: webdriver.Chrome, served: str, name: str, **parameters: str
+    browser: webdriver.Chrome, server: httpx.Client, name: str, **parameters: str
 ) -> str:
     """Fill in and submit a deployment's form; the address of the run it started, once it ended."""
 
@@ -109,10 +106,11 @@ def start_from_the_form(
 
     def registered(_: object) -> dict[str, str]:
         # All of them: while they are being written, SQLite may turn a new run away for a moment.
-        listed = httpx.post(f"{served}/api/deployments/filter", json={}, timeout=30).json()
+        listed = server.post("/deployments/filter", json={}).json()
         found = {entry["name"]: entry["id"] for entry in listed}
         return found if names <= found.keys() else {}
 
+    served = str(server.base_url).removesuffix("/api/")
     deployment = WebDriverWait(browser, LONGEST_WAIT).until(registered)[name]
     filled = urlencode({"parameters": json.dumps(parameters)}) if parameters else ""
     browser.get(f"{served}/deployments/deployment/{deployment}/run?{filled}")
@@ -123,14 +121,14 @@ def start_from_the_form(
     asked = {"deployments": {"id": {"any_": [deployment]}}}
 
     def started(_: object) -> list[str]:
-        runs = httpx.post(f"{served}/api/flow_runs/filter", json=asked, timeout=30).json()
+        runs = server.post("/flow_runs/filter", json=asked).json()
         return [run["id"] for run in runs]
 
     (run,) = WebDriverWait(browser, LONGEST_WAIT).until(started)
 
     def ended(_: object) -> str | None:
         # Asked of the server: the page of a running flow shows "Completed" in its logs already.
-        state = httpx.get(f"{served}/api/flow_runs/{run}", timeout=30).json()["state"]
+        state = server.get(f"/flow_runs/{run}").json()["state"]
         return state["type"] if state["type"] in {"COMPLETED", "FAILED", "CRASHED"} else None
 
     assert WebDriverWait(browser, LONGEST_WAIT).until(ended) == "COMPLETED"
@@ -138,11 +136,12 @@ def start_from_the_form(
 
 
 def test_daily_and_backfill_start_from_the_form_and_succeed(
-    served: str, browser: webdriver.Chrome, tmp_path: Path
+    served: str, credentials: str, browser: webdriver.Chrome, tmp_path: Path
 ) -> None:
     backfill = {"start": "2012-06-04", "end": "2012-06-08"}
     for name, parameters in (("daily", {}), ("backfill", backfill)):
-        run = start_from_the_form(browser, served, name, **parameters)
+        with asking(f"{served}/api", credentials) as server:
+            run = start_from_the_form(browser, server, name, **parameters)
         picture = seen(browser, run, "Completed")
         (tmp_path / f"{name}.png").write_bytes(picture)
     for artifact in ("ingest", "dataset-card", "predictions", "site"):

@@ -13,10 +13,9 @@ import pytest
 
 from flows.platform.server import ServerError, check_exposure
 from tests.builders.command_line import Newsvane
-from tests.builders.servers import free_ports
+from tests.builders.servers import asking, free_ports
 
-CREDENTIALS = ("analyst", "correct-horse-battery")
-SECRET = ":".join(CREDENTIALS)
+SECRET = "analyst:correct-horse-battery"
 
 pytestmark = pytest.mark.slow
 
@@ -45,12 +44,13 @@ def test_stack_is_locked_reports_a_failed_run_and_ends(command: Newsvane, tmp_pa
     try:
         assert httpx.get(f"{api}/health").status_code == 200
         for path, wrong in (("/flows/filter", None), ("/flow_runs/filter", ("analyst", "guess"))):
-            assert httpx.post(f"{api}{path}", json={}, auth=wrong).status_code == 401
+            assert httpx.get(f"{api}{path}", auth=wrong).status_code == 401
+            assert httpx.post(f"{api}{path}", json={}, auth=wrong).status_code == 403
         assert "already up" in command("up").stderr
         refused = httpx.post(f"http://127.0.0.1:{site}/alarms", json={"flow": "forged"})
         assert refused.status_code == 401
 
-        with httpx.Client(base_url=api, auth=CREDENTIALS, timeout=30) as server:
+        with asking(api, SECRET) as server:
             ask(server, start="2012-06-08", end="2012-06-04")
             alarm = json.loads(str(until(lambda: inbox(data))))
             assert (alarm["flow"], alarm["state"]) == ("backfill", "Failed")

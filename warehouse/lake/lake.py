@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import duckdb
 import pyarrow as pa
 
-from warehouse.lake import sql
-from warehouse.lake.connection import WriterLock, attach, attached_at, first_line
+from warehouse.lake import reading, sql
+from warehouse.lake.connection import WriterLock, attach, attached_at
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
 
@@ -38,7 +38,7 @@ class Lake(sql.SqlReader):
         self.spec = spec
         self._lock = lock
         self._snapshot = snapshot
-        self._reader: duckdb.DuckDBPyConnection | None = None
+        self._readers: dict[tuple[Path, ...], duckdb.DuckDBPyConnection] = {}
 
     @classmethod
     def open(cls, spec: LakeSpec, *, snapshot: int | None = None) -> Lake:
@@ -79,8 +79,8 @@ class Lake(sql.SqlReader):
         """Release the connections; safe to call twice."""
         self._connection.close()
         self._lock.close()
-        if self._reader is not None:
-            self._reader.close()
+        for reader in self._readers.values():
+            reader.close()
 
     def stream(
         self, name: str, /, params: Mapping[str, Any] | None = None
@@ -113,24 +113,32 @@ class Lake(sql.SqlReader):
         finally:
             self._connection.execute(f"DROP VIEW IF EXISTS temp.main.{replaced}")
 
-    def sql(self, query: str, params: Mapping[str, Any] | None = None) -> pa.Table:
-        """The result of an ad-hoc reading query. Raises LakeError unless it is one SELECT."""
-        try:
-            statements = duckdb.extract_statements(query)
-        except duckdb.Error as error:
-            raise LakeError(f"The query could not be parsed: {first_line(error)}") from error
-        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-            raise LakeError("Expected exactly one reading query (SELECT …); nothing was run.")
-        try:
-            return self._reading().execute(statements[0], dict(params or {})).to_arrow_table()
-        except duckdb.Error as error:
-            raise LakeError(f"The query failed: {first_line(error)}") from error
+    def sql(
+        self,
+        query: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        files: Sequence[Path] = (),
+    ) -> pa.Table:
+        """The result of an ad-hoc reading query over the warehouse, and over `files` if given.
 
-    def _reading(self) -> duckdb.DuckDBPyConnection:
-        """A read-only attachment: some of DuckLake's functions delete data even from a SELECT."""
-        if self._reader is None:
-            self._reader = _prepared(attach(self.spec, self._snapshot, read_only=True))
-        return self._reader
+        `files` are files or folders of this machine. Raises QueryError unless it is one SELECT
+        that only reads, and only there.
+        """
+        statement = reading.require_reading(query, files=bool(files))
+        try:
+            answer = self._reading(tuple(files)).execute(statement, dict(params or {}))
+            return answer.to_arrow_table()
+        except duckdb.Error as error:
+            raise reading.failed(error) from error
+
+    def _reading(self, files: tuple[Path, ...] = ()) -> duckdb.DuckDBPyConnection:
+        """A read-only attachment that reaches the lake and `files`, and nothing else."""
+        if files not in self._readers:
+            reader = _prepared(attach(self.spec, self._snapshot, read_only=True))
+            reading.lock(reader, self.spec, files)
+            self._readers[files] = reader
+        return self._readers[files]
 
     def snapshot_id(self) -> int:
         """The id of the last committed snapshot."""

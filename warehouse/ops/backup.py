@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from warehouse.lake import Lake, sql
 from warehouse.lake.connection import WriterLock, load_extension, quoted
 from warehouse.lake.spec import LakeError, LakeSpec
+from warehouse.ops.backup_names import foreign_name
 from warehouse.storage.object_store import ByteStore, FolderStore, open_store
 
 MANIFEST = "backup.json"
@@ -102,6 +103,7 @@ def verify_backup(folder: Path) -> BackupManifest:
             f"{folder} holds no finished backup: {MANIFEST} is missing or unreadable. Run the "
             "backup again, or name another folder."
         ) from error
+    _require_inside(folder, manifest)
     for expected in manifest.files:
         try:
             with (folder / expected.name).open("rb") as stream:
@@ -142,6 +144,17 @@ def restore(folder: Path, spec: LakeSpec) -> BackupManifest:
     # The catalog goes last: until then there is no warehouse that lacks files.
     _put_back_catalog(folder / COPIES[spec.catalog_kind], spec)
     return manifest
+
+
+def _require_inside(folder: Path, manifest: BackupManifest) -> None:
+    """Raise BackupError unless all that is named lies in the backup, and goes where it belongs."""
+    names = [file.name for file in manifest.files]
+    fault = foreign_name(folder, names, COPIES.get(manifest.catalog_kind, ""), TREES)
+    if fault is not None:
+        raise BackupError(
+            f"The backup {folder} names {fault}; expected files of its own. No backup of ours is "
+            "like that: nothing was read or restored; use another backup."
+        )
 
 
 def _trees(spec: LakeSpec) -> Iterator[tuple[str, ByteStore]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import zlib
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from typing import Any
 from warehouse.lake import Lake
 from warehouse.lake.spec import LakeSpec
 from warehouse.storage.object_store import ByteStore, FolderStore, open_store
+from warehouse.storage.unpacking import UnpackedSizeError, gunzip
 
 
 class LandingError(RuntimeError):
@@ -65,7 +67,8 @@ class Landing:
         """The body stored under `payload_id`. Raises LandingError if absent or altered."""
         try:
             with self._store.open(_name(payload_id)) as stream:
-                body = gzip.decompress(stream.read())
+                packed = stream.read()
+            body = gunzip(io.BytesIO(packed), len(packed))
         except FileNotFoundError as error:
             raise LandingError(
                 f"Payload {payload_id} is not in the landing zone {self._store.location}. "
@@ -74,6 +77,10 @@ class Landing:
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise LandingError(
                 f"Payload {payload_id} is damaged on disk ({error}). Restore it from a backup."
+            ) from error
+        except UnpackedSizeError as error:
+            raise LandingError(
+                f"Payload {payload_id} is no payload: its {error}. Restore it from a backup."
             ) from error
         found = hashlib.sha256(body).hexdigest()
         if found != payload_id:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tasks.ingest.archives.formats import ArchiveError
+from warehouse.storage.unpacking import UnpackedSizeError, most_unpacked
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _NAMED = {name: mark for mark, name in SEPARATORS.items()} | {"\\t": "\t", "space": " "}
@@ -81,7 +82,8 @@ def plain_text(path: Path, encoding: str | None, folder: Path) -> Iterator[TextF
             found = next((name for bom, name in _BOMS if start.startswith(bom)), None)
             used = _known_encoding(encoding or found or "utf-8")
             source.seek(0)
-            ends = _line_ends(source)
+            # Read whole here, before anything of it is copied.
+            ends = _line_ends(source, most_unpacked(path.stat().st_size))
             source.seek(0)
             if compressed:
                 notes.append("gzip")
@@ -91,6 +93,11 @@ def plain_text(path: Path, encoding: str | None, folder: Path) -> Iterator[TextF
             if compressed or len(ends) > 1 or ends == {"\r"} or used != "utf-8":
                 whole = folder / "archive.txt"
                 _copy(source, whole, used)
+    except UnpackedSizeError as error:
+        raise ArchiveError(
+            f"{path.name} unpacks to {error}, which no table does; nothing of it was imported. "
+            "Unpack it yourself if it is what it should be, and import that."
+        ) from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ArchiveError(
             f"{path.name} is a compressed file that is damaged or cut off; nothing of it was "
@@ -196,11 +203,13 @@ def _known_encoding(name: str) -> str:
     return name.lower()
 
 
-def _line_ends(source: BinaryIO) -> set[str]:
-    """The kinds of line ends in the file."""
+def _line_ends(source: BinaryIO, most: int) -> set[str]:
+    """The kinds of line ends in the file. Raises UnpackedSizeError beyond `most` bytes."""
     ends: set[str] = set()
-    last = b""
+    last, size = b"", 0
     while chunk := source.read(_CHUNK):
+        if (size := size + len(chunk)) > most:
+            raise UnpackedSizeError(f"more than {most:,} bytes")
         block = last + chunk
         last = block[-1:] if block.endswith(b"\r") else b""
         block = block[: len(block) - len(last)]

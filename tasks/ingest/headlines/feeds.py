@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from importlib.resources import files
 from typing import Any, Literal
@@ -14,8 +14,9 @@ from urllib.parse import quote, unquote
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tasks.ingest.headlines.dates import DeclaredGranularity, require_zone
+from tasks.ingest.http.redaction import redacted
 
-_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+_PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")
 _ONE_DAY = timedelta(days=1)
 
 GENERAL = "*"
@@ -30,13 +31,15 @@ class FeedSpec(BaseModel):
     """One feed.
 
     `url` may hold `{ticker}` and, for a search, `{start}` (first day) and `{end}` (the day after
-    the last), ISO dates both. `mode` poll: the address serves its latest items, and an item counts
-    as available once we have seen it. `mode` search: the address answers for past days, which
-    nobody saw happen; items count as available `lag` after the time they claim. `scope` ticker:
-    everything the address answers is about that ticker. A search asks once per ticker and
-    `chunk` (a calendar period). `cap` is the most items that one answer holds: a search with so
-    many is asked again in halves. `zone` is the IANA zone of dates that name none. `granularity`
-    says what its dates are good for: "detect" finds stamps that are days by themselves.
+    the last), ISO dates both. `${NAME}` in it is a secret, the environment variable NAME; one that
+    is spelled out instead is hidden wherever the address is kept or shown. `mode` poll: the address
+    serves its latest items, and an item counts as available once we have seen it. `mode` search:
+    the address answers for past days, which nobody saw happen; items count as available `lag` after
+    the time they claim. `scope` ticker: everything the address answers is about that ticker. A
+    search asks once per ticker and `chunk` (a calendar period). `cap` is the most items that one
+    answer holds: a search with so many is asked again in halves. `zone` is the IANA zone of dates
+    that name none. `granularity` says what its dates are good for: "detect" finds stamps that are
+    days by themselves.
     In configuration, `preset` stands for all fields of a shipped feed; others given override it.
     """
 
@@ -83,6 +86,11 @@ class FeedSpec(BaseModel):
         return self
 
     @property
+    def shown_url(self) -> str:
+        """The address with its secrets hidden, placeholders and references as they are."""
+        return redacted(self.url)
+
+    @property
     def source(self) -> str:
         """The source of its headlines: one publisher may have several feeds."""
         return self.publisher or self.name
@@ -114,12 +122,17 @@ def _shipped() -> dict[str, dict[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class FeedRequest:
-    """One address to fetch; `key` is its ticker or GENERAL, the dates are inclusive."""
+    """One address to fetch; `key` is its ticker or GENERAL, the dates are inclusive.
+
+    `url` is what is kept and shown of the address, `address` what is fetched: secrets are in it,
+    or references to them.
+    """
 
     key: str
     url: str
     range_start: date
     range_end: date
+    address: str = field(default="", repr=False, compare=False)
 
 
 def feed_requests(
@@ -133,11 +146,7 @@ def feed_requests(
         raise ValueError(f"start {start} is after end {end}; give the earlier date first.")
     keys = sorted(set(tickers)) if feed.scope == "ticker" else [GENERAL]
     periods = list(_periods(feed, start, end))
-    return tuple(
-        FeedRequest(key, _filled(feed.url, key, first, last), first, last)
-        for key in keys
-        for first, last in periods
-    )
+    return tuple(_request(feed, key, first, last) for key in keys for first, last in periods)
 
 
 def halves(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
@@ -147,7 +156,7 @@ def halves(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
         return ()
     middle = first + (last - first) // 2
     return tuple(
-        FeedRequest(request.key, _filled(feed.url, request.key, begin, end), begin, end)
+        _request(feed, request.key, begin, end)
         for begin, end in ((first, middle), (middle + _ONE_DAY, last))
     )
 
@@ -159,7 +168,7 @@ def request_of(feed: FeedSpec, url: str, fetched_on: date) -> FeedRequest | None
     """
     pattern = "".join(
         f"(?P<{part}>[^&/]+?)" if place % 2 else re.escape(part)
-        for place, part in enumerate(_PLACEHOLDER.split(feed.url))
+        for place, part in enumerate(_PLACEHOLDER.split(feed.shown_url))
     )
     match = re.fullmatch(pattern, url)
     if match is None:
@@ -190,6 +199,12 @@ def _period_end(length: str, day: date) -> date:
     if length == "year":
         return date(day.year, 12, 31)
     return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - _ONE_DAY
+
+
+def _request(feed: FeedSpec, key: str, first: date, last: date) -> FeedRequest:
+    # Hidden before it is filled in: a ticker is no secret, whatever the parameter is called.
+    shown = _filled(feed.shown_url, key, first, last)
+    return FeedRequest(key, shown, first, last, _filled(feed.url, key, first, last))
 
 
 def _filled(url: str, ticker: str, first: date, last: date) -> str:

@@ -29,6 +29,7 @@ from tasks.ingest.headlines.identity import (
 )
 from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, ParsedFeed, parse_feed
 from tasks.ingest.http.client import FeedClient
+from tasks.ingest.http.redaction import know, redacted, without_known
 from tasks.ingest.http.retry import FetchError, TransientError
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import CachedPayload, Payload
@@ -67,7 +68,8 @@ def fetch_headlines(
     def fetch(request: FeedRequest) -> Payload | FetchError:
         try:
             return client.fetch(
-                request.url,
+                request.address,
+                shown=request.url,
                 source=feed.name,
                 clock=clock,
                 cached=cached(request.url) if cached else None,
@@ -133,6 +135,9 @@ class BatchBuilder:
     _rejects: list[dict[str, Any]] = field(default_factory=list)
     _partitions: dict[tuple[str, date, date], dict[str, Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        know(self.feed.url)
+
     def add(
         self, request: FeedRequest, payload: Payload, payload_id: str
     ) -> tuple[FeedRequest, ...]:
@@ -182,7 +187,7 @@ class BatchBuilder:
 
     def fail(self, request: FeedRequest, error: str, payload_id: str | None = None) -> None:
         """Note that one address gave nothing, and why."""
-        self._note(request, "failed", payload_id=payload_id, error=error)
+        self._note(request, "failed", payload_id=payload_id, error=redacted(error))
 
     def batch(self, tickers: Sequence[str] = (), aliases: pa.Table | None = None) -> HeadlineBatch:
         """All that was added, with one row per headline.
@@ -225,6 +230,9 @@ class BatchBuilder:
         columns: dict[str, Sequence[Any]] = {
             name: [getattr(item, name) for item in items] for name in names
         }
+        for name in ("url", "guid"):
+            # A vendor may repeat the address that it was asked at.
+            columns[name] = [text and without_known(text) for text in columns[name]]
         columns["position"] = range(self._count, self._count + count)
         constants = {
             "source": feed.source,
@@ -253,8 +261,8 @@ class BatchBuilder:
                 "kind": kind,
                 "source": self.feed.name,
                 "key": key,
-                "reason": reason,
-                "record": json.dumps(record, ensure_ascii=False, sort_keys=True),
+                "reason": redacted(reason),
+                "record": without_known(json.dumps(record, ensure_ascii=False, sort_keys=True)),
                 "payload_id": payload_id,
             }
         )

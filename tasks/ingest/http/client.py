@@ -6,6 +6,7 @@ very address it has checked, so that neither a redirect nor a name server can le
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 import zlib
@@ -15,6 +16,7 @@ from types import TracebackType
 import httpx
 
 from tasks.ingest.http.guard import GuardedTransport
+from tasks.ingest.http.redaction import MissingSecretError, RedactingFilter, redacted, resolved
 from tasks.ingest.http.retry import (
     FeedLimits,
     FetchError,
@@ -26,6 +28,7 @@ from warehouse.storage.landing import Payload
 from warehouse.tables.batches import Clock
 
 _GZIP = b"\x1f\x8b"
+logging.getLogger("httpx").addFilter(RedactingFilter())  # it logs the address of each request
 _KEPT_HEADERS = ("content-type", "content-language", "date", "etag", "last-modified")
 
 
@@ -49,22 +52,42 @@ class FeedClient:
         self._http.close()
 
     def fetch(
-        self, url: str, *, source: str, clock: Clock, cached: Payload | None = None
+        self,
+        url: str,
+        *,
+        source: str,
+        clock: Clock,
+        cached: Payload | None = None,
+        shown: str | None = None,
     ) -> Payload:
         """The answer at `url`; `cached`, unless it changed, when the server can tell.
+
+        `url` may refer to secrets; the Payload and errors bear `shown` instead, by default the
+        address with its secrets hidden.
 
         Transient faults (429, 5xx, broken connections) are retried by the policy of the limits. A
         body that broke off every time is the `answer` of the TransientError, as far as it came: a
         Payload. A gzip body is unpacked even if no header names it. Raises FetchError when a limit
         is met, the address is forbidden, the server refuses, or every attempt failed.
         """
-        return self._budget.retrying(lambda: self._attempt(url, source, clock, cached), url, clock)
+        public = redacted(url) if shown is None else shown
+        try:
+            address = resolved(url)
+        except MissingSecretError as error:
+            raise FetchError(str(error)) from error
 
-    def _attempt(self, url: str, source: str, clock: Clock, cached: Payload | None) -> Payload:
+        def send() -> Payload:
+            return self._attempt(address, public, source, clock, cached)
+
+        return self._budget.retrying(send, public, clock)
+
+    def _attempt(
+        self, address: str, url: str, source: str, clock: Clock, cached: Payload | None
+    ) -> Payload:
         expires_at = time.monotonic() + self.limits.deadline.total_seconds()
         try:
             with self._http.stream(
-                "GET", url, headers=_conditions(cached), extensions={"expires_at": expires_at}
+                "GET", address, headers=_conditions(cached), extensions={"expires_at": expires_at}
             ) as response:
                 if response.status_code == 304 and cached is not None:
                     return cached

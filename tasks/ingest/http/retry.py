@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.ingest.http.redaction import redacted
 from warehouse.tables.batches import Clock
 
 T = TypeVar("T")
@@ -18,7 +19,13 @@ _RETRYABLE = frozenset({408, 425, 429})
 
 
 class FetchError(RuntimeError):
-    """A request failed for good; the message says what was met and what to do."""
+    """A request failed for good; the message says what was met and what to do.
+
+    It goes to the terminal, the ledger, reports and Prefect: addresses in it keep no secret.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class BudgetError(FetchError):

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from curl_cffi.requests import Response, Session
 from curl_cffi.requests.exceptions import RequestException
 
+from tasks.ingest.http.redaction import redacted
 from tasks.ingest.http.retry import (
     FetchError,
     PriceLimits,
@@ -207,4 +208,4 @@ def _public(url: str) -> str:
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     shown = [(name, value) for name, value in pairs if name not in _SECRET_PARAMETERS]
-    return urlunsplit(parts._replace(query=urlencode(shown)))
+    return redacted(urlunsplit(parts._replace(query=urlencode(shown))))

@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
+from tests.builders.servers import asking
 from tests.builders.warehouse import bytes_below, wait_for_bytes
 
 pytestmark = pytest.mark.slow
@@ -79,8 +79,9 @@ def killed_backfills(town: Any, tmp_path: Path, whole: int) -> list[Path]:
 
 def ingest_tasks(api: str) -> int:
     """How many tasks of prices and headlines the server has recorded so far."""
-    named = [
-        httpx.post(f"{api}/task_runs/count", json={"task_runs": {"name": {"like_": name}}})
-        for name in ("prices ", "headlines ")
-    ]
+    with asking(api, os.environ["PREFECT_API_AUTH_STRING"]) as server:
+        named = [
+            server.post("/task_runs/count", json={"task_runs": {"name": {"like_": name}}})
+            for name in ("prices ", "headlines ")
+        ]
     return sum(int(answer.raise_for_status().json()) for answer in named)

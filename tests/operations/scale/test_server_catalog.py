@@ -31,6 +31,7 @@ pytestmark = pytest.mark.slow
 Machine = Callable[[str], LakeSpec]
 KEY = ("payload_id",)
 VISITS = 6
+CATALOG = "'__ducklake_metadata_lake'"
 PAYLOAD = Payload("s", "u", 200, (), b"body" * 9, LONG_AFTER)
 
 
@@ -94,6 +95,33 @@ def test_keys_to_the_store_are_never_shown(machine: Machine) -> None:
         shown = str(lake.sql("select * from duckdb_secrets()").to_pylist())
         shown += str(lake.sql("select name, value from duckdb_settings()").to_pylist())
     assert "newsvane-very-secret" not in shown
+
+
+def test_query_reads_the_lake_and_neither_server_nor_bucket_beside_it(machine: Machine) -> None:
+    spec = machine("a")
+    open_store(spec.storage.removesuffix("lake") + "private", spec.endpoint).write(
+        "x.csv", b"word\nsecret\n"
+    )
+    with Lake.open(spec) as lake:
+        rows = payloads(*(f"payload-{number}" for number in range(1500)))
+        lake.transact(lambda tx: tx.append("payloads", rows))
+        counted = lake.sql("select count(*) n, count(distinct payload_id) d from payloads")
+        assert counted.to_pylist() == [{"n": 1500, "d": 1500}]
+        bucket, server = spec.storage.removesuffix("/lake"), spec.catalog_location
+        for query in (
+            f"from postgres_query({CATALOG}, 'select pg_read_file(''/etc/passwd'')')",
+            f"from postgres_execute({CATALOG}, 'create table t (a int)')",
+            f"from postgres_scan('{server}', 'public', 'ducklake_snapshot')",
+            f"from postgres_attach('{server}')",
+            "from __ducklake_metadata_lake.pg_catalog.pg_authid",
+            "from __ducklake_metadata_lake.public.ducklake_snapshot",
+            f"from read_csv('{bucket}/private/x.csv')",
+            f"from '{bucket}/private/x.csv'",
+            f"from '{bucket}/lake/../private/x.csv'",
+        ):
+            with pytest.raises(LakeError) as refused:
+                lake.sql(query)
+            assert "secret" not in str(refused.value)
 
 
 def test_payloads_land_in_a_bucket(machine: Machine) -> None:
