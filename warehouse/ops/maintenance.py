@@ -14,7 +14,7 @@ class MaintenanceSpec(BaseModel):
     """How long things are kept that nothing refers to.
 
     `keep_files` must outlast the longest reader and writer: a file may be in use, or about to be
-    committed, without the catalog saying so.
+    committed, without the catalog saying so. Snapshots are kept at least as long.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,7 +49,8 @@ def maintain(lake: Lake, landing: Landing, spec: MaintenanceSpec, *, now: dateti
     Rows, data sets and models are as before; a second round finds nothing to do.
     """
     merged = compact(lake)
-    expired = expire_snapshots(lake, now - spec.keep_snapshots)
+    # A build that began with a snapshot refers to it only when it ends.
+    expired = expire_snapshots(lake, now - max(spec.keep_snapshots, spec.keep_files))
     deleted, orphans = delete_files(lake, now - spec.keep_files)
     discarded = sweep_landing(lake, landing, now - spec.keep_payloads)
     return Upkeep(
@@ -71,7 +72,7 @@ def compact(lake: Lake) -> int:
 
 
 def expire_snapshots(lake: Lake, older_than: datetime) -> tuple[int, ...]:
-    """Forget snapshots from before `older_than` (UTC) that no data set or example build refers to.
+    """Forget snapshots replaced before `older_than` (UTC) that no data set was built from.
 
     Returns their ids. Rows as they are now are never touched, only the way back in time.
     """

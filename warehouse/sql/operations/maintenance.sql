@@ -10,21 +10,18 @@ CALL ducklake_merge_adjacent_files('lake');
 
 -- name: snapshots_unneeded
 -- grain: one row per snapshot that may be forgotten
--- Kept: those younger than $older_than, the last one, the ones that data sets were built from (and
--- with them every model, evaluation and prediction, which name a data set), and the ones that
--- examples have followed the warehouse to.
-WITH needed AS (
-    SELECT snapshot_id FROM datasets
-    UNION ALL
-    SELECT snapshot_id FROM example_builds
-    UNION ALL
-    SELECT id FROM lake.current_snapshot()
+-- Kept: the last one, those that were the last one after $older_than (whoever reads or builds may have
+-- begun with one of them), and those that data sets were built from (and with them every model,
+-- evaluation and prediction, which name a data set). Examples and data sets are built anew where the
+-- snapshots since the build before are not all kept, so a build that is never repeated keeps none.
+SELECT snapshot_id
+FROM (
+    SELECT snapshot_id, lead(snapshot_time) OVER (ORDER BY snapshot_id) AS replaced_at
+    FROM lake.snapshots()
 )
-SELECT s.snapshot_id
-FROM lake.snapshots() AS s
-WHERE s.snapshot_time < $older_than
-    AND s.snapshot_id NOT IN (SELECT snapshot_id FROM needed)
-ORDER BY s.snapshot_id;
+WHERE replaced_at < $older_than
+    AND snapshot_id NOT IN (SELECT snapshot_id FROM datasets)
+ORDER BY snapshot_id;
 
 
 -- name: snapshots_expire
