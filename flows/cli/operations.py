@@ -127,12 +127,16 @@ def verify(
 def maintain(
     context: typer.Context,
     backup: Annotated[Path | None, typer.Option(help="Back up there afterwards.")] = None,
+    delete_unknown: Annotated[
+        bool,
+        typer.Option("--delete-unknown", help="Delete even many files that nothing refers to."),
+    ] = False,
 ) -> None:
     """Merge small files, forget old snapshots, delete what nothing refers to any more."""
     settings = prepared(context)
     from flows.operations import maintenance
 
-    for row in maintenance(settings.selection, backup).table():
+    for row in maintenance(settings.selection, backup, delete_unknown).table():
         typer.echo(f"{row['what']:<20} {row['count']:>8}")
 
 

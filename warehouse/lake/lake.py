@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
@@ -15,6 +14,7 @@ import pyarrow as pa
 
 from warehouse.lake import sql
 from warehouse.lake.connection import WriterLock, attach, attached_at, first_line
+from warehouse.lake.identity import mark_places, open_own
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
 
@@ -45,12 +45,17 @@ class Lake(sql.SqlReader):
         """Attach the warehouse, creating or migrating its tables first.
 
         With `snapshot`, attach it read-only as it was at that snapshot id.
-        Raises LakeError when the catalog or the storage cannot be reached.
+        Raises LakeError when the catalog or the storage cannot be reached, and IdentityError when
+        storage or landing zone hold files without their catalog, or those of another warehouse.
         """
         lock = WriterLock(spec)
         with lock:
-            check = bring_up_to_date if snapshot is None else None
-            connection = _prepared(attach(spec, snapshot), check)
+
+            def begin(connection: duckdb.DuckDBPyConnection) -> None:
+                bring_up_to_date(connection)
+                mark_places(connection, spec)
+
+            connection = _prepared(open_own(spec, snapshot), begin if snapshot is None else None)
         return cls(spec, connection, lock, snapshot)
 
     @classmethod
@@ -58,15 +63,11 @@ class Lake(sql.SqlReader):
         """Attach a warehouse that exists, read-only: nothing is created, migrated or locked.
 
         With `snapshot`, as it was at that snapshot id. Raises LakeError when there is none, when it
-        cannot be reached, or when its tables are not those of this release.
+        cannot be reached, when its files are not its own, or when its tables are not those of this
+        release.
         """
-        if spec.catalog_kind == "sqlite" and not Path(spec.catalog_location).is_file():
-            raise LakeError(
-                f"There is no warehouse at {spec.catalog_location}; expected the catalog of one. "
-                "Correct the data root, or fill one with `newsvane run`."
-            )
         check = require_current if snapshot is None else None
-        connection = _prepared(attach(spec, snapshot, read_only=True), check)
+        connection = _prepared(open_own(spec, snapshot, read_only=True), check)
         return cls(spec, connection, WriterLock(spec), snapshot)
 
     def __enter__(self) -> Lake:
@@ -129,7 +130,9 @@ class Lake(sql.SqlReader):
     def _reading(self) -> duckdb.DuckDBPyConnection:
         """A read-only attachment: some of DuckLake's functions delete data even from a SELECT."""
         if self._reader is None:
-            self._reader = _prepared(attach(self.spec, self._snapshot, read_only=True))
+            self._reader = _prepared(
+                attach(self.spec, self._snapshot, read_only=True, create=False)
+            )
         return self._reader
 
     def snapshot_id(self) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from warehouse.lake import Lake
+from warehouse.lake import Lake, LakeError
 from warehouse.storage.landing import Landing
 
 
@@ -43,11 +43,31 @@ class Upkeep(BaseModel):
         ]
 
 
-def maintain(lake: Lake, landing: Landing, spec: MaintenanceSpec, *, now: datetime) -> Upkeep:
+FEW_UNKNOWN, UNKNOWN_SHARE = 3, 0.1
+"""So many files, or such a share of all, may be deleted although nothing refers to them: what a
+killed writer leaves. More are a sign that the catalog is not the one they were written under."""
+
+
+class UnknownFilesError(LakeError):
+    """Too much would be deleted that nothing refers to; nothing was done."""
+
+
+def maintain(
+    lake: Lake,
+    landing: Landing,
+    spec: MaintenanceSpec,
+    *,
+    now: datetime,
+    delete_unknown: bool = False,
+) -> Upkeep:
     """One round of everything. `now` is the real time (UTC): it is compared with times of writing.
 
-    Rows, data sets and models are as before; a second round finds nothing to do.
+    Rows, data sets and models are as before; a second round finds nothing to do. Raises
+    UnknownFilesError before anything is done when more than a small share of the data files or
+    payloads would be deleted as unknown, unless told to `delete_unknown` ones.
     """
+    if not delete_unknown:
+        _refuse_many_unknown(lake, landing, spec, now)
     merged = compact(lake)
     # A build that began with a snapshot refers to it only when it ends.
     expired = expire_snapshots(lake, now - max(spec.keep_snapshots, spec.keep_files))
@@ -60,6 +80,27 @@ def maintain(lake: Lake, landing: Landing, spec: MaintenanceSpec, *, now: dateti
         orphans_deleted=orphans,
         payloads_discarded=discarded,
     )
+
+
+def _refuse_many_unknown(
+    lake: Lake, landing: Landing, spec: MaintenanceSpec, now: datetime
+) -> None:
+    moment = {"older_than": now - spec.keep_files}
+    files = lake.transact(lambda tx: tx.run("files_unknown", moment))["path"].to_pylist()
+    known = lake.read("catalog_files").num_rows + lake.read("catalog_files_replaced").num_rows
+    payloads, landed = _payloads_unneeded(lake, landing, now - spec.keep_payloads)
+    for what, unknown, total in (
+        ("data files", files, known + len(files)),
+        ("payloads", payloads, landed),
+    ):
+        if len(unknown) > max(FEW_UNKNOWN, UNKNOWN_SHARE * total):
+            raise UnknownFilesError(
+                f"Maintenance would delete {len(unknown)} of {total} {what} because the catalog "
+                f"does not refer to them: {', '.join(unknown[:3])}, …; expected at most "
+                f"{FEW_UNKNOWN} or {UNKNOWN_SHARE:.0%}. Nothing was deleted. If the catalog is an "
+                "old copy, bring back the right one or `newsvane restore` a backup elsewhere; if "
+                "they may go, run `newsvane maintain --delete-unknown`."
+            )
 
 
 def compact(lake: Lake) -> int:
@@ -100,10 +141,16 @@ def sweep_landing(lake: Lake, landing: Landing, older_than: datetime) -> int:
     Such payloads are of batches that were refused or interrupted. Run it while nothing is ingested:
     a vendor that repeats such an answer to the byte at that very moment would have it discarded.
     """
-    landed = [payload_id for payload_id, at in landing.landed() if at < older_than]
-    # Read after listing: a payload published in between is then known as referred to.
-    referred = set(lake.read("payloads_referred")["payload_id"].to_pylist())
-    unneeded = [payload_id for payload_id in landed if payload_id not in referred]
+    unneeded, _ = _payloads_unneeded(lake, landing, older_than)
     for payload_id in unneeded:
         landing.discard(payload_id)
     return len(unneeded)
+
+
+def _payloads_unneeded(lake: Lake, landing: Landing, older_than: datetime) -> tuple[list[str], int]:
+    """Payloads landed before `older_than` that no row refers to, and how many there are in all."""
+    landed = list(landing.landed())
+    # Read after listing: a payload published in between is then known as referred to.
+    referred = set(lake.read("payloads_referred")["payload_id"].to_pylist())
+    unneeded = [name for name, at in landed if at < older_than and name not in referred]
+    return unneeded, len(landed)

@@ -22,6 +22,7 @@ from tests.builders.command_line import REPOSITORY
 from tests.builders.warehouse import LONG_AFTER, STAMP
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
 from warehouse.lake.connection import WriterLock, attach
+from warehouse.lake.identity import MARK
 from warehouse.ops.backup import back_up, restore
 from warehouse.storage.landing import Landing, LandingError, Payload
 from warehouse.storage.object_store import StoreError, open_store
@@ -163,8 +164,8 @@ def test_backup_of_a_server_warehouse_comes_back_elsewhere(
     if shutil.which("pg_dump") is None:
         pytest.skip("pg_dump is not installed (Debian: postgresql-client)")
     spec = machine("a")
-    landed = Landing.of(spec).store(PAYLOAD)
     with Lake.open(spec) as lake:
+        landed = Landing.of(spec).store(PAYLOAD)
         many = payloads(*(f"p{number}" for number in range(500)))
         lake.transact(lambda tx: tx.append("payloads", many))
         before = lake.sql("select * from payloads order by all")
@@ -181,6 +182,34 @@ def test_backup_of_a_server_warehouse_comes_back_elsewhere(
         assert lake.sql("select * from payloads order by all").equals(before)
         assert lake.transact(lambda tx: tx.upsert("payloads", payloads("new"), KEY)) == 1
     assert Landing.of(there).load(landed) == PAYLOAD.body
+
+
+def test_emptied_or_foreign_server_catalog_is_no_new_warehouse(
+    machine: Machine, postgres: Any, bucket: str
+) -> None:
+    spec = machine("a")
+    with Lake.open(spec) as lake:
+        many = payloads(*(f"p{number}" for number in range(500)))
+        lake.transact(lambda tx: tx.append("payloads", many))
+    emptied = spec.model_copy(update={"catalog": f"postgres:{postgres.database()}"})
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match=r"There is no catalog at.*newsvane restore"):
+            opener(emptied)
+    apart = {"storage": f"{bucket}/other/lake", "landing": f"{bucket}/other/landing"}
+    Lake.open(emptied.model_copy(update=apart)).close()
+    store = open_store(spec.storage, spec.endpoint)
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match="does not match existing data path"):
+            opener(emptied)
+    mark = store.open(MARK).read()
+    store.write(MARK, b"another")
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match="belongs to the warehouse another"):
+            opener(spec)
+    store.delete(MARK)
+    with Lake.open(spec) as lake:
+        assert lake.sql("select count(*) n from payloads").to_pylist() == [{"n": 500}]
+    assert store.open(MARK).read() == mark
 
 
 def merge_payloads(spec: LakeSpec, name: str) -> None:

@@ -17,8 +17,8 @@ BODY = b"an answer" * 50
 def fill(spec: LakeSpec, prefix: str) -> int:
     """Rows that are a data file, one that is kept in the catalog, and a payload."""
     table = sessions_of(*(f"{prefix}{number}" for number in range(500)))
-    Landing.of(spec).store(Payload("s", "u", 200, (), BODY + prefix.encode(), LONG_AFTER))
     with Lake.open(spec) as lake:
+        Landing.of(spec).store(Payload("s", "u", 200, (), BODY + prefix.encode(), LONG_AFTER))
         lake.transact(lambda tx: tx.append("sessions", table))
         lake.transact(lambda tx: tx.append("sessions", table.slice(0, 1)))
         return lake.snapshot_id()

@@ -1,4 +1,4 @@
--- Maintenance: compaction, expiry, deletion; the catalog of a restored warehouse.
+-- Maintenance: compaction, expiry, deletion.
 
 
 -- name: compact
@@ -43,6 +43,12 @@ SELECT path FROM ducklake_cleanup_old_files('lake', older_than => $older_than);
 SELECT path FROM ducklake_delete_orphaned_files('lake', older_than => $older_than);
 
 
+-- name: files_unknown
+-- writes: nothing, but only a writer may call it
+-- grain: one row per data file that no commit ever named, written before $older_than; none is deleted
+SELECT path FROM ducklake_delete_orphaned_files('lake', dry_run => TRUE, older_than => $older_than);
+
+
 -- name: payloads_referred
 -- grain: one row per payload that any row of the warehouse refers to
 SELECT payload_id FROM payloads
@@ -55,16 +61,3 @@ UNION SELECT payload_id FROM action_revisions
 UNION SELECT payload_id FROM headlines
 UNION SELECT payload_id FROM headline_revisions
 UNION SELECT record_id FROM sealed_rows WHERE subject = 'payload';
-
-
--- name: catalog_taken
--- grain: one row; taken: whether the attached database holds a DuckLake's catalog
-SELECT count(*) > 0 AS taken
-FROM duckdb_tables()
-WHERE database_name = 'catalog' AND table_name = 'ducklake_metadata';
-
-
--- name: catalog_moved
--- writes: ducklake_metadata (key), idempotent
--- grain: no rows; tells a restored catalog where its data files are now
-UPDATE catalog.ducklake_metadata SET value = $storage WHERE key = 'data_path';
