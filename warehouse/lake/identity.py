@@ -21,7 +21,7 @@ MARK = "warehouse-id"
 """The file in storage and landing zone. Its ending is no data file's, so upkeep leaves it alone."""
 
 RESTORING = "restore unfinished"
-"""What stands in it while a backup is being restored."""
+"""What it begins with while a backup is being restored."""
 
 PLACES = {"storage": ".parquet", "landing": ".gz"}
 """The places of a warehouse by their names in its spec, and how what is kept there ends."""
@@ -44,7 +44,11 @@ def open_own(
     there is nothing to read or something cannot be reached.
     """
     if has_catalog(spec):
-        connection = attach(spec, snapshot, read_only=read_only, create=False)
+        try:
+            connection = attach(spec, snapshot, read_only=read_only, create=False)
+        except LakeError:
+            _refuse_unfinished(spec)
+            raise
     else:
         _refuse_to_begin_over_files(spec)
         if read_only:
@@ -95,9 +99,16 @@ def has_catalog(spec: LakeSpec) -> bool:
         return beside.execute(sql.statement("catalog_taken").text).fetchone() == (True,)
 
 
-def restore_is_unfinished(connection: duckdb.DuckDBPyConnection, spec: LakeSpec) -> bool:
-    """Whether a backup was being restored to these places and the restore did not end."""
-    return RESTORING in {_mark(connection, getattr(spec, place)) for place in PLACES}
+def is_restoring(mark: str | None) -> bool:
+    """Whether a mark says that a restore has begun and has not ended."""
+    return mark is not None and mark.startswith(RESTORING)
+
+
+def _refuse_unfinished(spec: LakeSpec) -> None:
+    with connect(spec) as connection:
+        for place in PLACES:
+            if is_restoring(_mark(connection, getattr(spec, place))):
+                raise _unfinished(getattr(spec, place))
 
 
 def _refuse_to_begin_over_files(spec: LakeSpec) -> None:
@@ -105,7 +116,7 @@ def _refuse_to_begin_over_files(spec: LakeSpec) -> None:
         for place, ending in PLACES.items():
             location = getattr(spec, place)
             mark, kept = _mark(connection, location), _names(connection, location, ending)
-            if mark == RESTORING:
+            if is_restoring(mark):
                 raise _unfinished(location)
             if mark is not None or kept:
                 raise IdentityError(
@@ -118,7 +129,7 @@ def _refuse_to_begin_over_files(spec: LakeSpec) -> None:
 def _check_place(connection: duckdb.DuckDBPyConnection, spec: LakeSpec, place: str) -> None:
     location, own = getattr(spec, place), warehouse_id(connection)
     mark = _mark(connection, location)
-    if mark == RESTORING:
+    if is_restoring(mark):
         raise _unfinished(location)
     if mark is None:
         _check_unmarked(connection, spec, place)
@@ -133,12 +144,13 @@ def _check_unmarked(connection: duckdb.DuckDBPyConnection, spec: LakeSpec, place
     """Tell by what is kept there whether a place from before there were marks is this catalog's."""
     location = getattr(spec, place)
     kept = _names(connection, location, PLACES[place])
+    sql.define_views(connection)
     reader = sql.SqlReader(connection)
     if place == "landing":
         what, known = "payloads", _payloads_known(reader, kept)
     else:
-        what, named = "data files", set(reader.read("catalog_files")["name"].to_pylist())
-        replaced = set(reader.read("catalog_files_replaced")["name"].to_pylist())
+        what, named = "data files", set(reader.read("files_named")["name"].to_pylist())
+        replaced = set(reader.read("files_replaced")["name"].to_pylist())
         known = kept & (named | replaced)
         if named and not kept:
             raise IdentityError(

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from warehouse.lake import sql
 from warehouse.lake.connection import WriterLock, attach, attached_at, first_line
+from warehouse.lake.hashes import forget_hashes, prepare_hashes, record_hashes
 from warehouse.lake.identity import mark_places, open_own
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
@@ -21,6 +22,7 @@ from warehouse.lake.spec import LakeError, LakeSpec
 T = TypeVar("T")
 _BATCH_ROWS = 20_000
 
+_DAMAGE = re.compile(r"parquet|magic bytes|cannot open file|HTTP", re.IGNORECASE)
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
 
 
@@ -54,6 +56,7 @@ class Lake(sql.SqlReader):
             def begin(connection: duckdb.DuckDBPyConnection) -> None:
                 bring_up_to_date(connection)
                 mark_places(connection, spec)
+                prepare_hashes(connection)
 
             connection = _prepared(open_own(spec, snapshot), begin if snapshot is None else None)
         return cls(spec, connection, lock, snapshot)
@@ -83,13 +86,24 @@ class Lake(sql.SqlReader):
         if self._reader is not None:
             self._reader.close()
 
+    def read(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """The result of the reading statement `name`; see SqlReader.
+
+        Raises LakeError for a data file that is damaged or missing too.
+        """
+        with _damage_explained():
+            return super().read(name, params, **tables)
+
     def stream(
         self, name: str, /, params: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The rows of the single reading statement `name`, in order, never holding all of them."""
         (statement,) = duckdb.extract_statements(sql.reading_text(name))
-        answer = self._connection.execute(statement, sql.used(statement, params or {}))
-        yield from answer.to_arrow_reader(_BATCH_ROWS)
+        with _damage_explained():
+            answer = self._connection.execute(statement, sql.used(statement, params or {}))
+            yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager
     def frozen(self, snapshot_id: int) -> Iterator[sql.ReadSql]:
@@ -152,17 +166,29 @@ class Lake(sql.SqlReader):
         for attempt in range(1, self.spec.commit_attempts + 1):
             try:
                 with self._lock:
-                    return self._attempt(work)
+                    result = self._attempt(work)
+                    record_hashes(self._connection, self.spec, since=self.snapshot_id())
+                    return result
             except duckdb.Error as error:
                 if attempt == self.spec.commit_attempts or not _CONFLICT.search(str(error)):
                     raise
                 time.sleep(min(2.0, 0.05 * 2**attempt) * jitter.uniform(0.5, 1.5))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def hash_files(self) -> int:
+        """Hash every data file that has no hash yet, and drop those of files that are gone.
+
+        Returns how many were hashed. Each commit hashes its own; see hashes.py.
+        """
+        with self._lock:
+            forget_hashes(self._connection)
+            return record_hashes(self._connection, self.spec, since=0)
+
     def _attempt(self, work: Callable[[Transaction], T]) -> T:
         self._connection.execute("BEGIN TRANSACTION")
         try:
-            result = work(Transaction(self._connection))
+            with _damage_explained():
+                result = work(Transaction(self._connection))
             self._connection.execute("COMMIT")
         except BaseException:
             # A failed COMMIT has already ended the transaction; then there is nothing to undo.
@@ -220,6 +246,21 @@ class Transaction(sql.SqlReader):
         with sql.registered(self._connection, {"incoming": rows}):
             answer = self._connection.execute(statement).fetchone()
         return int(answer[0]) if answer else 0
+
+
+@contextmanager
+def _damage_explained() -> Iterator[None]:
+    """Say what to do about a data file that cannot be read; other errors pass as they are."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not _DAMAGE.search(str(error)):
+            raise
+        raise LakeError(
+            f"A data file of the warehouse could not be read: {first_line(error)}. See with "
+            "`newsvane verify` what is damaged or missing, and put a backup back with "
+            "`newsvane restore FOLDER` in another place."
+        ) from error
 
 
 def _prepared(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from warehouse.lake import Lake, LakeError
 from warehouse.storage.landing import Landing
+from warehouse.storage.object_store import open_store
 
 
 class MaintenanceSpec(BaseModel):
@@ -34,6 +35,7 @@ class Upkeep(BaseModel):
     files_deleted: int = 0
     orphans_deleted: int = 0
     payloads_discarded: int = 0
+    partial_files_deleted: int = 0
 
     def table(self) -> list[dict[str, str]]:
         """The numbers as rows for a Prefect table artifact."""
@@ -73,12 +75,18 @@ def maintain(
     expired = expire_snapshots(lake, now - max(spec.keep_snapshots, spec.keep_files))
     deleted, orphans = delete_files(lake, now - spec.keep_files)
     discarded = sweep_landing(lake, landing, now - spec.keep_payloads)
+    partial = sum(
+        open_store(location, lake.spec.endpoint).drop_partial(now - spec.keep_files)
+        for location in (lake.spec.storage, lake.spec.landing)
+    )
+    lake.hash_files()
     return Upkeep(
         files_merged=merged,
         snapshots_expired=len(expired),
         files_deleted=deleted,
         orphans_deleted=orphans,
         payloads_discarded=discarded,
+        partial_files_deleted=partial,
     )
 
 
@@ -87,7 +95,7 @@ def _refuse_many_unknown(
 ) -> None:
     moment = {"older_than": now - spec.keep_files}
     files = lake.transact(lambda tx: tx.run("files_unknown", moment))["path"].to_pylist()
-    known = lake.read("catalog_files").num_rows + lake.read("catalog_files_replaced").num_rows
+    known = lake.read("files_named").num_rows + lake.read("files_replaced").num_rows
     payloads, landed = _payloads_unneeded(lake, landing, now - spec.keep_payloads)
     for what, unknown, total in (
         ("data files", files, known + len(files)),

@@ -131,6 +131,19 @@ def test_orphans_go_and_files_being_written_stay(lake: Lake, lake_spec: LakeSpec
     assert data_files(lake_spec) == {committed}
 
 
+def test_what_a_killed_writer_left_half_written_goes_and_what_is_being_written_stays(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    land(lake_spec.landing, b"whole")
+    old, young = (Path(lake_spec.landing, f"ab.{name}.partial") for name in ("old", "young"))
+    for path, age in ((old, timedelta(days=3)), (young, timedelta(hours=1))):
+        path.write_bytes(b"half of it")
+        os.utime(path, ((NOW - age).timestamp(),) * 2)
+    done = maintain(lake, Landing(Path(lake_spec.landing)), MaintenanceSpec(), now=NOW)
+    assert done.partial_files_deleted == 1
+    assert (old.exists(), young.exists()) == (False, True)
+
+
 def test_payloads_that_rows_refer_to_are_never_discarded(lake: Lake, lake_spec: LakeSpec) -> None:
     referred = land(lake_spec.landing, b"referred")
     refused = land(lake_spec.landing, b"refused long ago")

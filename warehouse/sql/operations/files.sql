@@ -8,38 +8,62 @@ FROM __ducklake_metadata_lake.ducklake_schema
 WHERE schema_id = 0;
 
 
--- name: catalog_files
+-- name: files_named
 -- grain: one row per data file and file of deleted rows that any kept snapshot needs
-WITH folders AS (
-    SELECT
-        t.table_id,
-        any_value(
-            CASE WHEN CAST(t.path_is_relative AS BOOLEAN) THEN s.path ELSE '' END || t.path
-        ) AS folder
-    FROM __ducklake_metadata_lake.ducklake_table AS t
-    INNER JOIN __ducklake_metadata_lake.ducklake_schema AS s USING (schema_id)
-    GROUP BY t.table_id
-), named AS (
-    SELECT table_id, path, path_is_relative, file_size_bytes
-    FROM __ducklake_metadata_lake.ducklake_data_file
-    UNION ALL
-    SELECT table_id, path, path_is_relative, file_size_bytes
-    FROM __ducklake_metadata_lake.ducklake_delete_file
-)
-SELECT
-    CASE WHEN CAST(n.path_is_relative AS BOOLEAN) THEN f.folder ELSE '' END || n.path AS name,
-    max(n.file_size_bytes)                                                           AS bytes
-FROM named AS n
-INNER JOIN folders AS f USING (table_id)
-GROUP BY ALL
-ORDER BY name;
+SELECT name, bytes FROM catalog_files ORDER BY name;
 
 
--- name: catalog_files_replaced
+-- name: files_replaced
 -- grain: one row per file that no snapshot needs any more and that is still there, for readers at work
 SELECT path AS name
 FROM __ducklake_metadata_lake.ducklake_files_scheduled_for_deletion
 ORDER BY name;
+
+
+-- name: hashes_table
+-- writes: newsvane_file_hashes (name), in the catalog's own database, idempotent
+-- grain: one row per file of the storage that was hashed: its name below the storage, sha256 in hex
+CREATE TABLE IF NOT EXISTS __ducklake_metadata_lake.newsvane_file_hashes (
+    name   VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL
+);
+
+
+-- name: hashes_missing
+-- grain: one row per file that a snapshot from $since on brought and that has no hash yet
+SELECT name
+FROM catalog_files
+ANTI JOIN __ducklake_metadata_lake.newsvane_file_hashes USING (name)
+WHERE begin_snapshot >= $since
+ORDER BY name;
+
+
+-- name: hashes_record
+-- writes: newsvane_file_hashes (name), in the catalog's own database
+-- grain: no rows
+INSERT INTO __ducklake_metadata_lake.newsvane_file_hashes BY NAME
+FROM file_hashes;
+
+
+-- name: hashes_forget
+-- writes: newsvane_file_hashes (name), in the catalog's own database, idempotent
+-- grain: no rows; the files that are gone for good lose their hashes
+DELETE FROM __ducklake_metadata_lake.newsvane_file_hashes
+WHERE name NOT IN (SELECT name FROM catalog_files);
+
+
+-- name: files_hashed
+-- grain: one row per file that any kept snapshot needs: bytes as committed, sha256 in hex, NULL if none
+SELECT name, max(bytes) AS bytes, max(sha256) AS sha256
+FROM catalog_files
+LEFT JOIN __ducklake_metadata_lake.newsvane_file_hashes USING (name)
+GROUP BY name
+ORDER BY name;
+
+
+-- name: files_blob_hash
+-- grain: one row: sha256 in hex, of an object in a bucket
+SELECT sha256(content) AS sha256 FROM read_blob($file);
 
 
 -- name: payloads_known
@@ -52,6 +76,20 @@ SELECT payload_id FROM landed SEMI JOIN payloads USING (payload_id);
 SELECT count(*) > 0 AS taken
 FROM duckdb_tables()
 WHERE database_name = 'catalog' AND table_name = 'ducklake_metadata';
+
+
+-- name: catalog_in_use
+-- grain: one row; in_use: whether the attached database holds any table
+SELECT count(*) > 0 AS in_use
+FROM duckdb_tables()
+WHERE database_name = 'catalog';
+
+
+-- name: catalog_restored_identity
+-- grain: one row; the id of the attached catalog, as catalog_identity gives it
+SELECT CAST(schema_uuid AS VARCHAR) AS warehouse_id
+FROM catalog.ducklake_schema
+WHERE schema_id = 0;
 
 
 -- name: catalog_moved
