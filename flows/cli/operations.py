@@ -162,7 +162,7 @@ def verify_backup(folder: BackupFolder) -> None:
 def restore(context: typer.Context, folder: BackupFolder) -> None:
     """Make a backup the configured warehouse, which must not exist yet."""
     settings = settings_of(context)
-    from warehouse.ops.backup import restore as put_back
+    from warehouse.ops.restore import restore as put_back
 
     made = put_back(folder, settings.warehouse)
     typer.echo(f"Restored {len(made.files):,} files as of snapshot {made.snapshot_id}.")

@@ -8,7 +8,8 @@ import pytest
 
 from tests.builders.warehouse import LONG_AFTER, sessions_of
 from warehouse.lake import Lake, LakeSpec
-from warehouse.ops.backup import BackupError, CatalogCopyError, back_up, restore, verify_backup
+from warehouse.ops.backup import BackupError, CatalogCopyError, back_up, verify_backup
+from warehouse.ops.restore import restore
 from warehouse.storage.landing import Landing, Payload
 
 BODY = b"an answer" * 50
@@ -76,7 +77,7 @@ def test_second_backup_copies_only_what_is_new(lake_spec: LakeSpec, backup: Path
     assert len(list(backup.rglob("*.parquet"))) > len(old)
 
 
-@pytest.mark.parametrize("pattern", ["catalog.sqlite", "lake/**/*.parquet", "landing/*/*.gz"])
+@pytest.mark.parametrize("pattern", ["catalog-*.sqlite", "lake/**/*.parquet", "landing/*/*.gz"])
 def test_altered_backup_is_refused_before_anything_is_restored(
     lake_spec: LakeSpec, backup: Path, tmp_path: Path, pattern: str
 ) -> None:
