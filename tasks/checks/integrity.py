@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tasks.prediction.registry import ADAPTER_FILE
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
-from warehouse.ops.files import check_files
+from warehouse.ops.files import check_catalog, check_files
 from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Landing, LandingError
 
@@ -78,6 +78,9 @@ def verify(
     """
     checked = check_files(lake)
     found = [Finding("data file", name, problem) for name, problem in checked.problems]
+    damage = check_catalog(lake.spec)
+    if damage is not None:
+        found.append(Finding("catalog", lake.spec.catalog_location, damage))
 
     def rows(name: str) -> list[dict[str, Any]]:
         try:

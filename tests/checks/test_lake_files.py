@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -105,6 +107,20 @@ def test_damage_to_what_verification_itself_reads_is_a_finding(
     named = {one.record_id for one in report.findings if one.subject == "data file"}
     assert named == {path.relative_to(lake.spec.storage).as_posix() for path in damaged}
     assert any("could not be read" in one.problem for one in report.findings)
+
+
+def test_damaged_page_of_the_catalog_is_a_finding(filled: LakeSpec) -> None:
+    """An index that holds what its table does not: it opens, and may answer wrongly."""
+    lies = "CREATE INDEX by_line ON notes (line) WHERE line > '5'"
+    with closing(sqlite3.connect(filled.catalog_location)) as catalog:
+        catalog.execute("CREATE TABLE notes (line TEXT)")
+        catalog.executemany("INSERT INTO notes VALUES (?)", [(str(n),) for n in range(9)])
+        catalog.execute("CREATE INDEX by_line ON notes (line)")
+        catalog.execute("PRAGMA writable_schema = ON")
+        catalog.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'by_line'", (lies,))
+        catalog.commit()
+    (found,) = check(filled).findings
+    assert found.subject == "catalog"
 
 
 def test_files_from_before_there_were_hashes_are_hashed_by_maintenance(filled: LakeSpec) -> None:

@@ -7,6 +7,7 @@ small file with the id of its catalog, and neither is read nor written under ano
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,7 @@ RESTORING = "restore unfinished"
 PLACES = {"storage": ".parquet", "landing": ".gz"}
 """The places of a warehouse by their names in its spec, and how what is kept there ends."""
 
+_MARK = re.compile(rf"[0-9a-f-]{{36}}|{RESTORING}.*")
 _RESTORE = (
     "Put a backup back with `newsvane restore FOLDER`, or correct [warehouse] in newsvane.toml"
 )
@@ -46,8 +48,13 @@ def open_own(
     if has_catalog(spec):
         try:
             connection = attach(spec, snapshot, read_only=read_only, create=False)
-        except LakeError:
+        except LakeError as error:
             _refuse_unfinished(spec)
+            if not is_bucket(spec.storage) and not Path(spec.storage).is_dir():
+                raise IdentityError(
+                    f"There is no storage at {spec.storage}, but the catalog at "
+                    f"{spec.catalog_kind}:{spec.catalog_location} names files in it. {_RESTORE}."
+                ) from error
             raise
     else:
         _refuse_to_begin_over_files(spec)
@@ -97,6 +104,11 @@ def has_catalog(spec: LakeSpec) -> bool:
             return False
     with catalog_beside(spec, read_only=True) as beside:
         return beside.execute(sql.statement("catalog_taken").text).fetchone() == (True,)
+
+
+def mark_in(text: str) -> str | None:
+    """The mark that a text is; None for what is none, such as one that was cut off or damaged."""
+    return text.strip() if _MARK.fullmatch(text.strip()) else None
 
 
 def is_restoring(mark: str | None) -> bool:
@@ -192,8 +204,8 @@ def _mark(connection: duckdb.DuckDBPyConnection, location: str) -> str | None:
         text = texts[0][0] if texts and texts[0] else ""
     else:
         path = Path(location) / MARK
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return text.strip() or None
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    return mark_in(text)
 
 
 def _names(connection: duckdb.DuckDBPyConnection, location: str, ending: str) -> set[str]:

@@ -22,7 +22,10 @@ from warehouse.lake.spec import LakeError, LakeSpec
 T = TypeVar("T")
 _BATCH_ROWS = 20_000
 
-_DAMAGE = re.compile(r"parquet|magic bytes|cannot open file|HTTP", re.IGNORECASE)
+_DAMAGE = re.compile(
+    r"parquet|magic bytes|cannot open file|HTTP|TProtocol|decompress|snappy|zstd|corrupt",
+    re.IGNORECASE,
+)
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
 
 
@@ -58,7 +61,9 @@ class Lake(sql.SqlReader):
                 mark_places(connection, spec)
                 prepare_hashes(connection)
 
-            connection = _prepared(open_own(spec, snapshot), begin if snapshot is None else None)
+            with _damage_explained():
+                connection = open_own(spec, snapshot)
+                connection = _prepared(connection, begin if snapshot is None else None)
         return cls(spec, connection, lock, snapshot)
 
     @classmethod

@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from urllib.parse import quote
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -267,8 +268,9 @@ def _copy_catalog(spec: LakeSpec, folder: Path) -> BackedUp:
         words = ["--format=custom", "--no-owner", f"--file={aside}"]
         run_client("pg_dump", *words, f"--dbname={spec.catalog_location}")
     else:
+        location = str(Path(spec.catalog_location).absolute())
         with (
-            closing(sqlite3.connect(f"file:{spec.catalog_location}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(f"file:{quote(location)}?mode=ro", uri=True)) as source,
             closing(sqlite3.connect(aside)) as copy,
         ):
             source.backup(copy)

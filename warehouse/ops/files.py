@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
-from warehouse.lake import Lake
+from warehouse.lake import Lake, LakeSpec
 from warehouse.storage.object_store import ByteStore, StoreError, open_store
 
 _BLOCK = 1 << 20
@@ -41,6 +45,19 @@ def check_files(lake: Lake, progress: Progress | None = None) -> FileCheck:
             progress(done, len(rows))
     unhashed = sum(row["sha256"] is None for row in rows)
     return FileCheck(len(rows), unhashed, tuple(problems))
+
+
+def check_catalog(spec: LakeSpec) -> str | None:
+    """What SQLite itself finds wrong with the catalog's file; None for nothing or a server's."""
+    if spec.catalog_kind != "sqlite":
+        return None
+    try:
+        address = f"file:{quote(str(Path(spec.catalog_location).absolute()))}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True)) as catalog:
+            found = [row[0] for row in catalog.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.Error as error:
+        found = [str(error)]
+    return None if found == ["ok"] else f"is damaged: {'; '.join(found)}"
 
 
 def _problem(store: ByteStore, name: str, size: int, sha256: str | None) -> str | None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from warehouse.lake import Lake, LakeError
+from warehouse.lake import Lake, LakeError, Transaction, sql
 from warehouse.storage.landing import Landing
 from warehouse.storage.object_store import open_store
 
@@ -30,6 +30,7 @@ class Upkeep(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    rows_filed: int = 0
     files_merged: int = 0
     snapshots_expired: int = 0
     files_deleted: int = 0
@@ -45,7 +46,7 @@ class Upkeep(BaseModel):
         ]
 
 
-FEW_UNKNOWN, UNKNOWN_SHARE = 3, 0.1
+FEW_UNKNOWN, UNKNOWN_SHARE = 3, 0.05
 """So many files, or such a share of all, may be deleted although nothing refers to them: what a
 killed writer leaves. More are a sign that the catalog is not the one they were written under."""
 
@@ -70,6 +71,7 @@ def maintain(
     """
     if not delete_unknown:
         _refuse_many_unknown(lake, landing, spec, now)
+    filed = file_rows(lake)
     merged = compact(lake)
     # A build that began with a snapshot refers to it only when it ends.
     expired = expire_snapshots(lake, now - max(spec.keep_snapshots, spec.keep_files))
@@ -81,6 +83,7 @@ def maintain(
     )
     lake.hash_files()
     return Upkeep(
+        rows_filed=filed,
         files_merged=merged,
         snapshots_expired=len(expired),
         files_deleted=deleted,
@@ -109,6 +112,21 @@ def _refuse_many_unknown(
                 "old copy, bring back the right one or `newsvane restore` a backup elsewhere; if "
                 "they may go, run `newsvane maintain --delete-unknown`."
             )
+
+
+def file_rows(lake: Lake) -> int:
+    """Move rows that small commits left in the catalog into data files; returns how many.
+
+    There they have a hash, and the catalog does not grow with every commit. The schema's versions
+    stay: with them in a file, its damage would keep the warehouse from being opened and verified.
+    """
+    tables = [name for name in sql.relations("schema") if name != "schema_versions"]
+
+    def work(tx: Transaction) -> int:
+        flushed = [tx.run("inlined_flush", {"table_name": name}) for name in tables]
+        return sum(sum(rows["rows_flushed"].to_pylist()) for rows in flushed if rows.num_rows)
+
+    return lake.transact(work)
 
 
 def compact(lake: Lake) -> int:

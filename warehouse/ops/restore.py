@@ -16,7 +16,7 @@ import duckdb
 
 from warehouse.lake import sql
 from warehouse.lake.connection import WriterLock, catalog_beside
-from warehouse.lake.identity import MARK, RESTORING, has_catalog, is_restoring
+from warehouse.lake.identity import MARK, RESTORING, has_catalog, is_restoring, mark_in
 from warehouse.lake.spec import LakeSpec
 from warehouse.ops.backup import (
     MANIFEST,
@@ -140,7 +140,7 @@ def _is_taken(spec: LakeSpec) -> bool:
 
 def _mark(store: ByteStore) -> str | None:
     with suppress(FileNotFoundError), store.open(MARK) as stream:
-        return stream.read().decode().strip() or None
+        return mark_in(stream.read().decode(errors="replace"))
     return None
 
 

@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pytest
@@ -26,6 +28,7 @@ from warehouse.lake.connection import WriterLock, attach, catalog_beside
 from warehouse.lake.identity import MARK, RESTORING
 from warehouse.ops.backup import back_up
 from warehouse.ops.files import FileCheck, check_files
+from warehouse.ops.maintenance import MaintenanceSpec, Upkeep, maintain
 from warehouse.ops.restore import restore
 from warehouse.storage.landing import Landing, LandingError, Payload
 from warehouse.storage.object_store import StoreError, open_store
@@ -205,9 +208,9 @@ def test_emptied_or_foreign_server_catalog_is_no_new_warehouse(
         with pytest.raises(LakeError, match="does not match existing data path"):
             opener(emptied)
     mark = store.open(MARK).read()
-    store.write(MARK, b"another")
+    store.write(MARK, str(uuid4()).encode())
     for opener in (Lake.open, Lake.reading):
-        with pytest.raises(LakeError, match="belongs to the warehouse another"):
+        with pytest.raises(LakeError, match="belongs to the warehouse"):
             opener(spec)
     store.delete(MARK)
     with Lake.open(spec) as lake:
@@ -232,6 +235,25 @@ def test_altered_and_lost_objects_of_a_bucket_are_named(machine: Machine) -> Non
     assert (first, second) == (altered, lost)
     assert "hashes to" in hashed
     assert "is missing" in gone
+
+
+def test_upkeep_of_a_server_warehouse_files_rows_and_keeps_what_is_needed(
+    machine: Machine,
+) -> None:
+    spec = machine("a")
+    with Lake.open(spec) as lake:
+        for size in (500, 1, 500, 2):
+            names = (f"{size}-{number}-{lake.snapshot_id()}" for number in range(size))
+            rows = payloads(*names)
+            lake.transact(lambda tx, rows=rows: tx.append("payloads", rows))
+        before = lake.sql("select * from payloads order by all")
+        now = datetime.now(UTC) + timedelta(days=400)
+        done = maintain(lake, Landing.of(spec), MaintenanceSpec(), now=now)
+        assert (done.rows_filed, done.orphans_deleted) == (3, 0)
+        assert lake.sql("select * from payloads order by all").equals(before)
+        assert check_files(lake) == FileCheck(1, 0, ())
+        again = maintain(lake, Landing.of(spec), MaintenanceSpec(), now=now)
+        assert again == Upkeep()
 
 
 def test_interrupted_restore_to_a_server_goes_on(

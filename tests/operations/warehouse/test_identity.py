@@ -150,6 +150,15 @@ def test_empty_storage_is_not_taken_for_that_of_a_full_catalog(filled: LakeSpec)
         Lake.open(filled)
 
 
+def test_storage_that_is_not_there_is_named(filled: LakeSpec, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path, tmp_path / "copy")
+    copy = lake_spec_below(tmp_path / "copy")
+    shutil.rmtree(copy.storage)
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match="newsvane restore"):
+            opener(copy)
+
+
 def test_warehouse_of_a_former_release_is_marked_when_it_is_opened(filled: LakeSpec) -> None:
     write_time_back(filled)
     with Lake.reading(filled):
@@ -161,10 +170,11 @@ def test_warehouse_of_a_former_release_is_marked_when_it_is_opened(filled: LakeS
         Lake.open(gone(filled))
 
 
-def test_torn_mark_is_written_again(filled: LakeSpec) -> None:
+@pytest.mark.parametrize("torn", [b"", b"3f1c", b"\xff\xfe\x00"])
+def test_torn_mark_is_written_again(filled: LakeSpec, torn: bytes) -> None:
     mark = Path(filled.storage) / MARK
     whole = mark.read_text()
-    mark.write_text("")
+    mark.write_bytes(torn)
     assert count(filled) == 1000
     assert mark.read_text() == whole
 

@@ -1,6 +1,13 @@
 -- Maintenance: compaction, expiry, deletion.
 
 
+-- name: inlined_flush
+-- writes: data files, idempotent
+-- grain: one row, if small commits had left rows of the table in the catalog: rows_flushed
+-- Time travel and the change feed keep working: the rows remember which snapshots they are of.
+FROM ducklake_flush_inlined_data('lake', table_name => $table_name);
+
+
 -- name: compact
 -- writes: data files, idempotent
 -- grain: one row per table whose small files were merged: files before and after
