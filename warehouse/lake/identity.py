@@ -153,37 +153,41 @@ def _check_place(connection: duckdb.DuckDBPyConnection, spec: LakeSpec, place: s
 
 
 def _check_unmarked(connection: duckdb.DuckDBPyConnection, spec: LakeSpec, place: str) -> None:
-    """Tell by what is kept there whether a place from before there were marks is this catalog's."""
+    """Tell by what is kept there whether a place from before there were marks is this catalog's.
+
+    A landing zone may hold nothing but payloads of interrupted batches, which no catalog knows.
+    """
     location = getattr(spec, place)
     kept = _names(connection, location, PLACES[place])
     sql.define_views(connection)
     reader = sql.SqlReader(connection)
     if place == "landing":
-        what, known = "payloads", _payloads_known(reader, kept)
+        what, foreign = "payloads", bool(kept) and _payloads_are_foreign(reader, kept)
     else:
         what, named = "data files", set(reader.read("files_named")["name"].to_pylist())
         replaced = set(reader.read("files_replaced")["name"].to_pylist())
-        known = kept & (named | replaced)
+        foreign = bool(kept) and kept.isdisjoint(named | replaced)
         if named and not kept:
             raise IdentityError(
                 f"The storage {location} holds none of the {len(named)} data files that the "
                 f"catalog names. {_RESTORE}."
             )
-    if kept and not known:
+    if foreign:
         raise IdentityError(
             f"The catalog at {spec.catalog_kind}:{spec.catalog_location} knows none of the "
             f"{len(kept)} {what} in the {place} {location}; expected the catalog that they "
-            f"belong to. {_RESTORE}."
+            f"belong to. {_RESTORE}; if they belong to none, move them away."
         )
 
 
-def _payloads_known(reader: sql.SqlReader, kept: set[str]) -> set[str]:
+def _payloads_are_foreign(reader: sql.SqlReader, kept: set[str]) -> bool:
     ids = [Path(name).name.removesuffix(PLACES["landing"]) for name in sorted(kept)]
     landed = pa.table({"payload_id": pa.array(ids, pa.string())})
     # A warehouse that is to be migrated may not have the table yet.
     with suppress(duckdb.CatalogException):
-        return set(reader.read("payloads_known", landed=landed)["payload_id"].to_pylist())
-    return set()
+        (found,) = reader.read("payloads_known", landed=landed).to_pylist()
+        return bool(found["payloads"] and not found["known"])
+    return False
 
 
 def _unfinished(location: str) -> IdentityError:

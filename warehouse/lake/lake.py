@@ -75,7 +75,8 @@ class Lake(sql.SqlReader):
         release.
         """
         check = require_current if snapshot is None else None
-        connection = _prepared(open_own(spec, snapshot, read_only=True), check)
+        with _damage_explained():
+            connection = _prepared(open_own(spec, snapshot, read_only=True), check)
         return cls(spec, connection, WriterLock(spec), snapshot)
 
     def __enter__(self) -> Lake:

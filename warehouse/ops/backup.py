@@ -10,15 +10,10 @@ replaced last; only then is what it no longer lists deleted.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import sqlite3
-import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,24 +21,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from warehouse.lake import Lake
 from warehouse.lake.connection import WriterLock
 from warehouse.lake.spec import LakeError, LakeSpec
+from warehouse.ops.catalog_copy import copy_catalog
 from warehouse.storage.atomic import PARTIAL, sync, write_blocks
 from warehouse.storage.landing import payload_name
 from warehouse.storage.object_store import ByteStore, FolderStore, open_store
 
 MANIFEST = "backup.json"
 TREES = ("lake", "landing")
-ENDINGS = {"sqlite": ".sqlite", "postgres": ".pgdump"}
-"""How the catalog's copy ends, by its kind: of the one kind cannot be restored into the other."""
-
 _BLOCK = 1 << 20
 
 
 class BackupError(LakeError):
     """A backup is not whole, or cannot be made or restored there; the former one is as it was."""
-
-
-class CatalogCopyError(LakeError):
-    """The catalog could not be copied or put back; nothing was changed where it came from."""
 
 
 class BackedUp(BaseModel):
@@ -102,7 +91,9 @@ def back_up(spec: LakeSpec, folder: Path) -> BackupManifest:
         with Lake.open(spec) as lake, WriterLock(spec):
             snapshot_id, needed = lake.snapshot_id(), _Needed.by(lake)
             (warehouse_id,) = lake.read("catalog_identity")["warehouse_id"].to_pylist()
-            catalog = _copy_catalog(spec, folder)
+            copy = copy_catalog(spec, folder)
+            with copy.open("rb") as stream:
+                catalog = described(copy.name, stream)
         # The catalog's copy comes first: every file it names has been written by now.
         files = [catalog, *_copy_trees(spec, folder, needed)]
         manifest = BackupManifest(
@@ -156,23 +147,6 @@ def described(name: str, stream: BinaryIO) -> BackedUp:
         digest.update(block)
         size += len(block)
     return BackedUp(name=name, bytes=size, sha256=digest.hexdigest())
-
-
-def run_client(program: str, *words: str) -> None:
-    """Run a client program of PostgreSQL. Passwords reach it through its environment (PGPASSWORD).
-
-    Raises CatalogCopyError when it is not installed or fails.
-    """
-    found = shutil.which(program)
-    if found is None:
-        raise CatalogCopyError(
-            f"{program} is not installed; it copies a PostgreSQL catalog. Install PostgreSQL's "
-            "client programs of the server's version (Debian: postgresql-client)."
-        )
-    done = subprocess.run([found, *words], capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        reason = next(iter(done.stderr.strip().splitlines()), "no message")
-        raise CatalogCopyError(f"{program} failed: {reason}. Nothing else was done.")
 
 
 def _copy_trees(spec: LakeSpec, folder: Path, needed: _Needed) -> Iterator[BackedUp]:
@@ -258,28 +232,3 @@ def _drop_unlisted(folder: Path, names: Iterable[str]) -> None:
         ours = name.startswith(("catalog", *(f"{tree}/" for tree in TREES)))
         if path.is_file() and name not in listed and (ours or path.suffix == PARTIAL):
             path.unlink()
-
-
-def _copy_catalog(spec: LakeSpec, folder: Path) -> BackedUp:
-    """Write a consistent copy of the catalog, named by its content, whoever is at work on it."""
-    aside = folder / f"catalog{PARTIAL}"
-    aside.unlink(missing_ok=True)
-    if spec.catalog_kind == "postgres":
-        words = ["--format=custom", "--no-owner", f"--file={aside}"]
-        run_client("pg_dump", *words, f"--dbname={spec.catalog_location}")
-    else:
-        location = str(Path(spec.catalog_location).absolute())
-        with (
-            closing(sqlite3.connect(f"file:{quote(location)}?mode=ro", uri=True)) as source,
-            closing(sqlite3.connect(aside)) as copy,
-        ):
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # a file of its own, with no log beside it
-    sync(aside)
-    with aside.open("rb") as stream:
-        found = described(aside.name, stream)
-    named = found.model_copy(
-        update={"name": f"catalog-{found.sha256[:12]}{ENDINGS[spec.catalog_kind]}"}
-    )
-    aside.replace(folder / named.name)
-    return named

@@ -8,7 +8,8 @@ import pytest
 
 from tests.builders.warehouse import LONG_AFTER, sessions_of
 from warehouse.lake import Lake, LakeSpec
-from warehouse.ops.backup import BackupError, CatalogCopyError, back_up, verify_backup
+from warehouse.ops.backup import BackupError, back_up, verify_backup
+from warehouse.ops.catalog_copy import CatalogCopyError
 from warehouse.ops.restore import restore
 from warehouse.storage.landing import Landing, Payload
 

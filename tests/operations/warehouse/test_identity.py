@@ -31,6 +31,16 @@ def put(lake: Lake, prefix: str) -> None:
     lake.transact(lambda tx: tx.append("sessions", rows))
 
 
+def land(lake: Lake, body: bytes) -> None:
+    """A payload and its row."""
+    row = {
+        "payload_id": Landing.of(lake.spec).store(Payload("s", "u", 200, (), body, LONG_AFTER)),
+        "source": "s", "url": "u", "status": 200, "headers": "[]", "bytes": 9,
+        "fetched_at": LONG_AFTER,
+    }  # fmt: skip
+    lake.transact(lambda tx: tx.append("payloads", pa.Table.from_pylist([row], PAYLOADS)))
+
+
 def files(spec: LakeSpec) -> set[Path]:
     folders = (Path(spec.storage), Path(spec.landing))
     return {path for folder in folders for path in folder.rglob("*") if path.is_file()}
@@ -53,12 +63,7 @@ def filled(open_lake: OpenLake, tmp_path: Path) -> LakeSpec:
     with open_lake(tmp_path) as lake:
         put(lake, "A")
         put(lake, "B")
-        Landing.of(lake.spec).store(PAYLOAD)
-        row = {
-            "payload_id": PAYLOAD.payload_id, "source": "s", "url": "u", "status": 200,
-            "headers": "[]", "bytes": 9, "fetched_at": LONG_AFTER,
-        }  # fmt: skip
-        lake.transact(lambda tx: tx.append("payloads", pa.Table.from_pylist([row], PAYLOADS)))
+        land(lake, PAYLOAD.body)
         return lake.spec
 
 
@@ -138,9 +143,21 @@ def test_empty_catalog_that_a_former_release_made_over_the_files_is_refused(
     mixed = other.model_copy(update={"storage": filled.storage, "landing": filled.landing})
     with pytest.raises(LakeError, match="knows none of the 2 data files"):
         Lake.open(mixed)
+    with Lake.open(other) as lake:
+        land(lake, b"another answer")
     mixed = other.model_copy(update={"landing": filled.landing})
     with pytest.raises(LakeError, match="knows none of the 1 payloads"):
         Lake.open(mixed)
+
+
+def test_former_warehouse_with_payloads_of_interrupted_batches_alone_is_opened(
+    lake_spec: LakeSpec,
+) -> None:
+    Lake.open(lake_spec).close()
+    write_time_back(lake_spec)
+    Landing.of(lake_spec).store(PAYLOAD)
+    assert count(lake_spec) == 0
+    assert (Path(lake_spec.landing) / MARK).exists()
 
 
 def test_empty_storage_is_not_taken_for_that_of_a_full_catalog(filled: LakeSpec) -> None:

@@ -67,8 +67,10 @@ SELECT sha256(content) AS sha256 FROM read_blob($file);
 
 
 -- name: payloads_known
--- grain: one row per given payload that the warehouse has a row of
-SELECT payload_id FROM landed SEMI JOIN payloads USING (payload_id);
+-- grain: one row: how many payloads the warehouse has rows of, and how many of the given ones
+SELECT
+    (SELECT count(*) FROM payloads)                                     AS payloads,
+    (SELECT count(*) FROM landed SEMI JOIN payloads USING (payload_id)) AS known;
 
 
 -- name: catalog_taken
