@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.platform.display import report_progress
@@ -43,6 +43,19 @@ def clock_of(settings: Settings) -> Clock:
         moment = settings.sandbox.now.astimezone(UTC)
         return lambda: moment
     return lambda: datetime.now(UTC)
+
+
+def archive_clock(settings: Settings, newest: date | None) -> Clock:
+    """The clock an archive is imported by, whose last day is `newest`.
+
+    It is that of the configuration; a sandbox's stands still in the past, and an archive of the
+    world outside that reaches beyond it is judged by the machine's.
+    """
+    usual = clock_of(settings)
+    if settings.sandbox is None or newest is None or newest <= usual().date() + timedelta(days=1):
+        return usual
+    moment = max(usual(), datetime.now(UTC))
+    return lambda: moment
 
 
 def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:

@@ -1,9 +1,10 @@
-"""Imports: archives somebody already has under a declared mapping, and landed payloads replayed."""
+"""Imports: archives somebody already has, under declared or known columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 from prefect.artifacts import create_table_artifact
 from pydantic import BaseModel, ValidationError
 
-from flows.connections import clock_of
+from flows.connections import archive_clock, clock_of
 from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
 from flows.publish import (
@@ -23,13 +24,11 @@ from flows.publish import (
 from flows.settings import ConfigurationError, Settings
 from tasks.dataset.spec.clock import calendar_years, exchange_zone
 from tasks.ingest.archives.preview import Preview
-from tasks.ingest.headlines.archive import HeadlineMapping, open_headlines
-from tasks.ingest.headlines.feeds import FeedSpec
-from tasks.ingest.headlines.fetch import replay_headlines
+from tasks.ingest.headlines.archive import HeadlineArchive, HeadlineMapping, open_headlines
 from tasks.ingest.headlines.identity import load_aliases
 from tasks.ingest.planning import day_times
+from tasks.ingest.prices.actions_archive import ActionArchive, ActionMapping, open_actions
 from tasks.ingest.prices.archive import PriceArchive, PriceMapping, open_prices
-from tasks.ingest.prices.replay import replay_prices
 from tasks.ingest.prices.surroundings import (
     Surroundings,
     exchanges_of,
@@ -37,7 +36,7 @@ from tasks.ingest.prices.surroundings import (
     spoken_of,
 )
 from warehouse.lake import Lake, ReadSql
-from warehouse.storage.landing import Landing, Payload, landed_answers
+from warehouse.storage.landing import Landing, Payload
 from warehouse.tables.batches import HeadlineBatch, PriceBatch
 from warehouse.tables.headlines import join_stories
 
@@ -47,41 +46,49 @@ M = TypeVar("M", bound=BaseModel)
 @configured_flow("import prices", run_name="import prices {file.name}")
 def import_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> IngestSummary:
     """Import daily bars; the mapping of the configuration is overridden by `mapping`."""
-    clock = clock_of(settings)
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
     land = Landing.of(settings.warehouse).store
     sink = current_sink()
     total = None
-    zone = exchange_zone(columns.exchange or settings.universe.exchange)
-    with (
-        open_prices(file, columns, clock=clock, zone=zone) as prices,
-        Lake.open(settings.warehouse) as lake,
-    ):
-        beside, listed = _surroundings(settings, lake.read, prices, columns, clock().date())
-        publish_calendars(lake, beside.calendars, spoken_of(prices.days, clock().date()), clock())
+    with _prices(settings, file, columns) as prices, Lake.open(settings.warehouse) as lake:
+        now = prices.payload.fetched_at
+        beside, listed = _surroundings(settings, lake.read, prices)
+        publish_calendars(lake, beside.calendars, spoken_of(prices.days, now.date()), now)
         for at, batch in enumerate(prices.batches(land, beside)):
-            done = _publish_prices(settings, lake, batch, f"{file.name} part {at}", listed)
+            done = _publish_prices(settings, lake, batch, f"{file.name} part {at}", listed, now)
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.bars, None, f"{total.bars:,} bars")
         return _shown(total, file, prices.words())
 
 
+@configured_flow("import actions", run_name="import actions {file.name}")
+def import_actions(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> IngestSummary:
+    """Import splits and dividends; the configuration's mapping is overridden by `mapping`."""
+    columns = _mapping(ActionMapping, settings.archive.actions, mapping)
+    land = Landing.of(settings.warehouse).store
+    with _actions(settings, file, columns) as actions, Lake.open(settings.warehouse) as lake:
+        now = actions.payload.fetched_at
+        beside, _ = _surroundings(settings, lake.read, actions)
+        publish_calendars(lake, beside.calendars, spoken_of(actions.days, now.date()), now)
+        batch = actions.batch(land, beside)
+        days = spoken_of(batch.actions["ex_date"].combine_chunks(), now.date())
+        done = publish_price_batch(settings, lake, batch, file.name, days, now)
+        return _shown(done, file, actions.words())
+
+
 @configured_flow("import headlines", run_name="import headlines {file.name}")
 def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> IngestSummary:
     """Import dated headlines; the mapping of the configuration is overridden by `mapping`."""
-    clock = clock_of(settings)
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     land = Landing.of(settings.warehouse).store
     aliases = load_aliases(settings.universe.aliases)
     sink = current_sink()
     total = None
-    with (
-        open_headlines(file, columns, clock=clock) as archive,
-        Lake.open(settings.warehouse) as lake,
-    ):
+    with _headlines(settings, file, columns) as archive, Lake.open(settings.warehouse) as lake:
+        now = archive.payload.fetched_at
         known = day_times(lake, archive.archive.mapping.source)
         for at, batch in enumerate(archive.batches(land, aliases=aliases, day_times=known)):
-            done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}")
+            done = _publish_headlines(settings, lake, batch, f"{file.name} part {at}", now)
             total = done if total is None else total.plus(done)
             sink.advance(f"import {file.name}", total.headlines, None)
         return _shown(total, file, archive.words())
@@ -90,12 +97,8 @@ def import_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any])
 def preview_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> Preview:
     """How the bars of a file would be read and which refused; nothing is landed or published."""
     columns = _mapping(PriceMapping, settings.archive.prices, mapping)
-    clock, zone = clock_of(settings), exchange_zone(columns.exchange or settings.universe.exchange)
-    with (
-        open_prices(file, columns, clock=clock, zone=zone) as prices,
-        Lake.open(settings.warehouse) as lake,
-    ):
-        beside, _ = _surroundings(settings, lake.read, prices, columns, clock().date())
+    with _prices(settings, file, columns) as prices, Lake.open(settings.warehouse) as lake:
+        beside, _ = _surroundings(settings, lake.read, prices)
         preview = Preview(prices.words(), prices.archive.rows)
         for batch in prices.batches(_unlanded, beside):
             shown = ["ticker", "session", "open", "high", "low", "close", "volume"]
@@ -103,11 +106,21 @@ def preview_prices(settings: Settings, file: Path, mapping: Mapping[str, Any]) -
         return preview
 
 
+def preview_actions(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> Preview:
+    """How the actions of a file would be read and which refused; nothing is kept of it."""
+    columns = _mapping(ActionMapping, settings.archive.actions, mapping)
+    with _actions(settings, file, columns) as actions, Lake.open(settings.warehouse) as lake:
+        beside, _ = _surroundings(settings, lake.read, actions)
+        batch = actions.batch(_unlanded, beside)
+        shown = batch.actions.select(["ticker", "ex_date", "kind", "value"])
+        return Preview(actions.words(), batch.rows).plus(shown, 0, batch.rejects)
+
+
 def preview_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]) -> Preview:
     """How the headlines of a file would be read and which refused; nothing is kept of it."""
     columns = _mapping(HeadlineMapping, settings.archive.headlines, mapping)
     aliases = load_aliases(settings.universe.aliases)
-    with open_headlines(file, columns, clock=clock_of(settings)) as headlines:
+    with _headlines(settings, file, columns) as headlines:
         preview = Preview(headlines.words(), headlines.archive.rows)
         for batch in headlines.batches(_unlanded, aliases=aliases):
             shown = batch.headlines.select(["published_at", "granularity", "available_at", "title"])
@@ -115,57 +128,67 @@ def preview_headlines(settings: Settings, file: Path, mapping: Mapping[str, Any]
         return preview
 
 
-@configured_flow("replay")
-def replay(settings: Settings) -> IngestSummary:
-    """Read every landed payload again with today's parser; nothing is fetched.
+@contextmanager
+def _prices(settings: Settings, file: Path, columns: PriceMapping) -> Iterator[PriceArchive]:
+    zone = exchange_zone(columns.exchange or settings.universe.exchange)
+    with open_prices(file, columns, clock=clock_of(settings), zone=zone) as prices:
+        yield prices.at(archive_clock(settings, prices.newest())())
 
-    What reads as before changes nothing; what reads otherwise becomes a revision.
-    """
-    landing = Landing.of(settings.warehouse)
-    today = clock_of(settings)().date()
-    summary = IngestSummary(start=today, end=today)
-    sink = current_sink()
-    with Lake.open(settings.warehouse) as lake:
-        summary = summary.plus(_replay_prices(settings, lake, landing, summary))
-        for at, feed in enumerate(settings.feeds):
-            sink.advance("replay", at, len(settings.feeds), feed.name)
-            summary = summary.plus(_replay_feed(settings, lake, landing, feed, summary))
-        sink.advance("replay", len(settings.feeds), len(settings.feeds))
-    return summary
+
+@contextmanager
+def _actions(settings: Settings, file: Path, columns: ActionMapping) -> Iterator[ActionArchive]:
+    zone = exchange_zone(columns.exchange or settings.universe.exchange)
+    with open_actions(file, columns, clock=clock_of(settings), zone=zone) as actions:
+        yield actions.at(archive_clock(settings, actions.newest())())
+
+
+@contextmanager
+def _headlines(
+    settings: Settings, file: Path, columns: HeadlineMapping
+) -> Iterator[HeadlineArchive]:
+    with open_headlines(file, columns, clock=clock_of(settings)) as archive:
+        newest = archive.newest() if settings.sandbox is not None else None
+        yield archive.at(archive_clock(settings, newest)())
 
 
 def _surroundings(
-    settings: Settings, read: ReadSql, prices: PriceArchive, mapping: PriceMapping, today: date
+    settings: Settings, read: ReadSql, archive: PriceArchive | ActionArchive
 ) -> tuple[Surroundings, dict[str, str]]:
-    """What the bars of a file are judged beside, and the exchange of each of its tickers.
+    """What the rows of a file are judged beside, and the exchange of each of its tickers.
 
     Raises ArchiveError for a file whose days or tickers are not of the exchange, CalendarError for
     an exchange without a calendar.
     """
-    name = prices.payload.url.removeprefix("file:")
-    usual = mapping.exchange or settings.universe.exchange
+    declared = archive.archive.mapping.exchange
+    name = archive.payload.url.removeprefix("file:")
+    usual = declared or settings.universe.exchange
     rows = read("exchanges_recorded").to_pylist()
     listed = exchanges_of(
-        prices.tickers,
+        archive.tickers,
         usual,
-        declared=mapping.exchange,
+        declared=declared,
         recorded={row["ticker"]: row["exchange"] for row in rows},
         file=name,
     )
-    first, last = spoken_of(prices.days, today)
+    first, last = spoken_of(archive.days, archive.payload.fetched_at.date())
     calendars = {
         exchange: calendar_years(exchange, first.year, last.year)
         for exchange in sorted({usual, *listed.values()})
     }
-    require_daily(prices.days, calendars, name)
+    if isinstance(archive, PriceArchive):
+        require_daily(archive.days, calendars, name)
     elsewhere = {ticker: place for ticker, place in listed.items() if place != usual}
     return Surroundings(usual, elsewhere, calendars, read), listed
 
 
 def _publish_prices(
-    settings: Settings, lake: Lake, batch: PriceBatch, name: str, listed: Mapping[str, str]
+    settings: Settings,
+    lake: Lake,
+    batch: PriceBatch,
+    name: str,
+    listed: Mapping[str, str],
+    now: datetime,
 ) -> IngestSummary:
-    now = clock_of(settings)()
     span = pc.min_max(batch.bars["session"]).as_py()
     days = (span["min"] or now.date(), span["max"] or now.date())
     done = publish_price_batch(settings, lake, batch, name, days, now)
@@ -176,9 +199,8 @@ def _publish_prices(
 
 
 def _publish_headlines(
-    settings: Settings, lake: Lake, batch: HeadlineBatch, name: str
+    settings: Settings, lake: Lake, batch: HeadlineBatch, name: str, now: datetime
 ) -> IngestSummary:
-    now = clock_of(settings)()
     for span in batch.partitions.to_pylist():
         # The ledger row closes the file: all its headlines are stored, and stories join once.
         first = datetime.combine(span["range_start"], time.min, UTC)
@@ -216,28 +238,9 @@ def _shown(total: IngestSummary | None, file: Path, reading: Mapping[str, str]) 
     return total
 
 
-def _replay_prices(
-    settings: Settings, lake: Lake, landing: Landing, nothing: IngestSummary
-) -> IngestSummary:
-    landed = lake.read("charts_landed", {"source": settings.prices.source})
-    if not landed.num_rows:
-        return nothing
-    calendar = lake.read("sessions_of_exchange", {"exchange": settings.universe.exchange})
-    batch = replay_prices(landed, landing.load, settings.prices, calendar=calendar)
-    now = clock_of(settings)()
-    return publish_price_batch(settings, lake, batch, "replay", (now.date(), now.date()), now)
-
-
-def _replay_feed(
-    settings: Settings, lake: Lake, landing: Landing, feed: FeedSpec, nothing: IngestSummary
-) -> IngestSummary:
-    summary = nothing
-    aliases = load_aliases(settings.universe.aliases)
-    answers = landed_answers(lake, landing, feed.name)
-    known = day_times(lake, feed.source)
-    for batch in replay_headlines(feed, answers, aliases=aliases, day_times=known):
-        now = clock_of(settings)()
-        days = (now.date(), now.date())
-        name = f"replay {feed.name}"
-        summary = summary.plus(publish_headline_batch(settings, lake, batch, name, days, now))
-    return summary
+IMPORTS = {
+    "prices": (import_prices, preview_prices),
+    "actions": (import_actions, preview_actions),
+    "headlines": (import_headlines, preview_headlines),
+}
+"""How each kind of archive is imported, and how its import is previewed."""

@@ -49,6 +49,7 @@ from tasks.ingest.planning import (
     plan_retries,
 )
 from tasks.ingest.prices.fetch import fetch_prices
+from tasks.ingest.prices.surroundings import Surroundings
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, cached_answers
 
@@ -237,11 +238,12 @@ def _ingest_price_group(context: IngestContext, request: Request) -> IngestSumma
             "sessions_of_exchange", {"exchange": settings.universe.exchange}
         ),
         first_known=first_known(context.lake, request.keys),
+        surroundings=Surroundings(read=context.lake.read),
     )
     name = f"{settings.prices.source} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)
     done = publish_price_batch(settings, context.lake, batch, name, days, clock())
-    partial = context.incomplete(settings.prices.source, request)
+    partial = (*done.partial, *context.incomplete(settings.prices.source, request))
     return done.model_copy(update={"requests": len(batch.payloads), "partial": partial})
 
 

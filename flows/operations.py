@@ -24,6 +24,9 @@ def maintenance(
     backup: Annotated[
         Path | None, Described("Where to back up afterwards. Empty: nowhere.")
     ] = None,
+    delete_unknown: Annotated[
+        bool, Described("Delete also more than a small share of files that nothing refers to.")
+    ] = False,
 ) -> Upkeep:
     """Merge small files, forget old snapshots, delete what nothing refers to; then back up.
 
@@ -34,7 +37,13 @@ def maintenance(
     landing = Landing.of(settings.warehouse)
     with Lake.open(settings.warehouse) as lake:
         # Ages are of files and commits, which bear the real time even in the sandbox.
-        done = maintain(lake, landing, settings.maintenance, now=datetime.now(UTC))
+        done = maintain(
+            lake,
+            landing,
+            settings.maintenance,
+            now=datetime.now(UTC),
+            delete_unknown=delete_unknown,
+        )
     create_table_artifact(done.table(), key="maintenance", description="Upkeep of the warehouse")
     if backup is not None:
         back_up_warehouse(settings.selection, backup)

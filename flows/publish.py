@@ -70,19 +70,30 @@ def publish_price_batch(
     """
     checked = _validate(settings, lake, {"bars": batch.bars, "actions": batch.actions}, name, now)
     published = publish_prices(lake, batch, now=now)
-    kept = published.bars_added + published.bars_revised
+    bars = published.bars_added + published.bars_revised
+    actions = published.actions_added + published.actions_revised
+    conflicts = published.bars_refused + published.actions_refused
+    given = batch.bars.num_rows + batch.actions.num_rows
     return IngestSummary(
         start=days[0],
         end=days[1],
-        bars=kept,
-        actions=published.actions_added + published.actions_revised,
+        bars=bars,
+        actions=actions,
+        partial=tuple(
+            (
+                row["ticker"],
+                f"{row['source']} no longer gives its {row['kind']} of {row['ex_date']}"
+                f" ({row['value']:g}); it is kept as a former vintage and counts no more",
+            )
+            for row in published.withdrawn.to_pylist()
+        ),
         quarantined=published.quarantined,
         checked=checked,
         missing=batch.missing,
         rows=batch.rows,
-        repeated=batch.bars.num_rows - kept - published.bars_refused,
-        refused=batch.rejects.num_rows + published.bars_refused,
-        reasons=_reasons(batch, published.bars_refused),
+        repeated=given - bars - actions - conflicts,
+        refused=batch.rejects.num_rows + conflicts,
+        reasons=_reasons(batch, conflicts),
     )
 
 

@@ -124,7 +124,7 @@ def show_ingest(summary: IngestSummary) -> None:
             console.print(f"[yellow]{kind}[/] ", end="")
             console.print(f"{key}: {reason}", markup=False, highlight=False)
     if summary.rows:
-        kept = summary.bars + summary.headlines
+        kept = summary.bars + summary.actions + summary.headlines
         _show_reading(summary.reading)
         _show_rows(summary.rows, kept, summary.repeated, summary.refused)
         for reason, count in sorted(summary.reasons.items()):

@@ -78,7 +78,7 @@ def replay(context: typer.Context) -> None:
     """Read every landed payload again with today's parser and publish what differs."""
     settings = prepared(context)
     from flows.cli.console import run_ingest
-    from flows.imports import replay as replay_flow
+    from flows.replay import replay as replay_flow
 
     run_ingest(lambda: replay_flow(settings.selection))
 
@@ -93,14 +93,20 @@ def prices(
     dry_run: DryRunOption = False,
 ) -> None:
     """Import daily bars from a CSV, JSON or Parquet file."""
-    settings, mapping = prepared(context), _mapping(map_, constant, format_)
-    from flows.cli.console import run_ingest, show_preview
-    from flows.imports import import_prices, preview_prices
+    _import(context, "prices", file, _mapping(map_, constant, format_), dry_run=dry_run)
 
-    if dry_run:
-        show_preview(preview_prices(settings, file, mapping))
-    else:
-        run_ingest(lambda: import_prices(settings.selection, file, mapping))
+
+@import_app.command()
+def actions(
+    context: typer.Context,
+    file: Path,
+    map_: MapOption = None,
+    constant: ConstantOption = None,
+    format_: FormatOption = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Import splits and dividends, best before prices as traded: they explain the steps there."""
+    _import(context, "actions", file, _mapping(map_, constant, format_), dry_run=dry_run)
 
 
 @import_app.command()
@@ -113,14 +119,21 @@ def headlines(
     dry_run: DryRunOption = False,
 ) -> None:
     """Import dated headlines from a CSV, JSON or Parquet file."""
-    settings, mapping = prepared(context), _mapping(map_, constant, format_)
-    from flows.cli.console import run_ingest, show_preview
-    from flows.imports import import_headlines, preview_headlines
+    _import(context, "headlines", file, _mapping(map_, constant, format_), dry_run=dry_run)
 
+
+def _import(
+    context: typer.Context, kind: str, file: Path, mapping: dict[str, Any], *, dry_run: bool
+) -> None:
+    settings = prepared(context)
+    from flows.cli.console import run_ingest, show_preview
+    from flows.imports import IMPORTS
+
+    load, preview = IMPORTS[kind]
     if dry_run:
-        show_preview(preview_headlines(settings, file, mapping))
+        show_preview(preview(settings, file, mapping))
     else:
-        run_ingest(lambda: import_headlines(settings.selection, file, mapping))
+        run_ingest(lambda: load(settings.selection, file, mapping))
 
 
 @sources_app.command()

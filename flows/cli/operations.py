@@ -135,12 +135,16 @@ def verify(
 def maintain(
     context: typer.Context,
     backup: Annotated[Path | None, typer.Option(help="Back up there afterwards.")] = None,
+    delete_unknown: Annotated[
+        bool,
+        typer.Option("--delete-unknown", help="Delete even many files that nothing refers to."),
+    ] = False,
 ) -> None:
     """Merge small files, forget old snapshots, delete what nothing refers to any more."""
     settings = prepared(context)
     from flows.operations import maintenance
 
-    for row in maintenance(settings.selection, backup).table():
+    for row in maintenance(settings.selection, backup, delete_unknown).table():
         typer.echo(f"{row['what']:<20} {row['count']:>8}")
 
 
@@ -166,7 +170,7 @@ def verify_backup(folder: BackupFolder) -> None:
 def restore(context: typer.Context, folder: BackupFolder) -> None:
     """Make a backup the configured warehouse, which must not exist yet."""
     settings = settings_of(context)
-    from warehouse.ops.backup import restore as put_back
+    from warehouse.ops.restore import restore as put_back
 
     made = put_back(folder, settings.warehouse)
     typer.echo(f"Restored {len(made.files):,} files as of snapshot {made.snapshot_id}.")

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from tasks.prediction.registry import ADAPTER_FILE
-from warehouse.lake import Lake, Transaction
+from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
+from warehouse.ops.files import check_catalog, check_files
 from warehouse.storage.atomic import file_sha256
 from warehouse.storage.landing import Landing, LandingError
 
@@ -36,6 +38,8 @@ class VerifyReport:
     seals: int
     records: int
     payloads: int
+    data_files: int
+    unhashed: int
     files: int
     head: str
 
@@ -48,9 +52,15 @@ class VerifyReport:
     def words(self) -> str:
         """The report in a sentence or two, naming every finding."""
         extent = (
-            f"{self.records} records in {self.seals} seals, {self.payloads} payloads and "
-            f"{self.files} files compared with their hashes"
+            f"{self.records} records in {self.seals} seals, {self.payloads} payloads, "
+            f"{self.data_files} data files and {self.files} files of data sets and models compared "
+            "with their hashes"
         )
+        if self.unhashed:
+            extent += (
+                f" ({self.unhashed} data files have no hash yet, of these only the size; "
+                "`newsvane maintain` hashes them)"
+            )
         if self.sound:
             return f"Nothing was altered: {extent}. Head of the chain: {self.head or 'none yet'}."
         named = "; ".join(f"{f.subject} {f.record_id}: {f.problem}" for f in self.findings)
@@ -63,28 +73,44 @@ def verify(
     """Recompute every hash that the warehouse recorded and name what does not match.
 
     `anchor` is a head of the chain kept elsewhere: it must still be part of the chain. `progress`
-    is called with (done, total) for payload bodies, which take the longest. Nothing is changed.
+    is called with (done, total) for payload bodies, which take the longest. Nothing is changed, and
+    nothing that is damaged ends it: what cannot be read is a finding too.
     """
-    chain = lake.read("seal_chain")
-    lake.read("seal_records")
-    found = [
-        Finding(row["subject"], row["record_id"], row["problem"])
-        for row in lake.read("seal_findings").to_pylist()
+    checked = check_files(lake)
+    found = [Finding("data file", name, problem) for name, problem in checked.problems]
+    damage = check_catalog(lake.spec)
+    if damage is not None:
+        found.append(Finding("catalog", lake.spec.catalog_location, damage))
+
+    def rows(name: str) -> list[dict[str, Any]]:
+        try:
+            return list(lake.scan(name, {}).to_pylist())
+        except LakeError as error:
+            problem = f"could not be read, so what depends on it was not compared: {error}"
+            found.append(Finding("warehouse", name, problem))
+            return []
+
+    chain = rows("seal_chain")
+    rows("seal_records")
+    found += [
+        Finding(row["subject"], row["record_id"], row["problem"]) for row in rows("seal_findings")
     ]
-    hashes = chain["hash"].to_pylist()
+    hashes = [row["hash"] for row in chain]
     if anchor is not None and anchor not in hashes:
         found.append(
             Finding("seal", anchor[:16], "this known head is not in the chain: it was rewritten")
         )
-    payload_ids = lake.read("verify_payloads")["payload_id"].to_pylist()
+    payload_ids = [row["payload_id"] for row in rows("verify_payloads")]
     found += _payloads(landing, payload_ids, progress)
-    files = list(_recorded_files(lake))
+    files = list(_recorded_files(lake.spec, rows("verify_datasets"), rows("model_rows")))
     found += [finding for file in files if (finding := _file(*file)) is not None]
     return VerifyReport(
         findings=tuple(found),
         seals=len(hashes),
-        records=sum(chain["rows"].to_pylist()),
+        records=sum(row["rows"] for row in chain),
         payloads=len(payload_ids),
+        data_files=checked.files,
+        unhashed=checked.unhashed,
         files=len(files),
         head=hashes[-1] if hashes else "",
     )
@@ -117,23 +143,29 @@ def _payloads(
             progress(done, len(payload_ids))
 
 
-def _recorded_files(lake: Lake) -> Iterator[tuple[str, str, Path, str]]:
+def _recorded_files(
+    spec: LakeSpec, datasets: list[dict[str, Any]], models: list[dict[str, Any]]
+) -> Iterator[tuple[str, str, Path, str]]:
     """Subject, id, path and recorded sha256 of each data set file and adapter."""
-    for row in lake.read("verify_datasets").to_pylist():
+    for row in datasets:
+        folder, name = spec.placed(row["path"]), row["dataset_id"]
         manifest = hashlib.sha256(row["manifest"].encode()).hexdigest()
-        yield "dataset", row["dataset_id"], Path(row["path"]) / "manifest.json", manifest
+        yield "dataset", name, folder / "manifest.json", manifest
         for split in json.loads(row["manifest"])["splits"].values():
             for file in split["files"]:
-                yield "dataset", row["dataset_id"], Path(row["path"]) / file["name"], file["sha256"]
-    for row in lake.read("model_rows").to_pylist():
-        path = Path(row["path"]) / ADAPTER_FILE
+                yield "dataset", name, folder / file["name"], file["sha256"]
+    for row in models:
+        path = spec.placed(row["path"]) / ADAPTER_FILE
         yield "model", row["model_id"], path, row["adapter_sha256"]
 
 
 def _file(subject: str, record_id: str, path: Path, expected: str) -> Finding | None:
     if not path.is_file():
         return Finding(subject, record_id, f"{path} is missing")
-    found = file_sha256(path)
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        return Finding(subject, record_id, f"{path} could not be read: {error}")
     if found == expected:
         return None
     return Finding(subject, record_id, f"{path} hashes to {found}, expected {expected}")

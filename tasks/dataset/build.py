@@ -131,7 +131,7 @@ def _previous(lake: Lake, spec: DatasetSpec) -> PreviousBuild | None:
         return None
     manifest = DatasetManifest.model_validate_json(rows[0]["manifest"])
     since = changed_from(lake, spec.spec_id, rows[0]["snapshot_id"])
-    return PreviousBuild(Path(rows[0]["path"]), manifest, since)
+    return PreviousBuild(lake.spec.placed(rows[0]["path"]), manifest, since)
 
 
 def _with_empty(parts: list[Part]) -> list[Part]:
@@ -180,7 +180,7 @@ def _register(lake: Lake, manifest: DatasetManifest, folder: Path, now: datetime
             "spec_digest": [manifest.spec.digest],
             "snapshot_id": pa.array([manifest.snapshot_id], pa.int64()),
             "created_at": pa.array([now], pa.timestamp("us", tz="UTC")),
-            "path": [str(folder)],
+            "path": [lake.spec.named(folder)],
             "manifest": [(folder / "manifest.json").read_text(encoding="utf-8")],
         }
     )

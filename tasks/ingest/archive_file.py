@@ -7,7 +7,7 @@ that every row points at the exact bytes it came from however large they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,14 +94,28 @@ class Archive(Generic[M]):
             "columns": ", ".join(columns),
         }
 
-    def batches(self, batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """The readable rows, at most about `batch_rows` at a time; a column per mapped field."""
-        columns = self.mapping.columns()
+    def batches(
+        self, batch_rows: int, fields: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The readable rows, at most about `batch_rows` at a time; a column per mapped field.
+
+        Only `fields`, if given.
+        """
+        columns = {
+            name: column
+            for name, column in self.mapping.columns().items()
+            if fields is None or name in fields
+        }
+        constants = {
+            name: value
+            for name, value in self.mapping.constants.items()
+            if fields is None or name in fields
+        }
         seen = 0
         for arrays in self.table.batches(list(columns.values()), batch_rows):
             read = dict(zip(columns, arrays, strict=True))
             size = len(arrays[0])
-            read |= {name: pa.repeat(value, size) for name, value in self.mapping.constants.items()}
+            read |= {name: pa.repeat(value, size) for name, value in constants.items()}
             seen += size
             yield pa.RecordBatch.from_arrays(list(read.values()), names=list(read))
         if seen != self.readable:
@@ -192,11 +206,7 @@ def _opened(path: Path, mapping: M, engine: Scratch, folder: Path) -> Iterator[T
         )
     with plain_text(path, mapping.encoding, folder) as text:
         start = text.head.lstrip()[:1]
-        if (
-            text.head.lstrip()[:9]
-            .lower()
-            .startswith(("<?xml", "<rss", "<feed", "<html", "<!doctype"))
-        ):
+        if text.head.lstrip()[:9].lower().startswith(_MARKUP):
             raise ArchiveError(
                 f"{path.name} is XML or a web page ({text.head.lstrip()[:40]!r}), not a table; "
                 "declare a feed as a source, or save the table as CSV, JSON or Parquet."

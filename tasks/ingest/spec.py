@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from tasks.ingest.headlines.archive import HeadlineMapping
 from tasks.ingest.http.retry import FeedLimits, PriceLimits
+from tasks.ingest.prices.actions_archive import ActionMapping
 from tasks.ingest.prices.archive import PriceMapping
 from tasks.ingest.symbols import require_symbols
 
@@ -80,6 +81,7 @@ class ArchiveSpec(BaseModel):
     model_config = _FROZEN
 
     prices: PriceMapping | None = None
+    actions: ActionMapping | None = None
     headlines: HeadlineMapping | None = None
 
 

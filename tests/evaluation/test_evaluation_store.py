@@ -66,7 +66,7 @@ def test_rerun_is_idempotent_and_a_changed_number_is_stored(filled) -> None:
     assert set(stored["evaluated_at"].to_pylist()) == {NOON}
     pairs = zip(stored["predictor"].to_pylist(), stored["model_id"].to_pylist(), strict=True)
     assert dict(pairs) == {"finetuned": "m1", "majority": None}
-    assert read_models(filled) == (MODEL,)
+    assert read_models(filled) == (replace(MODEL, path=filled.spec.root / MODEL.path),)
 
     store({**predictions, "finetuned": np.array([0.8, 0.9, 0.7])}, LATER)
     after = read_predictions(filled, "d1")
@@ -80,4 +80,5 @@ def test_storing_a_model_again_keeps_its_stage(lake) -> None:
     set_stage(lake, "m1", "champion")
     again = replace(MODEL, metrics={"loss": 0.5}, created_at=LATER)
     store_model(lake, again)
-    assert read_models(lake) == (replace(again, stage="champion", created_at=NOON),)
+    kept = {"stage": "champion", "created_at": NOON, "path": lake.spec.root / MODEL.path}
+    assert read_models(lake) == (replace(again, **kept),)

@@ -16,41 +16,73 @@ from warehouse.lake.spec import LakeError, LakeSpec, is_bucket
 
 
 def attach(
-    spec: LakeSpec, snapshot: int | None = None, *, read_only: bool = False
+    spec: LakeSpec, snapshot: int | None = None, *, read_only: bool = False, create: bool = True
 ) -> duckdb.DuckDBPyConnection:
     """A connection of its own on which the warehouse is `lake`, in UTC.
 
-    Raises LakeError when the catalog or the storage cannot be reached.
+    Whose files are in the storage is not looked at: see identity.py. Raises LakeError when the
+    catalog or the storage cannot be reached, or there is no catalog and none to `create`.
     """
     kind, location = spec.catalog_kind, spec.catalog_location
-    if kind == "sqlite" and not read_only:
+    if kind == "sqlite" and create and not read_only:
         Path(location).parent.mkdir(parents=True, exist_ok=True)
-    extensions = ("ducklake", f"{kind}_scanner")
-    connection = duckdb.connect(
-        config={
-            "threads": spec.threads,
-            "memory_limit": spec.memory_limit,
-            "temp_directory": str(spec.lock.parent / "spill"),
-            "allow_unsigned_extensions": "true",  # until ours, checked once, are loaded
-        }
-    )
+    connection = connect(spec)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
-        _check_signatures(extensions)
-        for extension in extensions:
-            load_extension(connection, extension)
-        connection.execute("SET allow_unsigned_extensions = false")
-        if is_bucket(spec.storage):
-            _open_bucket(connection, spec)
-        connection.execute(_attaching(spec, "lake", snapshot, read_only=read_only))
+        connection.execute(_attaching(spec, "lake", snapshot, read_only=read_only, create=create))
         connection.execute("USE lake")
     except duckdb.Error as error:
         connection.close()
         raise LakeError(
             f"The warehouse at {kind}:{location} could not be opened: {first_line(error)}. "
-            "Check that the path or server exists and may be written to."
+            "Check that the path or server exists and may be written to; a damaged catalog comes "
+            "back with `newsvane restore FOLDER` once it is moved away."
         ) from error
     return connection
+
+
+def connect(spec: LakeSpec) -> duckdb.DuckDBPyConnection:
+    """A connection of its own, in UTC, that can reach catalog, storage and landing zone.
+
+    Raises LakeError when it cannot be made.
+    """
+    connection = _unsigned(
+        threads=spec.threads,
+        memory_limit=spec.memory_limit,
+        temp_directory=str(spec.lock.parent / "spill"),
+    )
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        _load_checked(connection, ("ducklake", f"{spec.catalog_kind}_scanner"))
+        buckets = {place for place in (spec.storage, spec.landing) if is_bucket(place)}
+        if buckets:
+            _open_buckets(connection, spec, sorted(buckets))
+    except duckdb.Error as error:
+        connection.close()
+        raise LakeError(f"DuckDB could not be made ready: {first_line(error)}.") from error
+    return connection
+
+
+@contextmanager
+def catalog_beside(
+    spec: LakeSpec, *, read_only: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection on which the catalog's database is `catalog`, as plain tables.
+
+    Raises LakeError when the database cannot be reached, or is none.
+    """
+    location = quoted(spec.catalog_location)
+    options = f"TYPE {spec.catalog_kind}{', READ_ONLY' if read_only else ''}"
+    with _unsigned(threads=1) as connection:
+        try:
+            _load_checked(connection, (f"{spec.catalog_kind}_scanner",))
+            connection.execute(f"ATTACH '{location}' AS catalog ({options})")
+            yield connection
+        except duckdb.Error as error:
+            raise LakeError(
+                f"The catalog {spec.catalog_kind}:{spec.catalog_location} could not be opened: "
+                f"{first_line(error)}. Check that the path or server exists; a damaged catalog "
+                "comes back with `newsvane restore FOLDER` once it is moved away."
+            ) from error
 
 
 @contextmanager
@@ -73,9 +105,11 @@ def attached_at(
         beside.close()
 
 
-def _attaching(spec: LakeSpec, name: str, snapshot: int | None, *, read_only: bool) -> str:
+def _attaching(
+    spec: LakeSpec, name: str, snapshot: int | None, *, read_only: bool, create: bool = False
+) -> str:
     kind, location = spec.catalog_kind, spec.catalog_location
-    options = [f"DATA_PATH '{quoted(spec.storage)}'"]
+    options = [f"DATA_PATH '{quoted(spec.storage)}'", f"CREATE_IF_NOT_EXISTS {create}"]
     if read_only:
         options.append("READ_ONLY")
     elif kind == "sqlite":
@@ -88,6 +122,18 @@ def _attaching(spec: LakeSpec, name: str, snapshot: int | None, *, read_only: bo
     if snapshot is not None:
         options.append(f"SNAPSHOT_VERSION {int(snapshot)}")
     return f"ATTACH 'ducklake:{kind}:{quoted(location)}' AS {name} ({', '.join(options)})"
+
+
+def _unsigned(**config: str | int) -> duckdb.DuckDBPyConnection:
+    """A connection that loads extensions without hashing them: for `_load_checked` alone."""
+    return duckdb.connect(config={**config, "allow_unsigned_extensions": "true"})
+
+
+def _load_checked(connection: duckdb.DuckDBPyConnection, extensions: tuple[str, ...]) -> None:
+    _check_signatures(extensions)
+    for extension in extensions:
+        load_extension(connection, extension)
+    connection.execute("SET allow_unsigned_extensions = false")
 
 
 @functools.cache
@@ -120,14 +166,16 @@ def first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
 
 
-def _open_bucket(connection: duckdb.DuckDBPyConnection, spec: LakeSpec) -> None:
-    """Keep the environment's keys as a secret of the connection.
+def _open_buckets(
+    connection: duckdb.DuckDBPyConnection, spec: LakeSpec, buckets: list[str]
+) -> None:
+    """Keep the environment's keys as secrets of the connection.
 
     httpfs reads the AWS_… variables into plain settings, which any query could show; a secret
     shows itself redacted, so the settings are cleared once it is made.
     """
     load_extension(connection, "httpfs")
-    options = ["TYPE s3", f"SCOPE '{quoted(spec.storage)}'"]
+    options = ["TYPE s3"]
     for option, setting in _KEYS.items():
         (value,) = connection.execute(f"SELECT current_setting('{setting}')").fetchone() or (None,)
         if value:
@@ -141,7 +189,9 @@ def _open_bucket(connection: duckdb.DuckDBPyConnection, spec: LakeSpec) -> None:
             # Stores of one's own rarely answer to bucket names as host names.
             "URL_STYLE 'path'",
         ]
-    connection.execute(f"CREATE SECRET lake_storage ({', '.join(options)})")
+    for number, bucket in enumerate(buckets):
+        scoped = [*options, f"SCOPE '{quoted(bucket)}'"]
+        connection.execute(f"CREATE SECRET bucket_{number} ({', '.join(scoped)})")
 
 
 _KEYS = {

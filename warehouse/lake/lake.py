@@ -14,13 +14,19 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.lake import reading, sql
-from warehouse.lake.connection import WriterLock, attach, attached_at
+from warehouse.lake.connection import WriterLock, attach, attached_at, first_line
+from warehouse.lake.hashes import forget_hashes, prepare_hashes, record_hashes
+from warehouse.lake.identity import mark_places, open_own
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
 
 T = TypeVar("T")
 _BATCH_ROWS = 20_000
 
+_DAMAGE = re.compile(
+    r"parquet|magic bytes|cannot open file|HTTP|TProtocol|decompress|snappy|zstd|corrupt",
+    re.IGNORECASE,
+)
 _CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
 
 
@@ -45,12 +51,20 @@ class Lake(sql.SqlReader):
         """Attach the warehouse, creating or migrating its tables first.
 
         With `snapshot`, attach it read-only as it was at that snapshot id.
-        Raises LakeError when the catalog or the storage cannot be reached.
+        Raises LakeError when the catalog or the storage cannot be reached, and IdentityError when
+        storage or landing zone hold files without their catalog, or those of another warehouse.
         """
         lock = WriterLock(spec)
         with lock:
-            check = bring_up_to_date if snapshot is None else None
-            connection = _prepared(attach(spec, snapshot), check)
+
+            def begin(connection: duckdb.DuckDBPyConnection) -> None:
+                bring_up_to_date(connection)
+                mark_places(connection, spec)
+                prepare_hashes(connection)
+
+            with _damage_explained():
+                connection = open_own(spec, snapshot)
+                connection = _prepared(connection, begin if snapshot is None else None)
         return cls(spec, connection, lock, snapshot)
 
     @classmethod
@@ -58,15 +72,12 @@ class Lake(sql.SqlReader):
         """Attach a warehouse that exists, read-only: nothing is created, migrated or locked.
 
         With `snapshot`, as it was at that snapshot id. Raises LakeError when there is none, when it
-        cannot be reached, or when its tables are not those of this release.
+        cannot be reached, when its files are not its own, or when its tables are not those of this
+        release.
         """
-        if spec.catalog_kind == "sqlite" and not Path(spec.catalog_location).is_file():
-            raise LakeError(
-                f"There is no warehouse at {spec.catalog_location}; expected the catalog of one. "
-                "Correct the data root, or fill one with `newsvane run`."
-            )
         check = require_current if snapshot is None else None
-        connection = _prepared(attach(spec, snapshot, read_only=True), check)
+        with _damage_explained():
+            connection = _prepared(open_own(spec, snapshot, read_only=True), check)
         return cls(spec, connection, WriterLock(spec), snapshot)
 
     def __enter__(self) -> Lake:
@@ -82,13 +93,24 @@ class Lake(sql.SqlReader):
         for reader in self._readers.values():
             reader.close()
 
+    def read(
+        self, name: str, /, params: Mapping[str, Any] | None = None, **tables: pa.Table
+    ) -> pa.Table:
+        """The result of the reading statement `name`; see SqlReader.
+
+        Raises LakeError for a data file that is damaged or missing too.
+        """
+        with _damage_explained():
+            return super().read(name, params, **tables)
+
     def stream(
         self, name: str, /, params: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The rows of the single reading statement `name`, in order, never holding all of them."""
         (statement,) = duckdb.extract_statements(sql.reading_text(name))
-        answer = self._connection.execute(statement, sql.used(statement, params or {}))
-        yield from answer.to_arrow_reader(_BATCH_ROWS)
+        with _damage_explained():
+            answer = self._connection.execute(statement, sql.used(statement, params or {}))
+            yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager
     def frozen(self, snapshot_id: int) -> Iterator[sql.ReadSql]:
@@ -135,7 +157,7 @@ class Lake(sql.SqlReader):
     def _reading(self, files: tuple[Path, ...] = ()) -> duckdb.DuckDBPyConnection:
         """A read-only attachment that reaches the lake and `files`, and nothing else."""
         if files not in self._readers:
-            reader = _prepared(attach(self.spec, self._snapshot, read_only=True))
+            reader = _prepared(attach(self.spec, self._snapshot, read_only=True, create=False))
             reading.lock(reader, self.spec, files)
             self._readers[files] = reader
         return self._readers[files]
@@ -157,17 +179,29 @@ class Lake(sql.SqlReader):
         for attempt in range(1, self.spec.commit_attempts + 1):
             try:
                 with self._lock:
-                    return self._attempt(work)
+                    result = self._attempt(work)
+                    record_hashes(self._connection, self.spec, since=self.snapshot_id())
+                    return result
             except duckdb.Error as error:
                 if attempt == self.spec.commit_attempts or not _CONFLICT.search(str(error)):
                     raise
                 time.sleep(min(2.0, 0.05 * 2**attempt) * jitter.uniform(0.5, 1.5))
         raise AssertionError("unreachable: the last attempt returns or raises")
 
+    def hash_files(self) -> int:
+        """Hash every data file that has no hash yet, and drop those of files that are gone.
+
+        Returns how many were hashed. Each commit hashes its own; see hashes.py.
+        """
+        with self._lock:
+            forget_hashes(self._connection)
+            return record_hashes(self._connection, self.spec, since=0)
+
     def _attempt(self, work: Callable[[Transaction], T]) -> T:
         self._connection.execute("BEGIN TRANSACTION")
         try:
-            result = work(Transaction(self._connection))
+            with _damage_explained():
+                result = work(Transaction(self._connection))
             self._connection.execute("COMMIT")
         except BaseException:
             # A failed COMMIT has already ended the transaction; then there is nothing to undo.
@@ -225,6 +259,21 @@ class Transaction(sql.SqlReader):
         with sql.registered(self._connection, {"incoming": rows}):
             answer = self._connection.execute(statement).fetchone()
         return int(answer[0]) if answer else 0
+
+
+@contextmanager
+def _damage_explained() -> Iterator[None]:
+    """Say what to do about a data file that cannot be read; other errors pass as they are."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not _DAMAGE.search(str(error)):
+            raise
+        raise LakeError(
+            f"A data file of the warehouse could not be read: {first_line(error)}. See with "
+            "`newsvane verify` what is damaged or missing, and put a backup back with "
+            "`newsvane restore FOLDER` in another place."
+        ) from error
 
 
 def _prepared(

@@ -34,13 +34,6 @@ class Scratch(sql.SqlReader):
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 raise LakeError(first_line(error)) from error
 
-    def scan(self, name: str, params: Mapping[str, Any], **tables: pa.Table) -> pa.Table:
-        """The result of a statement that reads files. Raises LakeError when they break off."""
-        try:
-            return self.read(name, params, **tables)
-        except duckdb.Error as error:
-            raise LakeError(first_line(error)) from error
-
 
 @contextmanager
 def scratch(*, threads: int = 2, memory_limit: str = "512MB") -> Iterator[Scratch]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 _PASSWORD = re.compile(r"password\s*=|//[^/@]*:[^/@]*@", re.IGNORECASE)
 
+_BELOW_ROOT = re.compile(r"(?:^|/)((?:datasets|models)/[^/]+)/?$")
+
 
 class LakeError(RuntimeError):
     """The warehouse could not be opened, read or written; the message says what to do next."""
@@ -22,7 +24,8 @@ class LakeSpec(BaseModel):
     folders or `s3://BUCKET/PREFIX`; the keys to a bucket are AWS_ACCESS_KEY_ID,
     AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment. `endpoint` is the URL of an
     S3-compatible store, None for AWS itself. `lock` serialises writers on one machine; on a
-    PostgreSQL catalog they are serialised across machines too.
+    PostgreSQL catalog they are serialised across machines too. `root` is the data root, below which
+    the files of data sets and models lie; it is set by `placed_below`.
     """
 
     # A refused value may hold a password, so errors do not repeat it.
@@ -33,6 +36,7 @@ class LakeSpec(BaseModel):
     landing: str = "landing"
     endpoint: str | None = None
     lock: Path = Path("writer.lock")
+    root: Path = Path()
     threads: int = Field(default=2, ge=1)
     memory_limit: str = "1GB"
     commit_attempts: int = Field(default=8, ge=1)
@@ -59,8 +63,26 @@ class LakeSpec(BaseModel):
             "storage": self.storage if is_bucket(self.storage) else str(root / self.storage),
             "landing": self.landing if is_bucket(self.landing) else str(root / self.landing),
             "lock": root / self.lock,
+            "root": root,
         }
         return self.model_copy(update=moved)
+
+    def named(self, path: Path) -> str:
+        """How the warehouse names a file or folder: by its place below the data root, if it is."""
+        whole, root = path.absolute(), self.root.absolute()
+        return whole.relative_to(root).as_posix() if whole.is_relative_to(root) else str(whole)
+
+    def placed(self, name: str) -> Path:
+        """Where what `named` gave is now, whatever folder this runs in and wherever the root went.
+
+        Former releases stored the path as it was given, absolute or relative to where they ran: of
+        these the last part, below `datasets` or `models` of the data root, still holds.
+        """
+        former = _BELOW_ROOT.search(name)
+        if former is not None:
+            here = self.root / former[1]
+            return here if here.exists() or not Path(name).exists() else Path(name)
+        return self.root / name
 
     @property
     def catalog_kind(self) -> str:

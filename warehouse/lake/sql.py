@@ -89,6 +89,13 @@ class SqlReader:
         """
         return run(self._connection, reading_text(name), params or {}, tables)
 
+    def scan(self, name: str, params: Mapping[str, Any], **tables: pa.Table) -> pa.Table:
+        """The same of a statement that reads files. Raises LakeError when they break off."""
+        try:
+            return self.read(name, params, **tables)
+        except duckdb.Error as error:
+            raise LakeError(str(error).strip().splitlines()[0]) from error
+
 
 class ReadSql(Protocol):
     """Runs a reading statement: a bound `SqlReader.read`, or what stands in its place."""

@@ -1,44 +1,39 @@
-"""Backup and restore of a whole warehouse, verified by hashes.
+"""Backup of a whole warehouse, verified by hashes.
 
 A backup is a folder: the catalog's copy, `lake/` (data files), `landing/` (payloads) and
-`backup.json`, written last, with the sha256 of every file. Data files and payloads never change
-once written, so a second backup into the same folder copies only what is new.
+`backup.json` with the sha256 of every file. Data files and payloads never change once written, so
+a second backup into the same folder copies only what is new. Until it is whole the folder holds the
+first one: files are written aside, the catalog's copy has a name of its own, and `backup.json` is
+replaced last; only then is what it no longer lists deleted.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import duckdb
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from warehouse.lake import Lake, sql
-from warehouse.lake.connection import WriterLock, load_extension, quoted
+from warehouse.lake import Lake
+from warehouse.lake.connection import WriterLock
 from warehouse.lake.spec import LakeError, LakeSpec
 from warehouse.ops.backup_names import foreign_name
+from warehouse.ops.catalog_copy import copy_catalog
+from warehouse.storage.atomic import PARTIAL, sync, write_blocks
+from warehouse.storage.landing import payload_name
 from warehouse.storage.object_store import ByteStore, FolderStore, open_store
 
 MANIFEST = "backup.json"
 TREES = ("lake", "landing")
-COPIES = {"sqlite": "catalog.sqlite", "postgres": "catalog.pgdump"}
-"""The catalog's copy by its kind: one of the one kind cannot be restored into the other."""
-
 _BLOCK = 1 << 20
 
 
 class BackupError(LakeError):
-    """A backup is not whole, or cannot be restored to that place; nothing was restored."""
-
-
-class CatalogCopyError(LakeError):
-    """The catalog could not be copied or put back; nothing was changed where it came from."""
+    """A backup is not whole, or cannot be made or restored there; the former one is as it was."""
 
 
 class BackedUp(BaseModel):
@@ -52,45 +47,67 @@ class BackedUp(BaseModel):
 
 
 class BackupManifest(BaseModel):
-    """What a backup holds: the warehouse as of `snapshot_id`."""
+    """What a backup holds: the warehouse as of `snapshot_id`, with the id of its catalog."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     catalog_kind: str
+    warehouse_id: str | None = None
     snapshot_id: int
     files: tuple[BackedUp, ...]
+
+    @property
+    def catalog(self) -> str:
+        """The name of the catalog's copy, the one file in neither tree; empty without one."""
+        names = (file.name for file in self.files if file.name.startswith("catalog"))
+        return next(names, "")
+
+
+@dataclass(frozen=True)
+class _Needed:
+    """What the catalog needs: data files with their hashes (None: not known yet), and payloads."""
+
+    data_files: dict[str, str | None]
+    payloads: frozenset[str]
+
+    @classmethod
+    def by(cls, lake: Lake) -> _Needed:
+        files = lake.scan("files_hashed", {}).to_pylist()
+        referred = lake.scan("payloads_referred", {})["payload_id"].drop_null().to_pylist()
+        return cls(
+            {f"lake/{row['name']}": row["sha256"] for row in files},
+            frozenset(f"landing/{payload_name(payload_id)}" for payload_id in referred),
+        )
 
 
 def back_up(spec: LakeSpec, folder: Path) -> BackupManifest:
     """Copy the warehouse into `folder`, new or that of an earlier backup of it.
 
     Writers wait while the catalog is copied, not while files are. Do not run maintenance at the
-    same time: it deletes files. Files that the warehouse has since given up leave the backup too.
+    same time: it deletes files. Files that the warehouse has since given up leave the backup too;
+    those it has lost stay. Raises BackupError for a data file that is lost or damaged and not in
+    the earlier backup either; until the end `folder` is the earlier backup.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    known = _known(folder)
-    (folder / MANIFEST).unlink(missing_ok=True)
-    target = FolderStore(folder)
-    with Lake.open(spec) as lake, WriterLock(spec):
-        snapshot_id = lake.snapshot_id()
-        catalog = _copy_catalog(spec, folder / COPIES[spec.catalog_kind])
-    with catalog.open("rb") as stream:
-        files = [_described(catalog.name, stream)]
-    # The catalog's copy comes first: every file it names has been written by now.
-    for tree, source in _trees(spec):
-        for stored in source.listed():
-            name = f"{tree}/{stored.name}"
-            held = known.get(name)
-            if held is None or not target.exists(name) or held.bytes != stored.bytes:
-                held = _copied(source, stored.name, folder, name)
-            files.append(held)
-    _drop_unlisted(target, {file.name for file in files})
-    manifest = BackupManifest(
-        catalog_kind=spec.catalog_kind,
-        snapshot_id=snapshot_id,
-        files=tuple(sorted(files, key=lambda file: file.name)),
-    )
-    target.write(MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
+    with FileLock(folder / "backup.lock"):
+        with Lake.open(spec) as lake, WriterLock(spec):
+            snapshot_id, needed = lake.snapshot_id(), _Needed.by(lake)
+            (warehouse_id,) = lake.read("catalog_identity")["warehouse_id"].to_pylist()
+            copy = copy_catalog(spec, folder)
+            with copy.open("rb") as stream:
+                catalog = described(copy.name, stream)
+        # The catalog's copy comes first: every file it names has been written by now.
+        files = [catalog, *_copy_trees(spec, folder, needed)]
+        manifest = BackupManifest(
+            catalog_kind=spec.catalog_kind,
+            warehouse_id=warehouse_id,
+            snapshot_id=snapshot_id,
+            files=tuple(sorted(files, key=lambda file: file.name)),
+        )
+        for place in {folder, *((folder / file.name).parent for file in files)}:
+            sync(place)
+        FolderStore(folder).write(MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
+        _drop_unlisted(folder, {file.name for file in files})
     return manifest
 
 
@@ -107,7 +124,7 @@ def verify_backup(folder: Path) -> BackupManifest:
     for expected in manifest.files:
         try:
             with (folder / expected.name).open("rb") as stream:
-                found = _described(expected.name, stream)
+                found = described(expected.name, stream)
         except FileNotFoundError as error:
             raise BackupError(
                 f"{expected.name} is missing from the backup {folder}. Use another backup."
@@ -120,36 +137,12 @@ def verify_backup(folder: Path) -> BackupManifest:
     return manifest
 
 
-def restore(folder: Path, spec: LakeSpec) -> BackupManifest:
-    """Make the backup in `folder` the warehouse of `spec`, which must be an empty place.
-
-    The backup is verified first, and what has been written is read again at the end. Folders and
-    buckets, paths and names may differ from those it came from; the kind of catalog may not.
-    """
-    manifest = verify_backup(folder)
-    if manifest.catalog_kind != spec.catalog_kind:
-        raise BackupError(
-            f"The backup holds a {manifest.catalog_kind} catalog, but the configured one is "
-            f"{spec.catalog_kind}. Set warehouse.catalog to a {manifest.catalog_kind} catalog."
-        )
-    _require_no_catalog(spec)
-    for tree, target in _trees(spec):
-        for file in manifest.files:
-            if file.name.startswith(f"{tree}/"):
-                name = file.name.removeprefix(f"{tree}/")
-                target.write(name, (folder / file.name).read_bytes())
-                with target.open(name) as stream:
-                    if _described(file.name, stream) != file:
-                        raise BackupError(f"{file.name} was not stored as sent; check the storage.")
-    # The catalog goes last: until then there is no warehouse that lacks files.
-    _put_back_catalog(folder / COPIES[spec.catalog_kind], spec)
-    return manifest
-
-
 def _require_inside(folder: Path, manifest: BackupManifest) -> None:
     """Raise BackupError unless all that is named lies in the backup, and goes where it belongs."""
     names = [file.name for file in manifest.files]
-    fault = foreign_name(folder, names, COPIES.get(manifest.catalog_kind, ""), TREES)
+    fault = foreign_name(folder, names, manifest.catalog, TREES)
+    if not manifest.catalog:
+        fault = "no catalog"
     if fault is not None:
         raise BackupError(
             f"The backup {folder} names {fault}; expected files of its own. No backup of ours is "
@@ -157,101 +150,101 @@ def _require_inside(folder: Path, manifest: BackupManifest) -> None:
         )
 
 
-def _trees(spec: LakeSpec) -> Iterator[tuple[str, ByteStore]]:
+def trees(spec: LakeSpec) -> Iterator[tuple[str, ByteStore]]:
+    """The folders of a backup, each with the store whose files it holds."""
     for tree, location in zip(TREES, (spec.storage, spec.landing), strict=True):
         yield tree, open_store(location, spec.endpoint)
 
 
-def _known(folder: Path) -> dict[str, BackedUp]:
-    try:
-        earlier = BackupManifest.model_validate_json((folder / MANIFEST).read_bytes())
-    except (OSError, ValidationError):
-        return {}
-    return {file.name: file for file in earlier.files}
-
-
-def _copied(source: ByteStore, name: str, folder: Path, backed_up_as: str) -> BackedUp:
-    path = folder / backed_up_as
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with source.open(name) as stream, path.open("wb") as out:
-        shutil.copyfileobj(stream, out, _BLOCK)
-    with path.open("rb") as written:
-        return _described(backed_up_as, written)
-
-
-def _described(name: str, stream: BinaryIO) -> BackedUp:
+def described(name: str, stream: BinaryIO) -> BackedUp:
+    """Size and hash of what a stream gives, under that name."""
     digest, size = hashlib.sha256(), 0
-    while block := stream.read(_BLOCK):
+    for block in _blocks(stream):
         digest.update(block)
         size += len(block)
     return BackedUp(name=name, bytes=size, sha256=digest.hexdigest())
 
 
-def _drop_unlisted(target: FolderStore, names: set[str]) -> None:
-    for stored in list(target.listed()):
-        if stored.name.startswith(tuple(f"{tree}/" for tree in TREES)) and stored.name not in names:
-            target.delete(stored.name)
+def _copy_trees(spec: LakeSpec, folder: Path, needed: _Needed) -> Iterator[BackedUp]:
+    earlier = {file.name: file for file in _earlier(folder)}
+    wanted = needed.data_files.keys() | needed.payloads
+    for tree, source in trees(spec):
+        for stored in source.listed():
+            name = f"{tree}/{stored.name}"
+            wanted -= {name}
+            held = earlier.get(name)
+            if held is None:
+                yield _copied(source, stored.name, folder / name, name, needed)
+            elif held.bytes != stored.bytes:
+                raise BackupError(
+                    f"{name} is {stored.bytes} bytes in the warehouse, but {held.bytes} in the "
+                    f"backup {folder}, and such a file never changes: it is damaged. The backup is "
+                    "as it was; restore it, or back up into another folder."
+                )
+            else:
+                yield held
+    for name in sorted(wanted):
+        if name in earlier:
+            yield earlier[name]
+        elif name in needed.data_files:
+            raise BackupError(
+                f"{name} is missing from the warehouse and from the backup {folder}, which is as "
+                "it was. See with `newsvane verify` what else is, and restore an older backup."
+            )
 
 
-def _copy_catalog(spec: LakeSpec, target: Path) -> Path:
-    """Write a consistent copy of the catalog, whoever else is at work on it."""
-    if spec.catalog_kind == "postgres":
-        words = ["--format=custom", "--no-owner", f"--file={target}"]
-        _run("pg_dump", *words, f"--dbname={spec.catalog_location}")
-        return target
-    with (
-        closing(sqlite3.connect(f"file:{spec.catalog_location}?mode=ro", uri=True)) as source,
-        closing(sqlite3.connect(target)) as copy,
-    ):
-        source.backup(copy)
-    return target
+def _earlier(folder: Path) -> Iterator[BackedUp]:
+    """The files of the backup that is there already, less those that are not whole."""
+    try:
+        manifest = BackupManifest.model_validate_json((folder / MANIFEST).read_bytes())
+    except (OSError, ValidationError):
+        return
+    for file in manifest.files:
+        path = folder / file.name
+        if path.is_file() and path.stat().st_size == file.bytes:
+            yield file
 
 
-def _put_back_catalog(copy: Path, spec: LakeSpec) -> None:
-    """Make `copy` the catalog of `spec`, whose storage it then points to."""
-    if spec.catalog_kind == "postgres":
-        words = ["--exit-on-error", "--single-transaction", "--no-owner"]
-        _run("pg_restore", *words, f"--dbname={spec.catalog_location}", str(copy))
-    else:
-        Path(spec.catalog_location).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(copy, spec.catalog_location)
-    with closing(_attached(spec)) as connection:
-        storage = spec.storage.rstrip("/") + "/"
-        connection.execute(sql.statement("catalog_moved").text, {"storage": storage})
+def _copied(source: ByteStore, stored: str, path: Path, name: str, needed: _Needed) -> BackedUp:
+    digest, size = hashlib.sha256(), 0
 
+    def read(stream: BinaryIO) -> Iterator[bytes]:
+        nonlocal size
+        for block in _blocks(stream):
+            digest.update(block)
+            size += len(block)
+            yield block
 
-def _require_no_catalog(spec: LakeSpec) -> None:
-    """Raise CatalogCopyError when `spec` names a catalog that is in use: it is not overwritten."""
-    if spec.catalog_kind == "sqlite":
-        taken = Path(spec.catalog_location).exists()
-    else:
-        with closing(_attached(spec)) as connection:
-            row = connection.execute(sql.statement("catalog_taken").text).fetchone()
-            taken = row != (False,)
-    if taken:
-        raise CatalogCopyError(
-            f"There is a catalog at {spec.catalog_kind}:{spec.catalog_location} already; expected "
-            "none. A restore never overwrites: name an empty place, or move the old one away."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with source.open(stored) as stream:
+            write_blocks(path, read(stream))
+    except FileNotFoundError as error:
+        raise BackupError(
+            f"{name} went away while it was copied: maintenance ran at the same time. The earlier "
+            "backup is as it was; run the backup again."
+        ) from error
+    expected = needed.data_files.get(name)
+    if expected is not None and digest.hexdigest() != expected:
+        path.unlink()
+        raise BackupError(
+            f"{name} in the warehouse hashes to {digest.hexdigest()[:12]}, expected "
+            f"{expected[:12]}: it is damaged. The earlier backup is as it was; restore it, or see "
+            "with `newsvane verify` what else is damaged."
         )
+    return BackedUp(name=name, bytes=size, sha256=digest.hexdigest())
 
 
-def _attached(spec: LakeSpec) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"threads": 1})
-    load_extension(connection, f"{spec.catalog_kind}_scanner")
-    location = quoted(spec.catalog_location)
-    connection.execute(f"ATTACH '{location}' AS catalog (TYPE {spec.catalog_kind})")
-    return connection
+def _blocks(stream: BinaryIO) -> Iterator[bytes]:
+    while block := stream.read(_BLOCK):
+        yield block
 
 
-def _run(program: str, *words: str) -> None:
-    """Passwords reach the program through its environment (PGPASSWORD), never its arguments."""
-    found = shutil.which(program)
-    if found is None:
-        raise CatalogCopyError(
-            f"{program} is not installed; it copies a PostgreSQL catalog. Install PostgreSQL's "
-            "client programs of the server's version (Debian: postgresql-client)."
-        )
-    done = subprocess.run([found, *words], capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        reason = next(iter(done.stderr.strip().splitlines()), "no message")
-        raise CatalogCopyError(f"{program} failed: {reason}. Nothing else was done.")
+def _drop_unlisted(folder: Path, names: Iterable[str]) -> None:
+    """Delete what the backup does not list: files given up, other copies, what was left aside."""
+    listed = set(names)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        ours = name.startswith(("catalog", *(f"{tree}/" for tree in TREES)))
+        if path.is_file() and name not in listed and (ours or path.suffix == PARTIAL):
+            path.unlink()

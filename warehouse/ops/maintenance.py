@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from warehouse.lake import Lake
+from warehouse.lake import Lake, LakeError, Transaction, sql
 from warehouse.storage.landing import Landing
+from warehouse.storage.object_store import open_store
 
 
 class MaintenanceSpec(BaseModel):
     """How long things are kept that nothing refers to.
 
     `keep_files` must outlast the longest reader and writer: a file may be in use, or about to be
-    committed, without the catalog saying so.
+    committed, without the catalog saying so. Snapshots are kept at least as long.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,11 +30,13 @@ class Upkeep(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    rows_filed: int = 0
     files_merged: int = 0
     snapshots_expired: int = 0
     files_deleted: int = 0
     orphans_deleted: int = 0
     payloads_discarded: int = 0
+    partial_files_deleted: int = 0
 
     def table(self) -> list[dict[str, str]]:
         """The numbers as rows for a Prefect table artifact."""
@@ -43,22 +46,87 @@ class Upkeep(BaseModel):
         ]
 
 
-def maintain(lake: Lake, landing: Landing, spec: MaintenanceSpec, *, now: datetime) -> Upkeep:
+FEW_UNKNOWN, UNKNOWN_SHARE = 3, 0.05
+"""So many files, or such a share of all, may be deleted although nothing refers to them: what a
+killed writer leaves. More are a sign that the catalog is not the one they were written under."""
+
+
+class UnknownFilesError(LakeError):
+    """Too much would be deleted that nothing refers to; nothing was done."""
+
+
+def maintain(
+    lake: Lake,
+    landing: Landing,
+    spec: MaintenanceSpec,
+    *,
+    now: datetime,
+    delete_unknown: bool = False,
+) -> Upkeep:
     """One round of everything. `now` is the real time (UTC): it is compared with times of writing.
 
-    Rows, data sets and models are as before; a second round finds nothing to do.
+    Rows, data sets and models are as before; a second round finds nothing to do. Raises
+    UnknownFilesError before anything is done when more than a small share of the data files or
+    payloads would be deleted as unknown, unless told to `delete_unknown` ones.
     """
+    if not delete_unknown:
+        _refuse_many_unknown(lake, landing, spec, now)
+    filed = file_rows(lake)
     merged = compact(lake)
-    expired = expire_snapshots(lake, now - spec.keep_snapshots)
+    # A build that began with a snapshot refers to it only when it ends.
+    expired = expire_snapshots(lake, now - max(spec.keep_snapshots, spec.keep_files))
     deleted, orphans = delete_files(lake, now - spec.keep_files)
     discarded = sweep_landing(lake, landing, now - spec.keep_payloads)
+    partial = sum(
+        open_store(location, lake.spec.endpoint).drop_partial(now - spec.keep_files)
+        for location in (lake.spec.storage, lake.spec.landing)
+    )
+    lake.hash_files()
     return Upkeep(
+        rows_filed=filed,
         files_merged=merged,
         snapshots_expired=len(expired),
         files_deleted=deleted,
         orphans_deleted=orphans,
         payloads_discarded=discarded,
+        partial_files_deleted=partial,
     )
+
+
+def _refuse_many_unknown(
+    lake: Lake, landing: Landing, spec: MaintenanceSpec, now: datetime
+) -> None:
+    moment = {"older_than": now - spec.keep_files}
+    files = lake.transact(lambda tx: tx.run("files_unknown", moment))["path"].to_pylist()
+    known = lake.read("files_named").num_rows + lake.read("files_replaced").num_rows
+    payloads, landed = _payloads_unneeded(lake, landing, now - spec.keep_payloads)
+    for what, unknown, total in (
+        ("data files", files, known + len(files)),
+        ("payloads", payloads, landed),
+    ):
+        if len(unknown) > max(FEW_UNKNOWN, UNKNOWN_SHARE * total):
+            raise UnknownFilesError(
+                f"Maintenance would delete {len(unknown)} of {total} {what} because the catalog "
+                f"does not refer to them: {', '.join(unknown[:3])}, …; expected at most "
+                f"{FEW_UNKNOWN} or {UNKNOWN_SHARE:.0%}. Nothing was deleted. If the catalog is an "
+                "old copy, bring back the right one or `newsvane restore` a backup elsewhere; if "
+                "they may go, run `newsvane maintain --delete-unknown`."
+            )
+
+
+def file_rows(lake: Lake) -> int:
+    """Move rows that small commits left in the catalog into data files; returns how many.
+
+    There they have a hash, and the catalog does not grow with every commit. The schema's versions
+    stay: with them in a file, its damage would keep the warehouse from being opened and verified.
+    """
+    tables = [name for name in sql.relations("schema") if name != "schema_versions"]
+
+    def work(tx: Transaction) -> int:
+        flushed = [tx.run("inlined_flush", {"table_name": name}) for name in tables]
+        return sum(sum(rows["rows_flushed"].to_pylist()) for rows in flushed if rows.num_rows)
+
+    return lake.transact(work)
 
 
 def compact(lake: Lake) -> int:
@@ -71,7 +139,7 @@ def compact(lake: Lake) -> int:
 
 
 def expire_snapshots(lake: Lake, older_than: datetime) -> tuple[int, ...]:
-    """Forget snapshots from before `older_than` (UTC) that no data set or example build refers to.
+    """Forget snapshots replaced before `older_than` (UTC) that no data set was built from.
 
     Returns their ids. Rows as they are now are never touched, only the way back in time.
     """
@@ -99,10 +167,16 @@ def sweep_landing(lake: Lake, landing: Landing, older_than: datetime) -> int:
     Such payloads are of batches that were refused or interrupted. Run it while nothing is ingested:
     a vendor that repeats such an answer to the byte at that very moment would have it discarded.
     """
-    landed = [payload_id for payload_id, at in landing.landed() if at < older_than]
-    # Read after listing: a payload published in between is then known as referred to.
-    referred = set(lake.read("payloads_referred")["payload_id"].to_pylist())
-    unneeded = [payload_id for payload_id in landed if payload_id not in referred]
+    unneeded, _ = _payloads_unneeded(lake, landing, older_than)
     for payload_id in unneeded:
         landing.discard(payload_id)
     return len(unneeded)
+
+
+def _payloads_unneeded(lake: Lake, landing: Landing, older_than: datetime) -> tuple[list[str], int]:
+    """Payloads landed before `older_than` that no row refers to, and how many there are in all."""
+    landed = list(landing.landed())
+    # Read after listing: a payload published in between is then known as referred to.
+    referred = set(lake.read("payloads_referred")["payload_id"].to_pylist())
+    unneeded = [name for name, at in landed if at < older_than and name not in referred]
+    return unneeded, len(landed)

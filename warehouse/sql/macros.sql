@@ -33,6 +33,9 @@ CREATE OR REPLACE TEMP MACRO in_few_words(days) AS
     CASE WHEN len(days) <= 3 THEN list_aggregate(days, 'string_agg', ', ')
          ELSE days[1]::VARCHAR || '…' || days[-1]::VARCHAR END;
 
+-- Two spellings of one number: vendors round, and single precision keeps seven digits.
+CREATE OR REPLACE TEMP MACRO is_same(a, b) AS abs(a - b) <= 1e-6 * greatest(abs(a), abs(b));
+
 -- A number that can be the price of something.
 CREATE OR REPLACE TEMP MACRO is_price(number) AS number > 0 AND isfinite(number);
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import get_ident
 
@@ -16,11 +16,16 @@ PARTIAL = ".partial"
 
 def write_bytes(path: Path, body: bytes) -> None:
     """Write `body` aside, make it durable and rename it to `path`, in place of what was there."""
+    write_blocks(path, (body,))
+
+
+def write_blocks(path: Path, blocks: Iterable[bytes]) -> None:
+    """Write what `blocks` give, one after the other; see write_bytes."""
     # The name is cut, because one of full length has no room left for an ending.
     partial = path.with_name(f"{path.name[:80]}.{os.getpid()}-{get_ident()}{PARTIAL}")
     try:
         with partial.open("wb") as stream:
-            stream.write(body)
+            stream.writelines(blocks)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)

@@ -57,16 +57,16 @@ class Landing:
     def store(self, payload: Payload) -> str:
         """Keep the body durably and return its payload_id; nothing half-written is ever visible."""
         payload_id = payload.payload_id
-        if not self._store.exists(_name(payload_id)):
+        if not self._store.exists(payload_name(payload_id)):
             # mtime=0 keeps the compressed bytes a function of the body alone.
             packed = gzip.compress(payload.body, compresslevel=6, mtime=0)
-            self._store.write(_name(payload_id), packed)
+            self._store.write(payload_name(payload_id), packed)
         return payload_id
 
     def load(self, payload_id: str) -> bytes:
         """The body stored under `payload_id`. Raises LandingError if absent or altered."""
         try:
-            with self._store.open(_name(payload_id)) as stream:
+            with self._store.open(payload_name(payload_id)) as stream:
                 packed = stream.read()
             body = gunzip(io.BytesIO(packed), len(packed))
         except FileNotFoundError as error:
@@ -98,13 +98,13 @@ class Landing:
 
     def discard(self, payload_id: str) -> None:
         """Forget a payload for good; for retention alone, never for one that a row refers to."""
-        self._store.delete(_name(payload_id))
+        self._store.delete(payload_name(payload_id))
 
 
 _SUFFIX = ".gz"
 
 
-def _name(payload_id: str) -> str:
+def payload_name(payload_id: str) -> str:
     return f"{payload_id[:2]}/{payload_id}{_SUFFIX}"
 
 

@@ -48,6 +48,9 @@ class ByteStore(Protocol):
     def listed(self) -> Iterator[Stored]:
         """Everything kept, in the order of names."""
 
+    def drop_partial(self, older_than: datetime) -> int:
+        """Delete what killed writers left half written before `older_than` (UTC); how many."""
+
 
 class FolderStore:
     """A folder of the local file system."""
@@ -76,6 +79,16 @@ class FolderStore:
                 found = path.stat()
                 written_at = datetime.fromtimestamp(found.st_mtime, UTC)
                 yield Stored(path.relative_to(self.root).as_posix(), found.st_size, written_at)
+
+    def drop_partial(self, older_than: datetime) -> int:
+        left = [
+            path
+            for path in self.root.rglob(f"*{PARTIAL}")
+            if datetime.fromtimestamp(path.stat().st_mtime, UTC) < older_than
+        ]
+        for path in left:
+            path.unlink(missing_ok=True)
+        return len(left)
 
 
 class BucketStore:
@@ -117,6 +130,9 @@ class BucketStore:
         for info in sorted(found, key=lambda info: str(info.path)):
             if info.is_file:
                 yield Stored(info.path[len(self._root) + 1 :], info.size, info.mtime)
+
+    def drop_partial(self, older_than: datetime) -> int:
+        return 0  # what was not uploaded whole is not there
 
     @cached_property
     def _files(self) -> Any:

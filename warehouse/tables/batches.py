@@ -61,11 +61,13 @@ class PriceBatch(Batch):
     """Daily bars (BARS) and corporate actions (ACTIONS) of one request set.
 
     `missing` pairs each requested ticker that could not be served with the error that says why;
-    such a ticker has a failed row in `partitions` and no bars.
+    such a ticker has a failed row in `partitions` and no bars. `tells_actions`: the source gives
+    the actions of a day with its bar, so that one it no longer gives is withdrawn.
     """
 
     bars: pa.Table = field(default_factory=BARS.empty_table)
     actions: pa.Table = field(default_factory=ACTIONS.empty_table)
+    tells_actions: bool = False
     requested: tuple[str, ...] = ()
     missing: tuple[tuple[str, str], ...] = ()
 

@@ -30,6 +30,9 @@ from warehouse.tables.near_duplicates import near_duplicates
 WINDOW = timedelta(hours=72)
 """How far apart in time two headlines of one story may be."""
 
+SPAN = timedelta(days=30)
+"""How long a story may last: what comes back day after day, such as a column's title, is many."""
+
 PUBLISHER = (
     r"(The )?((\p{Lu}[\pL&.''’]*\s){0,3}(News|Newswires?|Times|Journal|Post|Herald|Tribune|Gazette|"
     r"Observer|Press|Wire|Magazine|Telegraph|Guardian|Independent|Mail|Standard|Chronicle|Examiner|"
@@ -136,9 +139,11 @@ def _group(tx: Transaction, first: datetime, last: datetime) -> int:
     if not links.num_rows:
         return 0
     heads = tx.read("story_heads", links=links)
-    merged = _absorbed(heads["story"].combine_chunks(), links)
+    merged, chains = _absorbed(heads, links)
     tx.run("story_merge", merged=merged)
-    return int(merged.num_rows)
+    parts = tx.read("story_parts", {"span_days": SPAN.days}, chains=chains)
+    tx.run("story_part", parts=parts)
+    return int(merged.num_rows + parts.num_rows)
 
 
 def _parts(tx: Transaction, first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -157,14 +162,17 @@ def _links(tx: Transaction, first: datetime, last: datetime) -> pa.Table:
     return tx.read("story_links", span, worded=worded, similar_pairs=pairs)
 
 
-def _absorbed(stories: pa.Array, links: pa.Table) -> pa.Table:
-    """Each story that is not the earliest of its component, with the one that is, as `root`.
+def _absorbed(heads: pa.Table, links: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Stories that belong to an earlier one, as `story` and `root`; chains too long to be one.
 
-    `stories` lists every story in the links, earliest first.
+    `heads` lists every story in the links, earliest first. A component that lasts longer than SPAN
+    less the gaps at both its ends is no story but a `chain` of them, such as a daily column: that
+    way a part in its middle is too long together with any neighbour.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    stories = heads["story"].combine_chunks()
     count = len(stories)
     left = pc.index_in(links["story"], stories).to_numpy()
     right = pc.index_in(links["other"], stories).to_numpy()
@@ -172,5 +180,13 @@ def _absorbed(stories: pa.Array, links: pa.Table) -> pa.Table:
     _, component = connected_components(graph, directed=False)
     _, first = np.unique(component, return_index=True)
     root = first[component]
-    late = np.flatnonzero(root != np.arange(count))
-    return pa.table({"story": stories.take(late), "root": stories.take(root[late])})
+    begins, ends = (heads[name].cast(pa.int64()).to_numpy() for name in ("first_at", "last_at"))
+    last = np.full(count, np.iinfo(np.int64).min)
+    np.maximum.at(last, component, ends)
+    longest = (SPAN - 2 * WINDOW) // timedelta(microseconds=1)
+    chained = (last[component] - begins[root]) > longest
+    late = np.flatnonzero((root != np.arange(count)) & ~chained)
+    return (
+        pa.table({"story": stories.take(late), "root": stories.take(root[late])}),
+        pa.table({"story": stories.filter(pa.array(chained)), "chain": component[chained]}),
+    )

@@ -47,7 +47,7 @@ def store_model(lake: Lake, model: Model) -> None:
     documents = {
         name: json.dumps(getattr(model, name), sort_keys=True, default=str) for name in _DOCUMENTS
     }
-    row = {**asdict(model), **documents, "path": str(model.path)}
+    row = {**asdict(model), **documents, "path": lake.spec.named(model.path)}
     table = pa.Table.from_pylist([row], schema=MODELS)
 
     def work(tx: Transaction) -> None:
@@ -70,7 +70,7 @@ def read_models(lake: Lake) -> tuple[Model, ...]:
             **{
                 **row,
                 **{name: json.loads(row[name]) for name in _DOCUMENTS},
-                "path": Path(row["path"]),
+                "path": lake.spec.placed(row["path"]),
             }
         )
         for row in lake.read("model_rows").to_pylist()

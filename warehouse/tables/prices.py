@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from warehouse.lake import Lake, Transaction
 from warehouse.tables.batches import (
+    ACTIONS,
     PriceBatch,
     of_change,
     record_batch,
@@ -47,8 +48,9 @@ _ACTIONS = _Versioned(
 class PricePublication:
     """What one commit changed. All zero: the batch was already in the warehouse.
 
-    `quarantined` counts rejects that are new; `bars_refused` the bars that conflict with those of
-    another source, known or not.
+    `quarantined` counts rejects that are new; `bars_refused` and `actions_refused` those that
+    conflict with another source's, known or not; `withdrawn` are the actions (ACTIONS) that their
+    source no longer gives: their last vintage is kept as superseded.
     """
 
     bars_added: int
@@ -57,6 +59,8 @@ class PricePublication:
     actions_revised: int
     quarantined: int
     bars_refused: int = field(default=0, compare=False)
+    actions_refused: int = field(default=0, compare=False)
+    withdrawn: pa.Table = field(default_factory=ACTIONS.empty_table, compare=False)
 
 
 def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePublication:
@@ -76,6 +80,7 @@ def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePubl
         bar_changes, action_changes = (
             tx.read(versioned.changes, {"now": now}, **incoming) for versioned in (_BARS, _ACTIONS)
         )
+        withdrawn = _withdraw(tx, batch, now) if batch.tells_actions else ACTIONS.empty_table()
         bars_added, bars_revised, bar_conflicts = _apply(tx, _BARS, bar_changes, now)
         actions_added, actions_revised, action_conflicts = _apply(tx, _ACTIONS, action_changes, now)
         return PricePublication(
@@ -85,9 +90,24 @@ def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePubl
             actions_revised=actions_revised,
             quarantined=record_batch(tx, batch, now, bar_conflicts, action_conflicts),
             bars_refused=bar_conflicts.num_rows,
+            actions_refused=action_conflicts.num_rows,
+            withdrawn=withdrawn,
         )
 
     return lake.transact(work)
+
+
+def _withdraw(tx: Transaction, batch: PriceBatch, now: datetime) -> pa.Table:
+    found = tx.read(
+        "actions_withdrawn",
+        incoming_bars=batch.bars,
+        incoming_actions=batch.actions,
+        incoming_rejects=batch.rejects,
+    )
+    if found.num_rows:
+        tx.run("action_supersede", {"now": now}, superseding=found)
+        tx.run("actions_withdraw", superseding=found)
+    return found.select(ACTIONS.names)
 
 
 def _apply(

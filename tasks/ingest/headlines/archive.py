@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
@@ -100,6 +100,20 @@ class HeadlineArchive:
     def words(self) -> dict[str, str]:
         """How the file is read."""
         return self.archive.words()
+
+    def at(self, now: datetime) -> HeadlineArchive:
+        """The same archive, imported at another moment (UTC)."""
+        return replace(self, payload=replace(self.payload, fetched_at=now))
+
+    def newest(self) -> date | None:
+        """The last day the file's dates speak of, UTC; None when none can be read."""
+        mapping, found = self.archive.mapping, None
+        for rows in self.archive.batches(100_000, ("published_at",)):
+            column = rows["published_at"]
+            dated = read_date_column(column, mapping.zone, mapping.date_format, self.engine)
+            last = pc.max(dated["published_at"]).as_py()
+            found = max(filter(None, (found, last and last.date())), default=None)
+        return found
 
     def batches(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 from zoneinfo import available_timezones
@@ -86,6 +86,15 @@ class PriceArchive:
     def words(self) -> dict[str, str]:
         """How the file is read."""
         return self.archive.words() | self.reading.words()
+
+    def at(self, now: datetime) -> PriceArchive:
+        """The same archive, imported at another moment (UTC)."""
+        return replace(self, payload=replace(self.payload, fetched_at=now))
+
+    def newest(self) -> date | None:
+        """The last day the file speaks of; None when none can be read."""
+        last: date | None = pc.max(self.days).as_py()
+        return last
 
     def batches(
         self,

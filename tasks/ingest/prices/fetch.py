@@ -27,13 +27,14 @@ from tasks.ingest.prices.coverage import (
     trading_span,
     without_sessions,
 )
+from tasks.ingest.prices.surroundings import NOTHING_KNOWN, Surroundings
 from tasks.ingest.prices.validation import CANDIDATES, PriceRules, validate_actions, validate_bars
 from tasks.ingest.prices.yahoo import (
     CHART_PATH,
-    ClientAnswer,
     ask,
     client_errors,
     prepare,
+    read_actions,
     read_chart,
 )
 from warehouse.lake.scratch import scratch
@@ -81,6 +82,7 @@ def fetch_prices(
     land: Land,
     calendar: pa.Table,
     first_known: Mapping[str, date] | None = None,
+    surroundings: Surroundings = NOTHING_KNOWN,
 ) -> PriceBatch:
     """Bars and actions of `tickers` for the exchange dates start..end, both inclusive.
 
@@ -88,8 +90,9 @@ def fetch_prices(
     `overlap_sessions` before `start`; bars from there on are returned. A ticker without a usable
     bar is requested again (`passes` times in all) and then listed in `missing`; the others go on.
     The ledger rows tell which sessions the calendar has between listing and last trade, and which
-    of them did not come; `first_known` has the first session on record of each ticker. Without a
-    session in the range nothing is requested: it is empty. Raises PriceSourceError for a request
+    of them did not come; `first_known` has the first session on record of each ticker. Bars and
+    actions are judged beside what `surroundings` has on record. Without a session in the range
+    nothing is requested: it is empty. Raises PriceSourceError for a request
     that makes no sense, and whatever `land` raises.
     """
     _require_request(tickers, start, end, calendar)
@@ -99,7 +102,9 @@ def fetch_prices(
     prepare(spec.cache)
     first = _overlapped(start, spec.overlap_sessions, calendar)
     known = first_known or {}
-    reader = TickerReader(first, end, spec, session, clock, land, calendar, known)
+    reader = TickerReader(
+        first, end, spec, session, clock, land, calendar, known, surroundings=surroundings
+    )
     found: dict[str, TickerPrices] = {}
     payloads: list[Payload] = []
     for _ in range(spec.passes):
@@ -112,6 +117,7 @@ def fetch_prices(
     return PriceBatch(
         bars=bars,
         actions=pa.concat_tables([answer.actions for answer in answers]),
+        tells_actions=True,
         rejects=rejects,
         payloads=tuple(payloads),
         requested=tuple(tickers),
@@ -198,6 +204,7 @@ class TickerReader:
     land: Land
     calendar: pa.Table
     first_known: Mapping[str, date] = field(default_factory=dict)
+    surroundings: Surroundings = NOTHING_KNOWN
 
     def prices_of(self, ticker: str) -> TickerPrices:
         """Ask, land, reconcile and validate. Raises nothing but what `land` raises."""
@@ -262,7 +269,7 @@ class TickerReader:
         return self.spec.symbols.get(ticker, ticker)
 
     def _validated(
-        self, ticker: str, client: ClientAnswer, payloads: list[Payload]
+        self, ticker: str, client: pa.Table, payloads: list[Payload]
     ) -> tuple[pa.Table, pa.Table, pa.Table]:
         """Good bars, good actions and rejects of the last answer."""
         spec, payload = self.spec, payloads[-1]
@@ -273,20 +280,29 @@ class TickerReader:
             "payload_id": payload.payload_id,
             "fetched_on": fetched_on if spec.basis == "fetch" else None,
         }
-        chart = read_chart(payload.body, self._symbol(ticker), spec.exchange_zone)
+        symbol = self._symbol(ticker)
+        chart = read_chart(payload.body, symbol, spec.exchange_zone)
+        events = read_actions(payload.body, symbol, spec.exchange_zone)
         with scratch() as engine:
-            found = engine.read("action_candidates", params, client=client.actions)
-            actions, bad_actions = validate_actions(found, self.calendar, engine)
-            candidates = engine.read("bar_reconcile", params, chart=chart, client=client.bars)
+            candidates = engine.read("bar_reconcile", params, chart=chart, client=client)
+            stored, splits = self.surroundings.around(candidates)
+            found = engine.read("action_candidates", params, events=events)
+            told, _ = validate_actions(found, self.calendar, stored, splits, spec.rules, engine)
+            told = told.filter(pc.equal(told["kind"], "split"))
             bars, bad_bars = validate_bars(
                 candidates.cast(CANDIDATES),
-                actions.filter(pc.equal(actions["kind"], "split")),
+                engine.read("splits_merged", told=told, stored=splits),
                 self.calendar,
                 spec.rules,
                 engine,
                 source=spec.source,
                 now=payload.fetched_at,
+                context=stored,
                 ordered=True,
+            )
+            around = pa.concat_tables([bars, stored])
+            actions, bad_actions = validate_actions(
+                found, self.calendar, around, splits, spec.rules, engine
             )
         return bars, actions, pa.concat_tables([bad_bars, bad_actions])
 

@@ -40,14 +40,12 @@ def replay_prices(
     ]
     tickers = tuple(dict.fromkeys(reading.ticker for reading in readings))
     rejects = [reading.rejects for reading in readings]
+    bars = _numbered([one.bars for one in readings], BARS)
+    actions = _numbered([one.actions for one in readings], ACTIONS)
     with scratch() as engine:
         return PriceBatch(
-            bars=engine.read(
-                "bars_latest", readings=_numbered([one.bars for one in readings], BARS)
-            ),
-            actions=engine.read(
-                "actions_latest", readings=_numbered([one.actions for one in readings], ACTIONS)
-            ),
+            bars=engine.read("bars_latest", readings=bars),
+            actions=engine.read("actions_latest", readings=actions, bars=bars),
             rejects=pa.concat_tables([REJECTS.empty_table(), *rejects]),
             requested=tickers,
             missing=tuple((one.ticker, one.error) for one in readings if one.error),

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.archive_file import ArchiveError
+from tasks.ingest.archives.formats import ArchiveError
 from tasks.ingest.prices.validation import EARLIEST, NO_CALENDAR
 from warehouse.lake import ReadSql
 from warehouse.tables.batches import ACTIONS, BARS
@@ -66,6 +66,16 @@ class Surroundings:
         days = candidates.select(["ticker", "session"])
         return (
             self.read("bars_around", candidates=days).cast(BARS),
+            self.read("splits_of", candidates=days).cast(ACTIONS),
+        )
+
+    def beside_actions(self, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Bars on record around the days of actions, and the splits of their tickers."""
+        if self.read is None:
+            return BARS.empty_table(), ACTIONS.empty_table()
+        days = candidates.select(["ticker", "ex_date"])
+        return (
+            self.read("bars_beside_actions", candidates=days).cast(BARS),
             self.read("splits_of", candidates=days).cast(ACTIONS),
         )
 

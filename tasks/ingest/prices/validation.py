@@ -100,13 +100,26 @@ def validate_bars(
 
 
 def validate_actions(
-    candidates: pa.Table, calendar: pa.Table, engine: Scratch
+    candidates: pa.Table,
+    calendar: pa.Table,
+    bars: pa.Table,
+    splits: pa.Table,
+    rules: PriceRules,
+    engine: Scratch,
 ) -> tuple[pa.Table, pa.Table]:
-    """Split candidates (ACTIONS) into good actions and rejects, one reason each."""
+    """Split candidates (ACTIONS and `foreign`) into good actions and rejects, one reason each.
+
+    `foreign` says of a dividend that it is paid in another currency. `bars` (BARS) are known good
+    around the ex-dates: what an action does to the price is compared with them. `splits` are those
+    on record.
+    """
     validated = engine.read(
         "action_validation",
+        {"jump_limit": rules.jump_limit},
         candidates=candidates,
         calendar=calendar.select(["session", "close_ts"]),
+        bars=bars.select(["ticker", "session", "open", "close", "basis_date"]),
+        splits=splits.select(["ticker", "ex_date", "value"]),
     )
     good, bad = _split(validated)
     return good.select(ACTIONS.names).cast(ACTIONS), _rejects(

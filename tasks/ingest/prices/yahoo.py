@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 
 from tasks.ingest.http.retry import FetchError
 from tasks.ingest.prices.validation import CANDIDATES
+from warehouse.lake import LakeError
 from warehouse.tables.schemas import without
 
 if TYPE_CHECKING:
@@ -32,6 +32,14 @@ CHART_PATH = "/v8/finance/chart/"
 
 CHART_BARS = without(CANDIDATES, "ticker", "basis_date", "payload_id", "agrees")
 """One row per bar of one answer, in the answer's order."""
+
+CHART_ACTIONS = pa.schema(
+    {"ex_date": pa.date32(), "kind": pa.string(), "value": pa.float64(), "foreign": pa.bool_()}
+)
+"""One row per event of one answer. kind: dividend | split. `foreign`: a dividend that is paid in
+another currency than the prices."""
+
+_EVENING = 22
 
 # yfinance keeps one client per process; two sessions must not take turns inside one request.
 _ONE_AT_A_TIME = threading.Lock()
@@ -71,6 +79,57 @@ def read_chart(body: bytes, symbol: str, zone: str) -> pa.Table:
         raise ChartError(f"The bars of {symbol} are not columns of numbers: {error}.") from error
 
 
+def read_actions(body: bytes, symbol: str, zone: str) -> pa.Table:
+    """The dividends and splits of one chart answer as CHART_ACTIONS, in the answer's order.
+
+    Read from the answer itself: yfinance moves the action of a day without a bar to another day.
+    What is no number is null. Raises ChartError when the body holds no events of that shape.
+    """
+    try:
+        result = json.loads(body)["chart"]["result"][0]
+        quoted_in = result["meta"].get("currency")
+        events = result.get("events") or {}
+        rows = [
+            {"at": event["date"], "kind": kind, "value": value, "currency": event.get("currency")}
+            for name, kind in (("dividends", "dividend"), ("splits", "split"))
+            for event in (events.get(name) or {}).values()
+            for value in [_dividend(event) if kind == "dividend" else _ratio(event)]
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise ChartError(
+            f"The actions of {symbol} are not dividends and splits with dates "
+            f"({type(error).__name__}: {error})."
+        ) from error
+    return pa.table(
+        {
+            "ex_date": _local_dates([row["at"] for row in rows], zone),
+            "kind": pa.array([row["kind"] for row in rows], pa.string()),
+            "value": pa.array([row["value"] for row in rows], pa.float64()),
+            "foreign": pa.array(
+                [row["currency"] not in (None, "", quoted_in) for row in rows], pa.bool_()
+            ),
+        },
+        schema=CHART_ACTIONS,
+    )
+
+
+def _dividend(event: Mapping[str, Any]) -> float | None:
+    return _number(event.get("amount"))
+
+
+def _ratio(event: Mapping[str, Any]) -> float | None:
+    """New shares for an old one."""
+    new, old = _number(event.get("numerator")), _number(event.get("denominator"))
+    return new / old if new is not None and old else None
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def _numbers(values: list[Any]) -> pa.Array:
     try:
         return pa.array(values, pa.float64())
@@ -80,8 +139,19 @@ def _numbers(values: list[Any]) -> pa.Array:
 
 
 def _local_dates(stamps: list[int], zone: str) -> pa.Array:
-    instants = pa.array(stamps, pa.timestamp("s", tz=zone))
-    return pc.local_timestamp(instants).cast(pa.timestamp("us")).cast(pa.date32())
+    """The day of each stamp on the clock of `zone`.
+
+    A day's stamp is its midnight or its opening. Around the change to summer time Yahoo is an hour
+    or two early, in the evening before.
+    """
+    local = pc.local_timestamp(pa.array(stamps, pa.timestamp("s", tz=zone)))
+    early = pc.and_(
+        pc.greater_equal(pc.hour(local), _EVENING),
+        pc.and_(pc.equal(pc.minute(local), 0), pc.equal(pc.second(local), 0)),
+    )
+    days = local.cast(pa.timestamp("us")).cast(pa.date32())
+    following = pc.add(days, pa.scalar(timedelta(days=1))).cast(pa.date32())
+    return pc.if_else(early, following, days)
 
 
 def _require_identity(meta: dict[str, Any], symbol: str, zone: str) -> None:
@@ -96,18 +166,6 @@ def _require_identity(meta: dict[str, Any], symbol: str, zone: str) -> None:
             f"{symbol} trades in {meta.get('exchangeTimezoneName')!r}, expected {zone!r}: it is "
             "not listed on the configured exchange."
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ClientAnswer:
-    """What yfinance made of one answer.
-
-    `bars`: session, open, high, low, close, vendor_adj_close, volume; NaN spelled null.
-    `actions`: ex_date, dividend, split; 0 where there is none.
-    """
-
-    bars: pa.Table
-    actions: pa.Table
 
 
 def prepare(cache_folder: Path) -> None:
@@ -135,8 +193,11 @@ def ask(
     timeout: float,
     session: YahooSession,
     record: Callable[[Answer], None],
-) -> ClientAnswer:
-    """One chart request for the local dates first..last, inclusive; raises `client_errors()`.
+) -> pa.Table:
+    """The client's bars of one chart request for the local dates first..last, inclusive.
+
+    Columns: session, open, high, low, close, vendor_adj_close, volume; NaN spelled null. Raises
+    `client_errors()`.
 
     `zone` is the time zone the symbol is taken to trade in; the caller checks the answer's.
     `record` is handed every HTTP answer before yfinance sees it. Safe to call from many threads.
@@ -165,31 +226,24 @@ def ask(
             actions=True,
             timeout=timeout,
         )
-    return ClientAnswer(_bars(frame), _actions(frame))
+    return _bars(frame)
 
 
 @cache
 def client_errors() -> tuple[type[Exception], ...]:
-    """What a failed or unreadable answer raises; anything else is our own fault and goes up."""
+    """What a failed or unreadable answer raises: it is one ticker's failure, whatever it holds."""
     from curl_cffi.requests.exceptions import RequestException
     from yfinance.exceptions import YFException
 
-    unreadable = (LookupError, TypeError, ValueError, AttributeError)
-    return (YFException, RequestException, FetchError, *unreadable)
+    unreadable = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+    beyond = (RecursionError, pa.ArrowException, LakeError)
+    return (YFException, RequestException, FetchError, *unreadable, *beyond)
 
 
 def _bars(frame: pd.DataFrame) -> pa.Table:
     columns = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
+    dates = pc.local_timestamp(pa.array(frame.index)).cast(pa.timestamp("us")).cast(pa.date32())
     return pa.table(
-        [_dates(frame), *(pa.array(frame[name], from_pandas=True) for name in columns)],
+        [dates, *(pa.array(frame[name], from_pandas=True) for name in columns)],
         names=["session", "open", "high", "low", "close", "vendor_adj_close", "volume"],
     )
-
-
-def _actions(frame: pd.DataFrame) -> pa.Table:
-    columns = [pa.array(frame[name], pa.float64()) for name in ("Dividends", "Stock Splits")]
-    return pa.table([_dates(frame), *columns], names=["ex_date", "dividend", "split"])
-
-
-def _dates(frame: pd.DataFrame) -> pa.Array:
-    return pc.local_timestamp(pa.array(frame.index)).cast(pa.timestamp("us")).cast(pa.date32())

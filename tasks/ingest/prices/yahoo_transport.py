@@ -44,11 +44,20 @@ class Answer:
 
 
 class LenientResponse(Response):  # type: ignore[misc]
-    """Reads NaN and Infinity in JSON as numbers: one bad cell must not hide a whole answer."""
+    """Reads NaN and Infinity in JSON as numbers: one bad cell must not hide a whole answer.
+
+    A chart reaches the client without its events: it would merge them with the bars, and move or
+    lose what does not match a day. They are read from the body as it was landed.
+    """
 
     def json(self, **options: Any) -> Any:
         """The body as JSON; raises json.JSONDecodeError when it is none."""
-        return json.loads(self.content, **options)
+        answer = json.loads(self.content, **options)
+        try:
+            answer["chart"]["result"][0].pop("events", None)
+        except (LookupError, TypeError, AttributeError):
+            return answer
+        return answer
 
 
 class YahooSession(Session):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from tasks.ingest.prices.validation import (
     validate_bars,
 )
 from warehouse.lake.scratch import scratch
-from warehouse.tables.batches import ACTIONS
+from warehouse.tables.batches import ACTIONS, BARS
 
 FIRST = date(2013, 2, 1)
 NOW = datetime(2013, 6, 1, tzinfo=UTC)
@@ -184,8 +184,11 @@ def test_context_of_an_earlier_batch_reveals_a_jump_at_the_boundary() -> None:
 )
 def test_impossible_action_is_named(value: float, kind: str, reason: str) -> None:
     table = pa.Table.from_pylist([split(4, value) | {"kind": kind}], schema=ACTIONS)
+    table = table.append_column("foreign", pa.array([False]))
     with scratch() as engine:
-        good, bad = validate_actions(table, NO_CALENDAR, engine)
+        good, bad = validate_actions(
+            table, NO_CALENDAR, BARS.empty_table(), NO_SPLITS, PriceRules(), engine
+        )
     assert good.num_rows == 0
     assert bad["reason"].to_pylist() == [reason]
     assert bad["key"].to_pylist() == [f"X@2013-02-05@{kind}"]

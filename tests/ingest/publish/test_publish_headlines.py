@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -247,6 +248,31 @@ def test_stories_do_not_depend_on_order_or_batches(open_lake: OpenLake, tmp_path
             found.append(stories(lake))
     assert found[0] == found[1] == found[2]
     assert 6 < len(set(found[0].values())) < 35
+
+
+def test_title_that_comes_back_every_day_is_no_story_without_an_end(
+    open_lake: OpenLake, tmp_path: Path
+) -> None:
+    """A daily column, and news that is retold for three weeks; in any order and any batches."""
+    column = [
+        (f"c{day:02}", "Five stocks to watch today", NOW + timedelta(days=day)) for day in range(95)
+    ]
+    news = [
+        (f"n{day:02}", "Harlow to buy Kestrel for cash", NOW + timedelta(days=40 + 2 * day))
+        for day in range(11)
+    ]
+    headlines, chance, found = [*column, *news], random.Random(5), []
+    for way, size in enumerate((len(headlines), 30, 23)):
+        with open_lake(tmp_path / str(way)) as lake:
+            for begin in range(0, len(headlines), size):
+                publish_wire(lake, headlines[begin : begin + size])
+            found.append(stories(lake))
+        chance.shuffle(headlines)
+    assert found[0] == found[1] == found[2]
+    assert {found[0][name] for name, _, _ in news} == {"n00"}
+    lasting = Counter(found[0][name] for name, _, _ in column)
+    assert max(lasting.values()) <= 30
+    assert len(lasting) in (4, 5)
 
 
 def test_templates_and_repeats_are_compared_without_a_quadratic_blow_up() -> None:

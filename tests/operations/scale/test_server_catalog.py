@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import runpy
 import shutil
@@ -10,9 +11,11 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pytest
@@ -20,9 +23,13 @@ from pydantic import ValidationError
 
 from tests.builders.command_line import REPOSITORY
 from tests.builders.warehouse import LONG_AFTER, STAMP
-from warehouse.lake import Lake, LakeError, LakeSpec, Transaction
-from warehouse.lake.connection import WriterLock, attach
-from warehouse.ops.backup import back_up, restore
+from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql
+from warehouse.lake.connection import WriterLock, attach, catalog_beside
+from warehouse.lake.identity import MARK, RESTORING
+from warehouse.ops.backup import back_up
+from warehouse.ops.files import FileCheck, check_files
+from warehouse.ops.maintenance import MaintenanceSpec, Upkeep, maintain
+from warehouse.ops.restore import restore
 from warehouse.storage.landing import Landing, LandingError, Payload
 from warehouse.storage.object_store import StoreError, open_store
 
@@ -191,8 +198,8 @@ def test_backup_of_a_server_warehouse_comes_back_elsewhere(
     if shutil.which("pg_dump") is None:
         pytest.skip("pg_dump is not installed (Debian: postgresql-client)")
     spec = machine("a")
-    landed = Landing.of(spec).store(PAYLOAD)
     with Lake.open(spec) as lake:
+        landed = Landing.of(spec).store(PAYLOAD)
         many = payloads(*(f"p{number}" for number in range(500)))
         lake.transact(lambda tx: tx.append("payloads", many))
         before = lake.sql("select * from payloads order by all")
@@ -209,6 +216,101 @@ def test_backup_of_a_server_warehouse_comes_back_elsewhere(
         assert lake.sql("select * from payloads order by all").equals(before)
         assert lake.transact(lambda tx: tx.upsert("payloads", payloads("new"), KEY)) == 1
     assert Landing.of(there).load(landed) == PAYLOAD.body
+
+
+def test_emptied_or_foreign_server_catalog_is_no_new_warehouse(
+    machine: Machine, postgres: Any, bucket: str
+) -> None:
+    spec = machine("a")
+    with Lake.open(spec) as lake:
+        many = payloads(*(f"p{number}" for number in range(500)))
+        lake.transact(lambda tx: tx.append("payloads", many))
+    emptied = spec.model_copy(update={"catalog": f"postgres:{postgres.database()}"})
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match=r"There is no catalog at.*newsvane restore"):
+            opener(emptied)
+    apart = {"storage": f"{bucket}/other/lake", "landing": f"{bucket}/other/landing"}
+    Lake.open(emptied.model_copy(update=apart)).close()
+    store = open_store(spec.storage, spec.endpoint)
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match="does not match existing data path"):
+            opener(emptied)
+    mark = store.open(MARK).read()
+    store.write(MARK, str(uuid4()).encode())
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match="belongs to the warehouse"):
+            opener(spec)
+    store.delete(MARK)
+    with Lake.open(spec) as lake:
+        assert lake.sql("select count(*) n from payloads").to_pylist() == [{"n": 500}]
+    assert store.open(MARK).read() == mark
+
+
+def test_altered_and_lost_objects_of_a_bucket_are_named(machine: Machine) -> None:
+    spec = machine("a")
+    with Lake.open(spec) as lake:
+        for prefix in "pq":
+            many = payloads(*(f"{prefix}{number}" for number in range(500)))
+            lake.transact(lambda tx, many=many: tx.append("payloads", many))
+        assert check_files(lake) == FileCheck(2, 0, ())
+        store = open_store(spec.storage, spec.endpoint)
+        altered, lost = (file.name for file in store.listed() if file.name.endswith(".parquet"))
+        body = bytearray(store.open(altered).read())
+        body[len(body) // 2] ^= 1
+        store.write(altered, bytes(body))
+        store.delete(lost)
+        (first, hashed), (second, gone) = check_files(lake).problems
+    assert (first, second) == (altered, lost)
+    assert "hashes to" in hashed
+    assert "is missing" in gone
+
+
+def test_upkeep_of_a_server_warehouse_files_rows_and_keeps_what_is_needed(
+    machine: Machine,
+) -> None:
+    spec = machine("a")
+    with Lake.open(spec) as lake:
+        for size in (500, 1, 500, 2):
+            names = (f"{size}-{number}-{lake.snapshot_id()}" for number in range(size))
+            rows = payloads(*names)
+            lake.transact(lambda tx, rows=rows: tx.append("payloads", rows))
+        before = lake.sql("select * from payloads order by all")
+        now = datetime.now(UTC) + timedelta(days=400)
+        done = maintain(lake, Landing.of(spec), MaintenanceSpec(), now=now)
+        assert (done.rows_filed, done.orphans_deleted) == (3, 0)
+        assert lake.sql("select * from payloads order by all").equals(before)
+        assert check_files(lake) == FileCheck(1, 0, ())
+        again = maintain(lake, Landing.of(spec), MaintenanceSpec(), now=now)
+        assert again == Upkeep()
+
+
+def test_interrupted_restore_to_a_server_goes_on(
+    machine: Machine, postgres: Any, bucket: str, tmp_path: Path
+) -> None:
+    """The catalog is there, but does not point to its storage yet, and the marks say so."""
+    if shutil.which("pg_dump") is None:
+        pytest.skip("pg_dump is not installed (Debian: postgresql-client)")
+    spec, backup = machine("a"), tmp_path / "backup"
+    with Lake.open(spec) as lake:
+        many = payloads(*(f"p{number}" for number in range(500)))
+        lake.transact(lambda tx: tx.append("payloads", many))
+    back_up(spec, backup)
+    apart = {"storage": f"{bucket}/b/lake", "landing": f"{bucket}/b/landing"}
+    there = spec.model_copy(update={"catalog": f"postgres:{postgres.database()}", **apart})
+    restore(backup, there)
+    whole = (backup / "backup.json").read_bytes()
+    begun = f"{RESTORING} of {hashlib.sha256(whole).hexdigest()[:16]}"
+    with catalog_beside(there) as beside:
+        moved = sql.statement("catalog_moved").text
+        beside.execute(moved, {"storage": "s3://elsewhere/lake/"})
+    for location in apart.values():
+        open_store(location, there.endpoint).write(MARK, begun.encode())
+    for opener in (Lake.open, Lake.reading):
+        with pytest.raises(LakeError, match=r"was interrupted.*newsvane restore"):
+            opener(there)
+    restore(backup, there)
+    with Lake.open(there) as lake:
+        assert lake.sql("select count(*) n from payloads").to_pylist() == [{"n": 500}]
 
 
 def merge_payloads(spec: LakeSpec, name: str) -> None:

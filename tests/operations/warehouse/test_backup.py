@@ -8,7 +8,9 @@ import pytest
 
 from tests.builders.warehouse import LONG_AFTER, sessions_of
 from warehouse.lake import Lake, LakeSpec
-from warehouse.ops.backup import BackupError, CatalogCopyError, back_up, restore, verify_backup
+from warehouse.ops.backup import BackupError, back_up, verify_backup
+from warehouse.ops.catalog_copy import CatalogCopyError
+from warehouse.ops.restore import restore
 from warehouse.storage.landing import Landing, Payload
 
 BODY = b"an answer" * 50
@@ -17,8 +19,8 @@ BODY = b"an answer" * 50
 def fill(spec: LakeSpec, prefix: str) -> int:
     """Rows that are a data file, one that is kept in the catalog, and a payload."""
     table = sessions_of(*(f"{prefix}{number}" for number in range(500)))
-    Landing.of(spec).store(Payload("s", "u", 200, (), BODY + prefix.encode(), LONG_AFTER))
     with Lake.open(spec) as lake:
+        Landing.of(spec).store(Payload("s", "u", 200, (), BODY + prefix.encode(), LONG_AFTER))
         lake.transact(lambda tx: tx.append("sessions", table))
         lake.transact(lambda tx: tx.append("sessions", table.slice(0, 1)))
         return lake.snapshot_id()
@@ -76,7 +78,7 @@ def test_second_backup_copies_only_what_is_new(lake_spec: LakeSpec, backup: Path
     assert len(list(backup.rglob("*.parquet"))) > len(old)
 
 
-@pytest.mark.parametrize("pattern", ["catalog.sqlite", "lake/**/*.parquet", "landing/*/*.gz"])
+@pytest.mark.parametrize("pattern", ["catalog-*.sqlite", "lake/**/*.parquet", "landing/*/*.gz"])
 def test_altered_backup_is_refused_before_anything_is_restored(
     lake_spec: LakeSpec, backup: Path, tmp_path: Path, pattern: str
 ) -> None:

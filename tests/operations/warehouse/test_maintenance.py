@@ -74,6 +74,35 @@ def test_compaction_leaves_rows_snapshots_and_changes_as_they_were(
     assert compact(lake) == 0
 
 
+def test_rows_kept_in_the_catalog_are_filed_and_snapshots_and_changes_stay_as_they_were(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    """Small commits add, move and remove rows; what each snapshot shows must not change."""
+    snapshots = [put_many_sessions(lake, "F")]
+    for hour, names in ((14, "AB"), (14, "C"), (9, "A"), (10, ["F1", "B"]), (11, "D"), (12, "D")):
+        rows = sessions_of(*names, hour=hour)
+        lake.transact(lambda tx, rows=rows: tx.upsert("sessions", rows, ("exchange", "session")))
+        snapshots.append(lake.snapshot_id())
+
+    def seen() -> list[pa.Table]:
+        changes = "from lake.table_changes('sessions', {}, {}) order by all"
+        states = [sessions_at(lake_spec, snapshot) for snapshot in snapshots]
+        return states + [lake.sql(changes.format(one, snapshots[-1])) for one in snapshots]
+
+    before = seen()
+    done = maintain(lake, Landing(Path(lake_spec.landing)), MaintenanceSpec(), now=NOW)
+    assert done.rows_filed > 0
+    assert all(one.equals(other) for one, other in zip(before, seen(), strict=True))
+    assert lake.sql("from sessions").num_rows == 2004
+    again = maintain(lake, Landing(Path(lake_spec.landing)), MaintenanceSpec(), now=NOW)
+    assert again.rows_filed == 0
+
+
+def sessions_at(spec: LakeSpec, snapshot: int) -> pa.Table:
+    with Lake.open(spec, snapshot=snapshot) as past:
+        return past.sql("select * from sessions order by all")
+
+
 def exchanges_at(spec: LakeSpec, snapshot: int) -> list[str]:
     with Lake.open(spec, snapshot=snapshot) as past:
         return exchanges(past)
@@ -129,6 +158,19 @@ def test_orphans_go_and_files_being_written_stay(lake: Lake, lake_spec: LakeSpec
     old = maintain(lake, landing, MaintenanceSpec(), now=LATER)
     assert old.orphans_deleted == 1
     assert data_files(lake_spec) == {committed}
+
+
+def test_what_a_killed_writer_left_half_written_goes_and_what_is_being_written_stays(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    land(lake_spec.landing, b"whole")
+    old, young = (Path(lake_spec.landing, f"ab.{name}.partial") for name in ("old", "young"))
+    for path, age in ((old, timedelta(days=3)), (young, timedelta(hours=1))):
+        path.write_bytes(b"half of it")
+        os.utime(path, ((NOW - age).timestamp(),) * 2)
+    done = maintain(lake, Landing(Path(lake_spec.landing)), MaintenanceSpec(), now=NOW)
+    assert done.partial_files_deleted == 1
+    assert (old.exists(), young.exists()) == (False, True)
 
 
 def test_payloads_that_rows_refer_to_are_never_discarded(lake: Lake, lake_spec: LakeSpec) -> None:

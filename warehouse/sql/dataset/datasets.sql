@@ -182,8 +182,8 @@ ORDER BY example_id;
 
 -- name: dataset_last
 -- grain: one row, the latest data set of the specification, if there is one
--- changed_from: the first session of which an example has changed since it was read; NULL if none
--- has, and the earliest date of all if the changes since are no longer kept.
+-- is_followable: whether every snapshot since it was read is kept, so that `dataset_changed` can tell
+-- what has changed since.
 WITH latest AS (
     SELECT dataset_id, snapshot_id, path, manifest
     FROM datasets
@@ -193,7 +193,7 @@ WITH latest AS (
 )
 SELECT
     l.*,
-    l.snapshot_id + 1 >= (SELECT min(s.snapshot_id) FROM lake.snapshots() AS s) AS is_followable
+    l.snapshot_id + 1 >= (SELECT kept_from FROM change_feed) AS is_followable
 FROM latest AS l;
 
 

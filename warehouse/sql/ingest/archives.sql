@@ -360,3 +360,70 @@ SELECT
     $payload_id AS payload_id
 FROM (SELECT rows AS cells, * FROM rows)
 ORDER BY position;
+
+
+-- name: actions_told
+-- grain: one row per action of a file of splits and dividends, and per row that tells none
+-- A split may be written as new shares for old ones: 2:1, 3/2, 2-for-1. 0 and empty cells are none.
+WITH ratios AS (
+    SELECT
+        *,
+        regexp_extract(
+            lower(coalesce(split, CASE WHEN lower(trim(kind)) = 'split' THEN value END)),
+            '^\s*([0-9.]+)\s*(?::|/|-?\s*for\s*-?|-)\s*([0-9.]+)\s*$', ['new', 'old']
+        ) AS ratio
+    FROM cells
+),
+
+told AS (
+    SELECT
+        position, trim(ticker) AS ticker, ex_date::VARCHAR AS written, day,
+        coalesce(lower(trim(kind)), 'split') AS kind,
+        CASE WHEN kind IS NULL THEN split ELSE value END AS cell,
+        coalesce(
+            try_cast(ratio.new AS DOUBLE) / nullif(try_cast(ratio.old AS DOUBLE), 0),
+            CASE WHEN kind IS NULL THEN split_number ELSE value_number END
+        ) AS value
+    FROM ratios
+    WHERE kind IS NOT NULL OR coalesce(trim(split), '') NOT IN ('', '0', '0.0')
+    UNION ALL
+    SELECT position, trim(ticker), ex_date::VARCHAR, day, 'dividend', dividend, dividend_number
+    FROM ratios
+    WHERE kind IS NULL AND coalesce(trim(dividend), '') NOT IN ('', '0', '0.0')
+)
+
+SELECT
+    cells.position, trim(cells.ticker) AS ticker, coalesce(told.written, cells.ex_date::VARCHAR) AS written,
+    cells.day AS ex_date, told.kind, told.cell, told.value,
+    CASE
+        WHEN told.position IS NULL THEN 'no action in this row'
+        WHEN cells.day IS NULL THEN 'date is not understood'
+        WHEN told.value IS NULL THEN 'value is not a number'
+    END AS reason
+FROM cells
+LEFT JOIN told USING (position)
+ORDER BY cells.position, told.kind;
+
+
+-- name: actions_unreadable
+-- grain: one row per action that cannot be read, as a reject
+SELECT
+    'action' AS kind, $source AS source,
+    coalesce(ticker, '?') || '@' || coalesce(written, '?') || '@' || coalesce(kind, '?') AS key, reason,
+    to_json({'ticker': ticker, 'ex_date': written, 'kind': kind, 'value': cell})::VARCHAR AS record,
+    $payload_id AS payload_id
+FROM told
+WHERE reason IS NOT NULL
+ORDER BY position;
+
+
+-- name: actions_readable
+-- grain: one row per action that can be read, to be validated
+-- basis NULL: dividends as paid.
+SELECT
+    ticker, ex_date, kind, value,
+    CASE WHEN kind = 'split' THEN ex_date ELSE coalesce($basis::DATE, ex_date) END AS basis_date,
+    $source AS source, $payload_id AS payload_id, FALSE AS "foreign"
+FROM told
+WHERE reason IS NULL
+ORDER BY position;

@@ -23,15 +23,21 @@ ORDER BY chart.position;
 
 
 -- name: action_candidates
--- grain: one row per ex-date and kind of action in the client's frame, which spells "none" 0
+-- grain: one row per event of the vendor's answer
 -- fetched_on NULL: the vendor quotes dividends on the share basis of their own ex-date.
 SELECT
     $ticker AS ticker, ex_date, kind, value,
     CASE WHEN kind = 'split' THEN ex_date ELSE coalesce($fetched_on::DATE, ex_date) END AS basis_date,
-    $source AS source, $payload_id AS payload_id
-FROM (UNPIVOT client ON dividend, split INTO NAME kind VALUE value)
-WHERE value <> 0
+    $source AS source, $payload_id AS payload_id, "foreign"
+FROM events
 ORDER BY ex_date, kind;
+
+
+-- name: splits_merged
+-- grain: one row per split told now or on record
+SELECT * FROM told
+UNION ALL
+SELECT * FROM stored ANTI JOIN told USING (ticker, ex_date, kind);
 
 
 -- name: bar_context
@@ -68,6 +74,16 @@ FROM placed
 QUALIFY side = 0 OR row_number() OVER (
     PARTITION BY ticker, side ORDER BY side * (session - DATE '1970-01-01')
 ) <= 5;
+
+
+-- name: bars_beside_actions
+-- grain: one row per ticker and session on record within ten days of a candidate's ex-date
+SELECT * EXCLUDE (recorded_at, vintage)
+FROM bars
+WHERE EXISTS (
+    SELECT 1 FROM candidates
+    WHERE candidates.ticker = bars.ticker AND bars.session BETWEEN candidates.ex_date - 10 AND candidates.ex_date + 10
+);
 
 
 -- name: splits_of
@@ -284,24 +300,104 @@ ORDER BY validated.position;
 
 -- name: action_validation
 -- grain: one row per candidate action; reason NULL: keep the action
+-- Tables: candidates; calendar; bars (known good, around the ex-dates); splits on record.
+-- `before` is the last close before the ex-date and `after` the first open from it on, on the share basis of
+-- the action, ten days away at most. A share falls by about the dividend when it goes ex: one far beyond the
+-- usual without half such a fall is one in another unit. A split of prices as traded leaves a step by its ratio.
+WITH told AS (
+    SELECT DISTINCT ticker, ex_date, value FROM candidates WHERE kind = 'split' AND is_price(value)
+    UNION
+    SELECT ticker, ex_date, value FROM splits
+),
+
+counted AS (
+    SELECT
+        *,
+        row_number() OVER () AS position,
+        count(DISTINCT value) OVER (PARTITION BY ticker, ex_date, kind) AS n_values,
+        row_number() OVER (PARTITION BY ticker, ex_date, kind ORDER BY value) AS copy,
+        median(value) OVER (PARTITION BY ticker, kind) AS usual
+    FROM candidates
+),
+
+quoted AS (
+    SELECT
+        counted.position,
+        arg_max(bars.close, bars.session) FILTER (WHERE bars.session < counted.ex_date) AS close,
+        arg_max(bars.basis_date, bars.session) FILTER (WHERE bars.session < counted.ex_date) AS close_basis,
+        arg_min(bars.open, bars.session) FILTER (WHERE bars.session >= counted.ex_date) AS open,
+        arg_min(bars.basis_date, bars.session) FILTER (WHERE bars.session >= counted.ex_date) AS open_basis
+    FROM counted
+    INNER JOIN bars
+        ON counted.ticker = bars.ticker AND bars.session BETWEEN counted.ex_date - 10 AND counted.ex_date + 10
+    GROUP BY counted.position
+),
+
+rebased AS (
+    SELECT
+        counted.*,
+        quoted.close_basis < counted.ex_date AND quoted.open_basis >= counted.ex_date AS as_traded,
+        quoted.open / quoted.close AS traded_step,
+        quoted.close / coalesce((
+            SELECT product(told.value) FROM told
+            WHERE
+                told.ticker = counted.ticker
+                AND told.ex_date > quoted.close_basis AND told.ex_date <= counted.basis_date
+        ), 1) AS before,
+        quoted.open / coalesce((
+            SELECT product(told.value) FROM told
+            WHERE
+                told.ticker = counted.ticker
+                AND told.ex_date > quoted.open_basis AND told.ex_date <= counted.basis_date
+        ), 1) AS after
+    FROM counted
+    LEFT JOIN quoted USING (position)
+)
+
 SELECT
-    candidates.*,
+    candidates.ticker, candidates.ex_date, candidates.kind, candidates.value, candidates.basis_date,
+    candidates.source, candidates.payload_id,
     CASE
+        WHEN candidates.ticker IS NULL OR candidates.ex_date IS NULL THEN 'ticker or ex-date is missing'
+        WHEN NOT is_symbol(candidates.ticker) THEN 'ticker is not a symbol'
+        WHEN candidates.kind IS NULL OR candidates.kind NOT IN ('split', 'dividend')
+            THEN 'kind is neither split nor dividend'
         WHEN candidates.value IS NULL OR NOT isfinite(candidates.value) THEN 'value is null or infinite'
         WHEN candidates.value <= 0 THEN 'value is zero or negative'
         WHEN candidates.value > 1e5 THEN 'value is beyond that of any action'
         WHEN candidates.kind = 'split' AND abs(ln(candidates.value)) > ln(1000)
             THEN 'split ratio is beyond 1000:1'
+        WHEN candidates.kind = 'dividend' AND candidates."foreign"
+            THEN 'dividend is paid in another currency than the share is quoted in'
         WHEN calendar.session IS NULL AND (SELECT count(*) FROM calendar) > 0
             THEN 'ex-date is not a session of the exchange'
+        WHEN candidates.n_values > 1 THEN 'several values for one ex-date'
+        WHEN candidates.copy > 1 THEN 'action is repeated'
+        WHEN candidates.kind = 'dividend' AND candidates.value >= candidates.before
+            THEN 'dividend is worth more than the share'
+        WHEN
+            candidates.kind = 'dividend'
+            AND (
+                candidates.value > 0.2 * candidates.before
+                OR (
+                    candidates.value > 0.02 * candidates.before
+                    AND candidates.value > $jump_limit * candidates.usual
+                )
+            )
+            AND candidates.after > candidates.before - candidates.value / 2
+            THEN 'no fall of the price explains the dividend'
+        WHEN
+            candidates.kind = 'split' AND candidates.as_traded AND abs(ln(candidates.value)) > 0.3
+            AND abs(ln(candidates.traded_step) + ln(candidates.value)) > 0.3
+            THEN 'no step of the price explains the split'
     END AS reason,
     to_json({
         'ticker': candidates.ticker, 'ex_date': candidates.ex_date, 'kind': candidates.kind,
         'value': candidates.value
     })::VARCHAR AS record
-FROM candidates
+FROM rebased AS candidates
 LEFT JOIN calendar ON candidates.ex_date = calendar.session
-ORDER BY candidates.ticker, candidates.ex_date, candidates.kind;
+ORDER BY candidates.ticker, candidates.ex_date, candidates.kind, candidates.value;
 
 
 -- name: bars_latest
@@ -314,8 +410,17 @@ ORDER BY ticker, session;
 
 -- name: actions_latest
 -- grain: one row per ticker, ex-date and kind, as read from the latest of several answers
-SELECT * EXCLUDE (reading)
+-- bars: those of all answers. An answer that has the bar of the day but not the action has withdrawn it.
+WITH told AS (
+    SELECT ticker, session AS ex_date, max(reading) AS last_reading
+    FROM bars
+    GROUP BY ALL
+)
+
+SELECT readings.* EXCLUDE (reading)
 FROM readings
+LEFT JOIN told USING (ticker, ex_date)
+WHERE readings.reading >= coalesce(told.last_reading, 0)
 QUALIFY row_number() OVER (PARTITION BY ticker, ex_date, kind ORDER BY reading DESC) = 1
 ORDER BY ticker, ex_date, kind;
 

@@ -40,9 +40,9 @@ GROUP BY ALL;
 
 -- name: bar_changes
 -- grain: one row per incoming bar that is new, revised, in conflict with another source's bar, or a repeat
--- A repeat has exactly the numbers of another session: traded shares do not, so one of its dates is wrong.
--- Stored and incoming quotes are compared on the incoming bar's share basis: exactly when no split lies
--- between the two bases, else within one part in a million, because vendors restate in rounded numbers.
+-- A repeat has the numbers of another session: traded shares do not, so one of its dates is wrong; of two
+-- that come together it is the later. Numbers are the same within one part in a million (see is_same), stored
+-- and incoming quotes compared on the incoming bar's share basis.
 -- vendor_adj_close is not compared: vendors restate all of it at every dividend.
 WITH pairs AS (
     SELECT
@@ -58,33 +58,41 @@ WITH pairs AS (
 compared AS (
     SELECT
         pairs.*,
-        factors.shares IS NULL AS one_basis,
         coalesce(factors.shares, 1) AS shares
     FROM pairs
     LEFT JOIN share_factors AS factors USING (ticker, basis_date, stored_basis_date)
 ),
 
 repeated AS (
-    SELECT (incoming.ticker, incoming.session)
+    SELECT incoming.ticker, incoming.session
     FROM incoming_bars AS incoming
-    INNER JOIN bars AS other USING (ticker, open, high, low, close, volume)
-    WHERE incoming.session <> other.session AND incoming.volume > 0 AND incoming.high > incoming.low
+    INNER JOIN (
+        SELECT ticker, session, open, high, low, close, volume, TRUE AS stored FROM bars
+        UNION ALL
+        SELECT ticker, session, open, high, low, close, volume, FALSE AS stored FROM incoming_bars
+    ) AS other
+        ON
+            incoming.ticker = other.ticker
+            AND incoming.volume = other.volume
+            AND (incoming.session > other.session OR other.stored)
+            AND incoming.session <> other.session
+            AND is_same(incoming.close, other.close)
+            AND is_same(incoming.open, other.open)
+            AND is_same(incoming.high, other.high)
+            AND is_same(incoming.low, other.low)
+    WHERE incoming.volume > 0 AND incoming.high > incoming.low
 ),
 
 equated AS (
     SELECT
         *,
-        CASE
-            WHEN one_basis THEN
-                open = stored_open AND high = stored_high AND low = stored_low
-                AND close = stored_close AND volume = stored_volume
-            ELSE
-                abs(stored_open / shares / open - 1) < 1e-6
-                AND abs(stored_high / shares / high - 1) < 1e-6
-                AND abs(stored_low / shares / low - 1) < 1e-6
-                AND abs(stored_close / shares / close - 1) < 1e-6
-                AND abs(stored_volume * shares - volume) <= greatest(shares, 1, 1e-6 * volume)
-        END AS same
+        is_same(stored_open / shares, open) AND is_same(stored_high / shares, high)
+        AND is_same(stored_low / shares, low) AND is_same(stored_close / shares, close)
+        AND (
+            is_same(stored_volume * shares, volume)
+            -- Restated volumes are rounded to shares.
+            OR shares <> 1 AND abs(stored_volume * shares - volume) <= greatest(shares, 1)
+        ) AS same
     FROM compared
 )
 
@@ -107,6 +115,7 @@ ORDER BY ticker, session;
 -- name: action_changes
 -- grain: one row per incoming action that is new, revised or in conflict with another source's action
 -- Dividends are compared on the incoming share basis, as bars are (see bar_changes); splits as quoted.
+-- A withdrawn action that comes back is its next vintage.
 WITH pairs AS (
     SELECT
         incoming.*,
@@ -119,7 +128,7 @@ WITH pairs AS (
 SELECT
     pairs.ticker, pairs.ex_date, pairs.kind, pairs.value, pairs.basis_date, pairs.source,
     pairs.payload_id, $now::TIMESTAMPTZ AS recorded_at,
-    (coalesce(pairs.stored_vintage, 0) + 1)::INTEGER AS vintage,
+    (coalesce(pairs.stored_vintage, former.vintage, 0) + 1)::INTEGER AS vintage,
     CASE
         WHEN pairs.stored_vintage IS NULL THEN 'new'
         WHEN pairs.source = pairs.stored_source THEN 'revised'
@@ -127,6 +136,10 @@ SELECT
     END AS change,
     pairs.stored_source
 FROM pairs
+LEFT JOIN (
+    SELECT ticker, ex_date, kind, max(vintage) AS vintage FROM action_revisions GROUP BY ALL
+) AS former
+    ON pairs.ticker = former.ticker AND pairs.ex_date = former.ex_date AND pairs.kind = former.kind
 LEFT JOIN share_factors AS factors
     ON
         pairs.kind = 'dividend'
@@ -135,9 +148,28 @@ LEFT JOIN share_factors AS factors
         AND pairs.stored_basis_date = factors.stored_basis_date
 WHERE
     pairs.stored_vintage IS NULL
-    OR (factors.shares IS NULL AND pairs.value <> pairs.stored_value)
-    OR abs(pairs.stored_value / factors.shares / pairs.value - 1) > 1e-6
+    OR NOT is_same(pairs.stored_value / coalesce(factors.shares, 1), pairs.value)
 ORDER BY pairs.ticker, pairs.ex_date, pairs.kind;
+
+
+-- name: actions_withdrawn
+-- grain: one row per stored action that its source no longer gives, though it gives the bar of the day
+-- An action that it does give but that was refused (incoming_rejects) is not withdrawn.
+SELECT actions.*
+FROM actions
+SEMI JOIN incoming_bars AS told
+    ON actions.ticker = told.ticker AND actions.ex_date = told.session AND actions.source = told.source
+ANTI JOIN incoming_actions USING (ticker, ex_date, kind)
+ANTI JOIN incoming_rejects AS refused
+    ON refused.kind = 'action' AND refused.key = actions.ticker || '@' || actions.ex_date || '@' || actions.kind
+ORDER BY actions.ticker, actions.ex_date, actions.kind;
+
+
+-- name: actions_withdraw
+-- writes: actions (ticker, ex_date, kind)
+-- grain: one deleted row per withdrawn action; its last vintage is in action_revisions
+DELETE FROM actions
+WHERE (ticker, ex_date, kind) IN (SELECT (ticker, ex_date, kind) FROM superseding);
 
 
 -- name: bar_conflicts

@@ -156,11 +156,15 @@ WHERE story_id <> previous_story AND published_at - previous_at <= $window::INTE
 
 
 -- name: story_heads
--- grain: one row per story named in the links, with the instant of its earliest headline
-SELECT headline_id AS story, published_at
+-- grain: one row per story named in the links, earliest first, with its first and last instant
+SELECT
+    story_id AS story,
+    min(published_at) AS first_at,
+    max(published_at) AS last_at
 FROM headlines
-WHERE headline_id IN (SELECT story FROM links UNION SELECT other FROM links)
-ORDER BY published_at, headline_id;
+WHERE story_id IN (SELECT story FROM links UNION SELECT other FROM links)
+GROUP BY story_id
+ORDER BY first_at, story;
 
 
 -- name: story_merge
@@ -169,3 +173,32 @@ ORDER BY published_at, headline_id;
 UPDATE headlines SET story_id = merged.root
 FROM merged
 WHERE headlines.story_id = merged.story;
+
+
+-- name: story_parts
+-- grain: one row per headline of a chain of stories too long to be one, that belongs to another part of it
+-- chains: story and chain. A part is what lies within $span_days days counted from one fixed date, so that it
+-- does not depend on the order in which headlines came.
+WITH parted AS (
+    SELECT
+        headlines.headline_id, headlines.story_id,
+        first_value(headlines.headline_id) OVER (
+            PARTITION BY chains.chain, utc_day(headlines.published_at) // $span_days
+            ORDER BY headlines.published_at, headlines.headline_id
+        ) AS root
+    FROM headlines
+    INNER JOIN chains ON headlines.story_id = chains.story
+)
+
+SELECT headline_id, root
+FROM parted
+WHERE root <> story_id
+ORDER BY headline_id;
+
+
+-- name: story_part
+-- writes: headlines.story_id, idempotent
+-- grain: one updated row per headline that belongs to another part of a chain of stories
+UPDATE headlines SET story_id = parts.root
+FROM parts
+WHERE headlines.headline_id = parts.headline_id;

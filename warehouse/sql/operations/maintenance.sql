@@ -1,4 +1,11 @@
--- Maintenance: compaction, expiry, deletion; the catalog of a restored warehouse.
+-- Maintenance: compaction, expiry, deletion.
+
+
+-- name: inlined_flush
+-- writes: data files, idempotent
+-- grain: one row, if small commits had left rows of the table in the catalog: rows_flushed
+-- Time travel and the change feed keep working: the rows remember which snapshots they are of.
+FROM ducklake_flush_inlined_data('lake', table_name => $table_name);
 
 
 -- name: compact
@@ -10,21 +17,18 @@ CALL ducklake_merge_adjacent_files('lake');
 
 -- name: snapshots_unneeded
 -- grain: one row per snapshot that may be forgotten
--- Kept: those younger than $older_than, the last one, the ones that data sets were built from (and
--- with them every model, evaluation and prediction, which name a data set), and the ones that
--- examples have followed the warehouse to.
-WITH needed AS (
-    SELECT snapshot_id FROM datasets
-    UNION ALL
-    SELECT snapshot_id FROM example_builds
-    UNION ALL
-    SELECT id FROM lake.current_snapshot()
+-- Kept: the last one, those that were the last one after $older_than (whoever reads or builds may have
+-- begun with one of them), and those that data sets were built from (and with them every model,
+-- evaluation and prediction, which name a data set). Examples and data sets are built anew where the
+-- snapshots since the build before are not all kept, so a build that is never repeated keeps none.
+SELECT snapshot_id
+FROM (
+    SELECT snapshot_id, lead(snapshot_time) OVER (ORDER BY snapshot_id) AS replaced_at
+    FROM lake.snapshots()
 )
-SELECT s.snapshot_id
-FROM lake.snapshots() AS s
-WHERE s.snapshot_time < $older_than
-    AND s.snapshot_id NOT IN (SELECT snapshot_id FROM needed)
-ORDER BY s.snapshot_id;
+WHERE replaced_at < $older_than
+    AND snapshot_id NOT IN (SELECT snapshot_id FROM datasets)
+ORDER BY snapshot_id;
 
 
 -- name: snapshots_expire
@@ -46,6 +50,12 @@ SELECT path FROM ducklake_cleanup_old_files('lake', older_than => $older_than);
 SELECT path FROM ducklake_delete_orphaned_files('lake', older_than => $older_than);
 
 
+-- name: files_unknown
+-- writes: nothing, but only a writer may call it
+-- grain: one row per data file that no commit ever named, written before $older_than; none is deleted
+SELECT path FROM ducklake_delete_orphaned_files('lake', dry_run => TRUE, older_than => $older_than);
+
+
 -- name: payloads_referred
 -- grain: one row per payload that any row of the warehouse refers to
 SELECT payload_id FROM payloads
@@ -58,16 +68,3 @@ UNION SELECT payload_id FROM action_revisions
 UNION SELECT payload_id FROM headlines
 UNION SELECT payload_id FROM headline_revisions
 UNION SELECT record_id FROM sealed_rows WHERE subject = 'payload';
-
-
--- name: catalog_taken
--- grain: one row; taken: whether the attached database holds a DuckLake's catalog
-SELECT count(*) > 0 AS taken
-FROM duckdb_tables()
-WHERE database_name = 'catalog' AND table_name = 'ducklake_metadata';
-
-
--- name: catalog_moved
--- writes: ducklake_metadata (key), idempotent
--- grain: no rows; tells a restored catalog where its data files are now
-UPDATE catalog.ducklake_metadata SET value = $storage WHERE key = 'data_path';

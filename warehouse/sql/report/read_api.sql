@@ -24,16 +24,21 @@ QUALIFY row_number() OVER (PARTITION BY t.ticker, t.session ORDER BY t.vintage D
 -- grain: one row per ticker, ex-date and kind, in the vintage known before $asof
 -- A first vintage counts as known all along: without a split that a later quote holds, the quote could
 -- not be put back on the share basis of $asof. Such a split, still to come at $asof, counts in its latest vintage.
+-- One that its source had withdrawn by $asof is none.
 WITH versions AS (
-    SELECT * FROM actions
+    SELECT *, NULL::TIMESTAMPTZ AS superseded_at FROM actions
     UNION ALL BY NAME
-    SELECT * EXCLUDE (superseded_at) FROM action_revisions
+    SELECT * FROM action_revisions
+), latest AS (
+    SELECT *
+    FROM versions
+    WHERE ($tickers IS NULL OR list_contains($tickers, ticker))
+        AND (vintage = 1 OR recorded_at < $asof OR ex_date > $asof::TIMESTAMPTZ::DATE)
+    QUALIFY row_number() OVER (PARTITION BY ticker, ex_date, kind ORDER BY vintage DESC) = 1
 )
-SELECT *
-FROM versions
-WHERE ($tickers IS NULL OR list_contains($tickers, ticker))
-    AND (vintage = 1 OR recorded_at < $asof OR ex_date > $asof::TIMESTAMPTZ::DATE)
-QUALIFY row_number() OVER (PARTITION BY ticker, ex_date, kind ORDER BY vintage DESC) = 1;
+SELECT * EXCLUDE (superseded_at)
+FROM latest
+WHERE superseded_at IS NULL OR superseded_at >= $asof;
 
 
 -- name: bars_asof

@@ -1,0 +1,62 @@
+"""Replay: every landed payload read again with today's parser."""
+
+from __future__ import annotations
+
+from flows.connections import clock_of
+from flows.platform.display import IngestSummary, current_sink
+from flows.platform.runtime import configured_flow
+from flows.publish import publish_headline_batch, publish_price_batch
+from flows.settings import Settings
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.fetch import replay_headlines
+from tasks.ingest.headlines.identity import load_aliases
+from tasks.ingest.planning import day_times
+from tasks.ingest.prices.replay import replay_prices
+from warehouse.lake import Lake
+from warehouse.storage.landing import Landing, landed_answers
+
+
+@configured_flow("replay")
+def replay(settings: Settings) -> IngestSummary:
+    """Read every landed payload again with today's parser; nothing is fetched.
+
+    What reads as before changes nothing; what reads otherwise becomes a revision.
+    """
+    landing = Landing.of(settings.warehouse)
+    today = clock_of(settings)().date()
+    summary = IngestSummary(start=today, end=today)
+    sink = current_sink()
+    with Lake.open(settings.warehouse) as lake:
+        summary = summary.plus(_replay_prices(settings, lake, landing, summary))
+        for at, feed in enumerate(settings.feeds):
+            sink.advance("replay", at, len(settings.feeds), feed.name)
+            summary = summary.plus(_replay_feed(settings, lake, landing, feed, summary))
+        sink.advance("replay", len(settings.feeds), len(settings.feeds))
+    return summary
+
+
+def _replay_prices(
+    settings: Settings, lake: Lake, landing: Landing, nothing: IngestSummary
+) -> IngestSummary:
+    landed = lake.read("charts_landed", {"source": settings.prices.source})
+    if not landed.num_rows:
+        return nothing
+    calendar = lake.read("sessions_of_exchange", {"exchange": settings.universe.exchange})
+    batch = replay_prices(landed, landing.load, settings.prices, calendar=calendar)
+    now = clock_of(settings)()
+    return publish_price_batch(settings, lake, batch, "replay", (now.date(), now.date()), now)
+
+
+def _replay_feed(
+    settings: Settings, lake: Lake, landing: Landing, feed: FeedSpec, nothing: IngestSummary
+) -> IngestSummary:
+    summary = nothing
+    aliases = load_aliases(settings.universe.aliases)
+    answers = landed_answers(lake, landing, feed.name)
+    known = day_times(lake, feed.source)
+    for batch in replay_headlines(feed, answers, aliases=aliases, day_times=known):
+        now = clock_of(settings)()
+        days = (now.date(), now.date())
+        name = f"replay {feed.name}"
+        summary = summary.plus(publish_headline_batch(settings, lake, batch, name, days, now))
+    return summary
