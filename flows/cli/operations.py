@@ -41,7 +41,8 @@ def up(
 ) -> None:
     """Start Prefect server, worker, deployments and report site; they stay up."""
     from flows.platform.credentials import login_words
-    from flows.platform.server import check_exposure, run_stack, start
+    from flows.platform.server import check_exposure
+    from flows.platform.stack import run_stack, start
 
     check_exposure(host, os.environ)  # before credentials of our own are in it
     settings, names, words = prepared(context), name or [], command_line_of(context)
@@ -60,7 +61,7 @@ def up(
 def down(context: typer.Context) -> None:
     """Stop what `newsvane up` started."""
     settings = settings_of(context)
-    from flows.platform.server import stop
+    from flows.platform.stack import stop
 
     typer.echo("Stopped." if stop(settings) else "Nothing was up.")
 

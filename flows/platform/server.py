@@ -1,10 +1,9 @@
-"""Services: `newsvane ui`, the Prefect server and deployments; `up` and `down`, the whole stack."""
+"""The Prefect server and what it serves: `newsvane ui`."""
 
 from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
 import os
 import signal
 import socket
@@ -22,10 +21,8 @@ from flows.platform.environment import (
     NO_ORIGIN,
     announce_server,
     prepare_prefect,
-    running,
 )
 from flows.platform.notifications import keep_alarms
-from flows.platform.site_server import site_server
 
 if TYPE_CHECKING:
     from flows.settings import Settings
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, "localhost")
 START_SECONDS = 120
-POOL = "newsvane"
 
 
 class ServerError(RuntimeError):
@@ -92,7 +88,7 @@ def prefect_server(
     words = [*command, "--port", str(port), *(f"--name={name}" for name in known)]
     with (
         log_path.open("wb") as log,
-        _children([words], stdout=log, stderr=subprocess.STDOUT, env=environment) as (server,),
+        children([words], stdout=log, stderr=subprocess.STDOUT, env=environment) as (server,),
     ):
         _await_health(server, api_url, log_path)
         record = announce_server(data_root, api_url, server.pid)
@@ -144,11 +140,6 @@ def _await_health(server: subprocess.Popen[bytes], api_url: str, log_path: Path)
     )
 
 
-def state_path(settings: Settings) -> Path:
-    """Where the running stack is written down."""
-    return settings.data_root / "stack.json"
-
-
 def check_exposure(host: str, environment: Mapping[str, str]) -> None:
     """Raises ServerError when `host` is reachable from outside and no authentication is set."""
     try:
@@ -164,112 +155,11 @@ def check_exposure(host: str, environment: Mapping[str, str]) -> None:
         )
 
 
-def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dict[str, Any]:
-    """Start the stack in the background and wait until it says that it is up.
-
-    `words` are the arguments of the command that runs in the foreground. Raises ServerError when
-    it already runs or does not come up in time.
-    """
-    path = state_path(settings)
-    if up := running(path):
-        raise ServerError(
-            f"The stack is already up (process {up['pid']}): UI {up['ui']}, site {up['site']}. "
-            "Stop it with `newsvane down` first."
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log = path.with_name("stack.log")
-    with log.open("wb") as out:
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            [sys.executable, "-m", "flows.cli.main", *words],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        if state := running(path):
-            return state
-        time.sleep(0.25)
-    if process.poll() is None:
-        process.terminate()
-    last_words = log.read_text(encoding="utf-8", errors="replace").strip()[-600:]
-    raise ServerError(
-        f"The stack did not come up; its last words: {last_words or 'nothing'} (see {log})."
-    )
-
-
-def stop(settings: Settings, seconds: float = 60) -> bool:
-    """Stop the stack and wait until it is gone; False when none was running."""
-    path = state_path(settings)
-    state = running(path)
-    if not state:
-        path.unlink(missing_ok=True)
-        return False
-    pid, deadline = int(state["pid"]), time.monotonic() + seconds
-    os.kill(pid, signal.SIGTERM)
-    with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.kill(pid, 0)
-            time.sleep(0.2)
-    return True
-
-
-def run_stack(
-    settings: Settings,
-    words: Sequence[str],
-    *,
-    host: str,
-    port: int,
-    site_port: int,
-    names: Sequence[str] = (),
-) -> None:
-    """Run server, worker, deployments, alarms and site until stopped.
-
-    Children end with this process; one that dies takes the stack down, so that nothing is half
-    up without notice. `words` choose the configuration for the children.
-    """
-    require_free(HOST, site_port)
-    signal.signal(signal.SIGTERM, interrupt)
-    path = state_path(settings)
-    with (
-        prefect_server(settings.data_root, port, host, names) as api_url,
-        site_server(settings.data_root, HOST, site_port) as inbox,
-    ):
-        os.environ["PREFECT_API_URL"] = api_url  # read when Prefect is first imported, as here
-        keep_alarms(settings.alarms, inbox)
-        ours = [sys.executable, "-m", "flows.cli.main", *words, "serve"]
-        worker = [sys.executable, "-m", "prefect", "worker", "start"]
-        children = (ours, [*worker, "--pool", POOL, "--type", "process"])
-        with _children(children) as processes:
-            state = {
-                "pid": os.getpid(),
-                "ui": api_url.removesuffix("/api"),
-                "site": f"http://{HOST}:{site_port}",
-            }
-            path.write_text(json.dumps(state), encoding="utf-8")
-            try:
-                _watch(processes)
-            finally:
-                path.unlink(missing_ok=True)
-
-
-def _watch(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    with contextlib.suppress(KeyboardInterrupt):
-        while all(process.poll() is None for process in processes):
-            time.sleep(0.5)
-        dead = next(process for process in processes if process.poll() is not None)
-        raise ServerError(
-            f"{dead.args!r} ended with exit code {dead.returncode}; the stack goes down with it. "
-            "Correct what its last words in stack.log say and run `newsvane up` again."
-        )
-
-
 @contextmanager
-def _children(
+def children(
     commands: Sequence[Sequence[str]], **options: Any
 ) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Processes that are gone when the block ends: asked to end, and killed if they do not."""
+    """Processes of ours that are gone when the block ends: asked to end, killed if they do not."""
     processes = [subprocess.Popen(command, **options) for command in commands]  # noqa: S603 - ours
     try:
         yield processes
