@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from tests.builders.warehouse import LONG_AFTER, OpenLake, lake_spec_below, sessions_of
 from warehouse.lake import LakeSpec
-from warehouse.ops.backup import BackupError, back_up, restore, verify_backup
+from warehouse.ops.backup import BackupError, back_up, verify_backup
+from warehouse.ops.restore import restore
 from warehouse.storage import unpacking
 from warehouse.storage.landing import Landing, LandingError, Payload
 from warehouse.storage.unpacking import colliding_names, fault_of_name
@@ -133,7 +134,7 @@ def test_names_that_are_one_file_elsewhere_are_refused(
 def test_catalog_that_would_have_upkeep_delete_other_files_is_refused(
     backup: Path, tmp_path: Path, statement: str
 ) -> None:
-    catalog = backup / "catalog.sqlite"
+    [catalog] = backup.glob("catalog-*.sqlite")
     with closing(sqlite3.connect(catalog)) as copy:
         copy.execute(statement.format(outside=tmp_path / "outside"))
         copy.commit()
@@ -149,7 +150,7 @@ def test_catalog_that_would_have_upkeep_delete_other_files_is_refused(
 
 def test_backup_of_ours_is_restored_as_ever(backup: Path, tmp_path: Path) -> None:
     before = set(backup.rglob("*"))
-    assert len(restore(backup, there(tmp_path)).files) == 3
+    assert len(restore(backup, there(tmp_path)).files) == 5
     assert set(backup.rglob("*")) == before
 
 
