@@ -142,7 +142,7 @@ def _sort_items(
 
 
 def _read_item(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | RefusedItem:
-    title = clean_text(_text(entry, "title"))
+    title = _without_publisher(clean_text(_text(entry, "title")), entry)
     dates = tuple(filter(None, (_text(entry, name) for name in _DATES)))
     link = _text(entry, "link")
     guid = clean_text(_text(entry, "id"))
@@ -166,6 +166,16 @@ def _read_item(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | Refused
         granularity=stamp.granularity,
         day=stamp.day,
     )
+
+
+def _without_publisher(title: str, entry: dict[str, Any]) -> str:
+    """The title less the name of its publisher, which aggregators append and give as `<source>`."""
+    source = dict.get(entry, "source")
+    publisher = clean_text(_text(source, "title")) if isinstance(source, dict) else ""
+    for mark in " - ", " – ", " — ", " | ":
+        if publisher and len(shorter := title.removesuffix(mark + publisher)) < len(title):
+            return shorter.rstrip() or title
+    return title
 
 
 def _refuse(reason: str, record: dict[str, str]) -> RefusedItem:

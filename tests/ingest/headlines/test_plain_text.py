@@ -101,3 +101,24 @@ def test_an_ill_formed_feed_with_html_entities_keeps_its_words() -> None:
     assert titles("EPS < $2, P/E > 15: S&P 500&nbsp;up &mdash; AT&T; <b>P&G</b>") == [
         "EPS < $2, P/E > 15: S&P 500 up — AT&T; P&G"
     ]
+
+
+@pytest.mark.parametrize(
+    ("title", "source", "expected"),
+    [
+        ("Harlow rises - The Kestrel Ledger", "The Kestrel Ledger", "Harlow rises"),
+        ("Harlow rises – Kestrel &amp; Sons", "Kestrel &amp; Sons", "Harlow rises"),
+        ("Harlow Metals - Buy", "The Kestrel Ledger", "Harlow Metals - Buy"),
+        ("Harlow Metals - Buy", None, "Harlow Metals - Buy"),
+        (" - The Kestrel Ledger", "The Kestrel Ledger", "- The Kestrel Ledger"),
+        ("The Kestrel Ledger", "The Kestrel Ledger", "The Kestrel Ledger"),
+    ],
+)
+def test_publisher_goes_where_the_feed_names_it_and_nothing_else_does(
+    title: str, source: str | None, expected: str
+) -> None:
+    named = f'<source url="https://k.example">{source}</source>' if source else ""
+    item = f"<item><title>{title}</title><pubDate>Mon, 06 Jan 2020 10:30:00 GMT</pubDate>{named}"
+    body = f"<rss version='2.0'><channel><title>s</title>{item}</item></channel></rss>"
+    [read] = parse_feed(body.encode()).items
+    assert read.title == expected
