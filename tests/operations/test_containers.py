@@ -28,6 +28,7 @@ OURS = {name: service for name, service in SERVICES.items() if "build" in servic
 SECRETS = {
     "PREFECT_AUTH": "somebody:hidden-1",
     "POSTGRES_PASSWORD": "hidden-2",
+    "DATABASE_PASSWORD": "hidden-5",
     "STORE_KEY": "hidden-3",
     "STORE_SECRET": "hidden-4",
 }

@@ -31,7 +31,7 @@ class Postgres:
             shutil.chown(folder, self._user)
 
     def start(self) -> None:
-        self._run("initdb", "--auth=trust", "--username=newsvane", "--no-sync", "--locale=C")
+        self._run("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--locale=C")
         options = f"-h 127.0.0.1 -p {self.port} -k {self._folder} -F"
         self._run("pg_ctl", "--wait", f"--log={self._folder}/log", "-o", options, "start")
 
@@ -41,9 +41,9 @@ class Postgres:
     def database(self) -> str:
         """The connection string of a new, empty database."""
         name = f"db_{uuid4().hex[:12]}"
-        where = ["--host=127.0.0.1", f"--port={self.port}", "--username=newsvane"]
+        where = ["--host=127.0.0.1", f"--port={self.port}", "--username=postgres"]
         subprocess.run([self._programs / "createdb", *where, name], check=True, timeout=300)
-        return f"dbname={name} host=127.0.0.1 port={self.port} user=newsvane"
+        return f"dbname={name} host=127.0.0.1 port={self.port} user=postgres"
 
     def _run(self, program: str, *words: str) -> None:
         subprocess.run(

@@ -330,3 +330,27 @@ def hold_the_lock(spec: LakeSpec) -> None:
 if __name__ == "__main__":
     chosen = LakeSpec.model_validate_json(sys.argv[1])
     hold_the_lock(chosen) if sys.argv[2] == "hold" else merge_payloads(chosen, sys.argv[2])
+
+
+def test_role_of_the_catalog_owns_its_database_and_reads_no_file_of_the_server(
+    postgres: Any, tmp_path: Path
+) -> None:
+    """The compose file's databases, made as its postgres service makes them."""
+    script = REPOSITORY / "docker" / "create-databases.sh"
+    names = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "POSTGRES_USER": "postgres"}
+    environment = {**os.environ, **names, "DATABASE_PASSWORD": "it's hidden"}
+    subprocess.run(["sh", script], check=True, timeout=60, env=environment)
+    where = f"dbname=newsvane host=127.0.0.1 port={postgres.port} user=newsvane"
+    with Lake.open(LakeSpec(catalog=f"postgres:{where}").placed_below(tmp_path)) as lake:
+        assert lake.snapshot_id() >= 0
+    for query, role in (
+        ("SELECT pg_read_file('/etc/passwd')", "newsvane"),
+        ("SELECT 1", "prefect"),
+    ):
+        asked = subprocess.run(
+            ["psql", "--dbname=newsvane", f"--username={role}", f"--command={query}"],
+            env={**environment, "PGPASSWORD": "it's hidden"}, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert asked.returncode != 0
+        assert "permission denied" in asked.stderr
