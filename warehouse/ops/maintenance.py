@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 
-from warehouse.lake import Lake, LakeError, Transaction, sql
+from warehouse.lake import Lake, LakeError, Transaction
 from warehouse.storage.landing import Landing
 from warehouse.storage.object_store import open_store
 
@@ -49,6 +49,17 @@ class Upkeep(BaseModel):
 FEW_UNKNOWN, UNKNOWN_SHARE = 3, 0.05
 """So many files, or such a share of all, may be deleted although nothing refers to them: what a
 killed writer leaves. More are a sign that the catalog is not the one they were written under."""
+
+
+FILED = (
+    "actions", "action_revisions", "bars", "bar_revisions", "examples", "headlines",
+    "headline_revisions", "headline_tickers", "payloads", "predictions", "sessions",
+)  # fmt: skip
+"""Tables whose small commits are filed: what labels and prompts are made of, and predictions.
+
+Not those whose rows later runs replace, such as `example_builds` and `partitions`: each round would
+leave a file of replaced rows, which the snapshots of data sets hold on to, and none can be merged.
+"""
 
 
 class UnknownFilesError(LakeError):
@@ -117,13 +128,11 @@ def _refuse_many_unknown(
 def file_rows(lake: Lake) -> int:
     """Move rows that small commits left in the catalog into data files; returns how many.
 
-    There they have a hash, and the catalog does not grow with every commit. The schema's versions
-    stay: with them in a file, its damage would keep the warehouse from being opened and verified.
+    There they have a hash.
     """
-    tables = [name for name in sql.relations("schema") if name != "schema_versions"]
 
     def work(tx: Transaction) -> int:
-        flushed = [tx.run("inlined_flush", {"table_name": name}) for name in tables]
+        flushed = [tx.run("inlined_flush", {"table_name": name}) for name in FILED]
         return sum(sum(rows["rows_flushed"].to_pylist()) for rows in flushed if rows.num_rows)
 
     return lake.transact(work)

@@ -142,7 +142,7 @@ def test_specification_that_is_no_longer_built_pins_no_snapshot(nights: Nights) 
 def test_nightly_builds_and_weekly_upkeep_survive_pauses_in_bounded_storage(
     nights: Nights,
 ) -> None:
-    """NEWSVANE_SIMULATED_NIGHTS=365: a whole year of them around the pauses, some ten minutes."""
+    """NEWSVANE_SIMULATED_NIGHTS=365: a whole year of them around the pauses, some 15 minutes."""
     wanted = int(os.environ.get("NEWSVANE_SIMULATED_NIGHTS", "8"))
     lived, pauses, largest = 0, cycle((1, 30, 31, 90)), 0
     made: list[DatasetManifest] = []
@@ -160,5 +160,5 @@ def test_nightly_builds_and_weekly_upkeep_survive_pauses_in_bounded_storage(
     assert rebuild_dataset(nights.lake.spec, made[0]).identical
     assert rebuild_dataset(nights.lake.spec, made[-1]).identical
     # Twice what a week writes, and the merged file of each of some twenty tables.
-    assert largest < 60
+    assert largest < 80
     assert bytes_below(Path(nights.lake.spec.storage)) < 1000 * lived + 100_000
