@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,8 @@ from tasks.ingest.http.client import FeedClient
 from tasks.ingest.http.retry import FeedLimits, PriceLimits, RequestBudget, RetryPolicy
 from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
 from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
-from tests.ingest.test_mutations import sandbox_answer
+from tests.ingest.spoiled import half_characters, spoiled, spoiled_whole, spoiled_xml
+from tests.ingest.test_mutations import ITEMS, cut_feed, sandbox_answer
 from validation.gate import check
 from warehouse.lake import Lake
 from warehouse.storage.landing import Payload
@@ -33,35 +32,40 @@ from warehouse.tables.prices import publish_prices
 
 NOW = datetime(2013, 3, 2, 12, tzinfo=UTC)
 FIRST, LAST = date(2013, 2, 19), date(2013, 2, 28)
-DEEP = 100_000
 BARS = 8
-SHARE = 30
+SHARE = 60
 """One in so many of the spoiled answers is tried: enough for every kind of damage."""
-HOSTILE: dict[str, Any] = {
-    "huge": 10**30,
-    "huger": 10**400,
-    "negative": -(10**18),
-    "in milliseconds": 1_361_197_800_000,
-    "fraction": 1e308,
-    "NaN": float("nan"),
-    "infinite": float("inf"),
-    "true": True,
-    "null": None,
-    "empty text": "",
-    "text": "n/a",
-    "surrogate": "\ud800",
-    "NUL": "\x00",
-    "list": [],
-    "nested list": [[[]]],
-    "object": {},
-    "object of objects": {"a": {"b": None}},
+WIRE = FeedSpec(name="wire", url="https://wire.example/{ticker}")
+JSON_FEED: dict[str, Any] = {
+    "version": "https://jsonfeed.org/version/1.1",
+    "title": "Wire",
+    "items": [
+        {
+            "id": "1",
+            "url": "https://wire.example/1",
+            "title": "IBM buys back shares",
+            "summary": "Ten of them",
+            "date_published": "2013-03-01T12:00:00Z",
+            "date_modified": "2013-03-01T12:30:00Z",
+        },
+        {
+            "id": 2,
+            "title": "IBM sells",
+            "content_text": "All",
+            "date_published": "2013-03-01T13:00:00Z",
+        },
+    ],
 }
-TEXTS = (b"", b"null", b"[]", b"0", b'"x"', b"{}", b"\xff\xfe", b'{"chart":', b"NaN")
 
 
 def landed(payload: Payload) -> str:
     """Where nothing is kept."""
     return payload.payload_id
+
+
+def full(payload: Payload) -> str:
+    """A disk without room."""
+    raise OSError(28, "No space left on device")
 
 
 class TableOfAnswers(YahooSession):
@@ -81,66 +85,12 @@ class TableOfAnswers(YahooSession):
         return response
 
 
-def nodes(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Where every node of a document is; of a list, the first, second and last element."""
-    yield path
-    if isinstance(node, dict):
-        for key, child in node.items():
-            yield from nodes(child, (*path, key))
-    elif isinstance(node, list):
-        for at in sorted({0, 1, len(node) - 1} & set(range(len(node)))):
-            yield from nodes(node[at], (*path, at))
-
-
-def replaced(document: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A copy of the document with another value at one place; the value alone at its root."""
-    if not path:
-        return value
-    changed = copy.deepcopy(document)
-    holder = changed
-    for step in path[:-1]:
-        holder = holder[step]
-    holder[path[-1]] = value
-    return changed
-
-
-def spoiled(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """A JSON answer with one node replaced by what does not belong there, or gone too deep."""
-    document = json.loads(body)
-    for path in nodes(document):
-        where = ".".join(map(str, path)) or "root"
-        for name, value in HOSTILE.items():
-            yield f"{where}: {name}", json.dumps(replaced(document, path, value)).encode()
-        marked = json.dumps(replaced(document, path, "@")).encode()
-        for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
-            deep = opening * DEEP + b"0" + closing * DEEP
-            yield f"{where}: nested", marked.replace(b'"@"', deep)
-    for text in TEXTS:
-        yield f"text {text!r}", text
-
-
-def spoiled_whole(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """A chart in which a whole column is in another unit, or of another kind."""
-    document = json.loads(body)
-    result = ("chart", "result", 0)
-    stamps = document["chart"]["result"][0]["timestamp"]
-    quote = (*result, "indicators", "quote", 0)
-    columns = {
-        "stamps in milliseconds": ((*result, "timestamp"), [stamp * 1_000 for stamp in stamps]),
-        "stamps in nanoseconds": ((*result, "timestamp"), [stamp * 10**9 for stamp in stamps]),
-        "stamps as texts": ((*result, "timestamp"), list(map(str, stamps))),
-        "volumes of 10**30": ((*quote, "volume"), [10**30] * len(stamps)),
-        "prices of 10**400": ((*quote, "close"), [10**400] * len(stamps)),
-        "one bar too many": ((*quote, "close"), [1.0] * (len(stamps) + 1)),
-        "nested columns": (quote, {"open": [[1.0]], "close": {"a": 1}}),
-    }
-    for name, (path, value) in columns.items():
-        yield name, json.dumps(replaced(document, path, value)).encode()
-
-
 def chart() -> bytes:
     """Eight bars, a dividend and a split, as the vendor sends them."""
-    periods = (datetime(day.year, day.month, day.day, 5, tzinfo=UTC) for day in (FIRST, LAST + timedelta(days=1)))
+    periods = (
+        datetime(day.year, day.month, day.day, 5, tzinfo=UTC)
+        for day in (FIRST, LAST + timedelta(days=1))
+    )
     first, last = (str(int(moment.timestamp())) for moment in periods)
     answer = sandbox_answer("/v8/finance/chart/IBM", period1=first, period2=last)
     document = json.loads(answer)
@@ -197,12 +147,61 @@ def test_bad_chart_of_one_ticker_ends_no_other(
     for suite, rows in (("bars", batch.bars), ("actions", batch.actions)):
         check(suite, rows, batch="spoiled", checked_at=NOW).require()
     publish_prices(lake, batch, now=NOW)
-    assert lake.sql("SELECT count(*) AS n FROM bars WHERE ticker = 'IBM'")["n"].to_pylist() == [BARS]
+    assert lake.sql("SELECT count(*) AS n FROM bars WHERE ticker = 'IBM'")["n"].to_pylist() == [
+        BARS
+    ]
 
 
 def test_full_disk_is_no_tickers_failure(calendar: pa.Table, tmp_path: Path) -> None:
-    def full(payload: Payload) -> str:
-        raise OSError(28, "No space left on device")
-
     with pytest.raises(OSError, match="No space left"):
         fetched({"IBM": chart()}, calendar, tmp_path, full)
+
+
+def polled(bodies: Mapping[str, bytes | Exception], land: Land = landed) -> HeadlineBatch:
+    """The answers as fetch_headlines reads them, each ticker's its own; or a client's error."""
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        body = bodies[request.url.path.rpartition("/")[2]]
+        if isinstance(body, Exception):
+            raise body
+        return httpx.Response(200, stream=httpx.ByteStream(body))
+
+    limits = FeedLimits(retry=RetryPolicy(attempts=1))
+    http = httpx.Client(transport=httpx.MockTransport(handle))
+    with FeedClient(http, limits, RequestBudget(limits)) as client:
+        return fetch_headlines(
+            WIRE, tuple(bodies), NOW.date(), NOW.date(),
+            client=client, clock=lambda: NOW, land=land,
+        )  # fmt: skip
+
+
+def test_bad_feed_of_one_ticker_ends_no_other(lake: Lake) -> None:
+    good = cut_feed(sandbox_answer("/rss/2.0/headline", s="IBM"))
+    atom, document = cut_feed(sandbox_answer("/atom/IBM")), json.dumps(JSON_FEED).encode()
+    cases = [
+        *half_characters(JSON_FEED),
+        *list(spoiled_xml(good))[::7],
+        *list(spoiled_xml(atom))[::7],
+        *list(spoiled(document))[::7],
+    ]
+    bodies: dict[str, bytes | Exception] = {
+        f"B{number}": body for number, (_, body) in enumerate(cases)
+    }
+    errors = (RuntimeError("of the client"), httpx.DecodingError("x"), ValueError("\ud800"))
+    bodies |= {f"E{number}": error for number, error in enumerate(errors)}
+    batch = polled(bodies | {"IBM": good})
+    outcomes = {row["key"]: row for row in batch.partitions.to_pylist()}
+    assert outcomes.keys() == {*bodies, "IBM"}
+    assert (outcomes["IBM"]["state"], outcomes["IBM"]["rows"]) == ("done", ITEMS)
+    for number in range(len(errors)):
+        assert outcomes[f"E{number}"]["state"] == "failed"
+        assert f"/E{number}" in outcomes[f"E{number}"]["error"]
+    tables = {"headlines": batch.headlines, "headline_tickers": batch.headline_tickers}
+    for suite, rows in tables.items():
+        check(suite, rows, batch="spoiled", checked_at=NOW).require()
+    publish_headlines(lake, batch, now=NOW)
+
+
+def test_full_disk_is_no_feeds_failure() -> None:
+    with pytest.raises(OSError, match="No space left"):
+        polled({"IBM": json.dumps(JSON_FEED).encode()}, full)

@@ -36,6 +36,7 @@ from tasks.ingest.prices.yahoo import (
     read_actions,
     read_chart,
 )
+from tasks.ingest.unreadable import in_one_line
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Clock, Land, PriceBatch
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
 
 A, R = TypeVar("A"), TypeVar("R")
-_LONGEST_REASON = 500
 
 
 class PriceSourceError(ValueError):
@@ -237,7 +237,7 @@ class TickerReader:
         except Exception as error:
             if own.failure is not None:
                 raise own.failure from None
-            return self._without_bars(ticker, payloads, _one_line(error))
+            return self._without_bars(ticker, payloads, in_one_line(error))
         if not bars.num_rows:
             reasons = sorted(set(rejects["reason"].to_pylist())) or ["the answer held no bar"]
             return self._without_bars(ticker, payloads, "; ".join(reasons), actions, rejects)
@@ -332,12 +332,6 @@ class _OwnWork:
         except Exception as error:
             self.failure = error
             raise
-
-
-def _one_line(error: Exception) -> str:
-    """The kind of an error and how its words begin; half a character of an answer is none."""
-    words = " ".join(str(error).encode("utf-8", "replace").decode().split())
-    return f"{type(error).__name__}: {words[:_LONGEST_REASON]}"
 
 
 def _payload(answer: Answer, source: str, fetched_at: datetime) -> Payload:
