@@ -6,12 +6,17 @@ import ast
 import os
 import shutil
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.builders.command_line import REPOSITORY, run_to_its_end
 
@@ -87,3 +92,20 @@ def chain(module: str) -> tuple[str, ...]:
 def test_flows_have_at_most_five_levels_of_imports() -> None:
     deepest = max((chain(module) for module in MODULES), key=len)
     assert len(deepest) <= 5, " > ".join(deepest)
+
+
+def test_no_pin_needs_a_later_python_than_the_project_promises() -> None:
+    """Debian 12 has Python 3.11.2: one pin that wants 3.11.5 and nothing can be installed."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    promised = SpecifierSet(project["requires-python"])
+    [floor] = [Version(one.version) for one in promised if one.operator == ">="]
+    installed: dict[str, Distribution] = {}
+    for one in distributions():  # in the order of the path: the first of a name is what is imported
+        installed.setdefault(canonicalize_name(one.metadata["Name"]), one)
+    assert len(installed) > 100
+    beyond = {
+        f"{name} {one.version}": wanted
+        for name, one in installed.items()
+        if (wanted := one.metadata.get("Requires-Python")) and floor not in SpecifierSet(wanted)
+    }
+    assert not beyond, f"constraints.txt must pin releases that install on Python {floor}: {beyond}"

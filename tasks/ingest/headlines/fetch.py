@@ -31,6 +31,7 @@ from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, ParsedFeed,
 from tasks.ingest.http.client import FeedClient
 from tasks.ingest.http.redaction import know, redacted, without_known
 from tasks.ingest.http.retry import FetchError, TransientError
+from tasks.ingest.unreadable import in_one_line
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import CachedPayload, Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
@@ -65,20 +66,19 @@ def fetch_headlines(
     ValueError when `start` is after `end`.
     """
 
-    def fetch(request: FeedRequest) -> Payload | FetchError:
+    def fetch(request: FeedRequest) -> Payload | str:
+        known = cached(request.url) if cached else None
         try:
             return client.fetch(
-                request.address,
-                shown=request.url,
-                source=feed.name,
-                clock=clock,
-                cached=cached(request.url) if cached else None,
+                request.address, shown=request.url, source=feed.name, clock=clock, cached=known
             )
         except TransientError as error:
             # What came of a body that always broke off is a document that ends early.
-            return error.answer if isinstance(error.answer, Payload) else error
+            return error.answer if isinstance(error.answer, Payload) else str(error)
         except FetchError as error:
-            return error
+            return str(error)
+        except Exception as error:  # of the HTTP client, whose errors have no common kind
+            return f"{request.url} could not be fetched ({in_one_line(error)})."
 
     builder = BatchBuilder(feed, day_times)
     requests = list(feed_requests(feed, tickers, start, end))
@@ -91,7 +91,7 @@ def fetch_headlines(
                 if isinstance(answer, Payload):
                     finer += builder.add(request, answer, land(answer))
                 else:
-                    builder.fail(request, str(answer))
+                    builder.fail(request, answer)
             requests = [*finer, *requests]
     return builder.batch(tickers, aliases)
 

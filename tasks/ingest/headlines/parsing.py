@@ -17,12 +17,14 @@ from tasks.ingest.headlines.documents import (
     with_damage_marked,
 )
 from tasks.ingest.headlines.plain_text import clean_text, strays_escaped
+from tasks.ingest.unreadable import in_one_line
 
 LONGEST_TITLE = 1_000
 LONGEST_SUMMARY = 4_000
 
 _DECLARED_ENTITY = re.compile(rb"<!ENTITY\b", re.IGNORECASE)
 _WEB_ADDRESS = re.compile(r"https?://[^\s<>\"]+", re.IGNORECASE)
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")  # JSON can spell it, no table can hold it
 _DATES = ("published", "updated", "created")
 
 
@@ -78,14 +80,13 @@ def parse_feed(body: bytes, content_type: str = "", zone: tzinfo | None = None) 
     if not body.strip():
         raise FeedParseError("The answer is empty; expected an RSS or Atom document.")
     try:
-        read = json_feed(body) or _parsed(body, content_type)
+        return _sort_items(*(json_feed(body) or _parsed(body, content_type)), zone)
     except FeedParseError:
         raise
     except Exception as error:  # feedparser lets many kinds of error escape from hostile bytes
         raise FeedParseError(
-            f"The document broke the feed parser ({type(error).__name__}: {error})."
+            f"The document broke the feed parser ({in_one_line(error)})."
         ) from error
-    return _sort_items(*read, zone)
 
 
 def _parsed(body: bytes, content_type: str) -> tuple[str, list[dict[str, Any]], bool]:
@@ -185,4 +186,4 @@ def _refuse(reason: str, record: dict[str, str]) -> RefusedItem:
 def _text(entry: dict[str, Any], name: str) -> str:
     # dict.get, because FeedParserDict.get answers one date under another's name.
     value = dict.get(entry, name)
-    return value if isinstance(value, str) else ""
+    return _HALF_CHARACTER.sub(DAMAGE, value) if isinstance(value, str) else ""

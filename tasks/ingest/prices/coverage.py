@@ -75,9 +75,9 @@ def trading_span(body: bytes, symbol: str, zone: str) -> TradingSpan:
             words = str((chart.get("error") or {}).get("description", ""))
             return TradingSpan(vacant=words.startswith(_NOTHING_THERE))
         meta = chart["result"][0]["meta"]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return UNKNOWN_SPAN
-    if str(meta.get("symbol", "")).upper() != symbol.upper():
+        if str(meta.get("symbol", "")).upper() != symbol.upper():
+            return UNKNOWN_SPAN
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return UNKNOWN_SPAN
     first, last = (
         _local_date(meta.get(name), zone) for name in ("firstTradeDate", "regularMarketTime")

@@ -8,11 +8,11 @@ back_adjust, repair, rounding) and keepna is on, so empty bars reach the row rul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -32,17 +32,19 @@ from tasks.ingest.prices.validation import CANDIDATES, PriceRules, validate_acti
 from tasks.ingest.prices.yahoo import (
     CHART_PATH,
     ask,
-    client_errors,
     prepare,
     read_actions,
     read_chart,
 )
+from tasks.ingest.unreadable import in_one_line
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Clock, Land, PriceBatch
 
 if TYPE_CHECKING:
     from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
+
+A, R = TypeVar("A"), TypeVar("R")
 
 
 class PriceSourceError(ValueError):
@@ -207,13 +209,18 @@ class TickerReader:
     surroundings: Surroundings = NOTHING_KNOWN
 
     def prices_of(self, ticker: str) -> TickerPrices:
-        """Ask, land, reconcile and validate. Raises nothing but what `land` raises."""
+        """Ask, land, reconcile and validate.
+
+        Raises nothing but what `land` and the warehouse raise: whatever else goes wrong is this
+        ticker's failure.
+        """
         payloads: list[Payload] = []
+        own = _OwnWork()
 
         def land_answer(answer: Answer) -> None:
             if urlsplit(answer.url).path.startswith(CHART_PATH):
                 payload = _payload(answer, self.spec.source, self.clock())
-                self.land(payload)
+                own.done(self.land, payload)
                 payloads.append(payload)
 
         try:
@@ -226,9 +233,11 @@ class TickerReader:
                 session=self.session,
                 record=land_answer,
             )
-            bars, actions, rejects = self._validated(ticker, client, payloads)
-        except client_errors() as error:
-            return self._without_bars(ticker, payloads, f"{type(error).__name__}: {error}")
+            bars, actions, rejects = self._validated(ticker, client, payloads, own)
+        except Exception as error:
+            if own.failure is not None:
+                raise own.failure from None
+            return self._without_bars(ticker, payloads, in_one_line(error))
         if not bars.num_rows:
             reasons = sorted(set(rejects["reason"].to_pylist())) or ["the answer held no bar"]
             return self._without_bars(ticker, payloads, "; ".join(reasons), actions, rejects)
@@ -269,7 +278,7 @@ class TickerReader:
         return self.spec.symbols.get(ticker, ticker)
 
     def _validated(
-        self, ticker: str, client: pa.Table, payloads: list[Payload]
+        self, ticker: str, client: pa.Table, payloads: list[Payload], own: _OwnWork
     ) -> tuple[pa.Table, pa.Table, pa.Table]:
         """Good bars, good actions and rejects of the last answer."""
         spec, payload = self.spec, payloads[-1]
@@ -285,7 +294,7 @@ class TickerReader:
         events = read_actions(payload.body, symbol, spec.exchange_zone)
         with scratch() as engine:
             candidates = engine.read("bar_reconcile", params, chart=chart, client=client)
-            stored, splits = self.surroundings.around(candidates)
+            stored, splits = own.done(self.surroundings.around, candidates)
             found = engine.read("action_candidates", params, events=events)
             told, _ = validate_actions(found, self.calendar, stored, splits, spec.rules, engine)
             told = told.filter(pc.equal(told["kind"], "split"))
@@ -305,6 +314,24 @@ class TickerReader:
                 found, self.calendar, around, splits, spec.rules, engine
             )
         return bars, actions, pa.concat_tables([bad_bars, bad_actions])
+
+
+@dataclass(slots=True)
+class _OwnWork:
+    """Tells what fails here from what an answer is to blame for: no ticker fails for a full disk.
+
+    The client between may wrap or reword whatever passes through it.
+    """
+
+    failure: Exception | None = None
+
+    def done(self, work: Callable[[A], R], given: A) -> R:
+        """The result of `work`; its failure is kept."""
+        try:
+            return work(given)
+        except Exception as error:
+            self.failure = error
+            raise
 
 
 def _payload(answer: Answer, source: str, fetched_at: datetime) -> Payload:

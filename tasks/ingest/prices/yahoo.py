@@ -18,9 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.http.retry import FetchError
 from tasks.ingest.prices.validation import CANDIDATES
-from warehouse.lake import LakeError
 from warehouse.tables.schemas import without
 
 if TYPE_CHECKING:
@@ -197,7 +195,7 @@ def ask(
     """The client's bars of one chart request for the local dates first..last, inclusive.
 
     Columns: session, open, high, low, close, vendor_adj_close, volume; NaN spelled null. Raises
-    `client_errors()`.
+    whatever an answer makes of yfinance, pandas and curl_cffi: their errors have no common kind.
 
     `zone` is the time zone the symbol is taken to trade in; the caller checks the answer's.
     `record` is handed every HTTP answer before yfinance sees it. Safe to call from many threads.
@@ -227,17 +225,6 @@ def ask(
             timeout=timeout,
         )
     return _bars(frame)
-
-
-@cache
-def client_errors() -> tuple[type[Exception], ...]:
-    """What a failed or unreadable answer raises: it is one ticker's failure, whatever it holds."""
-    from curl_cffi.requests.exceptions import RequestException
-    from yfinance.exceptions import YFException
-
-    unreadable = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-    beyond = (RecursionError, pa.ArrowException, LakeError)
-    return (YFException, RequestException, FetchError, *unreadable, *beyond)
 
 
 def _bars(frame: pd.DataFrame) -> pa.Table:
