@@ -43,19 +43,18 @@ A decoy has no ticker: it is a phrase that contains a name and means something e
 """
 
 EVIDENCE = (
-    "inc", "corp", "co", "ltd", "plc", "corporation", "incorporated", "limited", "shares", "share", "stock",
-    "earnings", "profit", "profits", "revenue", "sales", "results", "loss",
-    "losses", "dividend", "quarterly", "ceo", "cfo", "chief", "holders", "investors",
-    "beats", "beat", "misses", "miss", "reports", "posts", "raises", "raise",
-    "cuts", "cut", "lowers", "lifts", "tops", "says", "said", "sees",
-    "plans", "launches", "announces", "names", "hires", "fires", "buys", "sells",
-    "acquires", "unveils", "sues", "warns", "expects", "agrees", "wins", "loses",
-    "gets", "confirms", "rises", "falls", "jumps", "drops", "surges", "slips",
-    "gains", "climbs", "tumbles", "slides", "soars", "sinks", "sheds", "adds",
-    "builds", "starts", "seeks", "files", "secures", "prepares",
-    "plunges", "slumps", "skyrockets", "dives", "dips", "edges", "grows", "doubles", "triples", "completes",
-    "declares", "appoints", "suspends", "recalls", "settles", "mulls", "explores", "reveals", "introduces",
-    "proposes", "q1", "q2", "q3", "q4", "closes", "opens", "upgraded", "downgraded", "rated", "changes", "to", "and",
+    "inc", "corp", "co", "ltd", "plc", "corporation", "incorporated", "limited", "shares",
+    "share", "stock", "earnings", "profit", "profits", "revenue", "sales", "results", "loss",
+    "losses", "dividend", "quarterly", "ceo", "cfo", "chief", "holders", "investors", "beats",
+    "beat", "misses", "miss", "reports", "posts", "raises", "raise", "cuts", "cut", "lowers",
+    "lifts", "tops", "says", "said", "sees", "plans", "launches", "announces", "names", "hires",
+    "fires", "buys", "sells", "acquires", "unveils", "sues", "warns", "expects", "agrees", "wins",
+    "loses", "gets", "confirms", "rises", "falls", "jumps", "drops", "surges", "slips", "gains",
+    "climbs", "tumbles", "slides", "soars", "sinks", "sheds", "adds", "builds", "starts", "seeks",
+    "files", "secures", "prepares", "plunges", "slumps", "skyrockets", "dives", "dips", "edges",
+    "grows", "doubles", "triples", "completes", "declares", "appoints", "suspends", "recalls",
+    "settles", "mulls", "explores", "reveals", "introduces", "proposes", "q1", "q2", "q3", "q4",
+    "closes", "opens", "upgraded", "downgraded", "rated", "changes", "to", "and",
 )  # fmt: skip
 """Words that, right after a name that is also an English word, show that the company is meant."""
 
@@ -93,8 +92,8 @@ class AliasError(ValueError):
 
 
 BROKERS = (
-    "BAC", "BCS", "BLK", "BMO", "BNS", "C", "CM", "CS", "DB", "EVR", "GS", "HSBC", "JEF", "JPM", "LAZ",
-    "MS", "NMR", "OPY", "PIPR", "RJF", "RY", "SF", "TD", "UBS", "WFC",
+    "BAC", "BCS", "BLK", "BMO", "BNS", "C", "CM", "CS", "DB", "EVR", "GS", "HSBC", "JEF", "JPM",
+    "LAZ", "MS", "NMR", "OPY", "PIPR", "RJF", "RY", "SF", "TD", "UBS", "WFC",
 )  # fmt: skip
 """Tickers of banks whose analysts rate other companies."""
 

