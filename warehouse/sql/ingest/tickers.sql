@@ -45,13 +45,7 @@ cased AS (
 
 placed AS (
     SELECT
-        headline_id, day, title, shouted, rated, tokens, gaps,
-        -- In a title with capitals everywhere they tell nothing.
-        len(list_filter(
-            tokens,
-            lambda word : regexp_full_match(word, '\p{Ll}{4,}')
-            AND NOT list_contains($particles, word)
-        )) > 1 AS plainly,
+        headline_id, day, shouted,
         unnest(tokens) AS token,
         unnest(range(1, len(tokens) + 1)) AS place
     FROM tokenised
@@ -60,7 +54,6 @@ placed AS (
 forms AS (
     SELECT
         *,
-        regexp_matches(token, '''[sS]$') AS possessive,
         unnest(list_distinct([
             token,
             regexp_replace(token, '''[sS]$', ''),
@@ -76,23 +69,28 @@ forms AS (
 
 matches AS (
     SELECT
-        forms.*, cased.ticker, cased.kind, cased.alias,
-        len(cased.words) AS length,
-        forms.place AS first,
-        forms.place + len(cased.words) - 1 AS last
-    FROM forms
-    INNER JOIN cased
-        ON
-            forms.form = cased.words[1]
-            AND forms.shouted = cased.shouted
-            AND forms.day BETWEEN cased.valid_from AND cased.until
+        tokenised.* EXCLUDE (shouted),
+        begun.* EXCLUDE (headline_id),
+        len(begun.words) AS length,
+        begun.first + len(begun.words) - 1 AS last
+    FROM (
+        SELECT
+            forms.headline_id, forms.form, forms.place AS first, cased.ticker, cased.kind, cased.alias, cased.words
+        FROM forms
+        INNER JOIN cased
+            ON
+                forms.form = cased.words[1]
+                AND forms.shouted = cased.shouted
+                AND forms.day BETWEEN cased.valid_from AND cased.until
+    ) AS begun
+    INNER JOIN tokenised USING (headline_id)
     WHERE
-        len(cased.words) = 1
+        len(begun.words) = 1
         OR regexp_replace(
-            forms.form || ' ' || array_to_string(
-                forms.tokens[forms.place + 1:forms.place + len(cased.words) - 1], ' '
+            begun.form || ' ' || array_to_string(
+                tokenised.tokens[begun.first + 1:begun.first + len(begun.words) - 1], ' '
             ), '''[sS]$', ''
-        ) = regexp_replace(array_to_string(cased.words, ' '), '''[sS]$', '')
+        ) = regexp_replace(array_to_string(begun.words, ' '), '''[sS]$', '')
 ),
 
 neighboured AS (
@@ -103,7 +101,13 @@ neighboured AS (
         CASE WHEN trim(gaps[first]) = '' AND first > 1 THEN tokens[first - 1] ELSE '' END AS before,
         lower(coalesce(tokens[last + 1], '')) AS after,
         coalesce(tokens[last + 2], '') AS second_after,
-        list_contains($evidence, lower(coalesce(tokens[last + 1], ''))) AS evident
+        list_contains($evidence, lower(coalesce(tokens[last + 1], ''))) AS evident,
+        -- In a title with capitals everywhere they tell nothing.
+        len(list_filter(
+            tokens,
+            lambda word : regexp_full_match(word, '\p{Ll}{4,}')
+            AND NOT list_contains($particles, word)
+        )) > 1 AS plainly
     FROM matches
 ),
 
