@@ -43,18 +43,45 @@ A decoy has no ticker: it is a phrase that contains a name and means something e
 """
 
 EVIDENCE = (
-    "inc", "corp", "co", "ltd", "plc", "shares", "share", "stock",
-    "stocks", "earnings", "profit", "profits", "revenue", "sales", "results", "loss",
-    "losses", "dividend", "quarterly", "ceo", "cfo", "chief", "holders", "investors",
-    "beats", "beat", "misses", "miss", "reports", "posts", "raises", "raise",
-    "cuts", "cut", "lowers", "lifts", "tops", "says", "said", "sees",
-    "plans", "launches", "announces", "names", "hires", "fires", "buys", "sells",
-    "acquires", "unveils", "sues", "warns", "expects", "agrees", "wins", "loses",
-    "gets", "confirms", "rises", "falls", "jumps", "drops", "surges", "slips",
-    "gains", "climbs", "tumbles", "slides", "soars", "sinks", "sheds", "adds",
+    "inc", "corp", "co", "ltd", "plc", "corporation", "incorporated", "limited", "shares",
+    "share", "stock", "earnings", "profit", "profits", "revenue", "sales", "results", "loss",
+    "losses", "dividend", "quarterly", "ceo", "cfo", "chief", "holders", "investors", "beats",
+    "beat", "misses", "miss", "reports", "posts", "raises", "raise", "cuts", "cut", "lowers",
+    "lifts", "tops", "says", "said", "sees", "plans", "launches", "announces", "names", "hires",
+    "fires", "buys", "sells", "acquires", "unveils", "sues", "warns", "expects", "agrees", "wins",
+    "loses", "gets", "confirms", "rises", "falls", "jumps", "drops", "surges", "slips", "gains",
+    "climbs", "tumbles", "slides", "soars", "sinks", "sheds", "adds", "builds", "starts", "seeks",
+    "files", "secures", "prepares", "plunges", "slumps", "skyrockets", "dives", "dips", "edges",
+    "grows", "doubles", "triples", "completes", "declares", "appoints", "suspends", "recalls",
+    "settles", "mulls", "explores", "reveals", "introduces", "proposes", "q1", "q2", "q3", "q4",
     "closes", "opens", "upgraded", "downgraded", "rated", "changes", "to", "and",
 )  # fmt: skip
 """Words that, right after a name that is also an English word, show that the company is meant."""
+
+_FORMS = ("inc", "corp", "co", "ltd", "plc", "corporation", "incorporated", "limited")
+"""Evidence that a comma may part from the name."""
+
+_JOINING = ("to", "and", "said", "changes")
+"""Evidence only in a title that has capitals where a sentence has them."""
+
+_MODIFIERS = (
+    "a", "an", "the", "its", "his", "her", "their", "our", "your", "my",
+    "this", "that", "these", "those", "no", "any", "all", "some", "every", "other",
+    "most", "more", "many", "few", "best", "better", "worst", "top", "big", "bigger",
+    "biggest", "new", "old", "first", "last", "next", "strong", "weak", "good", "bad",
+    "high", "low", "higher", "lower", "record", "huge", "small", "cheap", "global", "local",
+    "national", "federal", "public", "private", "buy", "sell", "own", "very", "how",
+)  # fmt: skip
+"""Words after which a name that is also an English word is that word."""
+
+_PARTICLES = (
+    "about", "after", "amid", "from", "into", "over", "than", "that", "this", "what", "when",
+    "with", "your", "under", "will", "could", "their", "here", "more", "most", "they", "them",
+)  # fmt: skip
+"""Words that titles with capitals everywhere write small nevertheless."""
+
+_ATTRIBUTED_AFTER = 5
+"""So many words before a colon are a statement; whoever follows at the end made it."""
 
 _SYMBOLS = ("symbol", "word_symbol", "former_symbol")
 _NAMES = ("name", "word_name", "former_name", "share_class", "decoy")
@@ -65,10 +92,13 @@ class AliasError(ValueError):
 
 
 BROKERS = (
-    "BAC", "BCS", "BMO", "BNS", "C", "CM", "CS", "DB", "EVR", "GS", "HSBC", "JEF", "JPM", "LAZ",
-    "MS", "NMR", "OPY", "PIPR", "RJF", "RY", "SF", "TD", "UBS", "WFC",
+    "BAC", "BCS", "BLK", "BMO", "BNS", "C", "CM", "CS", "DB", "EVR", "GS", "HSBC", "JEF", "JPM",
+    "LAZ", "MS", "NMR", "OPY", "PIPR", "RJF", "RY", "SF", "TD", "UBS", "WFC",
 )  # fmt: skip
 """Tickers of banks whose analysts rate other companies."""
+
+_PUBLISHERS = ("MORN", "NRDS", "NWSA", "NYT", "SPGI", "TRI")
+"""Tickers of companies whose columns other papers print under their name and a colon."""
 
 
 def load_aliases(path: Path | None = None) -> pa.Table:
@@ -90,8 +120,10 @@ def load_aliases(path: Path | None = None) -> pa.Table:
 def _shipped_aliases() -> pa.Table:
     curated = _read_aliases(Path(str(files("tasks.ingest.headlines"))) / "presets" / "tickers.csv")
     companies = listed_aliases()
+    # A ticker without a symbol there only gets names that the list does not know: its brands.
+    complete = curated.filter(pc.is_in(curated["kind"], pa.array(_SYMBOLS)))
     known = pc.or_(
-        pc.is_in(companies["ticker"], pc.unique(curated["ticker"])),
+        pc.is_in(companies["ticker"], pc.unique(complete["ticker"])),
         pc.is_in(companies["alias"], pc.unique(curated["alias"])),
     )
     return pa.concat_tables([curated, companies.filter(pc.invert(known))])
@@ -159,7 +191,13 @@ def resolve_tickers(
         "headline_aliases",
         {
             "evidence": list(EVIDENCE),
+            "forms": list(_FORMS),
+            "joining": list(_JOINING),
+            "modifiers": list(_MODIFIERS),
+            "particles": list(_PARTICLES),
+            "attributed_after": _ATTRIBUTED_AFTER,
             "brokers": list(BROKERS),
+            "publishers": list(_PUBLISHERS),
             "tickers": None if tickers is None else list(tickers),
         },
         headlines=headlines.select(["headline_id", "title", "published_at"]),

@@ -5,10 +5,12 @@
 -- grain: one row per headline, ticker it names and way it names it (method: cashtag | alias)
 -- Names match as whole words with their capitals, the longest at a place winning; decoys ("Amazon
 -- rainforest") win like any other and name nobody. A word_name ("Target") is also an English word and
--- counts only before a word of $evidence. A bare symbol counts unless it is a word_symbol ("COST"),
--- which needs its $, brackets or exchange; marked so, any of $tickers counts, known or not. In a title
--- all in capitals only names count. A bank of $brokers that rates another company is not the subject, a
--- price target is no Target, and "sells 3M shares" a number.
+-- counts only before a word of $evidence and not after one of $modifiers, or, where it is several words,
+-- with capitals that a sentence would not give them. A bare symbol counts unless it is a word_symbol
+-- ("COST"), which needs its $, brackets, exchange or a list of symbols; marked so, any of $tickers counts,
+-- known or not. In a title all in capitals only names count. Who makes a statement, such as a bank of
+-- $brokers that rates another company, is not its subject, a price target is no Target, and "sells 3M
+-- shares" a number.
 WITH tokenised AS (
     SELECT
         headline_id,
@@ -19,9 +21,9 @@ WITH tokenised AS (
             title,
             '(?i)\b(price targets?|target price|PT|(over|under)weight|(out|under)perform|neutral|ratings?|(up|down)grade[sd]?|coverage|initiate[sd]?|(strong )?(buy|sell|hold) rating|to (strong )?(buy|sell|hold)|top picks?)\b'
         ) AS rated,
-        regexp_extract_all(
-            replace(title, '’', ''''), '[\pL\pN]+(?:[&.''][\pL\pN]+)*|&'
-        ) AS tokens
+        regexp_extract_all(replace(title, '’', ''''), '[\pL\pN]+(?:[&.''][\pL\pN]+)*|&') AS tokens,
+        -- gaps[n] is what stands before token n, and after token n - 1.
+        regexp_split_to_array(replace(title, '’', ''''), '[\pL\pN]+(?:[&.''][\pL\pN]+)*|&') AS gaps
     FROM headlines
 ),
 
@@ -43,73 +45,159 @@ cased AS (
 
 placed AS (
     SELECT
-        headline_id, day, shouted, rated, tokens,
+        headline_id, day, shouted,
         unnest(tokens) AS token,
         unnest(range(1, len(tokens) + 1)) AS place
     FROM tokenised
 ),
 
 forms AS (
-    SELECT *, unnest(list_distinct([token, regexp_replace(token, '''[sS]$', '')])) AS form
+    SELECT
+        *,
+        unnest(list_distinct([
+            token,
+            regexp_replace(token, '''[sS]$', ''),
+            -- AstraZeneca and NIKE, where the aliases only know Astrazeneca and Nike.
+            CASE
+                WHEN NOT shouted AND regexp_matches(token, '^\p{Lu}\pL*\p{Lu}') AND length(token) > 3
+                    THEN token[1] || lower(regexp_replace(token, '''[sS]$', '')[2:])
+                ELSE token
+            END
+        ])) AS form
     FROM placed
+),
+
+matches AS (
+    SELECT
+        tokenised.* EXCLUDE (shouted),
+        begun.* EXCLUDE (headline_id),
+        len(begun.words) AS length,
+        begun.first + len(begun.words) - 1 AS last
+    FROM (
+        SELECT
+            forms.headline_id, forms.form, forms.place AS first, cased.ticker, cased.kind, cased.alias, cased.words
+        FROM forms
+        INNER JOIN cased
+            ON
+                forms.form = cased.words[1]
+                AND forms.shouted = cased.shouted
+                AND forms.day BETWEEN cased.valid_from AND cased.until
+    ) AS begun
+    INNER JOIN tokenised USING (headline_id)
+    WHERE
+        len(begun.words) = 1
+        OR regexp_replace(
+            begun.form || ' ' || array_to_string(
+                tokenised.tokens[begun.first + 1:begun.first + len(begun.words) - 1], ' '
+            ), '''[sS]$', ''
+        ) = regexp_replace(array_to_string(begun.words, ' '), '''[sS]$', '')
+),
+
+neighboured AS (
+    SELECT
+        *,
+        gaps[first] AS gap_before,
+        gaps[last + 1] AS gap_after,
+        CASE WHEN trim(gaps[first]) = '' AND first > 1 THEN tokens[first - 1] ELSE '' END AS before,
+        lower(coalesce(tokens[last + 1], '')) AS after,
+        coalesce(tokens[last + 2], '') AS second_after,
+        list_contains($evidence, lower(coalesce(tokens[last + 1], ''))) AS evident,
+        -- In a title with capitals everywhere they tell nothing.
+        len(list_filter(
+            tokens,
+            lambda word : regexp_full_match(word, '\p{Ll}{4,}')
+            AND NOT list_contains($particles, word)
+        )) > 1 AS plainly
+    FROM matches
 ),
 
 spans AS (
     SELECT
-        forms.headline_id, cased.ticker, cased.kind, forms.place AS first,
-        forms.place + len(cased.words) - 1 AS last,
-        forms.rated AND list_contains($brokers, cased.ticker) AND (
-            regexp_matches(
-                lower(coalesce(forms.tokens[forms.place + len(cased.words)], '')),
-                '^(upgrades?|downgrades?|initiates?|reiterates?|reaffirms?|maintains?|starts|resumes|assumes|raises|lifts|hikes|boosts|cuts|lowers|trims|slashes|ups|sets|keeps|rates|adds|names|analysts?|says|sees|sticks|moves)$'
-            )
-            OR regexp_matches(
-                lower(coalesce(forms.tokens[forms.place - 1], '')), '^(by|at|from)$'
-            )
-        ) AS rates
-    FROM forms
-    INNER JOIN cased
-        ON
-            forms.form = cased.words[1]
-            AND forms.shouted = cased.shouted
-            AND forms.day BETWEEN cased.valid_from AND cased.until
-    WHERE
-        CASE
-            WHEN len(cased.words) = 1 THEN TRUE
-            ELSE
-                regexp_replace(
-                    array_to_string(
-                        forms.tokens[forms.place:forms.place + len(cased.words) - 1], ' '
-                    ), '''[sS]$', ''
-                ) = regexp_replace(array_to_string(cased.words, ' '), '''[sS]$', '')
-        END
-        AND CASE
-            WHEN cased.kind = 'word_name'
-                THEN
-                    forms.token <> forms.form
-                    OR (
-                        list_contains(
-                            $evidence, lower(forms.tokens[forms.place + len(cased.words)])
+        headline_id, ticker, kind, first, last,
+        -- "Rates stay low: Harlow" and "Rates stay low - Harlow" say who says so.
+        (
+            first > $attributed_after
+            AND regexp_matches(gap_before, '^[''")]?( ?: ?| +[-–—]+ +)$')
+            AND (last = len(tokens) OR regexp_matches(after, '^(analysts?|ceo|economists?|strategists?)$'))
+        )
+        OR (first = 1 AND list_contains($publishers, ticker) AND regexp_matches(gap_after, '^ ?:'))
+        OR (
+            list_contains($brokers, ticker)
+            AND (
+                (
+                    rated
+                    AND (
+                        regexp_matches(
+                            after,
+                            '^(upgrades?|downgrades?|initiates?|reiterates?|reaffirms?|maintains?|starts|resumes|assumes|raises|lifts|hikes|boosts|cuts|lowers|trims|slashes|ups|sets|keeps|rates|adds|names|analysts?|says|sees|sticks|moves)$'
                         )
-                        AND NOT regexp_matches(
-                            coalesce(forms.tokens[forms.place + len(cased.words) + 1], ''), '^\d'
-                        )
-                        AND lower(coalesce(forms.tokens[forms.place - 1], '')) <> 'price'
-                    )
-            WHEN regexp_full_match(cased.alias, '\d+[MBK]')
-                AND (
-                    forms.place > 1
-                    OR NOT regexp_matches(
-                        coalesce(forms.tokens[forms.place + 1], ''), '^(?i:shares?|in)$'
+                        OR regexp_matches(lower(before), '^(by|at|from)$')
                     )
                 )
-                THEN NOT (
+                -- What it says is a view of others, unless it is of its own business.
+                OR (
                     regexp_matches(
-                        coalesce(forms.tokens[forms.place + 1], ''),
-                        '^(?i:(common |preferred )?shares?|units|users|people|customers|barrels|tons|subscribers|jobs|vehicles|cars|homes|in)$'
+                        after,
+                        '^(says?|sees|warns?|expects?|predicts?|forecasts?|recommends?|likes|prefers|favou?rs|thinks|believes|reckons|cautions|analysts?|strategists?|economists?)$'
                     )
                     AND NOT regexp_matches(
-                        lower(coalesce(forms.tokens[forms.place + 2], '')),
+                        title,
+                        '(?i)\b(its?|profits?|earnings|quarter(ly)?|q[1-4]|revenue|trading|dividend|buybacks?|loss(es)?|jobs|staff|layoffs?|bonus(es)?|charges?|fined?|fees|branch(es)?|employees|workers|bankers|clients|customers|ceo|cfo)\b'
+                    )
+                )
+                OR (
+                    first = 1
+                    AND regexp_matches(gap_after, '^ ?:')
+                    AND regexp_matches(
+                        title,
+                        '(?i)(:\s*(these|this|here|\d+|time to|where|why you)\b|\bstrong buy\b|\btop picks?\b|\bstocks\b)'
+                    )
+                )
+            )
+        ) AS speaks
+    FROM neighboured
+    WHERE
+        CASE
+            WHEN kind = 'word_name'
+                THEN
+                    -- "Its Best Earnings", "Barnes & Noble shares", "CEO Jim Hackett to retire"
+                    (
+                        NOT list_contains($modifiers, lower(before))
+                        OR list_contains($forms, after)
+                        OR (plainly AND length > 1)
+                    )
+                    AND before <> '&'
+                    AND NOT regexp_matches(before, '''[sS]$')
+                    AND NOT (
+                        plainly AND first > 2 AND length = 1
+                        AND regexp_matches(before, '^\p{Lu}\p{Ll}')
+                    )
+                    AND (
+                        (
+                            evident
+                            AND (trim(gap_after) = '' OR list_contains($forms, after))
+                            AND (plainly OR NOT list_contains($joining, after))
+                            AND (
+                                -- A price target, whoever lowers it.
+                                after NOT IN ('to', 'cut', 'cuts', 'raise', 'raises', 'changes')
+                                OR NOT regexp_matches(second_after, '^\d')
+                            )
+                        )
+                        OR (
+                            regexp_matches(tokens[last], '''[sS]$')
+                            AND (plainly OR evident OR list_contains($evidence, lower(second_after)))
+                        )
+                        -- Several words with capitals where a sentence has none.
+                        OR (plainly AND length > 1)
+                    )
+            WHEN regexp_full_match(alias, '\d+[MBK]') AND (first > 1 OR NOT regexp_matches(after, '^(shares?|in)$'))
+                THEN NOT (
+                    regexp_matches(
+                        after,
+                        '^((common |preferred )?shares?|units|users|people|customers|barrels|tons|subscribers|jobs|vehicles|cars|homes|in)$'
+                    )
+                    AND NOT regexp_matches(
+                        lower(second_after),
                         '^(falls?|fell|rises?|rose|drops?|jumps?|slip|gain|climb|tumble|slide|surge|sink|plunge|trade|are|were|have|should)'
                     )
                 )
@@ -122,7 +210,7 @@ named AS (
     FROM spans
     WHERE
         kind <> 'decoy'
-        AND NOT coalesce(rates, FALSE)
+        AND NOT coalesce(speaks, FALSE)
         AND NOT EXISTS (
             SELECT 1
             FROM spans AS longer
@@ -149,19 +237,58 @@ marked AS (
     FROM tokenised
 ),
 
+-- "Option activity: TSLA, ROKU, BOX": a list of symbols is one when nearly all of them are.
+listed AS (
+    SELECT
+        headline_id, day, enumeration,
+        unnest(list_distinct(regexp_extract_all(enumeration, '[A-Z]+'))) AS symbol
+    FROM (
+        SELECT
+            headline_id, day,
+            unnest(
+                regexp_extract_all(title, '\b[A-Z]{1,5}(?:, [A-Z]{1,5}\b)+(?:,? and [A-Z]{1,5}\b)?')
+            ) AS enumeration
+        FROM tokenised
+        WHERE NOT shouted
+    )
+),
+
+symbols AS (
+    SELECT headline_id, day, symbol FROM marked
+    UNION
+    SELECT headline_id, day, unnest(symbols)
+    FROM (
+        SELECT
+            headline_id, day, enumeration,
+            list(symbol) AS symbols,
+            list(symbol) FILTER (
+                symbol IN (
+                    SELECT alias FROM known WHERE kind IN ('symbol', 'word_symbol', 'former_symbol')
+                )
+            ) AS of_known
+        FROM listed
+        GROUP BY headline_id, day, enumeration
+    )
+    WHERE
+        len(symbols) > 2
+        AND len(of_known) >= len(symbols) - 1
+        -- "US, UK, EU" are symbols too.
+        AND len(list_filter(of_known, lambda symbol : length(symbol) > 2)) > 1
+),
+
 tagged AS (
-    SELECT marked.headline_id, known.ticker, 'cashtag' AS method
-    FROM marked
+    SELECT symbols.headline_id, known.ticker, 'cashtag' AS method
+    FROM symbols
     INNER JOIN known
         ON
-            marked.symbol = known.alias
-            AND marked.day BETWEEN known.valid_from AND known.until
+            symbols.symbol = known.alias
+            AND symbols.day BETWEEN known.valid_from AND known.until
             AND known.kind IN ('symbol', 'word_symbol', 'former_symbol')
     UNION ALL
     SELECT headline_id, asked.ticker, 'cashtag' AS method
-    FROM marked
+    FROM symbols
     INNER JOIN (SELECT unnest($tickers::VARCHAR[]) AS ticker) AS asked
-        ON marked.symbol IN (asked.ticker, replace(asked.ticker, '-', '.'))
+        ON symbols.symbol IN (asked.ticker, replace(asked.ticker, '-', '.'))
     WHERE asked.ticker NOT IN (SELECT alias FROM known)
 ),
 
