@@ -31,6 +31,7 @@ from tasks.ingest.prices.fetch import PriceSpec
 from tasks.ingest.spec import ArchiveSpec, HistorySpec, HttpSpec, UniverseSpec, with_new_names
 from tasks.prediction.registry import RetrainSpec
 from warehouse.lake import LakeSpec
+from warehouse.lake.home import provide_home
 from warehouse.ops.maintenance import MaintenanceSpec
 
 DEFAULT_FILE = Path("newsvane.toml")
@@ -169,9 +170,12 @@ def load_settings(
             return init_settings, env_settings, InitSettingsSource(settings_cls, tables)
 
     try:
-        return FromFile(**_parsed(chosen.overrides)).placed_below(path.parent)
+        settings = FromFile(**_parsed(chosen.overrides)).placed_below(path.parent)
     except ValidationError as error:
         raise ConfigurationError(_in_words(error, path)) from error
+    # Every command and every run comes by here before it calls a library that wants a home.
+    provide_home(settings.data_root)
+    return settings
 
 
 def _in_words(error: ValidationError, path: Path) -> str:

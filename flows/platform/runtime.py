@@ -22,6 +22,7 @@ from flows.platform.display import IngestSummary, plain
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.ingest.symbols import SYMBOL
 from warehouse.lake import LakeError
+from warehouse.lake.faults import is_of_surroundings
 from warehouse.storage.object_store import StoreError
 
 
@@ -144,8 +145,8 @@ def is_transient(task: Any, task_run: Any, state: Any) -> bool:
         state.result()
     except (OSError, LakeError, StoreError):
         return True
-    except Exception:
-        return False
+    except Exception as error:
+        return is_of_surroundings(error)
     return False
 
 

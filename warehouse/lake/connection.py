@@ -12,6 +12,8 @@ import duckdb
 import duckdb_extensions
 from filelock import FileLock
 
+from warehouse.lake.faults import advice, first_line
+from warehouse.lake.home import provide_home
 from warehouse.lake.spec import LakeError, LakeSpec, is_bucket
 
 
@@ -32,6 +34,8 @@ def attach(
         connection.execute("USE lake")
     except duckdb.Error as error:
         connection.close()
+        if words := advice(error, spec):
+            raise LakeError(words) from error
         raise LakeError(
             f"The warehouse at {kind}:{location} could not be opened: {first_line(error)}. "
             "Check that the path or server exists and may be written to; a damaged catalog comes "
@@ -45,6 +49,7 @@ def connect(spec: LakeSpec) -> duckdb.DuckDBPyConnection:
 
     Raises LakeError when it cannot be made.
     """
+    provide_home(spec.root)
     connection = _unsigned(
         threads=spec.threads,
         memory_limit=spec.memory_limit,
@@ -72,12 +77,15 @@ def catalog_beside(
     """
     location = quoted(spec.catalog_location)
     options = f"TYPE {spec.catalog_kind}{', READ_ONLY' if read_only else ''}"
+    provide_home(spec.root)
     with _unsigned(threads=1) as connection:
         try:
             _load_checked(connection, (f"{spec.catalog_kind}_scanner",))
             connection.execute(f"ATTACH '{location}' AS catalog ({options})")
             yield connection
         except duckdb.Error as error:
+            if words := advice(error, spec):
+                raise LakeError(words) from error
             raise LakeError(
                 f"The catalog {spec.catalog_kind}:{spec.catalog_location} could not be opened: "
                 f"{first_line(error)}. Check that the path or server exists; a damaged catalog "
@@ -159,11 +167,6 @@ def load_extension(connection: duckdb.DuckDBPyConnection, extension: str) -> Non
 def quoted(text: str) -> str:
     """The text as the inside of an SQL string literal."""
     return text.replace("'", "''")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of what an error says."""
-    return str(error).strip().splitlines()[0]
 
 
 def _open_buckets(

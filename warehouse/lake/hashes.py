@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.lake import sql
-from warehouse.lake.connection import first_line
+from warehouse.lake.faults import first_line
 from warehouse.lake.spec import LakeSpec, is_bucket
 
 _LOG = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +13,8 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.lake import reading, sql
-from warehouse.lake.connection import WriterLock, attach, attached_at, first_line
+from warehouse.lake.connection import WriterLock, attach, attached_at
+from warehouse.lake.faults import explained, is_conflict, patiently
 from warehouse.lake.hashes import forget_hashes, prepare_hashes, record_hashes
 from warehouse.lake.identity import mark_places, open_own
 from warehouse.lake.migrations import bring_up_to_date, require_current
@@ -22,12 +22,6 @@ from warehouse.lake.spec import LakeError, LakeSpec
 
 T = TypeVar("T")
 _BATCH_ROWS = 20_000
-
-_DAMAGE = re.compile(
-    r"parquet|magic bytes|cannot open file|HTTP|TProtocol|decompress|snappy|zstd|corrupt",
-    re.IGNORECASE,
-)
-_CONFLICT = re.compile(r"conflict|database is locked|could not serialize", re.IGNORECASE)
 
 
 class Lake(sql.SqlReader):
@@ -62,9 +56,9 @@ class Lake(sql.SqlReader):
                 mark_places(connection, spec)
                 prepare_hashes(connection)
 
-            with _damage_explained():
-                connection = open_own(spec, snapshot)
-                connection = _prepared(connection, begin if snapshot is None else None)
+            check = begin if snapshot is None else None
+            with explained(spec):
+                connection = patiently(lambda: _prepared(open_own(spec, snapshot), check), spec)
         return cls(spec, connection, lock, snapshot)
 
     @classmethod
@@ -76,8 +70,10 @@ class Lake(sql.SqlReader):
         release.
         """
         check = require_current if snapshot is None else None
-        with _damage_explained():
-            connection = _prepared(open_own(spec, snapshot, read_only=True), check)
+        with explained(spec):
+            connection = patiently(
+                lambda: _prepared(open_own(spec, snapshot, read_only=True), check), spec
+            )
         return cls(spec, connection, WriterLock(spec), snapshot)
 
     def __enter__(self) -> Lake:
@@ -100,7 +96,7 @@ class Lake(sql.SqlReader):
 
         Raises LakeError for a data file that is damaged or missing too.
         """
-        with _damage_explained():
+        with explained(self.spec):
             return super().read(name, params, **tables)
 
     def stream(
@@ -108,7 +104,7 @@ class Lake(sql.SqlReader):
     ) -> Iterator[pa.RecordBatch]:
         """The rows of the single reading statement `name`, in order, never holding all of them."""
         (statement,) = duckdb.extract_statements(sql.reading_text(name))
-        with _damage_explained():
+        with explained(self.spec):
             answer = self._connection.execute(statement, sql.used(statement, params or {}))
             yield from answer.to_arrow_reader(_BATCH_ROWS)
 
@@ -173,8 +169,14 @@ class Lake(sql.SqlReader):
         """Run `work` in one transaction under the writer lock and commit it.
 
         A conflict with a writer that does not heed the lock rolls back and runs `work` again with
-        jittered waits, `commit_attempts` times in all. Any other error rolls back and is raised.
+        jittered waits, `commit_attempts` times in all, and as long as `lock_patience` says while
+        another program holds the catalog. Any other error rolls back and is raised: a LakeError
+        when disk, server or data files are to blame.
         """
+        with explained(self.spec):
+            return patiently(lambda: self._committed(work), self.spec)
+
+    def _committed(self, work: Callable[[Transaction], T]) -> T:
         jitter = random.Random()  # noqa: S311 - spreads retries, decides nothing else
         for attempt in range(1, self.spec.commit_attempts + 1):
             try:
@@ -183,7 +185,7 @@ class Lake(sql.SqlReader):
                     record_hashes(self._connection, self.spec, since=self.snapshot_id())
                     return result
             except duckdb.Error as error:
-                if attempt == self.spec.commit_attempts or not _CONFLICT.search(str(error)):
+                if attempt == self.spec.commit_attempts or not is_conflict(error):
                     raise
                 time.sleep(min(2.0, 0.05 * 2**attempt) * jitter.uniform(0.5, 1.5))
         raise AssertionError("unreachable: the last attempt returns or raises")
@@ -200,8 +202,7 @@ class Lake(sql.SqlReader):
     def _attempt(self, work: Callable[[Transaction], T]) -> T:
         self._connection.execute("BEGIN TRANSACTION")
         try:
-            with _damage_explained():
-                result = work(Transaction(self._connection))
+            result = work(Transaction(self._connection))
             self._connection.execute("COMMIT")
         except BaseException:
             # A failed COMMIT has already ended the transaction; then there is nothing to undo.
@@ -259,21 +260,6 @@ class Transaction(sql.SqlReader):
         with sql.registered(self._connection, {"incoming": rows}):
             answer = self._connection.execute(statement).fetchone()
         return int(answer[0]) if answer else 0
-
-
-@contextmanager
-def _damage_explained() -> Iterator[None]:
-    """Say what to do about a data file that cannot be read; other errors pass as they are."""
-    try:
-        yield
-    except duckdb.Error as error:
-        if not _DAMAGE.search(str(error)):
-            raise
-        raise LakeError(
-            f"A data file of the warehouse could not be read: {first_line(error)}. See with "
-            "`newsvane verify` what is damaged or missing, and put a backup back with "
-            "`newsvane restore FOLDER` in another place."
-        ) from error
 
 
 def _prepared(

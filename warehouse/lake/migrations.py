@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from warehouse.lake.connection import first_line
+from warehouse.lake.faults import first_line
 from warehouse.lake.spec import LakeError
 from warehouse.lake.sql import SQL_ROOT
 

@@ -17,7 +17,8 @@ from typing import Any
 
 import duckdb
 
-from warehouse.lake.connection import first_line, quoted
+from warehouse.lake.connection import quoted
+from warehouse.lake.faults import first_line
 from warehouse.lake.spec import LakeError, LakeSpec, is_bucket
 
 _ROWS = frozenset({

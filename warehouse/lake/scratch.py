@@ -13,7 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.lake import sql
-from warehouse.lake.connection import first_line
+from warehouse.lake.faults import first_line
 from warehouse.lake.spec import LakeError
 
 

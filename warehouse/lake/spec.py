@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -24,8 +25,9 @@ class LakeSpec(BaseModel):
     folders or `s3://BUCKET/PREFIX`; the keys to a bucket are AWS_ACCESS_KEY_ID,
     AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment. `endpoint` is the URL of an
     S3-compatible store, None for AWS itself. `lock` serialises writers on one machine; on a
-    PostgreSQL catalog they are serialised across machines too. `root` is the data root, below which
-    the files of data sets and models lie; it is set by `placed_below`.
+    PostgreSQL catalog they are serialised across machines too. `lock_patience` is how long
+    a catalog that another program holds is waited for. `root` is the data root, below which the
+    files of data sets and models lie; it is set by `placed_below`.
     """
 
     # A refused value may hold a password, so errors do not repeat it.
@@ -40,6 +42,7 @@ class LakeSpec(BaseModel):
     threads: int = Field(default=2, ge=1)
     memory_limit: str = "1GB"
     commit_attempts: int = Field(default=8, ge=1)
+    lock_patience: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
 
     @field_validator("catalog")
     @classmethod

@@ -1,8 +1,11 @@
-"""Gaps between polls: a feed that shows its latest items only may have shown others meanwhile."""
+"""Gaps of feeds: items that a poll may have missed, and feeds that fell silent."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,11 +15,52 @@ from warehouse.tables.batches import PARTITIONS, HeadlineBatch
 
 
 def with_gaps(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch:
-    """The batch of a poll, its ledger rows partial where items may have been missed.
+    """The batch of a feed, its ledger rows partial where items may have been missed.
 
-    An answer with as many items as the feed's cap, none of them known although the feed was read
-    before, does not reach back to what was read then. It cannot be asked for again.
+    An answer without one usable item is partial, and asked for again, when the feed gave some
+    before: its form or address has changed, or it is out of order. A poll's answer with as many
+    items as the feed's cap, none of them known although the feed was read before, does not reach
+    back to what was read then; that cannot be asked for again.
     """
+    return _with_missed(lake, feed, _with_silence(lake, feed, batch))
+
+
+def _with_silence(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch:
+    found = lake.read(
+        "feeds_silent",
+        {"source": feed.name, "publisher": feed.source, "polled": feed.mode == "poll"},
+        incoming_partitions=batch.partitions,
+    ).to_pylist()
+    silent = {(row["key"], row["range_start"], row["range_end"]): row for row in found}
+    if not silent:
+        return batch
+    reasons: dict[str, Counter[str]] = {}
+    for row in batch.rejects.to_pylist():
+        reasons.setdefault(row["key"], Counter())[row["reason"]] += 1
+
+    def judged(row: dict[str, Any]) -> dict[str, Any]:
+        before = silent.get((row["key"], row["range_start"], row["range_end"]))
+        if before is None:
+            return row
+        words = _silence(before, reasons.get(row["key"], Counter()))
+        return row | {"state": "partial", "again": True, "error": words}
+
+    return _with_partitions(batch, [judged(row) for row in batch.partitions.to_pylist()])
+
+
+def _silence(before: Mapping[str, Any], reasons: Counter[str]) -> str:
+    """What a feed gives that gave items before."""
+    given = "no item at all"
+    if before["received"]:
+        [(reason, _)] = reasons.most_common(1) or [("no reason is on record", 0)]
+        given = f"{before['received']} items of which none can be used ({reason})"
+    return (
+        f"{given}, though it gave some until {before['gave_at']:%Y-%m-%d %H:%M} UTC: see whether "
+        "its address or the form of its items has changed"
+    )
+
+
+def _with_missed(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch:
     if feed.mode != "poll" or feed.cap is None:
         return batch
     found = lake.read(
@@ -39,4 +83,8 @@ def with_gaps(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch
         }
         for row in batch.partitions.to_pylist()
     ]
+    return _with_partitions(batch, rows)
+
+
+def _with_partitions(batch: HeadlineBatch, rows: list[dict[str, Any]]) -> HeadlineBatch:
     return replace(batch, partitions=pa.Table.from_pylist(rows, schema=PARTITIONS))

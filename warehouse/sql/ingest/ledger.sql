@@ -433,6 +433,51 @@ WHERE incoming.received >= $cap AND incoming.state = 'done' AND stored.state <> 
 GROUP BY incoming.key;
 
 
+-- name: feeds_silent
+-- grain: one row per incoming range without a usable item though its feed gave some before; gave_at: when last
+-- A poll shows its latest items and always has some. A search may find nothing: it counts as silent after a week
+-- and twice the longest pause that the key's headlines ever made. publisher: the source of the headlines.
+WITH given AS (
+    SELECT key, max(updated_at) AS gave_at
+    FROM partitions
+    WHERE source = $source AND rows > 0
+    GROUP BY key
+),
+
+told AS (
+    SELECT headline_tickers.ticker AS key, headlines.published_at
+    FROM headlines
+    INNER JOIN headline_tickers USING (headline_id)
+    WHERE headlines.source = $publisher
+    UNION ALL
+    SELECT '*', published_at FROM headlines WHERE source = $publisher
+),
+
+paused AS (
+    SELECT key, published_at, published_at - lag(published_at) OVER (PARTITION BY key ORDER BY published_at) AS pause
+    FROM told
+    WHERE key IN (SELECT key FROM incoming_partitions)
+),
+
+pauses AS (
+    SELECT key, max(published_at) AS newest, coalesce(max(pause), INTERVAL 0 DAYS) AS longest
+    FROM paused
+    GROUP BY key
+)
+
+SELECT incoming.key, incoming.range_start, incoming.range_end, incoming.received, given.gave_at
+FROM incoming_partitions AS incoming
+INNER JOIN given USING (key)
+LEFT JOIN pauses USING (key)
+WHERE
+    incoming.state IN ('done', 'empty') AND incoming.rows = 0
+    AND (
+        $polled OR incoming.received > 0
+        OR day_is_over(incoming.range_end) > pauses.newest + INTERVAL 7 DAYS + 2 * pauses.longest
+    )
+ORDER BY incoming.key, incoming.range_start;
+
+
 -- name: payloads_record
 -- writes: payloads (payload_id, url), idempotent
 -- grain: one inserted row per payload and URL not yet known; the first fetch of equal bytes keeps its time
