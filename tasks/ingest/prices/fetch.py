@@ -44,7 +44,8 @@ from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Clock, Land, PriceB
 if TYPE_CHECKING:
     from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
 
-A, R = TypeVar("A"), TypeVar("R")
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 class PriceSourceError(ValueError):
