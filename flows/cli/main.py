@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.cli import context, dataset, ingest, jobs, models, operations
+from flows.cli.failures import sentence_of
 
 app = typer.Typer(
     name="newsvane",
@@ -26,8 +28,6 @@ app.add_typer(ingest.import_app, name="import")
 app.add_typer(ingest.sources_app, name="sources")
 app.add_typer(ingest.tickers_app, name="tickers")
 app.add_typer(dataset.audit_app, name="audit")
-
-OUR_PACKAGES = frozenset({"flows", "tasks", "warehouse", "validation", "sandbox"})
 
 
 @app.callback()
@@ -49,17 +49,29 @@ def choose(
 
 
 def main() -> None:
-    """Run the command line. An error of ours is one paragraph and exit code 2, no traceback."""
+    """Run the command line.
+
+    An error of ours, or of what surrounds us, is one paragraph and exit code 2, no traceback.
+    """
+    _read_names_as_utf8()
     try:
         app()
     except Exception as error:
-        if type(error).__module__.partition(".")[0] not in OUR_PACKAGES:
+        words = sentence_of(error)
+        if words is None:
             raise
-        typer.secho(f"newsvane: {error}", fg=typer.colors.RED, err=True)
+        typer.secho(f"newsvane: {words}", fg=typer.colors.RED, err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("Interrupted. What was published stays; run the command again.", err=True)
         sys.exit(130)
+
+
+def _read_names_as_utf8() -> None:
+    """Begin anew in Python's UTF-8 mode where the locale would garble names beyond ASCII."""
+    if sys.getfilesystemencoding().lower().replace("-", "") != "utf8" and not sys.flags.utf8_mode:
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - ourselves
 
 
 if __name__ == "__main__":

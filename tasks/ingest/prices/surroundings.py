@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from tasks.ingest.archives.formats import ArchiveError
 from tasks.ingest.prices.validation import EARLIEST, NO_CALENDAR
+from tasks.ingest.symbols import SYMBOL
 from warehouse.lake import ReadSql
 from warehouse.tables.batches import ACTIONS, BARS
 
@@ -63,7 +64,7 @@ class Surroundings:
         """Bars on record around the candidates, and the splits of their tickers."""
         if self.read is None:
             return BARS.empty_table(), ACTIONS.empty_table()
-        days = candidates.select(["ticker", "session"])
+        days = _of_symbols(candidates.select(["ticker", "session"]))
         return (
             self.read("bars_around", candidates=days).cast(BARS),
             self.read("splits_of", candidates=days).cast(ACTIONS),
@@ -73,11 +74,17 @@ class Surroundings:
         """Bars on record around the days of actions, and the splits of their tickers."""
         if self.read is None:
             return BARS.empty_table(), ACTIONS.empty_table()
-        days = candidates.select(["ticker", "ex_date"])
+        days = _of_symbols(candidates.select(["ticker", "ex_date"]))
         return (
             self.read("bars_beside_actions", candidates=days).cast(BARS),
             self.read("splits_of", candidates=days).cast(ACTIONS),
         )
+
+
+def _of_symbols(days: pa.Table) -> pa.Table:
+    """The rows whose ticker can be one: of others nothing is on record, and the catalog of a
+    warehouse cannot be asked for every text (none that holds a NUL)."""
+    return days.filter(pc.match_substring_regex(days["ticker"], rf"\A(?:{SYMBOL.pattern})\z"))
 
 
 NOTHING_KNOWN = Surroundings()
@@ -95,7 +102,7 @@ def exchanges_of(
     """The exchange of each ticker: as `declared` for all, else as `recorded`, else the `usual` one.
 
     Raises ArchiveError for tickers whose suffix names another exchange than the usual one: nobody
-    said where they trade.
+    said where they trade. A ticker that is no symbol is not asked about: its rows are refused.
     """
     if declared is not None:
         return dict.fromkeys(tickers, declared)
@@ -103,7 +110,7 @@ def exchanges_of(
     strangers: dict[str, str] = {}
     for ticker, exchange in found.items():
         stem, dot, suffix = ticker.rpartition(".")
-        named = SUFFIXES.get(suffix) if dot and stem else None
+        named = SUFFIXES.get(suffix) if dot and stem and SYMBOL.fullmatch(ticker) else None
         if named is not None and named != exchange:
             strangers.setdefault(named, ticker)
     if strangers:

@@ -15,6 +15,7 @@ import pytest
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.ingest.archive_file import ArchiveError
 from tasks.ingest.prices.archive import PriceMapping, read_prices
+from tasks.ingest.prices.surroundings import Surroundings, exchanges_of
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import PriceBatch
@@ -167,3 +168,21 @@ def test_file_that_does_not_fit_is_refused_with_the_reason(
 def test_absent_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="existing"):
         batches(tmp_path / "no.csv", FILES, tmp_path)
+
+
+@pytest.mark.parametrize("odd", ["A\0B", "foo bar.L", "x.T", "Ä'Ö", "TOOLONGFORASYMBOL"])
+def test_ticker_that_is_no_symbol_refuses_its_own_rows_alone(
+    tmp_path: Path, lake: Lake, odd: str
+) -> None:
+    names = ["A", "A", odd, odd]
+    path = written(SMALL.set_column(0, "ticker", pa.array(names)), tmp_path / "odd.parquet")
+    (first,) = batches(written(SMALL, tmp_path / "first.parquet"), FILES, tmp_path)
+    publish(lake, first)
+    listed = exchanges_of(names, "XNYS", declared=None, recorded={}, file="odd.parquet")
+    assert set(listed.values()) == {"XNYS"}
+    sessions = exchange_sessions("XNYS", date(2020, 1, 1), date(2020, 1, 31))
+    beside = Surroundings("XNYS", {}, {"XNYS": sessions}, lake.read)
+    (batch,) = batches(path, FILES, tmp_path, surroundings=beside)
+    assert batch.bars["ticker"].to_pylist() == ["A", "A"]
+    assert batch.rejects.num_rows == 2
+    assert publish(lake, batch).quarantined == 2
