@@ -1,7 +1,8 @@
 """One configuration file, read once into one frozen object. Only `flows` imports this module.
 
 Order of precedence: `--set` on the command line, `NEWSVANE_…` in the environment, the chosen
-profile's table, the file's base tables. Secrets come through the environment only.
+profile's table, the file's base tables. The profile is that of `--profile`, else of
+`NEWSVANE_PROFILE`, else the file's `profile`. Secrets come through the environment only.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from tasks.prediction.registry import RetrainSpec
 from warehouse.lake import LakeSpec
 from warehouse.ops.maintenance import MaintenanceSpec
 
+PROFILE = "NEWSVANE_PROFILE"
+"""The environment variable that chooses a profile where the command line does not."""
 DEFAULT_FILE = Path("newsvane.toml")
 
 
@@ -136,7 +139,9 @@ class Settings(BaseSettings):
         placed = {
             "data_root": root,
             "universe": self.universe.model_copy(update={"aliases": aliases and folder / aliases}),
-            "warehouse": lake.model_copy(update={"endpoint": endpoint}),
+            "warehouse": lake.model_copy(
+                update={"endpoint": endpoint, "kind": "sandbox" if self.sandbox else "live"}
+            ),
             "prices": self.prices.model_copy(update={"cache": root / self.prices.cache}),
             "training": self.training.model_copy(update={"cache": root / self.training.cache}),
         }
@@ -148,9 +153,11 @@ def load_settings(
 ) -> Settings:
     """Read, merge and check the configuration.
 
-    Without `config`, `newsvane.toml` of the working directory is read if there is one. Relative
-    data paths are taken from the file's folder. Raises ConfigurationError.
+    Without `config`, `newsvane.toml` of the working directory is read if there is one; without
+    `profile`, NEWSVANE_PROFILE chooses it. Relative data paths are taken from the file's folder.
+    Raises ConfigurationError.
     """
+    profile = profile or os.environ.get(PROFILE, "").strip() or None
     chosen = ConfigSelection(config=config, profile=profile, overrides=tuple(overrides))
     path = config or DEFAULT_FILE
     tables = _profiled(_read(path, required=config is not None), profile, path)

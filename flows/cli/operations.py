@@ -120,7 +120,7 @@ def verify(
     from warehouse.lake import Lake
     from warehouse.storage.landing import Landing
 
-    with progress_bars(), Lake.open(settings.warehouse) as lake:
+    with progress_bars(), Lake.open(settings.warehouse.of_any_kind()) as lake:
         sink = current_sink()
         report = verify_all(
             lake,
@@ -190,5 +190,5 @@ def sql(
     from flows.cli.console import show_table
     from warehouse.lake import Lake
 
-    with Lake.open(settings_of(context).warehouse) as lake:
+    with Lake.open(settings_of(context).warehouse.of_any_kind()) as lake:
         show_table(lake.sql(query, files=files or ()))

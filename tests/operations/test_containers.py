@@ -130,11 +130,11 @@ def test_environment_of_the_worker_configures_a_server_warehouse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = {k: filled_in(v) for k, v in SERVICES["worker"]["environment"].items()}
-    profile = environment.pop("NEWSVANE_PROFILE")
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("NEWSVANE_DATA_ROOT", "/data")
-    settings = load_settings(REPOSITORY / "newsvane.toml", profile)
+    settings = load_settings(REPOSITORY / "newsvane.toml")
+    assert settings.selection.profile == "live"
     assert settings.warehouse.catalog == "postgres:host=postgres dbname=newsvane user=newsvane"
     assert settings.warehouse.storage == "s3://newsvane/lake"
     assert settings.warehouse.landing == "s3://newsvane/landing"

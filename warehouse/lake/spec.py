@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -25,7 +26,9 @@ class LakeSpec(BaseModel):
     AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment. `endpoint` is the URL of an
     S3-compatible store, None for AWS itself. `lock` serialises writers on one machine; on a
     PostgreSQL catalog they are serialised across machines too. `root` is the data root, below which
-    the files of data sets and models lie; it is set by `placed_below`.
+    the files of data sets and models lie; it is set by `placed_below`. `kind` says whose data is
+    to be written, of the sandbox or of the world outside (`live`); None asks nothing. It is set by
+    the profile, not by hand.
     """
 
     # A refused value may hold a password, so errors do not repeat it.
@@ -37,6 +40,7 @@ class LakeSpec(BaseModel):
     endpoint: str | None = None
     lock: Path = Path("writer.lock")
     root: Path = Path()
+    kind: Literal["sandbox", "live"] | None = None
     threads: int = Field(default=2, ge=1)
     memory_limit: str = "1GB"
     commit_attempts: int = Field(default=8, ge=1)
@@ -66,6 +70,10 @@ class LakeSpec(BaseModel):
             "root": root,
         }
         return self.model_copy(update=moved)
+
+    def of_any_kind(self) -> LakeSpec:
+        """The same warehouse for whoever only reads it: whose data it holds is not asked."""
+        return self.model_copy(update={"kind": None})
 
     def named(self, path: Path) -> str:
         """How the warehouse names a file or folder: by its place below the data root, if it is."""
