@@ -14,7 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -86,6 +94,11 @@ class AlarmSpec(_Table):
 
     block: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
     webhook: str | None = Field(default=None, pattern=r"^https?://")
+
+    @field_validator("block", "webhook", mode="before")
+    @classmethod
+    def _none_if_empty(cls, given: object) -> object:
+        return given or None  # as an environment variable that a compose file passes on
 
 
 def _preset(feed: object) -> object:

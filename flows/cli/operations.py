@@ -80,6 +80,15 @@ def serve(context: typer.Context) -> None:
     serve_deployments(settings)
 
 
+@app.command(hidden=True)
+def watch(context: typer.Context) -> None:
+    """Make the alarms on the Prefect server in PREFECT_API_URL and watch what it cannot see."""
+    settings = prepared(context)
+    from flows.platform.watch import watch as watch_server
+
+    watch_server(settings)
+
+
 @app.command()
 def doctor(context: typer.Context) -> None:
     """Say what this machine has, what it lacks, and what to do about it."""

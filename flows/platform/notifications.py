@@ -118,6 +118,7 @@ def _automations(
             trigger=EventTrigger(
                 match=run,
                 match_related=ours,
+                posture=Posture.Reactive,  # said aloud: an update sends only what was set
                 expect=ended | {"prefect.flow-run.Late"},
                 for_each={"prefect.resource.id"},
             ),
