@@ -51,9 +51,7 @@ def of_stack(data_root: Path) -> list[int]:
     """The living processes that a stack of DATA_ROOT started, without this one and its parents."""
     mark = f"{MARK}={data_root.resolve()}".encode()
     own = set(_ancestors())
-    return [
-        pid for pid, variables in _environments() if mark in variables and pid not in own
-    ]  # fmt: skip
+    return [pid for pid, variables in _environments() if mark in variables and pid not in own]
 
 
 def runs_of_stack(data_root: Path) -> set[str]:
@@ -80,6 +78,16 @@ def end(pids: Iterable[int], seconds: float = 20) -> int:
         while _still(known) and time.monotonic() < deadline:
             time.sleep(0.1)
     return len(known)
+
+
+def end_stack(data_root: Path, seconds: float = 20) -> int:
+    """End all that a stack of DATA_ROOT started, as `end` does; returns how many there were."""
+    total = 0
+    for pause in (0.0, 0.2, 0.5):  # one that is being started shows its environment a bit later
+        time.sleep(pause)
+        while found := of_stack(data_root):
+            total += end(found, seconds)
+    return total
 
 
 def _still(known: dict[int, str]) -> list[int]:

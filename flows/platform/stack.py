@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from flows.platform.environment import running
-from flows.platform.processes import birth, end, marked, of_stack
+from flows.platform.processes import birth, end_stack, marked
 from flows.platform.server import ServerError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def start(settings: Settings, words: Sequence[str], seconds: float = 600) -> dic
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=60)
     with contextlib.suppress(ServerError), only_one(root):
-        end(of_stack(root))
+        end_stack(root)
     last_words = log.read_text(encoding="utf-8", errors="replace").strip()[-600:]
     raise ServerError(
         f"The stack did not come up; its last words: {last_words or 'nothing'} (see {log})."
@@ -123,6 +123,6 @@ def stop(settings: Settings, seconds: float = 90) -> tuple[bool, int]:
             time.sleep(0.2)
         if birth(pid) == born is not None:
             os.kill(pid, signal.SIGKILL)
-    left = end(of_stack(root))
+    left = end_stack(root)
     path.unlink(missing_ok=True)
     return state is not None, left

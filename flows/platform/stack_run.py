@@ -18,7 +18,7 @@ from flows.platform.daily_watch import DailyWatch
 from flows.platform.environment import announce_server
 from flows.platform.notifications import Receiver, keep_alarms
 from flows.platform.part_alarms import PartAlarms, log
-from flows.platform.processes import MARK, birth, end, marked, of_stack, runs_of_stack
+from flows.platform.processes import MARK, birth, end_stack, marked, runs_of_stack
 from flows.platform.recovery import crash_dead_runs, skip_missed_runs
 from flows.platform.server import (
     HOST,
@@ -63,7 +63,7 @@ def run_stack(
     """
     signal.signal(signal.SIGTERM, interrupt)
     with only_one(settings.data_root):
-        left = end(of_stack(settings.data_root))
+        left = end_stack(settings.data_root)
         if left:
             log(f"{left} processes that a killed stack had left were ended")
         require_free(host, port)
@@ -174,7 +174,7 @@ class _Stack:
     def end(self) -> None:
         """End all parts and what they started, and forget that there was a stack."""
         self._supervisor.end()
-        end(of_stack(self._root))
+        end_stack(self._root)
         for path in (self._path, self._root / "prefect" / "server.json"):
             path.unlink(missing_ok=True)
 
