@@ -29,8 +29,6 @@ from tasks.prediction.registry import PromotionDecision, decide_promotion, lates
 from tasks.training.job import FinetuneResult
 from warehouse.lake import Lake
 
-BEFORE_OPEN = timedelta(minutes=15)
-"""Time for the daily job to read the news and still predict before the decision."""
 LOOK_BACK = timedelta(days=14)
 
 SkipClosedDays = Annotated[

@@ -1,7 +1,8 @@
 """One configuration file, read once into one frozen object. Only `flows` imports this module.
 
 Order of precedence: `--set` on the command line, `NEWSVANE_…` in the environment, the chosen
-profile's table, the file's base tables. Secrets come through the environment only.
+profile's table, the file's base tables. The profile is that of `--profile`, else of
+`NEWSVANE_PROFILE`, else the file's `profile`. Secrets come through the environment only.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -34,6 +43,8 @@ from warehouse.lake import LakeSpec
 from warehouse.lake.home import provide_home
 from warehouse.ops.maintenance import MaintenanceSpec
 
+PROFILE = "NEWSVANE_PROFILE"
+"""The environment variable that chooses a profile where the command line does not."""
 DEFAULT_FILE = Path("newsvane.toml")
 
 
@@ -84,6 +95,11 @@ class AlarmSpec(_Table):
 
     block: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
     webhook: str | None = Field(default=None, pattern=r"^https?://")
+
+    @field_validator("block", "webhook", mode="before")
+    @classmethod
+    def _none_if_empty(cls, given: object) -> object:
+        return given or None  # as an environment variable that a compose file passes on
 
 
 def _preset(feed: object) -> object:
@@ -137,7 +153,9 @@ class Settings(BaseSettings):
         placed = {
             "data_root": root,
             "universe": self.universe.model_copy(update={"aliases": aliases and folder / aliases}),
-            "warehouse": lake.model_copy(update={"endpoint": endpoint}),
+            "warehouse": lake.model_copy(
+                update={"endpoint": endpoint, "kind": "sandbox" if self.sandbox else "live"}
+            ),
             "prices": self.prices.model_copy(update={"cache": root / self.prices.cache}),
             "training": self.training.model_copy(update={"cache": root / self.training.cache}),
         }
@@ -149,9 +167,11 @@ def load_settings(
 ) -> Settings:
     """Read, merge and check the configuration.
 
-    Without `config`, `newsvane.toml` of the working directory is read if there is one. Relative
-    data paths are taken from the file's folder. Raises ConfigurationError.
+    Without `config`, `newsvane.toml` of the working directory is read if there is one; without
+    `profile`, NEWSVANE_PROFILE chooses it. Relative data paths are taken from the file's folder.
+    Raises ConfigurationError.
     """
+    profile = profile or os.environ.get(PROFILE, "").strip() or None
     chosen = ConfigSelection(config=config, profile=profile, overrides=tuple(overrides))
     path = config or DEFAULT_FILE
     tables = _profiled(_read(path, required=config is not None), profile, path)

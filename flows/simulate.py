@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from flows.backfill import backfill
 from flows.connections import training_process
-from flows.jobs import BEFORE_OPEN, daily, weekly
+from flows.jobs import daily, weekly
+from flows.platform.daily_watch import BEFORE_OPEN
 from flows.platform.display import current_sink
 from flows.platform.notifications import one_heartbeat
 from flows.platform.runtime import configured_flow

@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from rich.table import Table
 
 from flows.cli.console import console
+from flows.platform.environment import running
+from flows.platform.stack import UP, state_path
 from flows.settings import Settings
 from warehouse.lake import Lake, LakeError
 
@@ -85,6 +87,22 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
         "shared runs and schedules",
         "newsvane up, or set PREFECT_API_URL",
     )
+    yield from _parts_of_the_stack(settings)
+
+
+def _parts_of_the_stack(settings: Settings) -> Iterator[Diagnosis]:
+    record = running(state_path(settings.data_root))
+    if record is None:
+        yield Diagnosis("stack", True, "not up", "schedules and alarms", "newsvane up")
+        return
+    for name, part in record.get("parts", {}).items():
+        yield Diagnosis(
+            f"stack: {name}",
+            part["state"] == UP,
+            part["state"] if not part["why"] else f"{part['state']}: {part['why']}",
+            "schedules and alarms",
+            "see stack.log and prefect/server.log below the data root",
+        )
 
 
 def show_diagnoses(found: Sequence[Diagnosis]) -> None:

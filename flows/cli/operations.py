@@ -39,14 +39,16 @@ def up(
         bool, typer.Option("--foreground", help="Stay in this terminal; for service managers.")
     ] = False,
 ) -> None:
-    """Start Prefect server, worker, deployments and report site; they stay up."""
+    """Start Prefect server, worker, deployments and report site, and keep them up."""
     from flows.platform.credentials import login_words
     from flows.platform.server import check_exposure
-    from flows.platform.stack import run_stack, start
+    from flows.platform.stack import start
 
     check_exposure(host, os.environ)  # before credentials of our own are in it
     settings, names, words = prepared(context), name or [], command_line_of(context)
     if foreground:
+        from flows.platform.stack_run import run_stack
+
         run_stack(settings, words, host=host, port=port, site_port=site_port, names=names)
         return
     where = ["--port", str(port), "--site-port", str(site_port), "--host", host]
@@ -59,11 +61,14 @@ def up(
 
 @app.command()
 def down(context: typer.Context) -> None:
-    """Stop what `newsvane up` started."""
+    """Stop what `newsvane up` started, and what it left if it was killed."""
     settings = settings_of(context)
     from flows.platform.stack import stop
 
-    typer.echo("Stopped." if stop(settings) else "Nothing was up.")
+    was_up, left = stop(settings)
+    typer.echo("Stopped." if was_up else "Nothing was up.")
+    if left:
+        typer.echo(f"Ended {left} processes that a killed stack had left.")
 
 
 @app.command(hidden=True)
@@ -73,6 +78,15 @@ def serve(context: typer.Context) -> None:
     from flows.platform.server import serve_deployments
 
     serve_deployments(settings)
+
+
+@app.command(hidden=True)
+def watch(context: typer.Context) -> None:
+    """Make the alarms on the Prefect server in PREFECT_API_URL and watch what it cannot see."""
+    settings = prepared(context)
+    from flows.platform.watch import watch as watch_server
+
+    watch_server(settings)
 
 
 @app.command()
@@ -120,7 +134,7 @@ def verify(
     from warehouse.lake import Lake
     from warehouse.storage.landing import Landing
 
-    with progress_bars(), Lake.open(settings.warehouse) as lake:
+    with progress_bars(), Lake.open(settings.warehouse.of_any_kind()) as lake:
         sink = current_sink()
         report = verify_all(
             lake,
@@ -190,5 +204,5 @@ def sql(
     from flows.cli.console import show_table
     from warehouse.lake import Lake
 
-    with Lake.open(settings_of(context).warehouse) as lake:
+    with Lake.open(settings_of(context).warehouse.of_any_kind()) as lake:
         show_table(lake.sql(query, files=files or ()))

@@ -21,8 +21,9 @@ from prefect.deployments.runner import RunnerDeployment
 from flows.backfill import backfill
 from flows.dataset import build_dataset
 from flows.evaluation import evaluate
-from flows.jobs import BEFORE_OPEN, daily, run_everything, weekly
+from flows.jobs import daily, run_everything, weekly
 from flows.operations import back_up_warehouse, maintenance
+from flows.platform.daily_watch import BEFORE_OPEN
 from flows.platform.notifications import TAG
 from flows.prediction import predict, score
 from flows.settings import Settings

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from flows.platform.credentials import CLIENT_AUTH, SERVER_AUTH, stored_credentials
+from flows.platform.processes import birth
 
 SERVER_FILE = "server.json"
 CORS_ORIGINS = "PREFECT_SERVER_CORS_ALLOWED_ORIGINS"
 NO_ORIGIN = "http://127.0.0.1:0"
 """No page is ever from there. An empty setting would be taken for none: every origin."""
+
+
+LEASES = "prefect.server.concurrency.lease_storage.filesystem"
 
 
 def prepare_prefect(data_root: Path) -> None:
@@ -35,6 +39,10 @@ def prepare_prefect(data_root: Path) -> None:
         "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "true",
         CORS_ORIGINS: NO_ORIGIN,
+        # In files, so that a server that was killed gives the slots of its runs back all the same.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": LEASES,
+        # Runners ask for work every ten seconds; a busy machine's are slower.
+        "PREFECT_SERVER_SERVICES_LATE_RUNS_AFTER_SECONDS": "60",
         # The least there is: a run whose process was killed is known as such (notifications.py).
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     }
@@ -58,7 +66,9 @@ def announce_server(data_root: Path, api_url: str, pid: int) -> Path:
     """Record that a server answers for DATA_ROOT, so that later commands report to it."""
     path = (data_root / "prefect").resolve() / SERVER_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"api_url": api_url, "pid": pid}), encoding="utf-8")
+    path.write_text(
+        json.dumps({"api_url": api_url, "pid": pid, "born": birth(pid)}), encoding="utf-8"
+    )
     return path
 
 
@@ -66,7 +76,8 @@ def running(path: Path) -> dict[str, Any] | None:
     """The record that a running process left; None without one, a broken one, or once it died."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        os.kill(int(record["pid"]), 0)
-        return record
-    except (OSError, ValueError, KeyError):
+        born = birth(int(record["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    # Former releases wrote no birth down.
+    return record if born is not None and record.get("born", born) == born else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,12 @@ TAG = "newsvane"
 """Every deployment of ours bears it, and so does every run that is started from one."""
 FAILED = "newsvane: a run failed"
 DIED = "newsvane: a run died"
+MISSING = "newsvane: no daily run"
+DUE = "newsvane.daily.due"
+"""The event that says that a daily run should begin now (see daily_watch.py)."""
+DAILY = "daily"
+GRACE = timedelta(minutes=10)
+"""How long after it was due a daily run may begin unheard."""
 SILENCE = timedelta(seconds=100)
 """Three heartbeats (see runtime.py) and a bit: a run so silent has lost its process."""
 
@@ -28,6 +35,13 @@ _PAYLOAD = """{"subject": {{ ("newsvane: " ~ flow.name ~ " " ~ flow_run.state.na
 "flow": {{ flow.name | tojson }}, "run": {{ flow_run.name | tojson }},
 "state": {{ flow_run.state.name | tojson }}, "message": {{ flow_run.state.message | tojson }},
 "at": {{ flow_run.state.timestamp | string | tojson }}, "url": {{ flow_run | ui_url | tojson }}}"""
+
+
+_MISSED = "No daily run began within {minutes:.0f} minutes after it was due"
+_MISSED_SUBJECT = "newsvane: no daily run"
+_MISSED_PAYLOAD = """{"subject": "newsvane: no daily run", "flow": "daily", "run": "",
+"state": "Missing", "message": %s,
+"at": {{ firing.triggered | string | tojson }}, "url": ""}"""
 
 
 class AlarmError(RuntimeError):
@@ -42,11 +56,13 @@ class Receiver:
     token: str | None = None
 
 
-def keep_alarms(spec: AlarmSpec, inbox: Receiver | None = None) -> tuple[str, ...]:
+def keep_alarms(
+    spec: AlarmSpec, inbox: Receiver | None = None, grace: timedelta = GRACE
+) -> tuple[str, ...]:
     """Create or renew our automations on the server in PREFECT_API_URL; returns their names.
 
-    Doing it again changes nothing; one that somebody paused stays paused, and the alarm for
-    failures goes when nobody is left to hear it. Raises AlarmError for an unknown block.
+    Doing it again changes nothing; one that somebody paused stays paused, and alarms go when nobody
+    is left to hear them. Raises AlarmError for an unknown block.
     """
     from prefect.client.orchestration import get_client
 
@@ -55,11 +71,11 @@ def keep_alarms(spec: AlarmSpec, inbox: Receiver | None = None) -> tuple[str, ..
     )
     webhooks = [_webhook(name, receiver) for name, receiver in receivers.items()]
     with get_client(sync_client=True) as client:
-        wanted = list(_automations(webhooks, _notification(client, spec.block)))
+        wanted = list(_automations(webhooks, _notification(client, spec.block), grace))
         for automation in wanted:
             _keep(client, automation)
-        if FAILED not in {automation.name for automation in wanted}:
-            for stale in client.read_automations_by_name(FAILED):
+        for name in {FAILED, MISSING} - {automation.name for automation in wanted}:
+            for stale in client.read_automations_by_name(name):
                 client.delete_automation(stale.id)
     return tuple(automation.name for automation in wanted)
 
@@ -76,13 +92,17 @@ def one_heartbeat() -> Iterator[None]:
         yield
 
 
-def _automations(webhooks: Sequence[UUID], block: UUID | None) -> Iterator[AutomationCore]:
+def _automations(
+    webhooks: Sequence[UUID], block: UUID | None, grace: timedelta
+) -> Iterator[AutomationCore]:
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import CallWebhook, ChangeFlowRunState, SendNotification
     from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
 
     run = {"prefect.resource.id": "prefect.flow-run.*"}
-    ended = {f"prefect.flow-run.{how}" for how in ("Failed", "Crashed", "TimedOut")}
+    ended = {
+        f"prefect.flow-run.{how}" for how in ("Failed", "Crashed", "TimedOut", "Cancelled")
+    }  # fmt: skip
     # Runs that a run of ours has called fail with it and would repeat the same alarm.
     ours = {"prefect.resource.role": "tag", "prefect.resource.id": f"prefect.tag.{TAG}"}
     notices: list[CallWebhook | SendNotification] = [
@@ -96,10 +116,15 @@ def _automations(webhooks: Sequence[UUID], block: UUID | None) -> Iterator[Autom
             description="Notifies whoever [alarms] names, and the inbox of `newsvane up`.",
             tags=[TAG],
             trigger=EventTrigger(
-                match=run, match_related=ours, expect=ended, for_each={"prefect.resource.id"}
+                match=run,
+                match_related=ours,
+                posture=Posture.Reactive,  # said aloud: an update sends only what was set
+                expect=ended | {"prefect.flow-run.Late"},
+                for_each={"prefect.resource.id"},
             ),
             actions=list(notices),
         )
+        yield _missing_daily(webhooks, block, grace)
     heartbeat = "prefect.flow-run.heartbeat"
     yield AutomationCore(
         name=DIED,
@@ -110,7 +135,7 @@ def _automations(webhooks: Sequence[UUID], block: UUID | None) -> Iterator[Autom
             match_related=ours,
             posture=Posture.Proactive,
             after={heartbeat},
-            expect={heartbeat, "prefect.flow-run.Completed", "prefect.flow-run.Cancelled"} | ended,
+            expect={heartbeat, "prefect.flow-run.Completed"} | ended,
             for_each={"prefect.resource.id"},
             within=SILENCE,
         ),
@@ -120,6 +145,39 @@ def _automations(webhooks: Sequence[UUID], block: UUID | None) -> Iterator[Autom
                 message=f"No heartbeat for {SILENCE.seconds} s: its process is gone.",
             )
         ],
+    )
+
+
+def _missing_daily(
+    webhooks: Sequence[UUID], block: UUID | None, grace: timedelta
+) -> AutomationCore:
+    from prefect.events.actions import CallWebhook, SendNotification
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+
+    missed = f"{_MISSED.format(minutes=grace.total_seconds() / 60)}."
+    notices: list[CallWebhook | SendNotification] = [
+        CallWebhook(block_document_id=webhook, payload=_MISSED_PAYLOAD % json.dumps(missed))
+        for webhook in webhooks
+    ]
+    if block is not None:
+        notices.append(
+            SendNotification(block_document_id=block, subject=_MISSED_SUBJECT, body=missed)
+        )
+    deployment = {"prefect.resource.role": "deployment", "prefect.resource.name": DAILY}
+    return AutomationCore(
+        name=MISSING,
+        description="Notifies when no daily run begins on a day on which the exchange is open.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            match={"prefect.resource.id": [DUE, "prefect.flow-run.*"]},
+            match_related=deployment,
+            posture=Posture.Proactive,
+            after={DUE},
+            expect={"prefect.flow-run.Running"},
+            for_each={"related:deployment:prefect.resource.name"},
+            within=grace,
+        ),
+        actions=list(notices),
     )
 
 

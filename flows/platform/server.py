@@ -62,7 +62,8 @@ def serve_deployments(settings: Settings) -> None:
 
     from flows.platform.deployments import deployments
 
-    serve(*deployments(settings), print_starting_message=False)
+    # Paused, they would stay so when the next start is killed before it has served them again.
+    serve(*deployments(settings), pause_on_shutdown=False, print_starting_message=False)
 
 
 @contextmanager
@@ -77,15 +78,8 @@ def prefect_server(
     stranger on the same port is never taken for ours.
     """
     require_free(host, port)
-    prepare_prefect(data_root)
-    api_url = f"http://{HOST}:{port}/api"
-    log_path = (data_root / "prefect").resolve() / "server.log"
-    environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": api_url, "PREFECT_API_URL": api_url}
-    known = list(dict.fromkeys((*LOOPBACK, host, *names)))
-    if environment[CORS_ORIGINS] == NO_ORIGIN:
-        environment[CORS_ORIGINS] = ",".join(_origin(name, port) for name in known)
-    command = [sys.executable, "-m", "flows.platform.api_server", "--host", host]
-    words = [*command, "--port", str(port), *(f"--name={name}" for name in known)]
+    api_url, words, environment = server_command(data_root, port, host, names)
+    log_path = server_log(data_root)
     with (
         log_path.open("wb") as log,
         children([words], stdout=log, stderr=subprocess.STDOUT, env=environment) as (server,),
@@ -96,6 +90,26 @@ def prefect_server(
             yield api_url
         finally:
             record.unlink(missing_ok=True)
+
+
+def server_log(data_root: Path) -> Path:
+    """Where the server of DATA_ROOT writes its log."""
+    return (data_root / "prefect").resolve() / "server.log"
+
+
+def server_command(
+    data_root: Path, port: int, host: str, names: Sequence[str]
+) -> tuple[str, list[str], dict[str, str]]:
+    """The address of the server's API, the words that start it, and their environment."""
+    prepare_prefect(data_root)
+    api_url = f"http://{HOST}:{port}/api"
+    environment = {**os.environ, "PREFECT_SERVER_UI_API_URL": api_url, "PREFECT_API_URL": api_url}
+    known = list(dict.fromkeys((*LOOPBACK, host, *names)))
+    if environment[CORS_ORIGINS] == NO_ORIGIN:
+        environment[CORS_ORIGINS] = ",".join(_origin(name, port) for name in known)
+    command = [sys.executable, "-m", "flows.platform.api_server", "--host", host]
+    words = [*command, "--port", str(port), *(f"--name={name}" for name in known)]
+    return api_url, words, environment
 
 
 def _origin(name: str, port: int) -> str:

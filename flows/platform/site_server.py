@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import hmac
 import http.server
 import json
 import re
-import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+from flows.platform.credentials import stored_credentials
 from flows.platform.display import SERVED
 from flows.platform.notifications import Receiver
 
@@ -29,16 +30,25 @@ def alarms_path(data_root: Path) -> Path:
     return data_root / "alarms.jsonl"
 
 
+def file_alarm(inbox: Path, alarm: Mapping[str, object]) -> None:
+    """Add an alarm to the inbox. Raises KeyError or TypeError for what is none."""
+    line = json.dumps({name: str(alarm[name]) for name in _FIELDS})
+    with inbox.open("a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
 @contextmanager
 def site_server(data_root: Path, host: str, port: int) -> Iterator[Receiver]:
     """Serve DATA_ROOT/site, and yield the address that takes alarms.
 
-    The pages are for whoever reaches the port; alarms are taken only from who knows the token,
-    which is made anew each time and kept by the Prefect server alone.
+    The pages are for whoever reaches the port; alarms are taken only from who knows the token. It
+    follows from the stored credentials: an alarm that the Prefect server sends before it hears of a
+    new start arrives too.
     """
     root = data_root / "site"
     root.mkdir(parents=True, exist_ok=True)
-    token = secrets.token_urlsafe(24)
+    key = stored_credentials(data_root).encode()
+    token = hmac.new(key, INBOX.encode(), hashlib.sha256).hexdigest()
     handler = functools.partial(
         _Handler, directory=str(root), token=token, inbox=alarms_path(data_root)
     )
@@ -88,13 +98,10 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             size = int(self.headers["Content-Length"])
             if not 0 < size <= MAX_BYTES:
                 raise ValueError(size)
-            alarm = json.loads(self.rfile.read(size))
-            line = json.dumps({name: str(alarm[name]) for name in _FIELDS})
+            file_alarm(self._inbox, json.loads(self.rfile.read(size)))
         except (ValueError, KeyError, TypeError):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
-        with self._inbox.open("a", encoding="utf-8") as inbox:
-            inbox.write(f"{line}\n")
         self.send_response(HTTPStatus.NO_CONTENT)
         self.end_headers()
 

@@ -3,56 +3,47 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from flows.platform.environment import running
-from flows.platform.notifications import keep_alarms
-from flows.platform.server import (
-    HOST,
-    ServerError,
-    children,
-    interrupt,
-    prefect_server,
-    require_free,
-)
-from flows.platform.site_server import site_server
+from flows.platform.processes import birth, end_stack, marked
+from flows.platform.server import ServerError
 
 if TYPE_CHECKING:
     from flows.settings import Settings
 
-POOL = "newsvane"
+UP = "up"
 
 
-def state_path(settings: Settings) -> Path:
-    """Where the running stack is written down."""
-    return settings.data_root / "stack.json"
+def state_path(data_root: Path) -> Path:
+    """Where the running stack is written down: its supervisor, addresses and parts."""
+    return data_root / "stack.json"
 
 
-def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dict[str, Any]:
-    """Start the stack in the background and wait until it says that it is up.
+def start(settings: Settings, words: Sequence[str], seconds: float = 600) -> dict[str, Any]:
+    """Start the stack in the background and wait until all of it is up.
 
     `words` are the arguments of the command that runs in the foreground. Raises ServerError when
     it already runs or does not come up in time.
     """
-    path = state_path(settings)
-    if up := running(path):
-        raise ServerError(
-            f"The stack is already up (process {up['pid']}): UI {up['ui']}, site {up['site']}. "
-            "Stop it with `newsvane down` first."
-        )
+    root = settings.data_root
+    path = state_path(root)
+    _refuse_second(root)
     path.parent.mkdir(parents=True, exist_ok=True)
     log = path.with_name("stack.log")
     with log.open("wb") as out:
         process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "flows.cli.main", *words],
+            env=marked(root),
             stdout=out,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -60,78 +51,78 @@ def start(settings: Settings, words: Sequence[str], seconds: float = 180) -> dic
         )
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
-        if state := running(path):
+        state = running(path)
+        if state and state.get("state") == UP:
             return state
         time.sleep(0.25)
     if process.poll() is None:
         process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=60)
+    with contextlib.suppress(ServerError), only_one(root):
+        end_stack(root)
     last_words = log.read_text(encoding="utf-8", errors="replace").strip()[-600:]
     raise ServerError(
         f"The stack did not come up; its last words: {last_words or 'nothing'} (see {log})."
     )
 
 
-def stop(settings: Settings, seconds: float = 60) -> bool:
-    """Stop the stack and wait until it is gone; False when none was running."""
-    path = state_path(settings)
-    state = running(path)
-    if not state:
-        path.unlink(missing_ok=True)
-        return False
-    pid, deadline = int(state["pid"]), time.monotonic() + seconds
-    os.kill(pid, signal.SIGTERM)
-    with contextlib.suppress(ProcessLookupError):
-        while time.monotonic() < deadline:
-            os.kill(pid, 0)
-            time.sleep(0.2)
-    return True
-
-
-def run_stack(
-    settings: Settings,
-    words: Sequence[str],
-    *,
-    host: str,
-    port: int,
-    site_port: int,
-    names: Sequence[str] = (),
-) -> None:
-    """Run server, worker, deployments, alarms and site until stopped.
-
-    Children end with this process; one that dies takes the stack down, so that nothing is half
-    up without notice. `words` choose the configuration for the children.
-    """
-    require_free(HOST, site_port)
-    signal.signal(signal.SIGTERM, interrupt)
-    path = state_path(settings)
-    with (
-        prefect_server(settings.data_root, port, host, names) as api_url,
-        site_server(settings.data_root, HOST, site_port) as inbox,
-    ):
-        os.environ["PREFECT_API_URL"] = api_url  # read when Prefect is first imported, as here
-        keep_alarms(settings.alarms, inbox)
-        ours = [sys.executable, "-m", "flows.cli.main", *words, "serve"]
-        worker = [sys.executable, "-m", "prefect", "worker", "start"]
-        commands = (ours, [*worker, "--pool", POOL, "--type", "process"])
-        with children(commands) as processes:
-            state = {
-                "pid": os.getpid(),
-                "ui": api_url.removesuffix("/api"),
-                "site": f"http://{HOST}:{site_port}",
-            }
-            path.write_text(json.dumps(state), encoding="utf-8")
-            try:
-                _watch(processes)
-            finally:
-                path.unlink(missing_ok=True)
-
-
-def _watch(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    with contextlib.suppress(KeyboardInterrupt):
-        while all(process.poll() is None for process in processes):
-            time.sleep(0.5)
-        dead = next(process for process in processes if process.poll() is not None)
+@contextlib.contextmanager
+def only_one(data_root: Path) -> Iterator[None]:
+    """While open, no other stack of this data root is started. Raises ServerError if one is."""
+    _refuse_second(data_root)
+    data_root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(data_root / "stack.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
         raise ServerError(
-            f"{dead.args!r} ended with exit code {dead.returncode}; the stack goes down with it. "
-            "Correct what its last words in stack.log say and run `newsvane up` again."
+            f"Another `newsvane up` is starting a stack in {data_root}; expected none. Wait for "
+            "it, or stop it with `newsvane down`; nothing was started."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _refuse_second(data_root: Path) -> None:
+    up = running(state_path(data_root))
+    if up:
+        faults = [words for words in part_words(up) if not words.endswith(f" {UP}")]
+        raise ServerError(
+            f"The stack is already up (process {up['pid']}): UI {up['ui']}, site {up['site']}"
+            f"{''.join(f'; {words}' for words in faults)}. Stop it with `newsvane down` first."
         )
+
+
+def part_words(state: dict[str, Any]) -> list[str]:
+    """Each part of a stack's record in words: its name, what it is, and why if it is not up."""
+    return [
+        f"{name}: {part['why']}; {part['state']}" if part["why"] else f"{name}: {part['state']}"
+        for name, part in state.get("parts", {}).items()
+    ]
+
+
+def stop(settings: Settings, seconds: float = 90) -> tuple[bool, int]:
+    """Stop the stack and wait until it is gone.
+
+    Returns whether one was running, and how many processes were ended that a stack whose
+    supervisor was killed, or did not end in time, had left.
+    """
+    root = settings.data_root
+    path = state_path(root)
+    state = running(path)
+    if state:
+        pid, deadline = int(state["pid"]), time.monotonic() + seconds
+        born = birth(pid)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+        while birth(pid) == born is not None and time.monotonic() < deadline:
+            time.sleep(0.2)
+        if birth(pid) == born is not None:
+            os.kill(pid, signal.SIGKILL)
+    left = end_stack(root)
+    path.unlink(missing_ok=True)
+    return state is not None, left

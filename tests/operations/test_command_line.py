@@ -197,6 +197,25 @@ def test_command_line_beats_environment_beats_profile_beats_file(
     assert settings.training.recipe == "base"
 
 
+def test_profile_of_the_environment_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "profile = 'a'\n" + "".join(
+        f"[profiles.{name}.training]\nseed = {seed}\n" for seed, name in enumerate("abc", 1)
+    )
+    path = write(tmp_path, text)
+    assert load_settings(path).training.seed == 1
+    monkeypatch.setenv("NEWSVANE_PROFILE", "b")
+    assert load_settings(path).training.seed == 2
+    assert load_settings(path).selection.profile == "b"  # runs elsewhere are told
+    assert load_settings(path, "c").training.seed == 3
+    monkeypatch.setenv("NEWSVANE_PROFILE", "night")
+    with pytest.raises(ConfigurationError, match="'night' is not defined"):
+        load_settings(path)
+    monkeypatch.setenv("NEWSVANE_PROFILE", " ")
+    assert load_settings(path).training.seed == 1
+
+
 def test_all_data_moves_with_the_data_root(tmp_path: Path) -> None:
     settings = load_settings(write(tmp_path, "data_root = 'elsewhere'\n"))
     below = tmp_path / "elsewhere"

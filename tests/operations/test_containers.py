@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import fnmatch
 import json
 import os
@@ -131,11 +132,11 @@ def test_environment_of_the_worker_configures_a_server_warehouse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environment = {k: filled_in(v) for k, v in SERVICES["worker"]["environment"].items()}
-    profile = environment.pop("NEWSVANE_PROFILE")
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
     monkeypatch.setenv("NEWSVANE_DATA_ROOT", "/data")
-    settings = load_settings(REPOSITORY / "newsvane.toml", profile)
+    settings = load_settings(REPOSITORY / "newsvane.toml")
+    assert settings.selection.profile == "live"
     assert settings.warehouse.catalog == "postgres:host=postgres dbname=newsvane user=newsvane"
     assert settings.warehouse.storage == "s3://newsvane/lake"
     assert settings.warehouse.landing == "s3://newsvane/landing"
@@ -179,18 +180,54 @@ def test_pools_of_the_deployments_are_made_and_worked_on() -> None:
     assert wanted <= made == worked_on
 
 
-def test_health_follows_the_server() -> None:
-    answers = runpy.run_path(str(DOCKER / "healthcheck.py"))["answers"]
+def test_health_follows_the_part_itself(tmp_path: Path) -> None:
+    check = runpy.run_path(str(DOCKER / "healthcheck.py"))
+    answers, failures, in_container = map(
+        check.__getitem__, ("answers", "failures_in_a_row", "in_container")
+    )
 
     def healthy(path: str) -> bytes | None:
-        return b"" if path == "/api/health" else None
+        return b"" if path == "/health" else None
 
     with answering(healthy) as well:
-        assert answers(f"{well}/api")
+        assert answers(f"{well}/health")
+        assert answers(f"{well}/health", "user:password")
+        assert not answers(f"{well}/api")
     with answering(healthy, status=503) as ill:
-        assert not answers(f"{ill}/api")
-    assert not answers(f"{well}/api", seconds=1)
+        assert not answers(f"{ill}/health")
+    assert not answers(f"{well}/health", seconds=1)
     assert not answers("file:///etc/passwd")
+    counted = [failures(fine, tmp_path / "n") for fine in (False, False, True, False)]
+    assert counted == [1, 2, 0, 1]
+    assert not in_container(tmp_path / "comm")  # else it would end whoever tries it out
+    (tmp_path / "comm").write_text("tini\n")
+    assert in_container(tmp_path / "comm")
+
+
+def test_no_part_is_well_because_another_is() -> None:
+    for name in ("worker", "gpu-worker"):
+        assert "--with-healthcheck" in OURS[name]["command"]
+        port = OURS[name]["environment"]["PREFECT_WORKER_WEBSERVER_PORT"]
+        assert f"http://127.0.0.1:{port}/health" in OURS[name]["healthcheck"]["test"]
+    asked = OURS["server"]["healthcheck"]["test"]
+    assert "--auth" in asked
+    assert "http://127.0.0.1:4200/api/admin/version" in asked
+    for name, service in OURS.items():
+        check = service["healthcheck"]
+        assert check.get("disable") or "--end-after" in check["test"], name
+
+
+def test_unit_starts_commands_that_exist_and_trusts_no_silence() -> None:
+    from flows.platform.stack_run import ASK_SECONDS
+
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read(DOCKER / "systemd" / "newsvane.service", encoding="utf-8")
+    service = unit["Service"]
+    assert service["ExecStart"].endswith("/newsvane up --foreground")
+    assert service["ExecStop"].endswith("/newsvane down")
+    assert (service["Type"], service["Restart"]) == ("notify", "always")
+    assert float(service["WatchdogSec"]) > 4 * ASK_SECONDS
 
 
 def test_kubernetes_template_makes_a_job() -> None:

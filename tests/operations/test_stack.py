@@ -59,6 +59,7 @@ def test_stack_is_locked_reports_a_failed_run_and_ends(command: Newsvane, tmp_pa
             automations = server.post("/automations/filter", json={}).json()
             assert {entry["name"] for entry in automations} == {
                 "newsvane: a run failed",
+                "newsvane: no daily run",
                 "newsvane: a run died",
             }
             # Neither the run's logs nor its artifacts nor the blocks show what must stay secret.

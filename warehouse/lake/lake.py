@@ -17,6 +17,7 @@ from warehouse.lake.connection import WriterLock, attach, attached_at
 from warehouse.lake.faults import explained, is_conflict, patiently
 from warehouse.lake.hashes import forget_hashes, prepare_hashes, record_hashes
 from warehouse.lake.identity import mark_places, open_own
+from warehouse.lake.kind import record_kind, require_kind
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
 
@@ -38,6 +39,7 @@ class Lake(sql.SqlReader):
         self.spec = spec
         self._lock = lock
         self._snapshot = snapshot
+        self._kind_recorded = spec.kind is None
         self._readers: dict[tuple[Path, ...], duckdb.DuckDBPyConnection] = {}
 
     @classmethod
@@ -46,12 +48,14 @@ class Lake(sql.SqlReader):
 
         With `snapshot`, attach it read-only as it was at that snapshot id.
         Raises LakeError when the catalog or the storage cannot be reached, and IdentityError when
-        storage or landing zone hold files without their catalog, or those of another warehouse.
+        storage or landing zone hold files without their catalog, or those of another warehouse, and
+        KindError when it holds data of another kind than `spec.kind`.
         """
         lock = WriterLock(spec)
         with lock:
 
             def begin(connection: duckdb.DuckDBPyConnection) -> None:
+                require_kind(connection, spec)
                 bring_up_to_date(connection)
                 mark_places(connection, spec)
                 prepare_hashes(connection)
@@ -181,6 +185,7 @@ class Lake(sql.SqlReader):
         for attempt in range(1, self.spec.commit_attempts + 1):
             try:
                 with self._lock:
+                    self._record_kind()
                     result = self._attempt(work)
                     record_hashes(self._connection, self.spec, since=self.snapshot_id())
                     return result
@@ -189,6 +194,11 @@ class Lake(sql.SqlReader):
                     raise
                 time.sleep(min(2.0, 0.05 * 2**attempt) * jitter.uniform(0.5, 1.5))
         raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def _record_kind(self) -> None:
+        if not self._kind_recorded:
+            record_kind(self._connection, self.spec)
+            self._kind_recorded = True
 
     def hash_files(self) -> int:
         """Hash every data file that has no hash yet, and drop those of files that are gone.

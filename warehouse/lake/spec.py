@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -27,7 +28,9 @@ class LakeSpec(BaseModel):
     S3-compatible store, None for AWS itself. `lock` serialises writers on one machine; on a
     PostgreSQL catalog they are serialised across machines too. `lock_patience` is how long
     a catalog that another program holds is waited for. `root` is the data root, below which the
-    files of data sets and models lie; it is set by `placed_below`.
+    files of data sets and models lie; it is set by `placed_below`. `kind` says whose data is to be
+    written, of the sandbox or of the world outside (`live`); None asks nothing. It is set by the
+    profile, not by hand.
     """
 
     # A refused value may hold a password, so errors do not repeat it.
@@ -39,6 +42,7 @@ class LakeSpec(BaseModel):
     endpoint: str | None = None
     lock: Path = Path("writer.lock")
     root: Path = Path()
+    kind: Literal["sandbox", "live"] | None = None
     threads: int = Field(default=2, ge=1)
     memory_limit: str = "1GB"
     commit_attempts: int = Field(default=8, ge=1)
@@ -69,6 +73,10 @@ class LakeSpec(BaseModel):
             "root": root,
         }
         return self.model_copy(update=moved)
+
+    def of_any_kind(self) -> LakeSpec:
+        """The same warehouse for whoever only reads it: whose data it holds is not asked."""
+        return self.model_copy(update={"kind": None})
 
     def named(self, path: Path) -> str:
         """How the warehouse names a file or folder: by its place below the data root, if it is."""

@@ -20,6 +20,25 @@ FROM __ducklake_metadata_lake.ducklake_files_scheduled_for_deletion
 ORDER BY name;
 
 
+-- name: kind_table
+-- writes: newsvane_kind (kind), in the catalog's own database, idempotent
+-- grain: at most one row: whose data is kept, `sandbox` or `live`; none until somebody writes
+CREATE TABLE IF NOT EXISTS __ducklake_metadata_lake.newsvane_kind (
+    kind VARCHAR NOT NULL
+);
+
+
+-- name: kind_kept
+-- grain: at most one row; the kind of the warehouse
+SELECT kind FROM __ducklake_metadata_lake.newsvane_kind;
+
+
+-- name: kind_record
+-- writes: newsvane_kind (kind), in the catalog's own database
+-- grain: no rows
+INSERT INTO __ducklake_metadata_lake.newsvane_kind VALUES ($kind);
+
+
 -- name: hashes_table
 -- writes: newsvane_file_hashes (name), in the catalog's own database, idempotent
 -- grain: one row per file of the storage that was hashed: its name below the storage, sha256 in hex
