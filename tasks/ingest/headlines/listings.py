@@ -240,6 +240,8 @@ class _Vocabulary:
         first, rest = name.split(" ")[0], words[1:]
         alone = (
             len(first) > 3
+            # Without one it is an acronym, which stands for something else: LGBTQ.
+            and not set("aeiouy").isdisjoint(first.lower())
             and words[:1] == [first.lower()]
             and self._first_in[words[0]] == 1
             and not self.means_more(words[:1])
