@@ -85,13 +85,22 @@ def explained(spec: LakeSpec) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         words = advice(error, spec)
+        if words is None and _DAMAGE.search(str(error)):
+            words = (
+                f"A data file of the warehouse could not be read: {first_line(error)}. See with "
+                "`newsvane verify` what is damaged or missing, and put a backup back with "
+                "`newsvane restore FOLDER` in another place."
+            )
         if words is None:
             raise
         raise LakeError(words) from error
 
 
 def advice(error: Exception, spec: LakeSpec) -> str | None:
-    """What happened and what to do, in sentences; None when the surroundings are not to blame."""
+    """What happened and what to do, in sentences; None when the surroundings are not to blame.
+
+    A damaged file is no matter of the surroundings.
+    """
     text, said = str(error), first_line(error)
     catalog = f"{spec.catalog_kind}:{spec.catalog_location}"
     if _LOCKED.search(text):
@@ -117,12 +126,6 @@ def advice(error: Exception, spec: LakeSpec) -> str | None:
         return (
             f"The storage or catalog of {catalog} did not answer: {said}. Nothing was written; "
             "check that the server and the network are up, then run the command again."
-        )
-    if _DAMAGE.search(text):
-        return (
-            f"A data file of the warehouse could not be read: {said}. See with "
-            "`newsvane verify` what is damaged or missing, and put a backup back with "
-            "`newsvane restore FOLDER` in another place."
         )
     return None
 

@@ -186,8 +186,10 @@ class Lake(sql.SqlReader):
             try:
                 with self._lock:
                     self._record_kind()
+                    # Asked for beforehand: what fails after a commit must not run `work` again.
+                    before = self.snapshot_id()
                     result = self._attempt(work)
-                    record_hashes(self._connection, self.spec, since=self.snapshot_id())
+                    record_hashes(self._connection, self.spec, since=before)
                     return result
             except duckdb.Error as error:
                 if attempt == self.spec.commit_attempts or not is_conflict(error):

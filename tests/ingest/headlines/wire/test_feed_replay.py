@@ -43,7 +43,11 @@ def test_replay_of_landed_answers_rebuilds_the_same_tables(
         assert wire.publish(lake, again, later) == HeadlinePublication(0, 0, 0, 0, 0)
     assert lake.snapshot_id() == before, "the same parser finds nothing new"
     spec = lake.spec.model_copy(
-        update={"catalog": f"sqlite:{tmp_path / 'other.sqlite'}", "storage": str(tmp_path / "o")}
+        update={
+            "catalog": f"sqlite:{tmp_path / 'other.sqlite'}",
+            "storage": str(tmp_path / "o"),
+            "landing": str(tmp_path / "l"),
+        }
     )
     with Lake.open(spec) as fresh:
         for again in replay_headlines(
