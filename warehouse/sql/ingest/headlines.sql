@@ -14,7 +14,8 @@ WITH read AS (
             WHEN $format IS NOT NULL THEN try_strptime(published, $format)::TIMESTAMPTZ
         END AS as_declared,
         CASE
-            WHEN $format IS NOT NULL THEN NULL
+            -- Years that may lie before the first are read elsewhere.
+            WHEN $format IS NOT NULL OR starts_with(published, '0') THEN NULL
             WHEN regexp_full_match(
                 published,
                 '\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?\s*(Z|[+-](0\d|1[0-3])(:?[0-5]\d)?|[+-]14(:?00)?)'
