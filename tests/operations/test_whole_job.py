@@ -102,7 +102,9 @@ def test_archives_import_by_declared_columns_and_repeats_count_once(
     mapped = ("--map", "source=own", "--map", "basis=session")
     bars = newsvane("import", "prices", str(prices), *mapped)
     assert bars.returncode == 0, bars.stderr
-    assert newsvane(*words, "import", "headlines", str(news)).returncode == 0
+    mapped = ("--map", "source=own", "--map", "title=text", "--map", "published_at=created_at")
+    found = newsvane("import", "headlines", str(news), *mapped, "--map", "ticker=ticker")
+    assert found.returncode == 0, found.stderr
     assert rows(tmp_path, "FROM bars").num_rows == 2
     assert rows(tmp_path, "SELECT reason FROM quarantine").num_rows == 1
     assert rows(tmp_path, "SELECT DISTINCT story_id FROM headlines").num_rows == 1
