@@ -62,21 +62,18 @@ class Surroundings:
 
     def around(self, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Bars on record around the candidates, and the splits of their tickers."""
-        if self.read is None:
-            return BARS.empty_table(), ACTIONS.empty_table()
-        days = _of_symbols(candidates.select(["ticker", "session"]))
-        return (
-            self.read("bars_around", candidates=days).cast(BARS),
-            self.read("splits_of", candidates=days).cast(ACTIONS),
-        )
+        return self._on_record("bars_around", candidates.select(["ticker", "session"]))
 
     def beside_actions(self, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
         """Bars on record around the days of actions, and the splits of their tickers."""
+        return self._on_record("bars_beside_actions", candidates.select(["ticker", "ex_date"]))
+
+    def _on_record(self, bars: str, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
         if self.read is None:
             return BARS.empty_table(), ACTIONS.empty_table()
-        days = _of_symbols(candidates.select(["ticker", "ex_date"]))
+        days = _of_symbols(candidates)
         return (
-            self.read("bars_beside_actions", candidates=days).cast(BARS),
+            self.read(bars, candidates=days).cast(BARS),
             self.read("splits_of", candidates=days).cast(ACTIONS),
         )
 
