@@ -14,9 +14,10 @@ from typing import Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from tasks.ingest.archive_file import Archive, ArchiveError, ArchiveMapping, manifest, open_archive
+from tasks.ingest.archive_file import Archive, ArchiveError, manifest, open_archive
+from tasks.ingest.prices.archive import DailyMapping
 from tasks.ingest.prices.cells import CellReading, CellSurvey, decide, survey_slice
 from tasks.ingest.prices.surroundings import NOTHING_KNOWN, Surroundings
 from tasks.ingest.prices.validation import PriceRules, validate_actions
@@ -25,13 +26,12 @@ from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, REJECTS, Clock, Land, PriceBatch
 
 
-class ActionMapping(ArchiveMapping):
+class ActionMapping(DailyMapping):
     """Which columns of an archive of splits and dividends mean what.
 
     Either `kind` (split, dividend) and `value` name columns, or `split` and `dividend` do, of which
     a row may leave one empty or 0. A split is new shares for an old one: 2, 2:1, 2/1, 2-for-1.
-    `basis` is "session" for dividends as paid, or the date up to which splits are inside them. The
-    other fields are as in PriceMapping.
+    `basis` is "session" for dividends as paid, or the date up to which splits are inside them.
     """
 
     FIELDS = ("ticker", "ex_date", "kind", "value", "split", "dividend")
@@ -45,11 +45,6 @@ class ActionMapping(ArchiveMapping):
     split: str | None = None
     dividend: str | None = None
     basis: date | Literal["session"] = "session"
-    date_format: str | None = None
-    day_first: bool | None = None
-    zone: str | None = None
-    decimal: Literal[".", ","] | None = None
-    exchange: str | None = Field(default=None, pattern=r"^[A-Z0-9]{4}$")
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:

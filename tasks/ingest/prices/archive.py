@@ -30,16 +30,36 @@ from warehouse.storage.landing import Payload
 from warehouse.tables.batches import BARS, PARTITIONS, REJECTS, Clock, Land, PriceBatch
 
 
-class PriceMapping(ArchiveMapping):
+class DailyMapping(ArchiveMapping):
+    """How the days and numbers of an archive are written, and where its tickers trade.
+
+    `date_format` is a strptime format; without it days are read in their usual spellings, and
+    `day_first` says what 01/02/2020 means where the column leaves it open. `zone` is the clock on
+    which instants in UTC have their date. `decimal` is the mark before a number's fraction, found
+    in the file unless declared. `exchange` is where all of its tickers trade (an ISO 10383 code);
+    without it, where each is on record.
+    """
+
+    date_format: str | None = None
+    day_first: bool | None = None
+    zone: str | None = None
+    decimal: Literal[".", ","] | None = None
+    exchange: str | None = Field(default=None, pattern=r"^[A-Z0-9]{4}$")
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str | None) -> str | None:
+        if zone is not None and zone not in available_timezones():
+            raise ValueError(f"{zone!r} is not an IANA time zone; expected one like Europe/London")
+        return zone
+
+
+class PriceMapping(DailyMapping):
     """Which columns of an archive mean what, and which share basis its prices are quoted in.
 
     `ticker` … `vendor_adj_close` name columns; `period` one that says of a row that it is a day's.
     `basis` is "session" for prices as traded on the day, or the date up to which the archive has
-    restated splits (usually its last session). `date_format` is a strptime format; without it days
-    are read in their usual spellings, and `day_first` says what 01/02/2020 means where the column
-    leaves it open. `zone` is the clock on which instants in UTC have their date. `decimal` is the
-    mark before a number's fraction, found in the file unless declared. `exchange` is where all of
-    its tickers trade (an ISO 10383 code); without it, where each is on record.
+    restated splits (usually its last session).
     """
 
     FIELDS = (
@@ -58,18 +78,6 @@ class PriceMapping(ArchiveMapping):
     volume: str = "volume"
     vendor_adj_close: str | None = None
     period: str | None = None
-    date_format: str | None = None
-    day_first: bool | None = None
-    zone: str | None = None
-    decimal: Literal[".", ","] | None = None
-    exchange: str | None = Field(default=None, pattern=r"^[A-Z0-9]{4}$")
-
-    @field_validator("zone")
-    @classmethod
-    def _zone_exists(cls, zone: str | None) -> str | None:
-        if zone is not None and zone not in available_timezones():
-            raise ValueError(f"{zone!r} is not an IANA time zone; expected one like Europe/London")
-        return zone
 
 
 @dataclass(frozen=True, slots=True)
