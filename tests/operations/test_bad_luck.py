@@ -41,7 +41,7 @@ EARLY_HISTORY = "2011-12-01"
 WHAT = {
     "bars": "ticker, session, open, high, low, close, volume, vendor_adj_close, source",
     "actions": "ticker, ex_date, kind, value, source",
-    "headlines": "headline_id, story_id, source, title, summary, url, guid, published_at, granularity",
+    "headlines": "* EXCLUDE (first_seen_at, available_at, availability, payload_id, revision)",
     "headline_tickers": "*",
     "sessions": "*",
     "examples": "* EXCLUDE (availability, max_input_available_at)",

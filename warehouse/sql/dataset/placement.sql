@@ -66,8 +66,10 @@ WITH subjects AS NOT MATERIALIZED (
 )
 SELECT number, headline_id, wording
 FROM placed
+-- Of wordings available at one instant the earliest counts; without a last key, the plan would choose.
 QUALIFY row_number() OVER (
-    PARTITION BY number, story_id ORDER BY position, published_at, headline_id, available_at
+    PARTITION BY number, story_id
+    ORDER BY position, published_at, headline_id, available_at, wording > 0, wording DESC
 ) > 1;
 
 -- The sessions before the build with news of a ticker, as far as they are stored.
