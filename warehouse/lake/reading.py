@@ -185,7 +185,8 @@ def _named(node: dict[str, Any], *, rows: bool) -> Iterator[tuple[str, tuple[str
 
 
 def _parsed(query: str) -> str:
-    row = _engine().execute("SELECT json_serialize_sql($1::VARCHAR)", [query]).fetchone()
+    # A bound parameter would have DuckDB import pandas, which takes longer than all else here.
+    row = _engine().execute(f"SELECT json_serialize_sql('{quoted(query)}'::VARCHAR)").fetchone()
     assert row is not None
     return str(row[0])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from filelock import FileLock
 from tests.builders.command_line import REPOSITORY
 from tests.builders.warehouse import QUARANTINED, lake_spec_below, sessions_of
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql
+from warehouse.lake.connection import _as_released
 
 SESSION_KEY = ("exchange", "session")
 
@@ -254,3 +257,23 @@ def quarantine_eight(folder: Path, name: str) -> None:
 
 if __name__ == "__main__":
     quarantine_eight(Path(sys.argv[1]), sys.argv[2])
+
+
+def test_altered_database_extension_is_not_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its code would run in every command; the wheel's list of hashes says what it must be."""
+    listed = tmp_path / "duckdb_extension_odd-1.0.dist-info"
+    file = tmp_path / "duckdb_extension_odd" / "odd.duckdb_extension"
+    for folder in (listed, file.parent):
+        folder.mkdir()
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"as released").digest()).decode().rstrip("=")
+    (listed / "METADATA").write_text("Name: duckdb-extension-odd\nVersion: 1.0\n")
+    (listed / "RECORD").write_text(f"{file.relative_to(tmp_path)},sha256={digest},11\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file.write_bytes(b"as released")
+    assert _as_released.__wrapped__("odd") == file
+    for body in (b"as altered.", b""):
+        file.write_bytes(body)
+        with pytest.raises(LakeError, match=r"odd is not as its wheel .* lists it"):
+            _as_released.__wrapped__("odd")
