@@ -59,14 +59,22 @@ def archive_clock(settings: Settings, newest: date | None) -> Clock:
 
 
 def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
-    """The manifest of one data set, the newest by default. Raises NoDatasetError."""
+    """The manifest of one data set, by its id or a beginning that fits no other; else the newest.
+
+    Raises NoDatasetError.
+    """
     with Lake.open(settings.warehouse) as lake:
-        rows = lake.read("datasets_newest", {"dataset_id": dataset_id}).to_pylist()
+        rows = lake.read("datasets_newest", {"dataset_id": dataset_id or None}).to_pylist()
     if not rows:
         wanted = f"data set {dataset_id!r}" if dataset_id else "any data set"
         raise NoDatasetError(
             f"The warehouse does not know {wanted}. Build one with `newsvane dataset build`; "
             '`newsvane sql "from datasets"` lists those there are.'
+        )
+    if dataset_id and len(rows) > 1 and rows[0]["dataset_id"] != dataset_id:
+        fitting = ", ".join(row["dataset_id"] for row in rows[:5])
+        raise NoDatasetError(
+            f"{len(rows)} data sets begin with {dataset_id!r}: {fitting}. Give more of the id."
         )
     return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))
 

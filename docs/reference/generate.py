@@ -45,8 +45,18 @@ def cli_page() -> str:
 
     from flows.cli.main import app
 
-    about = "Made from the program itself: what `--help` says, on one page."
-    parts = ["# Command line", "", about, ""]
+    about = (
+        "Made from the program itself: what `--help` says, on one page. The options of `newsvane` "
+        "stand before or after a command's name. Piped, a table is cut nowhere: all rows, whole "
+        "cells. With `--json` or `--csv` it alone is on standard output, everything else on "
+        "standard error. Ids may be cut to a beginning that fits no other."
+    )
+    codes = (
+        "| exit code | meaning |\n|---|---|\n| 0 | done |\n"
+        "| 1 | something is wrong with what was looked at (`audit`, `verify`, `doctor`, …) |\n"
+        "| 2 | not done, or in part; one paragraph says why |\n| 130 | interrupted |"
+    )
+    parts = ["# Command line", "", about, "", codes, ""]
     for words, command in _commands(typer.main.get_command(app), ()):
         title = " ".join(("newsvane", *words))
         parts += [f"## `{title}`", "", inspect.cleandoc(command.help or ""), ""]

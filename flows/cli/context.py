@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from flows.cli.tables import Shape
     from flows.settings import Settings
 
 FAILED = 1
@@ -20,6 +22,17 @@ def choose(
 ) -> None:
     """Remember the choice for the command that follows; it is read when the command runs."""
     context.obj = (config, profile, overrides)
+
+
+def choose_display(shape: Shape, *, quiet: bool, verbose: bool) -> None:
+    """How the command that follows shows tables, progress, and the log of its runs."""
+    from flows.cli.progress import choose_quiet
+    from flows.cli.tables import choose_shape
+
+    choose_shape(shape)
+    choose_quiet(quiet)
+    if verbose:
+        os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "INFO"
 
 
 def settings_of(context: typer.Context) -> Settings:

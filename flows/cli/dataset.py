@@ -17,7 +17,8 @@ audit_app = typer.Typer(help="Prove that no example knows the future.", no_args_
 def build(context: typer.Context) -> None:
     """Build the data set the configuration describes; an equal one is not built twice."""
     settings = prepared(context)
-    from flows.cli.console import progress_bars, show_dataset
+    from flows.cli.console import show_dataset
+    from flows.cli.progress import progress_bars
     from flows.dataset import build_dataset
 
     with progress_bars():
@@ -42,7 +43,7 @@ def show(
 def diff(context: typer.Context, one: str, other: str) -> None:
     """Say which settings and which examples differ between two data sets, and in what."""
     settings = settings_of(context)
-    from flows.cli.console import show_table
+    from flows.cli.tables import show_table
     from flows.connections import find_dataset
     from tasks.dataset.rebuild import diff_datasets
     from warehouse.lake import Lake
@@ -106,7 +107,7 @@ def lookahead(
 ) -> None:
     """Rebuild the examples in altered warehouses and compare every row."""
     settings = settings_of(context)
-    from flows.cli.console import progress_bars
+    from flows.cli.progress import progress_bars
     from flows.platform.display import current_sink
     from tasks.checks.lookahead import audit_lookahead
     from warehouse.lake import Lake

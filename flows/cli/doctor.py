@@ -9,9 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from rich.table import Table
-
-from flows.cli.console import console
+from flows.cli.tables import show_rows
 from flows.platform.environment import running
 from flows.platform.stack import UP, state_path
 from flows.settings import Settings
@@ -107,9 +105,14 @@ def _parts_of_the_stack(settings: Settings) -> Iterator[Diagnosis]:
 
 def show_diagnoses(found: Sequence[Diagnosis]) -> None:
     """Print what was found; a remedy stands beside each thing that is missing."""
-    table = Table("", "what", "found", "needed for", "what to do")
-    for item in found:
-        mark = "[green]ok[/]" if item.healthy else "[red]missing[/]"
-        remedy = "" if item.healthy else item.remedy
-        table.add_row(mark, item.what, item.found, item.needed_for, remedy)
-    console.print(table)
+    rows = [
+        {
+            "state": "ok" if item.healthy else "missing",
+            "what": item.what,
+            "found": item.found,
+            "needed for": item.needed_for,
+            "what to do": "" if item.healthy else item.remedy,
+        }
+        for item in found
+    ]
+    show_rows(rows)

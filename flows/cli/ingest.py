@@ -140,14 +140,14 @@ def _import(
 def check(context: typer.Context) -> None:
     """Show each feed and ticker: freshness, what is missing, last error; fail when one is stale."""
     settings = settings_of(context)
-    from flows.cli.console import show_table
+    from flows.cli.tables import say, show_table
     from flows.operations import check_sources
 
     table, alarms = check_sources(settings)
     kept = [name for name in SHOWN if table[name].null_count < table.num_rows]
     show_table(table.select(kept))
     for alarm in alarms:
-        typer.echo(alarm)
+        say(alarm, markup=False)
     raise typer.Exit(1 if alarms else 0)
 
 
@@ -157,7 +157,7 @@ def check_tickers(
 ) -> None:
     """Show by which names titles find each ticker, by default those of the universe."""
     settings = settings_of(context)
-    from flows.cli.console import show_table
+    from flows.cli.tables import show_table
     from tasks.ingest.headlines.identity import alias_coverage, load_aliases
     from warehouse.lake.scratch import scratch
 

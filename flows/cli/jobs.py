@@ -15,7 +15,8 @@ app = typer.Typer()
 def run(context: typer.Context) -> None:
     """The whole job: ingest, validate, label, render, fine-tune, evaluate, report."""
     settings = prepared(context)
-    from flows.cli.console import progress_bars, show_outcome
+    from flows.cli.console import show_outcome
+    from flows.cli.progress import progress_bars
     from flows.jobs import run_everything
 
     with progress_bars():
@@ -38,14 +39,16 @@ def daily(context: typer.Context) -> None:
 def weekly(context: typer.Context) -> None:
     """The weekly job: retrain on all that is known; the rule decides on the champion."""
     settings = prepared(context)
-    from flows.cli.console import console, progress_bars, show_model, show_verdict
+    from flows.cli.console import show_model, show_verdict
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import say
     from flows.jobs import weekly as weekly_flow
 
     with progress_bars():
         outcome = weekly_flow(settings.selection)
     show_model(outcome.model)
     show_verdict(outcome.evaluation)
-    console.print(outcome.decision.words, highlight=False)
+    say(outcome.decision.words, highlight=False)
 
 
 @app.command()
@@ -58,20 +61,19 @@ def simulate(
 ) -> None:
     """Simulate many days of the sandbox: daily jobs, weekly retraining, the forward record."""
     settings = prepared(context)
-    from flows.cli.console import console, progress_bars
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import say
     from flows.simulate import simulate as simulate_flow
 
     with progress_bars():
         done = simulate_flow(settings.selection, days, seed)
-    console.print(
+    for line in (
         f"{done.sessions} sessions, {done.first_session} to {done.last_session}; "
         f"{done.retrainings} trainings; champions: {', '.join(done.champions)}.",
         done.verdict,
         f"site: {done.site}",
-        sep="\n",
-        highlight=False,
-        soft_wrap=True,
-    )
+    ):
+        say(line, highlight=False, soft_wrap=True)
 
 
 @app.command()

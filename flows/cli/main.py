@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,9 +16,11 @@ from flows.cli.failures import sentence_of
 app = typer.Typer(
     name="newsvane",
     help="Prices and headlines in; a fine-tuned up/down model with an honest verdict out.",
+    epilog="Exit codes: 0 done; 1 something is wrong with what was looked at; 2 not done, and why "
+    "is said; 130 interrupted.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 for part in (jobs, ingest, models, operations):
     app.registered_commands += part.app.registered_commands
@@ -28,6 +31,18 @@ app.add_typer(ingest.import_app, name="import")
 app.add_typer(ingest.sources_app, name="sources")
 app.add_typer(ingest.tickers_app, name="tickers")
 app.add_typer(dataset.audit_app, name="audit")
+
+WITH_VALUE = ("--config", "--profile", "--set")
+FLAGS = ("--json", "--csv", "--quiet", "-q", "--verbose")
+"""The options that every command shares; they may stand anywhere in the line."""
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"newsvane {version('newsvane')}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -43,9 +58,26 @@ def choose(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override a setting: training.seed=7."),
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Tables as JSON, an array of objects a line.")
+    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Tables as CSV.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the log of the runs.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and end."
+        ),
+    ] = False,
 ) -> None:
-    """Options every command shares."""
+    """Options every command shares, before or after its name."""
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other; give one of them.")
     context.choose(chosen, config, profile, tuple(set_ or ()))
+    context.choose_display(
+        "json" if as_json else "csv" if as_csv else "text", quiet=quiet, verbose=verbose
+    )
 
 
 def main() -> None:
@@ -55,16 +87,37 @@ def main() -> None:
     """
     _read_names_as_utf8()
     try:
-        app()
+        app(shared_first(sys.argv[1:]))
     except Exception as error:
         words = sentence_of(error)
         if words is None:
             raise
-        typer.secho(f"newsvane: {words}", fg=typer.colors.RED, err=True)
+        color = False if os.environ.get("NO_COLOR") else None
+        typer.secho(f"newsvane: {words}", fg=typer.colors.RED, err=True, color=color)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("Interrupted. What was published stays; run the command again.", err=True)
         sys.exit(130)
+
+
+def shared_first(words: Sequence[str]) -> list[str]:
+    """The words of a command line with the options that every command shares moved to the front.
+
+    What follows `--` stays.
+    """
+    shared: list[str] = []
+    rest: list[str] = []
+    left = iter(words)
+    for word in left:
+        if word == "--":
+            rest += [word, *left]
+        elif word in WITH_VALUE:
+            shared += [word, *(value for value in [next(left, None)] if value is not None)]
+        elif word in FLAGS or word.startswith(tuple(f"{name}=" for name in WITH_VALUE)):
+            shared.append(word)
+        else:
+            rest.append(word)
+    return [*shared, *rest]
 
 
 def _read_names_as_utf8() -> None:

@@ -24,13 +24,15 @@ def finetune(
 ) -> None:
     """Fine-tune the configured recipe on a data set, in a process of its own."""
     settings = prepared(context)
-    from flows.cli.console import console, progress_bars, show_model
+    from flows.cli.console import show_model
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import say
     from flows.training import finetune as finetune_flow
     from flows.training import plan_of
 
     estimate = plan_of(settings, dataset_id)
     for line in estimate.lines():
-        console.print(line, highlight=False)
+        say(line, highlight=False)
     if plan:
         return
     with progress_bars():
@@ -58,7 +60,8 @@ def evaluate(
 ) -> None:
     """Score the test split, or walk-forward folds, against every baseline; say what it shows."""
     settings = prepared(context)
-    from flows.cli.console import progress_bars, show_verdict
+    from flows.cli.console import show_verdict
+    from flows.cli.progress import progress_bars
 
     if walk_forward:
         from flows.evaluation import walk_forward as walk_forward_flow
@@ -84,7 +87,8 @@ def evaluate(
 def predict(context: typer.Context) -> None:
     """Predict the next session with the champion and its challengers; commit before it opens."""
     settings = prepared(context)
-    from flows.cli.console import progress_bars, show_table
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import show_table
     from flows.prediction import predict as predict_flow
 
     with progress_bars():
@@ -96,17 +100,17 @@ def predict(context: typer.Context) -> None:
 def score(context: typer.Context) -> None:
     """Score the forward predictions whose sessions have closed."""
     settings = prepared(context)
-    from flows.cli.console import console
+    from flows.cli.tables import say
     from flows.prediction import score as score_flow
 
-    console.print(score_flow(settings.selection), highlight=False)
+    say(score_flow(settings.selection), highlight=False)
 
 
 @registry_app.command("list")
 def list_models(context: typer.Context) -> None:
     """List all models, newest first."""
     settings = settings_of(context)
-    from flows.cli.console import show_table
+    from flows.cli.tables import show_table
     from warehouse.lake import Lake
 
     columns = ["model_id", "stage", "recipe_name", "dataset_id", "seed", "created_at"]

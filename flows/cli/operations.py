@@ -110,7 +110,7 @@ def selftest(
     """Try the pipeline on canaries: no skill where there is none, skill where it was planted."""
     settings = prepared(context)
     from flows.checks import selftest as selftest_flow
-    from flows.cli.console import progress_bars
+    from flows.cli.progress import progress_bars
 
     with progress_bars():
         report = selftest_flow(settings.selection, quick)
@@ -128,7 +128,7 @@ def verify(
     """Recompute every stored hash and name what was altered."""
     settings = settings_of(context)
 
-    from flows.cli.console import progress_bars
+    from flows.cli.progress import progress_bars
     from flows.platform.display import current_sink
     from tasks.checks.integrity import verify as verify_all
     from warehouse.lake import Lake
@@ -157,10 +157,10 @@ def maintain(
 ) -> None:
     """Merge small files, forget old snapshots, delete what nothing refers to any more."""
     settings = prepared(context)
+    from flows.cli.tables import show_rows
     from flows.operations import maintenance
 
-    for row in maintenance(settings.selection, backup, delete_unknown).table():
-        typer.echo(f"{row['what']:<20} {row['count']:>8}")
+    show_rows(maintenance(settings.selection, backup, delete_unknown).table())
 
 
 @app.command()
@@ -201,7 +201,7 @@ def sql(
     ] = None,
 ) -> None:
     """Answer one reading query over the warehouse; it reaches nothing else."""
-    from flows.cli.console import show_table
+    from flows.cli.tables import show_table
     from warehouse.lake import Lake
 
     with Lake.open(settings_of(context).warehouse.of_any_kind()) as lake:

@@ -96,7 +96,7 @@ def as_if_alone(words: tuple[str, ...], environment: dict[str, str]) -> Iterator
     before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["newsvane", *words])
-        patch.setattr("flows.cli.console.console.width", WIDTH)  # else as wide as at its import
+        patch.setattr("flows.cli.tables.console.width", WIDTH)  # else as wide as at its import
         patch.chdir(REPOSITORY)
         os.environ.update(environment)
         try:

@@ -210,12 +210,11 @@ SELECT dataset_id FROM datasets WHERE dataset_id = $dataset_id;
 
 
 -- name: datasets_newest
--- grain: one row, the newest data set or the one of that id (none if there is none)
+-- grain: one row per data set, newest first; only those whose ids begin so, if that is given
 SELECT dataset_id, path, manifest
 FROM datasets
-WHERE $dataset_id IS NULL OR dataset_id = $dataset_id
-ORDER BY created_at DESC, dataset_id
-LIMIT 1;
+WHERE $dataset_id IS NULL OR starts_with(dataset_id, $dataset_id)
+ORDER BY dataset_id IS NOT DISTINCT FROM $dataset_id DESC, created_at DESC, dataset_id;
 
 
 -- name: datasets_of_spec

@@ -66,5 +66,4 @@ UNION SELECT payload_id FROM bar_revisions
 UNION SELECT payload_id FROM actions
 UNION SELECT payload_id FROM action_revisions
 UNION SELECT payload_id FROM headlines
-UNION SELECT payload_id FROM headline_revisions
-UNION SELECT record_id FROM sealed_rows WHERE subject = 'payload';
+UNION SELECT payload_id FROM headline_revisions;
