@@ -59,7 +59,9 @@ class _Table(BaseModel):
 class ConfigSelection(_Table):
     """Which configuration a flow runs with; small enough to be a parameter in the Prefect UI."""
 
-    config: Path | None = Field(default=None, description="Path of newsvane.toml; empty: ./")
+    config: Path | None = Field(
+        default=None, description="newsvane.toml; empty: the nearest"
+    )
     profile: str | None = Field(default=None, description="sandbox, live, stocknet or your own")
     overrides: tuple[str, ...] = Field(default=(), description="KEY=VALUE settings to override")
 
@@ -162,19 +164,30 @@ class Settings(BaseSettings):
         return self.model_copy(update=placed)
 
 
+def find_configuration(folder: Path) -> Path:
+    """The `newsvane.toml` of a folder, or the nearest above it. Raises ConfigurationError."""
+    for place in (folder, *folder.parents):
+        if (place / DEFAULT_FILE).is_file():
+            return place / DEFAULT_FILE
+    raise ConfigurationError(
+        f"There is no {DEFAULT_FILE} in {folder} or in a folder above it. `newsvane init TICKER …` "
+        "writes one; --config names one elsewhere. Nothing was asked for or written."
+    )
+
+
 def load_settings(
     config: Path | None = None, profile: str | None = None, overrides: Iterable[str] = ()
 ) -> Settings:
     """Read, merge and check the configuration.
 
-    Without `config`, `newsvane.toml` of the working directory is read if there is one; without
-    `profile`, NEWSVANE_PROFILE chooses it. Relative data paths are taken from the file's folder.
-    Raises ConfigurationError.
+    Without `config`, the nearest `newsvane.toml` is read, of the working directory or above it;
+    without `profile`, NEWSVANE_PROFILE chooses it. Relative data paths are taken from the file's
+    folder. Raises ConfigurationError, also when there is no file.
     """
     profile = profile or os.environ.get(PROFILE, "").strip() or None
     chosen = ConfigSelection(config=config, profile=profile, overrides=tuple(overrides))
-    path = config or DEFAULT_FILE
-    tables = _profiled(_read(path, required=config is not None), profile, path)
+    path = config or find_configuration(Path.cwd())
+    tables = _profiled(_read(path), profile, path)
     tables["selection"] = chosen.model_dump()
 
     class FromFile(Settings):
@@ -211,15 +224,13 @@ def _in_words(error: ValidationError, path: Path) -> str:
     )
 
 
-def _read(path: Path, *, required: bool) -> dict[str, Any]:
-    """The file's tables; none when it is absent and not `required`. Raises ConfigurationError."""
+def _read(path: Path) -> dict[str, Any]:
+    """The file's tables. Raises ConfigurationError."""
     if not path.is_file():
-        if required:
-            raise ConfigurationError(
-                f"Configuration file {path} does not exist; expected a TOML file. "
-                "Correct --config, or leave it out to use ./newsvane.toml."
-            )
-        return {}
+        raise ConfigurationError(
+            f"Configuration file {path} does not exist; expected a TOML file. "
+            "Correct --config, or leave it out to use the nearest newsvane.toml."
+        )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

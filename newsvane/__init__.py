@@ -32,8 +32,8 @@ def connect(
 ) -> Reader:
     """Open a warehouse for reading: by its data root, or by configuration.
 
-    `root`: a folder with `catalog.sqlite`, e.g. "data". Otherwise `config` (default
-    ./newsvane.toml), `profile` and `overrides` ("key=value") choose as the command line does;
+    `root`: a folder with `catalog.sqlite`, e.g. "data". Otherwise `config` (default: the
+    nearest newsvane.toml), `profile` and `overrides` ("key=value") choose as the command line does;
     that is also the way to a warehouse on PostgreSQL and S3. `snapshot`: read it as it was then,
     e.g. `dataset.snapshot_id`. Nothing is created, migrated or locked.
 

@@ -49,7 +49,7 @@ def _show_version(wanted: bool) -> None:
 def choose(
     chosen: typer.Context,
     config: Annotated[
-        Path | None, typer.Option(help="Configuration file. Default: ./newsvane.toml.")
+        Path | None, typer.Option(help="Configuration file. Default: the nearest newsvane.toml.")
     ] = None,
     profile: Annotated[
         str | None, typer.Option(help="Profile of the configuration: sandbox, live, stocknet, ….")

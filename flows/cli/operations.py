@@ -17,6 +17,29 @@ PortOption = Annotated[int, typer.Option(help="Port of the Prefect server and it
 
 
 @app.command()
+def init(
+    tickers: Annotated[list[str], typer.Argument(help="Your tickers, e.g. AAPL MSFT.")],
+    folder: Annotated[Path, typer.Option(help="Where newsvane.toml goes.")] = Path(),
+    exchange: Annotated[str, typer.Option(help="Its ISO 10383 code.")] = "XNYS",
+    feed: Annotated[
+        list[str] | None,
+        typer.Option(help="A preset feed; may be given several times.", show_default=False),
+    ] = None,
+) -> None:
+    """Write a commented newsvane.toml for your own tickers; nothing is asked for."""
+    from datetime import UTC, datetime
+
+    from flows.cli.init import PRESET_FEEDS, write_configuration
+
+    today = datetime.now(UTC).date()
+    path = write_configuration(folder, tickers, exchange, feed or PRESET_FEEDS, today=today)
+    typer.echo(
+        f"{path} is written: read it, it says what can be set.\nNext: newsvane doctor, then "
+        "newsvane run (everything once) or newsvane daily (what is new)."
+    )
+
+
+@app.command()
 def ui(context: typer.Context, port: PortOption = 4200) -> None:
     """Start a Prefect server on loopback and serve the deployments until interrupted."""
     settings = settings_of(context)
