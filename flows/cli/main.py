@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,8 @@ import typer
 from flows.cli import context, dataset, ingest, jobs, models, operations
 from flows.cli.failures import sentence_of
 
+INTERRUPTED = 130
+"""Exit code of a command that was asked to end, by Ctrl-C or SIGTERM."""
 app = typer.Typer(
     name="newsvane",
     help="Prices and headlines in; a fine-tuned up/down model with an honest verdict out.",
@@ -54,6 +57,7 @@ def main() -> None:
     An error of ours, or of what surrounds us, is one paragraph and exit code 2, no traceback.
     """
     _read_names_as_utf8()
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app()
     except Exception as error:
@@ -62,9 +66,15 @@ def main() -> None:
             raise
         typer.secho(f"newsvane: {words}", fg=typer.colors.RED, err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. What was published stays; run the command again.", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer makes it of a KeyboardInterrupt, and says nothing
+            typer.echo("Interrupted. What was published stays; run the command again.", err=True)
+        raise
+
+
+def _interrupt(*_: object) -> None:
+    """End on SIGTERM as on Ctrl-C: with a sentence, and with what was started ended too."""
+    raise KeyboardInterrupt
 
 
 def _read_names_as_utf8() -> None:

@@ -18,12 +18,15 @@ from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from flows.platform.api_server import guard_temporary_server
 from flows.platform.display import IngestSummary, plain
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.ingest.symbols import SYMBOL
 from warehouse.lake import LakeError
 from warehouse.lake.faults import is_of_surroundings
 from warehouse.storage.object_store import StoreError
+
+guard_temporary_server()  # before any flow could start it
 
 
 @dataclass(frozen=True, slots=True)
