@@ -93,7 +93,7 @@ def guard_temporary_server() -> None:
             start_new_session=True,  # Ctrl-C is for the command alone
         )
 
-    SubprocessASGIServer._run_uvicorn_command = start  # type: ignore[method-assign]
+    SubprocessASGIServer._run_uvicorn_command = start  # type: ignore[method-assign, assignment]
 
 
 _LOOPBACK = ("--name=127.0.0.1", "--name=localhost")

@@ -31,9 +31,8 @@ def crash_dead_runs(
     """Mark what was under way at `before` and has no process as crashed; returns their names.
 
     `alive` are the ids of the runs that have one. Looked at are the runs that this stack executes:
-    those of deployments it serves itself, and of its worker on this machine; beside them, those
-    that somebody started by hand on this machine. Their slots are freed and runs that they had called
-    end with them.
+    those of deployments it serves itself, of its worker on this machine, and those that somebody
+    started by hand on this machine. Their slots are freed and runs that they called end with them.
     """
     from prefect.client.schemas.objects import StateType
 

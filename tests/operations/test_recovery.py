@@ -1,4 +1,4 @@
-"""Runs whose process is gone are told, also those started by hand; of missed runs one is left."""
+"""What died unheard is told: a run started by hand, a worker, a part of the stack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from flows.platform import watch as watching
 from flows.platform.environment import running
 from flows.platform.part_alarms import PartAlarms
 from flows.platform.processes import birth
-from flows.platform.recovery import crash_dead_runs, skip_missed_runs
+from flows.platform.recovery import crash_dead_runs
 from flows.platform.stack import state_path
 from flows.settings import AlarmSpec, load_settings
 from tests.builders.command_line import REPOSITORY, command_of
@@ -85,43 +85,6 @@ def test_command_that_was_killed_is_crashed_and_one_that_lives_is_not(
             for process in processes:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-
-
-def test_of_runs_that_were_missed_the_latest_is_left(client: Any) -> None:
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
-    from prefect.client.schemas.objects import Flow
-    from prefect.client.schemas.schedules import IntervalSchedule
-
-    from flows.platform.notifications import TAG
-
-    now = datetime.now(UTC)
-    flow_id = client.create_flow_from_name(Flow(name="missed").name)
-    daily = IntervalSchedule(
-        interval=timedelta(days=1), anchor_date=now - timedelta(days=9, hours=1)
-    )
-    made = client.create_deployment(
-        flow_id=flow_id,
-        name="missed",
-        tags=[TAG],
-        schedules=[DeploymentScheduleCreate(schedule=daily, active=True)],
-    )
-    # As the server's scheduler would have done, which this test session's server runs without.
-    body = {name: (now + timedelta(days=n)).isoformat() for name, n in WHILE_AWAY.items()}
-    client.request("POST", "/deployments/{id}/schedule", path_params={"id": made}, json=body)
-    chosen = DeploymentFilter(id=DeploymentFilterId(any_=[made]))
-
-    def states() -> list[str]:
-        runs = client.read_flow_runs(deployment_filter=chosen)
-        return [run.state.name for run in sorted(runs, key=lambda run: run.expected_start_time)]
-
-    assert states() == ["Scheduled"] * 4
-    assert len(skip_missed_runs(client, now)) == 2
-    assert states() == ["Skipped", "Skipped", "Scheduled", "Scheduled"]
-
-
-WHILE_AWAY = {"start_time": -3, "end_time": 1}
-"""Days from now."""
 
 
 def test_watch_tells_of_a_lost_worker_once_and_of_its_return(client: Any, tmp_path: Path) -> None:
