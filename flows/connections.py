@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.platform.display import report_progress
+from flows.platform.secret_blocks import secret_of_block
 from flows.settings import Settings
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.prediction.predictors import Scorer
@@ -115,7 +116,7 @@ def outside_world(settings: Settings) -> Iterator[Outside]:
     with _vendor(settings, clock) as redirect_to:
         yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock)
         try:
-            with feed_client(redirect_to, settings.http.feeds) as feeds:
+            with feed_client(redirect_to, settings.http.feeds, secrets=secret_of_block) as feeds:
                 yield Outside(clock, yahoo, feeds, synthetic=redirect_to is not None)
         finally:
             yahoo.close()

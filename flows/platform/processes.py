@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -40,6 +41,18 @@ def birth(pid: int) -> str | None:
             boot = _BOOT.read_text(encoding="ascii").strip()
             return f"{boot}:{others[_START_TICKS - 1]}"
     return None
+
+
+def signature() -> str:
+    """This machine and process, as a run that somebody started by hand bears them."""
+    return f"{socket.gethostname()}|{os.getpid()}|{birth(os.getpid())}"
+
+
+def has_ended(signed: str) -> bool:
+    """Whether a process that signed so was of this machine, and is gone."""
+    host, _, process = signed.partition("|")
+    number, _, born = process.partition("|")
+    return host == socket.gethostname() and number.isdigit() and birth(int(number)) != born
 
 
 def marked(data_root: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from httpx import HTTPStatusError, codes
 
 from flows.platform.health import POOL, worker_name
 from flows.platform.notifications import TAG
+from flows.platform.processes import has_ended
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -30,8 +31,8 @@ def crash_dead_runs(
     """Mark what was under way at `before` and has no process as crashed; returns their names.
 
     `alive` are the ids of the runs that have one. Looked at are the runs that this stack executes:
-    those of deployments it serves itself, and of its worker on this machine. Their slots are freed
-    and runs that they had called end with them.
+    those of deployments it serves itself, of its worker on this machine, and those that somebody
+    started by hand on this machine. Their slots are freed and runs that they called end with them.
     """
     from prefect.client.schemas.objects import StateType
 
@@ -42,6 +43,9 @@ def crash_dead_runs(
         run
         for run in _runs(client, list(served), busy)
         if str(run.id) not in alive and _is_older(run, before) and _is_ours(run, served, alone)
+    ]
+    dead += [
+        run for run in _by_hand(client, busy) if _is_older(run, before) and _has_lost_process(run)
     ]
     _send_last_states(client, dead)
     for run in dead:
@@ -106,6 +110,29 @@ def _runs(
         state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
     )
     return list(_paged(client, chosen))
+
+
+def _by_hand(client: SyncPrefectClient, states: Sequence[StateType]) -> list[FlowRun]:
+    """Runs that neither a deployment nor another run started."""
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterDeploymentId,
+        FlowRunFilterParentTaskRunId,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+
+    chosen = FlowRunFilter(
+        deployment_id=FlowRunFilterDeploymentId(is_null_=True),
+        parent_task_run_id=FlowRunFilterParentTaskRunId(is_null_=True),
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(states))),
+    )
+    return list(_paged(client, chosen))
+
+
+def _has_lost_process(run: FlowRun) -> bool:
+    """Whether it says which process of this machine it is in, and that one is gone."""
+    return run.infrastructure_pid is not None and has_ended(run.infrastructure_pid)
 
 
 def _called_by(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:

@@ -11,6 +11,8 @@ from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, cas
 
 from prefect import Flow, flow
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 from prefect.runtime import flow_run
 from prefect.states import Completed
 from prefect.utilities.hashing import file_hash
@@ -18,12 +20,16 @@ from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from flows.platform.api_server import guard_temporary_server
 from flows.platform.display import IngestSummary, plain
+from flows.platform.processes import signature
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.ingest.symbols import SYMBOL
 from warehouse.lake import LakeError
 from warehouse.lake.faults import is_of_surroundings
 from warehouse.storage.object_store import StoreError
+
+guard_temporary_server()  # before any flow could start it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ def configured_flow(
     ) -> Flow[Concatenate[ConfigSelection, P], R]:
         @wraps(body)
         def run(selection: ConfigSelection, *args: P.args, **kwargs: P.kwargs) -> R:
+            _sign_by_hand()
             chosen = load_settings(selection.config, selection.profile, selection.overrides)
             return body(chosen, *args, **kwargs)
 
@@ -107,6 +114,19 @@ def configured_flow(
         )(run)
 
     return declared
+
+
+def _sign_by_hand() -> None:
+    """Say which process a run is in that no deployment started; recovery.py asks whether it lives.
+
+    Nobody else knows: a runner has its own runs' processes, and a command's may be anywhere.
+    """
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    if run is None or run.deployment_id is not None or run.parent_task_run_id is not None:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(run.id, infrastructure_pid=signature())
 
 
 SKIPPED = "Skipped"

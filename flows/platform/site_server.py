@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import hashlib
 import hmac
@@ -47,18 +48,26 @@ def site_server(data_root: Path, host: str, port: int) -> Iterator[Receiver]:
     """
     root = data_root / "site"
     root.mkdir(parents=True, exist_ok=True)
-    key = stored_credentials(data_root).encode()
-    token = hmac.new(key, INBOX.encode(), hashlib.sha256).hexdigest()
     handler = functools.partial(
-        _Handler, directory=str(root), token=token, inbox=alarms_path(data_root)
+        _Handler, directory=str(root), token=_token(data_root), inbox=alarms_path(data_root)
     )
     with http.server.ThreadingHTTPServer((host, port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield Receiver(f"http://{host}:{server.server_address[1]}{INBOX}", token)
+            yield inbox_of(data_root, host, int(server.server_address[1]))
         finally:
             server.shutdown()
+
+
+def inbox_of(data_root: Path, host: str, port: int) -> Receiver:
+    """The address at which DATA_ROOT's site takes alarms, whether it is up or not."""
+    return Receiver(f"http://{host}:{port}{INBOX}", _token(data_root))
+
+
+def _token(data_root: Path) -> str:
+    key = stored_credentials(data_root).encode()
+    return hmac.new(key, INBOX.encode(), hashlib.sha256).hexdigest()
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
@@ -117,3 +126,18 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         pass
+
+
+def main() -> None:
+    """Serve a data root's site until interrupted: a part of the stack."""
+    parser = argparse.ArgumentParser(description="The report site, and the inbox of alarms.")
+    parser.add_argument("data_root", type=Path)
+    parser.add_argument("--host", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    given = parser.parse_args()
+    with site_server(given.data_root, given.host, given.port):
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

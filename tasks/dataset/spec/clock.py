@@ -127,7 +127,7 @@ def _facts() -> dict[str, list[tuple[date, bool]]]:
 def _right_releases() -> str:
     return (
         f"pandas {version('pandas')} with exchange_calendars {calendar_version()} misreads some "
-        "calendars; install the pinned releases (pip install -c constraints.txt .). Nothing was "
+        "calendars; install the pinned releases (make install). Nothing was "
         "stored."
     )
 

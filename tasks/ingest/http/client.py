@@ -16,7 +16,14 @@ from types import TracebackType
 import httpx
 
 from tasks.ingest.http.guard import GuardedTransport
-from tasks.ingest.http.redaction import MissingSecretError, RedactingFilter, redacted, resolved
+from tasks.ingest.http.redaction import (
+    MissingSecretError,
+    RedactingFilter,
+    Secrets,
+    no_secrets,
+    redacted,
+    resolved,
+)
 from tasks.ingest.http.retry import (
     FeedLimits,
     FetchError,
@@ -35,8 +42,11 @@ _KEPT_HEADERS = ("content-type", "content-language", "date", "etag", "last-modif
 class FeedClient:
     """Fetches bodies within its limits. Use as a context manager; threads may share it."""
 
-    def __init__(self, http: httpx.Client, limits: FeedLimits, budget: RequestBudget) -> None:
+    def __init__(
+        self, http: httpx.Client, limits: FeedLimits, budget: RequestBudget, secrets: Secrets
+    ) -> None:
         self.limits = limits
+        self._secrets = secrets
         self._http = http
         self._budget = budget
 
@@ -72,7 +82,7 @@ class FeedClient:
         """
         public = redacted(url) if shown is None else shown
         try:
-            address = resolved(url)
+            address = resolved(url, self._secrets)
         except MissingSecretError as error:
             raise FetchError(str(error)) from error
 
@@ -149,11 +159,13 @@ def feed_client(
     *,
     sleep: Callable[[float], None] = time.sleep,
     jitter: random.Random | None = None,
+    secrets: Secrets = no_secrets,
 ) -> FeedClient:
     """A client for feeds.
 
     With `redirect_to` (`http://host:port`) every admitted request goes there; the original host
-    then travels in the header X-Sandbox-Host, and names are not looked up.
+    then travels in the header X-Sandbox-Host, and names are not looked up. `secrets` are those to
+    which addresses refer and that the environment lacks.
     """
     http = httpx.Client(
         transport=GuardedTransport(redirect_to, frozenset(limits.private_hosts)),
@@ -164,7 +176,7 @@ def feed_client(
         # A proxy named in the environment would resolve names for us, past the guard.
         trust_env=False,
     )
-    return FeedClient(http, limits, RequestBudget(limits, sleep=sleep, jitter=jitter))
+    return FeedClient(http, limits, RequestBudget(limits, sleep=sleep, jitter=jitter), secrets)
 
 
 def _conditions(cached: Payload | None) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """Secrets of addresses: given by reference, sent to the vendor alone, never kept or shown.
 
 An address refers to a secret as `${NAME}`, the environment variable NAME, which is read when a
-request is sent. This module owns what counts as a secret, and what stands for it elsewhere.
+request is sent; whoever makes a client may give it a further place to look in. This module owns
+what counts as a secret, and what stands for it elsewhere.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import os
 import re
 import threading
+from collections.abc import Callable, Iterable
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -58,31 +60,54 @@ def holds_secret(text: str) -> bool:
     return _hidden(text) != text
 
 
-def resolved(address: str) -> str:
+Secrets = Callable[[str], str | None]
+"""Gives the value of a secret by its name; None when it has none."""
+
+
+def no_secrets(_: str) -> None:
+    """Secrets of an environment that is all there is."""
+
+
+def resolved(address: str, beyond: Secrets = no_secrets) -> str:
     """The address to send a request to, with the values that it refers to.
 
-    They, and secrets that it spells out, are known from then on. Raises MissingSecretError.
+    A value is that of the environment, else that of `beyond`. They, and secrets that it spells
+    out, are known from then on. Raises MissingSecretError.
     """
+    values = {
+        name: os.environ.get(name) or beyond(name)
+        for name in dict.fromkeys(_REFERENCE.findall(address))
+    }
 
     def value_of(match: re.Match[str]) -> str:
-        value = os.environ.get(match[1])
+        value = values[match[1]]
         if not value:
             raise MissingSecretError(
                 f"{redacted(address)} refers to the environment variable {match[1]}, which is not "
-                "set; expected the secret in it. Set it where the request is sent from."
+                "set; expected the secret in it, or in a Secret block of Prefect of that name "
+                f"({block_name(match[1])}). Set it where the request is sent from."
             )
         return quote(value, safe="")
 
     know(address)
+    _learn(value for value in values.values() if value)
     return _REFERENCE.sub(value_of, address)
+
+
+def block_name(name: str) -> str:
+    """What Prefect's Secret block of a reference is called: PAID_TOKEN is `paid-token` there."""
+    return name.lower().replace("_", "-")
 
 
 def know(address: str) -> None:
     """Have the secrets of an address hidden in whatever text they turn up from now on."""
     passwords = [found["value"].rpartition(":")[2] for found in _USERINFO.finditer(address)]
     spelled = [*passwords, *(found["value"] for found in _parameters(address))]
-    values = [unquote(value) for value in spelled if not _OPEN.fullmatch(value)]
-    values += [os.environ.get(name, "") for name in _REFERENCE.findall(address)]
+    _learn(unquote(value) for value in spelled if not _OPEN.fullmatch(value))
+    _learn(os.environ.get(name, "") for name in _REFERENCE.findall(address))
+
+
+def _learn(values: Iterable[str]) -> None:
     spellings = {
         spelling
         for value in values

@@ -331,3 +331,43 @@ def test_feed_that_answers_404_leaves_its_secret_nowhere(
     with Lake.open(spec) as lake:
         failed = lake.sql("select error from partitions where state = 'failed'")["error"]
     assert failed.length() == 2
+
+
+@pytest.mark.slow
+def test_secret_that_the_environment_lacks_is_that_of_a_block(
+    prefect_runs: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The flow's own client, on a vendor on loopback; the block is kept by a real server."""
+    from prefect import flow
+    from prefect.blocks.system import Secret
+
+    from flows.connections import outside_world
+
+    for name in ("BLOCK_TOKEN", "ABSENT_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    block = Secret.model_validate({"value": f"{SECRET}-of-a-block"})
+    assert block.save("block-token", overwrite=True)
+    monkeypatch.setenv("NEWSVANE_DATA_ROOT", str(tmp_path))
+    settings = load_settings(REPOSITORY / "newsvane.toml", "live")
+    local = settings.http.feeds.model_copy(update={"private_hosts": ("127.0.0.1",)})
+    http = settings.http.model_copy(update={"feeds": local})
+    settings = settings.model_copy(update={"http": http})
+
+    def fetch(url: str) -> bytes:
+        with outside_world(settings) as outside:
+            return outside.feeds.fetch(url, source="s", clock=lambda: NOW).body
+
+    asked: list[str] = []
+    with answering(noting(asked, b"news")) as address:
+        in_flow = flow(name="asks a paid feed")(fetch)
+        url = f"{address}/?token=${{BLOCK_TOKEN}}"
+        assert in_flow(url) == b"news"
+        assert asked == [f"/?token={SECRET}-of-a-block"]
+        assert SECRET not in redacted(f"the vendor said {SECRET}-of-a-block")
+        with pytest.raises(FetchError, match=r"ABSENT_TOKEN.*Secret block.*\(absent-token\)"):
+            in_flow(f"{address}/?token=${{ABSENT_TOKEN}}")
+        with pytest.raises(FetchError, match="BLOCK_TOKEN, which is not set"):
+            fetch(url)
+        monkeypatch.setenv("BLOCK_TOKEN", "of-the-environment")
+        in_flow(url)
+    assert asked[1:] == ["/?token=of-the-environment"]
