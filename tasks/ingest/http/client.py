@@ -20,6 +20,7 @@ from tasks.ingest.http.redaction import MissingSecretError, RedactingFilter, red
 from tasks.ingest.http.retry import (
     FeedLimits,
     FetchError,
+    Pace,
     RequestBudget,
     TransientError,
     is_retryable,
@@ -155,12 +156,15 @@ def feed_client(
     With `redirect_to` (`http://host:port`) every admitted request goes there; the original host
     then travels in the header X-Sandbox-Host, and names are not looked up.
     """
+    pace = Pace(limits.rates, sleep)
     http = httpx.Client(
         transport=GuardedTransport(redirect_to, frozenset(limits.private_hosts)),
         headers={"User-Agent": limits.user_agent, "Accept-Encoding": "gzip"},
         timeout=limits.deadline.total_seconds(),
         follow_redirects=True,
         max_redirects=limits.redirects,
+        # Called before every hop.
+        event_hooks={"request": [lambda request: pace.wait(request.url.host)]},
         # A proxy named in the environment would resolve names for us, past the guard.
         trust_env=False,
     )
@@ -179,7 +183,7 @@ def _conditions(cached: Payload | None) -> dict[str, str]:
 def _failed(url: str, response: httpx.Response) -> FetchError:
     message = f"{url} answered HTTP {response.status_code}; expected 200."
     if not is_retryable(response.status_code):
-        return FetchError(message)
+        return FetchError(message, response.status_code)
     return TransientError(message, response.headers.get("retry-after"))
 
 
