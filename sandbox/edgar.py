@@ -28,7 +28,8 @@ CIKS = {
 }  # fmt: skip
 """The real numbers of the companies that the sandbox has shares of; others have none here."""
 
-RECENT = 100
+RECENT = 300
+"""How many filings are in the first file; the older ones are in another."""
 _ITEMS = {
     "up": ("1.01,9.01", "2.02,9.01", "2.01,9.01", "8.01"),
     "down": ("2.05", "2.06", "3.01", "4.02"),
