@@ -26,6 +26,7 @@ from tasks.ingest.headlines.filings import (
     event_title,
     exhibit_line,
     header_acceptance,
+    item_names,
     read_submissions,
 )
 from tasks.ingest.headlines.parsing import FeedParseError
@@ -201,6 +202,15 @@ def test_recorded_headers_documents_and_latest_filings_are_read(
     assert str(header_acceptance(several)) == "2023-06-09 14:56:16"
     buckle = (folder / "filings" / "BuckleInc.8-K.html").read_bytes()
     assert exhibit_line(buckle) == "Exhibit 99.1: Press Release Dated November 22, 2024"
+    # Who files and EDGAR itself name items as the shipped table does.
+    texts = {path.name: path.read_bytes().decode() for path in (folder / "filings").iterdir()}
+    texts |= {path.name: path.read_bytes().decode() for path in (folder / "current").iterdir()}
+    for item, name in (
+        ("2.02", "BuckleInc.8-K.html"), ("5.07", "1800Flowers.8-K.html"),
+        ("5.07", "Oracle.8-K.html"), ("8.01", "0000887919-21-000012.html"),
+        ("7.01", "getcurrent-all.atom"), ("9.01", "getcurrent-all.atom"),
+    ):  # fmt: skip
+        assert item_names()[item] in texts[name]
     moment = datetime(2026, 1, 12, 17, tzinfo=UTC)
     batch = edgar.ask(
         POLL, tickers=("*",), days=(moment.date(),) * 2, now=moment, recorded=recordings
