@@ -75,6 +75,5 @@ CREATE OR REPLACE TEMP MACRO fits_filing_date(instant, filed, punctual) AS
             AND (instant AT TIME ZONE 'America/New_York')::TIME >= TIME '17:30:00'
     END;
 
--- Whether a guid is that of an EDGAR filing, as EDGAR's own Atom feeds spell it.
-CREATE OR REPLACE TEMP MACRO is_filing(guid) AS
-    coalesce(starts_with(guid, 'urn:tag:sec.gov,2008:accession-number='), FALSE);
+-- Whether a guid is that of a filing read from EDGAR as such (tasks/ingest/headlines/filings.py).
+CREATE OR REPLACE TEMP MACRO is_filing(guid) AS coalesce(starts_with(guid, 'edgar:'), FALSE);

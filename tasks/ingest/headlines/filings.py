@@ -19,8 +19,10 @@ from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, RefusedItem
 from tasks.ingest.headlines.plain_text import clean_text
 from warehouse.lake.scratch import Scratch
 
-GUID = "urn:tag:sec.gov,2008:accession-number="
-"""What precedes the accession number in a filing's guid, in EDGAR's Atom feeds and here."""
+GUID = "edgar:"
+"""What precedes the accession number in a filing's guid; the SQL macro `is_filing` knows it."""
+
+_URN = "urn:tag:sec.gov,2008:accession-number="
 
 STAFF = ("0000000000", "9999999995", "9999999997")
 """How accession numbers begin of what the SEC's staff files, at its own hours."""
@@ -248,7 +250,7 @@ def current_filings(
     events, refused = [], []
     for item in items:
         match = _CURRENT.fullmatch(item.title)
-        guid = (item.guid or "").removeprefix(GUID)
+        guid = (item.guid or "").removeprefix(_URN)
         if match is None or not _ACCESSION.fullmatch(guid):
             record = {"title": item.title, "guid": item.guid or "", "link": item.url or ""}
             refused.append(RefusedItem("no filing: its form, filer or number is missing", record))

@@ -114,7 +114,7 @@ def recorded(recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Head
 
 def accepted(batch: HeadlineBatch) -> dict[str, datetime]:
     """Accession numbers and acceptance instants."""
-    guids = (guid.rpartition("=")[2] for guid in batch.headlines["guid"].to_pylist())
+    guids = (guid.rpartition(":")[2] for guid in batch.headlines["guid"].to_pylist())
     return dict(zip(guids, batch.headlines["published_at"].to_pylist(), strict=True))
 
 
@@ -253,7 +253,7 @@ def test_a_mixed_answer_is_read_by_headers_or_late_and_never_early(
     assert 0 < sum("-index-headers" in path for path in edgar.paths()) < len(truth)
     assert publish_headlines(lake, batch, now=NOW).added == 0
     stored = lake.sql("SELECT guid, published_at, available_at FROM headlines").to_pylist()
-    assert {row["guid"].rpartition("=")[2]: row["published_at"] for row in stored} == truth
+    assert {row["guid"].rpartition(":")[2]: row["published_at"] for row in stored} == truth
     corrected = lake.sql(
         "SELECT count(*) FROM headline_revisions r JOIN headlines h USING (headline_id) "
         "WHERE r.available_at < h.available_at"
