@@ -14,12 +14,15 @@ from zoneinfo import ZoneInfo
 import pyarrow.compute as pc
 import pytest
 
+from flows.publish import record_sessions
 from flows.settings import ConfigurationError, load_settings
 from sandbox.faults import Fault, FaultPlan
 from sandbox.market import Market, bokeh_market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
+from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import exchange_sessions
+from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.ingest.headlines.edgar import fetch_filings, replay_filings
 from tasks.ingest.headlines.feeds import EdgarSpec, FeedSpec, feed_presets
 from tasks.ingest.headlines.filings import (
@@ -32,10 +35,14 @@ from tasks.ingest.headlines.filings import (
 from tasks.ingest.headlines.parsing import FeedParseError
 from tasks.ingest.http.client import feed_client
 from tasks.ingest.http.retry import FeedLimits, Pace, RetryPolicy
+from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.yahoo_transport import yahoo_session
+from tasks.ingest.spec import UniverseSpec
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, landed_answers
 from warehouse.tables.batches import HeadlineBatch
 from warehouse.tables.headlines import HeadlinePublication, publish_headlines
+from warehouse.tables.prices import publish_prices
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW = datetime(2013, 3, 1, 22, tzinfo=UTC)
@@ -386,3 +393,55 @@ def test_requests_to_a_host_keep_the_pace_it_asks_for() -> None:
     moment[0] += 5
     pace.wait("sec.gov")
     assert len(slept) == 3, "what was not used is not saved up"
+
+
+@pytest.mark.shared_data
+def test_real_filings_on_real_bars_are_the_examples_that_plain_code_makes(
+    recorded: HeadlineBatch, recordings: Path, lake: Lake, tmp_path: Path
+) -> None:
+    days = (date(2010, 6, 29), date(2023, 8, 11))
+    now = datetime(2026, 3, 31, 12, tzinfo=UTC)
+    with (
+        SandboxVendor(bokeh_market(), NewsSpec(), now=lambda: now, recorded=recordings) as vendor,
+        yahoo_session(vendor.base_url, clock=lambda: now) as session,
+    ):
+        bars = fetch_prices(
+            ("TSLA",), *days, PriceSpec(cache=tmp_path / "yfinance", overlap_sessions=0),
+            session=session, clock=lambda: now, land=Landing(tmp_path / "landing").store,
+            calendar=exchange_sessions("XNYS", *days),
+        )  # fmt: skip
+    record_sessions(lake, UniverseSpec(tickers=("TSLA",)), ("TSLA",), days, now)
+    assert publish_prices(lake, bars, now=now).bars_added == 3303
+    publish_headlines(lake, recorded, now=now)
+    refresh_examples(lake, DatasetSpec(), now=now)
+    query = "SELECT session, label FROM examples WHERE ticker = 'TSLA' AND label IS NOT NULL"
+    found = {row["session"]: row["label"] for row in lake.sql(query).to_pylist()}
+    moves = _moves(recordings / "yahoo_chart_payloads" / "TSLA.rt-dividends-TSLA-no-dividends.json")
+    expected = set()
+    for path in sorted((recordings / "sec_edgar" / "submissions").glob("CIK0001318605*.json")):
+        answer = json.loads(path.read_bytes())
+        filings = answer["filings"]["recent"] if "filings" in answer else answer
+        for number, form in enumerate(filings["form"]):
+            if form in ("8-K", "8-K/A") and filings["filingDate"][number] <= str(days[1]):
+                at = datetime.fromisoformat(filings["acceptanceDateTime"][number][:19])
+                opened = datetime.fromisoformat(f"{filings['filingDate'][number]}T06:00:00")
+                known = max(at.replace(tzinfo=UTC), opened.replace(tzinfo=NEW_YORK))
+                decided = [
+                    day for day in moves
+                    if datetime.combine(day, time(9, 25), NEW_YORK) > known + timedelta(minutes=15)
+                ]  # fmt: skip
+                expected |= {min(decided)} if decided else set()
+    labelled = {day for day in expected if moves[day]}
+    assert found == {day: "up" if moves[day] > 0 else "down" for day in labelled}
+    assert len(found) == 207
+
+
+def _moves(chart: Path) -> dict[date, float]:
+    """Close less open by session, straight from the recorded chart."""
+    result = json.loads(chart.read_bytes())["chart"]["result"][0]
+    quote = result["indicators"]["quote"][0]
+    days = [datetime.fromtimestamp(stamp, NEW_YORK).date() for stamp in result["timestamp"]]
+    return {
+        day: last - first
+        for day, first, last in zip(days, quote["open"], quote["close"], strict=True)
+    }
