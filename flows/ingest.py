@@ -259,7 +259,8 @@ def _ingest_headline_group(
     """Fetch one feed for one group of tickers and publish what passes, in one commit."""
     settings, lake, clock = context.settings, context.lake, context.outside.clock
     cached = cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None
-    aliases = load_aliases(settings.universe.aliases)
+    by_name = feed.scope == "general" or feed.edgar is not None
+    aliases = load_aliases(settings.universe.aliases) if by_name else None
     if feed.edgar is not None:
         batch = fetch_filings(
             feed,
@@ -283,7 +284,7 @@ def _ingest_headline_group(
             clock=clock,
             land=context.landing.store,
             cached=cached,
-            aliases=aliases if feed.scope == "general" else None,
+            aliases=aliases,
             day_times=day_times(lake, feed.source),
         )
     batch = with_gaps(lake, feed, batch)
