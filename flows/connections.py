@@ -128,15 +128,17 @@ def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
     if chosen is None or chosen.url is not None:
         yield None if chosen is None else chosen.url
         return
+    from sandbox.chart import Quoting
     from sandbox.market import bokeh_market, synthetic_market
     from sandbox.newswire import NewsSpec
     from sandbox.vendor import SandboxVendor
 
+    tickers = settings.universe.tickers
     if chosen.market == "bokeh":
         market = bokeh_market()
     else:
         market = synthetic_market(
-            tickers=len(settings.universe.tickers),
+            tickers=tickers if chosen.market == "universe" else len(tickers),
             start=settings.history.prices_start,
             end=clock().date() + timedelta(days=7),  # the evening poll has news of tomorrow
             seed=chosen.seed,
@@ -144,5 +146,9 @@ def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
     news = NewsSpec(
         seed=chosen.seed, mode=chosen.news, strength=chosen.strength, coverage=chosen.coverage
     )
-    with SandboxVendor(market, news, now=clock, faults=chosen.faults) as vendor:
+    recorded = chosen.recorded if chosen.recorded and chosen.recorded.is_dir() else None
+    quoting = Quoting(split_adjusted=chosen.market == "universe")
+    with SandboxVendor(
+        market, news, now=clock, faults=chosen.faults, quoting=quoting, recorded=recorded
+    ) as vendor:
         yield vendor.base_url

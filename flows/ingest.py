@@ -30,6 +30,7 @@ from flows.publish import (
     show_validation,
 )
 from flows.settings import Settings
+from tasks.ingest.headlines.edgar import fetch_filings
 from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.headlines.gaps import with_gaps
@@ -257,18 +258,35 @@ def _ingest_headline_group(
 ) -> IngestSummary:
     """Fetch one feed for one group of tickers and publish what passes, in one commit."""
     settings, lake, clock = context.settings, context.lake, context.outside.clock
-    batch = fetch_headlines(
-        feed,
-        request.keys,
-        request.start,
-        request.end,
-        client=context.outside.feeds,
-        clock=clock,
-        land=context.landing.store,
-        cached=cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None,
-        aliases=load_aliases(settings.universe.aliases) if feed.scope == "general" else None,
-        day_times=day_times(lake, feed.source),
-    )
+    cached = cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None
+    by_name = feed.scope == "general" or feed.edgar is not None
+    aliases = load_aliases(settings.universe.aliases) if by_name else None
+    if feed.edgar is not None:
+        batch = fetch_filings(
+            feed,
+            request.keys,
+            request.start,
+            request.end,
+            client=context.outside.feeds,
+            clock=clock,
+            land=context.landing.store,
+            universe=settings.universe.tickers,
+            aliases=aliases,
+            cached=cached,
+        )
+    else:
+        batch = fetch_headlines(
+            feed,
+            request.keys,
+            request.start,
+            request.end,
+            client=context.outside.feeds,
+            clock=clock,
+            land=context.landing.store,
+            cached=cached,
+            aliases=aliases,
+            day_times=day_times(lake, feed.source),
+        )
     batch = with_gaps(lake, feed, batch)
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)

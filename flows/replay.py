@@ -7,10 +7,11 @@ from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
 from flows.publish import publish_headline_batch, publish_price_batch
 from flows.settings import Settings
+from tasks.ingest.headlines.edgar import replay_filings
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.identity import load_aliases
-from tasks.ingest.planning import day_times
+from tasks.ingest.planning import day_times, ledger_of
 from tasks.ingest.prices.replay import replay_prices
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, landed_answers
@@ -52,9 +53,19 @@ def _replay_feed(
 ) -> IngestSummary:
     summary = nothing
     aliases = load_aliases(settings.universe.aliases)
-    answers = landed_answers(lake, landing, feed.name)
-    known = day_times(lake, feed.source)
-    for batch in replay_headlines(feed, answers, aliases=aliases, day_times=known):
+    if feed.edgar is not None:
+        batches = replay_filings(
+            feed,
+            lambda: landed_answers(lake, landing, feed.name),
+            ledger_of(lake, feed.name, clock_of(settings)()).answered,
+            universe=settings.universe.tickers,
+            aliases=aliases,
+        )
+    else:
+        answers = landed_answers(lake, landing, feed.name)
+        known = day_times(lake, feed.source)
+        batches = replay_headlines(feed, answers, aliases=aliases, day_times=known)
+    for batch in batches:
         now = clock_of(settings)()
         days = (now.date(), now.date())
         name = f"replay {feed.name}"

@@ -144,6 +144,17 @@ class Settings(BaseSettings):
     def _renamed_keys(cls, given: dict[str, Any]) -> dict[str, Any]:
         return with_new_names(given)
 
+    @model_validator(mode="after")
+    def _declared_to_edgar(self) -> Settings:
+        asks = [feed.name for feed in self.feeds if feed.edgar is not None]
+        if asks and self.sandbox is None and not self.http.feeds.names_contact:
+            raise ValueError(
+                f"the feed {asks[0]!r} asks the SEC, which serves only who declares himself: "
+                "http.feeds.user_agent needs a contact address, such as 'Example Research "
+                f"research@example.com', got {self.http.feeds.user_agent!r}"
+            )
+        return self
+
     def placed_below(self, folder: Path) -> Settings:
         """The same settings with `data_root` taken from `folder`, and all data below `data_root`.
 
@@ -152,8 +163,12 @@ class Settings(BaseSettings):
         root, aliases = folder / self.data_root, self.universe.aliases
         endpoint = self.warehouse.endpoint or os.environ.get("AWS_ENDPOINT_URL") or None
         lake = self.warehouse.placed_below(root)
+        sandbox = self.sandbox
+        if sandbox is not None and sandbox.recorded is not None:
+            sandbox = sandbox.model_copy(update={"recorded": folder / sandbox.recorded})
         placed = {
             "data_root": root,
+            "sandbox": sandbox,
             "universe": self.universe.model_copy(update={"aliases": aliases and folder / aliases}),
             "warehouse": lake.model_copy(
                 update={"endpoint": endpoint, "kind": "sandbox" if self.sandbox else "live"}

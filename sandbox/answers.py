@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -21,6 +22,7 @@ from sandbox.chart import (
     requested_window,
     seen_tape,
 )
+from sandbox.edgar import Edgar
 from sandbox.faults import Fault, FaultCounter, FaultPlan
 from sandbox.feed_faults import document_fault, item_faults
 from sandbox.feeds import Item, Newsroom, atom, http_date, rss
@@ -31,15 +33,26 @@ from sandbox.wire_faults import wire_fault
 
 
 class Responder:
-    """Answers requests for one market and its news; between requests it only counts faults."""
+    """Answers requests for one market and its news; between requests it only counts faults.
+
+    `recorded` is a folder of recorded answers, which come instead of made-up ones: charts of a
+    ticker in `yahoo_chart_payloads/TICKER.*`, EDGAR in `sec_edgar/`.
+    """
 
     def __init__(
-        self, market: Market, news: NewsSpec | pa.Table, plan: FaultPlan, quoting: Quoting
+        self,
+        market: Market,
+        news: NewsSpec | pa.Table,
+        plan: FaultPlan,
+        quoting: Quoting,
+        recorded: Path | None = None,
     ) -> None:
         self._market = market
         self._newsroom = Newsroom(market, news)
         self._faults = FaultCounter(plan)
         self._quoting = quoting
+        self._charts = {} if recorded is None else _recorded_charts(recorded)
+        self._edgar = Edgar(market, news, recorded and recorded / "sec_edgar")
 
     def answer(self, request: Request, now: int) -> Answer:
         """The answer at `now` (Unix seconds). Unknown paths and symbols get a 404."""
@@ -48,6 +61,9 @@ class Responder:
             answer = self._chart(request, now, [fault for fault, _ in due])
         elif request.is_feed:
             answer = self._feed(request, now, due)
+        elif request.is_edgar:
+            faults = [fault for fault, _ in due if fault.kind == "false_z"]
+            answer = self._edgar.answer(request, now, faults)
         else:
             answer = _page(request)
         for fault, _ in due:
@@ -57,6 +73,9 @@ class Responder:
     def _chart(self, request: Request, now: int, due: list[Fault]) -> Answer:
         kinds = {fault.kind for fault in due}
         symbol = "".join(request.tickers)
+        if symbol in self._charts:
+            body = self._charts[symbol].read_bytes()
+            return Answer(200, {"Content-Type": "application/json"}, body)
         if "delisted" in kinds or not self._market.trades(symbol, now):
             return _json(404, error_body("Not Found", "No data found, symbol may be delisted"))
         history = self._market.history(symbol)
@@ -93,6 +112,12 @@ class Responder:
         for fault, _ in due:
             answer = document_fault(answer, fault)
         return answer
+
+
+def _recorded_charts(folder: Path) -> dict[str, Path]:
+    """Recorded chart answers by symbol; of several, the last by name."""
+    found = sorted((folder / "yahoo_chart_payloads").glob("*.json"))
+    return {path.name.partition(".")[0]: path for path in found}
 
 
 def _page(request: Request) -> Answer:

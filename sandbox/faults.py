@@ -13,7 +13,7 @@ from sandbox.messages import Request
 
 WireKind = Literal[
     "rate_limited", "server_error", "reset_mid_body", "slow_drip", "html_page", "truncated",
-    "redirect_metadata", "redirect_file", "redirect_loop", "gzip_bomb",
+    "redirect_metadata", "redirect_file", "redirect_loop", "gzip_bomb", "unavailable", "not_found",
 ]  # fmt: skip
 DocumentKind = Literal["huge_feed", "wrong_encoding", "entity_bomb", "external_entity"]
 ItemKind = Literal[
@@ -26,17 +26,23 @@ BarKind = Literal[
     "partial_frame", "nan_last_row", "repeated_last_row", "jump_100x", "unapplied_split",
     "zero_price", "negative_price", "infinite_price", "high_below_low",
 ]  # fmt: skip
-FaultKind = WireKind | DocumentKind | ItemKind | ChartKind | BarKind
+EdgarKind = Literal["false_z"]
+FaultKind = WireKind | DocumentKind | ItemKind | ChartKind | BarKind | EdgarKind
 
 _ON_FEEDS = {*get_args(DocumentKind), *get_args(ItemKind)}
 _ON_CHARTS = {*get_args(ChartKind), *get_args(BarKind)}
-FAULT_KINDS: tuple[str, ...] = (*get_args(WireKind), *sorted(_ON_FEEDS | _ON_CHARTS))
+_ON_EDGAR = {*get_args(EdgarKind)}
+FAULT_KINDS: tuple[str, ...] = (
+    *get_args(WireKind),
+    *sorted(_ON_FEEDS | _ON_CHARTS | _ON_EDGAR),
+)
 
 
 class Fault(BaseModel):
     """One fault. Scope fields left out match everything the kind can befall.
 
-    Faults of bars and of symbols befall charts alone, those of items and documents feeds alone.
+    Faults of bars and of symbols befall charts alone, those of items and documents feeds alone,
+    those of filings EDGAR alone.
     Of the matching requests, numbered from 1, those from `first` on suffer, `times` of them (all,
     if None). `value`, `text`, `session` and `items` mean what
     docs/reference/sandbox.md says of the kind.
@@ -60,6 +66,8 @@ class Fault(BaseModel):
         if self.kind in _ON_CHARTS and not request.is_chart:
             return False
         if self.kind in _ON_FEEDS and not request.is_feed:
+            return False
+        if self.kind in _ON_EDGAR and not request.is_edgar:
             return False
         if self.ticker is not None and self.ticker not in request.tickers:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 
@@ -103,19 +103,25 @@ def bokeh_market() -> Market:
     return Market("bokeh", bokeh_listings(), bokeh_history)
 
 
-def synthetic_market(tickers: int, start: date, end: date, seed: int = 7) -> Market:
-    """`tickers` made-up shares on the New York calendar from `start` to `end`, both inclusive.
+def synthetic_market(tickers: int | Sequence[str], start: date, end: date, seed: int = 7) -> Market:
+    """Made-up shares on the New York calendar from `start` to `end`, both inclusive.
+
+    `tickers` is how many, or their symbols.
 
     Each is a geometric random walk of its own, a function of (seed, ticker, start): a later end
     appends bars and changes none. There are splits and, for half of the shares, quarterly
     dividends. Raises MarketError for an empty market.
     """
-    if tickers < 1 or start > end:
+    listings = (
+        tuple(made_up_listing(number) for number in range(tickers))
+        if isinstance(tickers, int)
+        else tuple(Listing(ticker, ticker) for ticker in tickers)
+    )
+    if not listings or start > end:
         raise MarketError(
             f"A market needs at least one ticker and start <= end; got tickers={tickers}, "
             f"start={start}, end={end}."
         )
-    listings = tuple(made_up_listing(number) for number in range(tickers))
 
     @functools.cache
     def calendar() -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 CHART_PATH = "/v8/finance/chart/"
 FEED_PATHS = ("/rss/", "/atom")
+EDGAR_PATHS = ("/submissions/", "/cgi-bin/browse-edgar", "/Archives/edgar/")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,11 @@ class Request:
     def is_feed(self) -> bool:
         """Asks for headlines."""
         return self.path.startswith(FEED_PATHS)
+
+    @property
+    def is_edgar(self) -> bool:
+        """Asks EDGAR for filings."""
+        return self.path.startswith(EDGAR_PATHS)
 
     @property
     def tickers(self) -> tuple[str, ...]:

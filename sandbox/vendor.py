@@ -1,4 +1,4 @@
-"""A real HTTP server on 127.0.0.1 that answers as Yahoo's chart and the news feeds would."""
+"""A real HTTP server on 127.0.0.1 that answers as Yahoo's chart, news feeds and EDGAR would."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -43,7 +44,8 @@ class SandboxVendor:
 
     `news` is a spec (headlines are made on demand) or a ready table in HEADLINES_SCHEMA. `now` is
     the vendor's clock: nothing later than it exists. `quoting` says how bars are quoted, `faults`
-    what goes wrong; the counts of a fault plan start anew with each vendor.
+    what goes wrong; the counts of a fault plan start anew with each vendor. `recorded`: a folder of
+    answers that come instead of made-up ones (see `Responder`).
     """
 
     def __init__(
@@ -54,9 +56,12 @@ class SandboxVendor:
         now: Clock = lambda: datetime.now(UTC),
         faults: FaultPlan | None = None,
         quoting: Quoting | None = None,
+        recorded: Path | None = None,
         port: int = 0,
     ) -> None:
-        self._responder = Responder(market, news, faults or FaultPlan(), quoting or Quoting())
+        self._responder = Responder(
+            market, news, faults or FaultPlan(), quoting or Quoting(), recorded
+        )
         self._now = now
         self._port = port
         self._log: list[Served] = []

@@ -29,6 +29,15 @@ def _server_error(answer: Answer, fault: Fault) -> Answer:
     return Answer(500, {"Content-Type": "text/plain"}, b"Internal Server Error")
 
 
+def _unavailable(answer: Answer, fault: Fault) -> Answer:
+    page = _HTML.replace(b"Error", b"SEC.gov | File Unavailable")
+    return Answer(503, {"Content-Type": "text/html; charset=utf-8"}, page)
+
+
+def _not_found(answer: Answer, fault: Fault) -> Answer:
+    return Answer(404, {"Content-Type": "text/html; charset=utf-8"}, _HTML)
+
+
 def _reset(answer: Answer, fault: Fault) -> Answer:
     return replace(answer, delivery="reset")
 
@@ -69,6 +78,8 @@ def _bomb(mebibytes: int) -> bytes:
 _WIRE_FAULTS: Mapping[str, Callable[[Answer, Fault], Answer]] = {
     "rate_limited": _rate_limited,
     "server_error": _server_error,
+    "unavailable": _unavailable,
+    "not_found": _not_found,
     "reset_mid_body": _reset,
     "slow_drip": _drip,
     "html_page": _html_page,

@@ -183,7 +183,8 @@ def verdict_table(outcome: Evaluation) -> list[dict[str, str]]:
     """One row per predictor: its headline metrics on the whole test split, with intervals."""
     table: dict[str, dict[str, str]] = {}
     for row in outcome.rows.to_pylist():
-        if row["slice"] == "all" and row["metric"] in VERDICT_METRICS:
+        own = row["slice"] == "all" and row["baseline"] is None
+        if own and row["metric"] in VERDICT_METRICS:
             cells = table.setdefault(row["predictor"], {"predictor": row["predictor"]})
             cells[row["metric"]] = _with_interval(row)
     return list(table.values())

@@ -57,3 +57,23 @@ CREATE OR REPLACE TEMP MACRO listed(cell, mark) AS
         WHEN mark IS NULL THEN [cell]
         ELSE string_split(cell, mark)
     END;
+
+-- Whether EDGAR accepts filings at an instant: Monday to Friday, 06:00 to 22:00 New York time, and half an hour
+-- longer what was under way.
+CREATE OR REPLACE TEMP MACRO edgar_is_open(instant) AS
+    isodow(instant AT TIME ZONE 'America/New_York') <= 5
+    AND (instant AT TIME ZONE 'America/New_York')::TIME BETWEEN TIME '06:00:00' AND TIME '22:30:00';
+
+-- Whether EDGAR dates a filing by the day `filed` that it accepts at an instant: the same day, or a later one of
+-- what came after 17:30 (17 CFR 232.13(a)). punctual: forms that have no exception from that, half an hour later.
+CREATE OR REPLACE TEMP MACRO fits_filing_date(instant, filed, punctual) AS
+    CASE
+        WHEN (instant AT TIME ZONE 'America/New_York')::DATE = filed
+            THEN NOT punctual OR (instant AT TIME ZONE 'America/New_York')::TIME <= TIME '18:00:00'
+        ELSE
+            filed - (instant AT TIME ZONE 'America/New_York')::DATE BETWEEN 1 AND 5
+            AND (instant AT TIME ZONE 'America/New_York')::TIME >= TIME '17:30:00'
+    END;
+
+-- Whether a guid is that of a filing read from EDGAR as such (tasks/ingest/headlines/filings.py).
+CREATE OR REPLACE TEMP MACRO is_filing(guid) AS coalesce(starts_with(guid, 'edgar:'), FALSE);

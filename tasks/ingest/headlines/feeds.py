@@ -27,6 +27,25 @@ class UnknownFeedError(ValueError):
     """No preset has the name that was given."""
 
 
+class EdgarSpec(BaseModel):
+    """How filings of the SEC's EDGAR are read.
+
+    `forms` become events, with their amendments ("8-K/A"). `ciks` are those of tickers that the
+    shipped list of the SEC has otherwise or not at all. `headers` says of which filings the SGML
+    header is fetched, which alone tells the second of acceptance for sure: those that their answer
+    leaves "undecided", "all", or none ("never"; undecided ones then have the later reading).
+    `documents`: fetch the document of each 8-K too, for what it says of its press release.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    forms: tuple[str, ...] = ("8-K", "10-Q", "10-K", "6-K")
+    ciks: dict[str, int] = Field(default_factory=dict)
+    headers: Literal["undecided", "all", "never"] = "undecided"
+    documents: bool = False
+    archives: str = "https://www.sec.gov/Archives/edgar/data"
+
+
 class FeedSpec(BaseModel):
     """One feed.
 
@@ -39,7 +58,9 @@ class FeedSpec(BaseModel):
     search asks once per ticker and `chunk` (a calendar period). `cap` is the most items that one
     answer holds: a search with so many is asked again in halves. `zone` is the IANA zone of dates
     that name none. `granularity` says what its dates are good for: "detect" finds stamps that are
-    days by themselves.
+    days by themselves. With `edgar` the address is EDGAR's and speaks as that does: a search is a
+    company's submissions (`{cik}`), asked for the filing dates of a range, a poll the latest
+    filings of all.
     In configuration, `preset` stands for all fields of a shipped feed; others given override it.
     """
 
@@ -58,6 +79,7 @@ class FeedSpec(BaseModel):
     concurrency: int = Field(default=4, ge=1, le=32)
     synthetic: bool = False
     publisher: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    edgar: EdgarSpec | None = None
     verified_live: bool = False
 
     @model_validator(mode="before")
@@ -77,6 +99,13 @@ class FeedSpec(BaseModel):
         expected = {"ticker"} if self.scope == "ticker" else set()
         if self.mode == "search":
             expected |= {"start", "end"}
+        if self.edgar is not None:
+            expected = {"cik"} if self.mode == "search" else set()
+            if (self.mode == "search") != (self.scope == "ticker"):
+                raise ValueError(
+                    f"feed {self.name!r}: EDGAR is searched by ticker or polled in general, got "
+                    f"{self.mode} and {self.scope}"
+                )
         found = set(_PLACEHOLDER.findall(self.url))
         if found != expected:
             raise ValueError(
@@ -188,7 +217,8 @@ def _periods(feed: FeedSpec, start: date, end: date) -> Iterator[tuple[date, dat
     """Calendar-aligned periods, so that overlapping backfills ask for the same ranges again."""
     first = start
     while first <= end:
-        last = end if feed.mode == "poll" else min(end, _period_end(feed.chunk, first))
+        whole = feed.mode == "poll" or feed.edgar is not None
+        last = end if whole else min(end, _period_end(feed.chunk, first))
         yield first, last
         first = last + _ONE_DAY
 
@@ -213,7 +243,8 @@ def _filled(url: str, ticker: str, first: date, last: date) -> str:
         "start": first.isoformat(),
         "end": (last + _ONE_DAY).isoformat(),
     }
-    return _PLACEHOLDER.sub(lambda match: values[match[1]], url)
+    # EDGAR's own number of a company is filled in by who looks it up.
+    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), url)
 
 
 def _listed(names: set[str]) -> str:

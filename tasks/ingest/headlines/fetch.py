@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,6 +37,7 @@ from warehouse.storage.landing import CachedPayload, Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 
 _REQUESTS_AT_ONCE = 64
+MICROSECOND = timedelta(microseconds=1)
 
 
 def fetch_headlines(
@@ -151,21 +152,22 @@ class BatchBuilder:
             zone = ZoneInfo(self.feed.zone) if self.feed.zone else None
             parsed = parse_feed(payload.body, content_type, zone)
         except FeedParseError as error:
-            self._reject("payload", request.key, str(error), {"url": request.url}, payload_id)
+            self.reject("payload", request.key, str(error), {"url": request.url}, payload_id)
             self.fail(request, f"{request.url}: {error}", payload_id)
             return ()
         usable = []
         for item in parsed.items:
-            if reason := self._validation_error(item, payload.fetched_at):
-                self._reject("headline", request.key, reason, _record(item), payload_id)
+            if reason := self.validation_error(item, payload.fetched_at):
+                self.reject("headline", request.key, reason, _record(item), payload_id)
             else:
                 usable.append(item)
         for refused in parsed.refused:
-            self._reject("headline", request.key, refused.reason, refused.record, payload_id)
-        self._observe(usable, request.key, payload.fetched_at, payload_id)
-        return self._outcome(request, parsed, len(usable), payload_id)
+            self.reject("headline", request.key, refused.reason, refused.record, payload_id)
+        tickers = [None if request.key == GENERAL else request.key] * len(usable)
+        self.observe(usable, tickers, payload)
+        return self.outcome(request, parsed, len(usable), payload_id)
 
-    def _outcome(
+    def outcome(
         self, request: FeedRequest, parsed: ParsedFeed, rows: int, payload_id: str
     ) -> tuple[FeedRequest, ...]:
         """Note whether an answer was whole, or return the requests that take its place."""
@@ -173,21 +175,21 @@ class BatchBuilder:
         cap, counted = self.feed.cap, {"rows": rows, "received": items, "payload_id": payload_id}
         if parsed.cut:
             error = f"the document ends early (whole items: {items})"
-            self._note(request, "partial", error=error, **counted)
+            self.note(request, "partial", error=error, **counted)
         elif cap is None or items < cap:
-            self._note(request, "done" if items else "empty", **counted)
+            self.note(request, "done" if items else "empty", **counted)
         elif finer := halves(self.feed, request):
             return finer
         elif self.feed.mode == "search":
             error = f"the cap of {cap} items was reached on a single day, there may be more"
-            self._note(request, "partial", error=error, **counted)
+            self.note(request, "partial", error=error, **counted)
         else:
-            self._note(request, "done", **counted)
+            self.note(request, "done", **counted)
         return ()
 
     def fail(self, request: FeedRequest, error: str, payload_id: str | None = None) -> None:
         """Note that one address gave nothing, and why."""
-        self._note(request, "failed", payload_id=payload_id, error=redacted(error))
+        self.note(request, "failed", payload_id=payload_id, error=redacted(error))
 
     def batch(self, tickers: Sequence[str] = (), aliases: pa.Table | None = None) -> HeadlineBatch:
         """All that was added, with one row per headline.
@@ -202,7 +204,7 @@ class BatchBuilder:
                 zone=self.feed.zone,
                 day_times=self.day_times,
             )
-            if self.feed.scope == "general":
+            if self.feed.scope == "general" and self.feed.edgar is None:
                 universe = [ticker for ticker in tickers if ticker != GENERAL] or None
                 known = load_aliases() if aliases is None else aliases
                 pairs = resolve_tickers(headlines, known, engine, universe)
@@ -214,18 +216,28 @@ class BatchBuilder:
             partitions=pa.Table.from_pylist([*self._partitions.values()], schema=PARTITIONS),
         )
 
-    def _validation_error(self, item: FeedItem, fetched_at: datetime) -> str | None:
+    def validation_error(self, item: FeedItem, fetched_at: datetime) -> str | None:
         if item.published_at > fetched_at + self.feed.clock_skew:
             return "published in the future"
         if item.published_at < EARLIEST:
             return f"published before {EARLIEST:%Y}"
         return None
 
-    def _observe(
-        self, items: Sequence[FeedItem], key: str, fetched_at: datetime, payload_id: str
+    def observe(
+        self,
+        items: Sequence[FeedItem],
+        tickers: Sequence[str | None],
+        payload: Payload,
+        *,
+        held_until: Sequence[datetime] | None = None,
+        synthetic: bool = False,
     ) -> None:
+        """Note items of an answer, each under the ticker it was found for, if for one.
+
+        `held_until` (UTC) is when the publisher let each out, if not when it is stamped.
+        `synthetic` answers say so themselves.
+        """
         count, feed = len(items), self.feed
-        ticker, method = (None, None) if key == GENERAL else (key, "feed")
         names = ("title", "summary", "url", "guid", "published_at", "granularity", "day")
         columns: dict[str, Sequence[Any]] = {
             name: [getattr(item, name) for item in items] for name in names
@@ -234,15 +246,18 @@ class BatchBuilder:
             # A vendor may repeat the address that it was asked at.
             columns[name] = [text and without_known(text) for text in columns[name]]
         columns["position"] = range(self._count, self._count + count)
+        columns["ticker"] = tickers
+        columns["method"] = [ticker and "feed" for ticker in tickers]
+        columns["lag_us"] = [
+            round((feed.lag + max(until - item.published_at, timedelta(0))) / MICROSECOND)
+            for item, until in zip(items, held_until or columns["published_at"], strict=True)
+        ]
         constants = {
             "source": feed.source,
-            "first_seen_at": fetched_at,
+            "first_seen_at": payload.fetched_at,
             "availability": "observed" if feed.mode == "poll" else "asserted",
-            "lag_us": round(feed.lag.total_seconds() * 1_000_000),
-            "synthetic": feed.synthetic,
-            "payload_id": payload_id,
-            "ticker": ticker,
-            "method": method,
+            "synthetic": feed.synthetic or synthetic,
+            "payload_id": payload.payload_id,
         }
         arrays = [
             pa.array(columns[column.name], column.type)
@@ -253,7 +268,7 @@ class BatchBuilder:
         self._observations.append(pa.table(arrays, schema=OBSERVATIONS))
         self._count += count
 
-    def _reject(
+    def reject(
         self, kind: str, key: str, reason: str, record: dict[str, str], payload_id: str
     ) -> None:
         self._rejects.append(
@@ -267,7 +282,7 @@ class BatchBuilder:
             }
         )
 
-    def _note(self, request: FeedRequest, state: str, **outcome: Any) -> None:
+    def note(self, request: FeedRequest, state: str, **outcome: Any) -> None:
         self._partitions[request.key, request.range_start, request.range_end] = {
             "source": self.feed.name,
             "key": request.key,

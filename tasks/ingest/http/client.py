@@ -27,6 +27,7 @@ from tasks.ingest.http.redaction import (
 from tasks.ingest.http.retry import (
     FeedLimits,
     FetchError,
+    Pace,
     RequestBudget,
     TransientError,
     is_retryable,
@@ -167,12 +168,15 @@ def feed_client(
     then travels in the header X-Sandbox-Host, and names are not looked up. `secrets` are those to
     which addresses refer and that the environment lacks.
     """
+    pace = Pace(limits.rates, sleep)
     http = httpx.Client(
         transport=GuardedTransport(redirect_to, frozenset(limits.private_hosts)),
         headers={"User-Agent": limits.user_agent, "Accept-Encoding": "gzip"},
         timeout=limits.deadline.total_seconds(),
         follow_redirects=True,
         max_redirects=limits.redirects,
+        # Called before every hop.
+        event_hooks={"request": [lambda request: pace.wait(request.url.host)]},
         # A proxy named in the environment would resolve names for us, past the guard.
         trust_env=False,
     )
@@ -191,7 +195,7 @@ def _conditions(cached: Payload | None) -> dict[str, str]:
 def _failed(url: str, response: httpx.Response) -> FetchError:
     message = f"{url} answered HTTP {response.status_code}; expected 200."
     if not is_retryable(response.status_code):
-        return FetchError(message)
+        return FetchError(message, response.status_code)
     return TransientError(message, response.headers.get("retry-after"))
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.ingest.http.redaction import redacted
 from warehouse.tables.batches import Clock
@@ -22,10 +24,12 @@ class FetchError(RuntimeError):
     """A request failed for good; the message says what was met and what to do.
 
     It goes to the terminal, the ledger, reports and Prefect: addresses in it keep no secret.
+    `status` is the HTTP status of an answer that refused.
     """
 
-    def __init__(self, message: str) -> None:
+    def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(redacted(message))
+        self.status = status
 
 
 class BudgetError(FetchError):
@@ -100,13 +104,54 @@ class FeedLimits(HttpLimits):
     """The limits of the feeds' client.
 
     `wire_bytes` bounds what is received of one answer. `deadline` covers one attempt with all its
-    redirects. `private_hosts` names hosts that may have a private address.
+    redirects. `private_hosts` names hosts that may have a private address. `rates` are the most
+    requests a second to a host and all below it, redirects and retries counted.
     """
 
     wire_bytes: int = Field(default=4 << 20, gt=0)
     deadline: timedelta = timedelta(seconds=30)
     private_hosts: tuple[str, ...] = ()
     user_agent: str = "newsvane/0.1"
+    rates: dict[str, float] = Field(default_factory=lambda: {"sec.gov": 10.0})
+
+    @field_validator("rates")
+    @classmethod
+    def _positive(cls, rates: dict[str, float]) -> dict[str, float]:
+        for host, rate in rates.items():
+            if not rate > 0:
+                raise ValueError(f"{host}: {rate} requests a second; expected more than none")
+        return rates
+
+    @property
+    def names_contact(self) -> bool:
+        """Whether the user agent tells how to reach whoever asks, as the SEC requires."""
+        return re.search(r"[^\s@]+@[^\s@]+\.\w+", self.user_agent) is not None
+
+
+class Pace:
+    """Spaces the requests to hosts evenly. Threads may share it."""
+
+    def __init__(
+        self,
+        rates: Mapping[str, float],
+        sleep: Callable[[float], None] = time.sleep,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rates, self._sleep, self._now = rates, sleep, now
+        self._next: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def wait(self, host: str) -> None:
+        """Return when a request to `host` is due; it is then taken for sent."""
+        named = next((one for one in self._rates if f".{host}".endswith(f".{one}")), None)
+        if named is None:
+            return
+        with self._lock:
+            now = self._now()
+            due = max(now, self._next.get(named, now))
+            self._next[named] = due + 1 / self._rates[named]
+        if due > now:
+            self._sleep(due - now)
 
 
 class RequestBudget:

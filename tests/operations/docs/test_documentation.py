@@ -226,9 +226,12 @@ def test_site_builds_strictly_and_asks_nobody(tmp_path: Path) -> None:
     not os.environ.get("NEWSVANE_TUTORIAL"),
     reason="set NEWSVANE_TUTORIAL=1: it takes a quarter of an hour",
 )
-def test_tutorial_works_as_printed_from_nothing(pages: list[Any], tmp_path: Path) -> None:
-    (page,) = [page for page in pages if page.name == "docs/tutorial/cpu.md"]
-    configured(page, tmp_path)
+@pytest.mark.parametrize(("name", "made"), [("cpu", "report.html"), ("edgar", "edgar/datasets")])
+def test_tutorial_works_as_printed_from_nothing(
+    pages: list[Any], tmp_path: Path, name: str, made: str
+) -> None:
+    (page,) = [page for page in pages if page.name == f"docs/tutorial/{name}.md"]
+    configured(page, tmp_path, *page.all("toml"))
     environment = {
         name: value
         for name, value in os.environ.items()
@@ -240,7 +243,7 @@ def test_tutorial_works_as_printed_from_nothing(pages: list[Any], tmp_path: Path
         for words in block.commands():
             known = [newest_model(tmp_path) if word == "MODEL" else word for word in words]
             attempt([sys.executable, "-m", "flows.cli.main", *known], tmp_path, environment)
-    assert (tmp_path / "data" / "report.html").is_file()
+    assert (tmp_path / "data" / made).exists()
 
 
 def attempt(words: list[str], folder: Path, environment: dict[str, str]) -> None:

@@ -258,10 +258,14 @@ FROM judged;
 -- grain: one row per observation of a headline (an item in one payload, under one ticker or none)
 -- A headline is its source, its instant and its (cleaned) title in whatever case: guids and links
 -- change between fetches, these three do not. An edit is recognised when it is published.
+-- A filing is its accession number, whoever filed it together and however its acceptance is read.
 SELECT
     substr(
         sha256(
-            concat_ws(chr(31), source, epoch_us(published_at)::VARCHAR, lower(title))
+            CASE
+                WHEN is_filing(guid) THEN concat_ws(chr(31), source, guid)
+                ELSE concat_ws(chr(31), source, epoch_us(published_at)::VARCHAR, lower(title))
+            END
         ), 1, 32
     ) AS headline_id,
     dated.*,
@@ -390,7 +394,10 @@ compared AS (
         ) AS other_words,
         stored.availability = 'asserted' AND pairs.availability = 'asserted'
         AND stored.edited_at IS NULL AND stored.available_at <> pairs.available_at
-        AND stored.published_at = pairs.published_at AS other_lag
+        AND stored.published_at = pairs.published_at AS other_lag,
+        -- A filing's acceptance, read better than before: its header came.
+        stored.availability = 'asserted' AND pairs.availability = 'asserted' AND is_filing(pairs.guid)
+        AND stored.published_at <> pairs.published_at AS other_reading
     FROM pairs
     LEFT JOIN nearby AS stored USING (headline_id)
 )
@@ -399,13 +406,14 @@ SELECT
     compared.incoming_id, compared.headline_id,
     coalesce(stored_story_id, compared.headline_id) AS story_id,
     compared.source, compared.title, compared.summary, compared.url, compared.guid,
-    coalesce(stored_published_at, compared.published_at) AS published_at,
+    CASE WHEN other_reading THEN compared.published_at
+         ELSE coalesce(stored_published_at, compared.published_at) END AS published_at,
     CASE WHEN other_words THEN coalesce(stored_granularity, compared.granularity)
          ELSE compared.granularity END AS granularity,
     coalesce(stored_first_seen_at, compared.first_seen_at) AS first_seen_at,
-    CASE WHEN other_words THEN compared.first_seen_at END AS edited_at,
+    CASE WHEN other_words AND NOT other_reading THEN compared.first_seen_at END AS edited_at,
     CASE
-        WHEN other_words
+        WHEN other_words AND NOT other_reading
             THEN greatest(compared.available_at, compared.first_seen_at, stored_available_at)
         ELSE compared.available_at
     END AS available_at,
@@ -414,7 +422,7 @@ SELECT
     (coalesce(stored_revision, 0) + 1)::INTEGER AS revision,
     CASE
         WHEN stored_revision IS NULL THEN 'new'
-        WHEN other_lag AND NOT other_words THEN 'revised'
+        WHEN other_reading OR (other_lag AND NOT other_words) THEN 'revised'
         WHEN NOT other_words OR earlier.headline_id IS NOT NULL THEN 'same'
         ELSE 'revised'
     END AS change
@@ -470,8 +478,11 @@ SELECT
     headlines.published_at,
     CASE
         WHEN
-            headlines.title = superseding.title
-            AND headlines.summary IS NOT DISTINCT FROM coalesce(superseding.summary, headlines.summary)
+            headlines.published_at <> superseding.published_at
+            OR (
+                headlines.title = superseding.title
+                AND headlines.summary IS NOT DISTINCT FROM coalesce(superseding.summary, headlines.summary)
+            )
             THEN greatest(headlines.available_at, superseding.available_at)
         ELSE headlines.available_at
     END AS available_at,

@@ -14,12 +14,14 @@ WHERE published_at BETWEEN $first::TIMESTAMPTZ AND $last::TIMESTAMPTZ;
 -- wire prefixes (UPDATE 1-, RT), tickers in brackets and the publisher's name that aggregators append
 -- (" - The Times"; $publisher says which names are one). Signs and currencies stay with their numbers,
 -- units and initials get one spelling, and "…" stays at the end of a title that was cut off.
--- A filing's form ("8-K - Current report") says nothing of its news: it has no words.
+-- A filing is an event of its own, whatever others are titled, and a form ("8-K - Current report") says nothing
+-- of its news: neither has words.
 -- Patterns are tried only on titles that can contain them: they cost more than all the rest.
 WITH nearby AS (
     SELECT
         headline_id, story_id, published_at,
         CASE
+            WHEN is_filing(guid) THEN ''
             WHEN NOT regexp_matches(title, ' [-–—|] ') THEN title
             WHEN regexp_matches(
                 title,
