@@ -5,16 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tasks.evaluation.metrics import METRICS, Interval
+from tasks.evaluation.intervals import LEAST_WINDOWS, Interval
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.slices import Comparison
 from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec
 
 WHOLE = "all"
 """The slice that holds every example."""
+
+BLOCK, WINDOW = "block_sessions", "label_window_sessions"
+"""Stored beside the metrics: sessions of a block of the bootstrap, and that a label covers."""
+
+
+class Drawn(Protocol):
+    """How sessions were resampled: how many there are, in what blocks, for what label windows."""
+
+    @property
+    def sessions(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def block(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The same, as stored."""
+
+    sessions: int
+    window: int
+    block: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +66,21 @@ def conclude(
     spec: EvaluationSpec,
     *,
     rows: int,
-    sessions: int,
+    drawn: Drawn,
 ) -> Verdict:
-    """The verdict on `predictor` from its metrics and its comparisons with each baseline."""
+    """The verdict on `predictor` from its metrics and its comparisons with each baseline.
+
+    `drawn`: how the sessions of its `rows` were resampled.
+    """
     better = {item.baseline: item.better(spec.decided_by) for item in comparisons}
     trivial = [item for item in comparisons if item.baseline in TRIVIAL]
     skill = bool(trivial) and all(better[item.baseline] for item in trivial)
     sentences = [
         f"{predictor}: {_claim(trivial, better, skill=skill)}.",
         f"Accuracy {share_in_words(metrics['accuracy'])}, cross-entropy "
-        f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {sessions:,} sessions.",
+        f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {drawn.sessions:,} "
+        "sessions.",
+        _blocks(drawn),
         *(_against(item) for item in comparisons),
     ]
     if not skill:
@@ -66,8 +95,18 @@ def conclude(
         comparisons=tuple(comparisons),
         better_than=better,
         n_examples=rows,
-        n_sessions=sessions,
+        n_sessions=drawn.sessions,
     )
+
+
+def _blocks(drawn: Drawn) -> str:
+    overlap = f"; a label covers {drawn.window}" if drawn.window > 1 else ""
+    if drawn.sessions < LEAST_WINDOWS * drawn.window:
+        return (
+            f"No intervals: {drawn.sessions:,} sessions hold fewer than {LEAST_WINDOWS} label "
+            f"windows of {drawn.window} end to end."
+        )
+    return f"Intervals resample blocks of {drawn.block:,} sessions{overlap}."
 
 
 Cell = Mapping[str, Any]
@@ -136,13 +175,17 @@ def _stored_verdict(
         return Comparison(baseline, accuracy, entropy, p.value, rows.value, edge.value)
 
     size = next(iter(cells.values()))
+    block, window = (
+        int(cells[metric, None]["value"]) if (metric, None) in cells else 1
+        for metric in (BLOCK, WINDOW)
+    )
     return conclude(
         name,
         {metric: interval_of(cells.get((metric, None))) for metric in METRICS},
         [comparison(one) for one in (*TRIVIAL, *REFERENCE) if ("accuracy", one) in cells],
         spec,
         rows=size["n_examples"],
-        sessions=size["n_sessions"],
+        drawn=Blocks(size["n_sessions"], window, block),
     )
 
 

@@ -14,13 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.evaluation.metrics import (
-    Interval,
-    from_sums,
-    percentile_interval,
-    session_draws,
-    session_sums,
-)
+from tasks.evaluation.intervals import Interval, deviations, label_window, resampling
+from tasks.evaluation.metrics import from_sums, session_sums
 from tasks.evaluation.slices import Comparison, Slice, compare, measured
 from tasks.evaluation.spec import (
     REFERENCE,
@@ -63,7 +58,7 @@ class ForwardRecord:
 
     A predictor is a model by its model_id, whatever stage or name it predicted under; or a
     baseline, or a rule held against the same examples, by its name. Intervals are those of every
-    evaluation: resampled sessions at the level of `spec`. `states`: see `forward_states`.
+    evaluation: resampled blocks of sessions at the level of `spec`. `states`: see `forward_states`.
     `counts`: one row per predictor (see the statement `forward_counts`), models first, the
     champion before others.
     """
@@ -171,6 +166,7 @@ class ForwardRecord:
                 bins=self.spec.bins,
                 clip=self.spec.clip,
             )
+            reach = label_window(scored)
             week = (days.astype("datetime64[D]").astype(np.int64) + 3) // 7  # begins on Monday
             for last in np.flatnonzero(np.append(week[1:] != week[:-1], True)):
                 window = sums[max(0, last + 1 - WINDOW) : last + 1]
@@ -181,22 +177,14 @@ class ForwardRecord:
                             "session": days[last].astype(object),
                             "sessions": len(window),
                             "n": int(window[:, 0].sum()),
-                            **_bounds(self._accuracy(window), "accuracy"),
+                            **_bounds(self._accuracy(window, reach), "accuracy"),
                         }
                     )
         return pa.Table.from_pylist(rows, schema=_ROLLING)
 
-    def _accuracy(self, sums: np.ndarray) -> Interval:
-        count = len(sums)
-        if count not in self._draws:
-            drawn = session_draws(count, self.spec.resamples, self.spec.seed, WHOLE)
-            self._draws[count] = np.vstack([np.ones(count), drawn])
-        values = from_sums(self._draws[count] @ sums)["accuracy"]
-        return percentile_interval(values[0], values[1:], self.spec.level, count)
-
-    @cached_property
-    def _draws(self) -> dict[int, np.ndarray]:
-        return {}
+    def _accuracy(self, sums: np.ndarray, reach: int) -> Interval:
+        drawn = resampling(deviations((sums,), "accuracy"), reach, self.spec, WHOLE)
+        return drawn.interval(from_sums(drawn.weights @ sums)["accuracy"]).within(0.0, 1.0)
 
     def tickers(self, predictor: str) -> pa.Table:
         """One row per ticker: accuracy, share that went up, share called up."""
@@ -246,7 +234,7 @@ class ForwardRecord:
             [found[0] for found in paired if found is not None],
             self.spec,
             rows=len(own.label),
-            sessions=own.sessions,
+            drawn=own.resampling,
         )
 
 

@@ -80,9 +80,9 @@ def read_models(lake: Lake) -> tuple[Model, ...]:
 def read_unseen(lake: Lake, challenger: str, champion: str) -> pa.Table:
     """Labelled examples both models predicted and neither was trained or tuned on.
 
-    Columns: example_id, ticker, session, label_up, availability, challenger_p_up,
-    champion_p_up. Raises LakeError when a model's data set is not registered here, because then
-    nobody knows what it has seen.
+    Columns: example_id, ticker, session, label_start_ts, label_end_ts, label_up, availability,
+    challenger_p_up, champion_p_up. Raises LakeError when a model's data set is not registered
+    here, because then nobody knows what it has seen.
     """
     pair = {"challenger": challenger, "champion": champion}
     known = set(lake.read("model_registered", pair)["model_id"].to_pylist())

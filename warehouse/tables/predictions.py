@@ -98,7 +98,8 @@ def forward_states(lake: Lake, *, now: datetime, spec_id: str | None = None) -> 
     One row per forward prediction, and one per example for each rule that needs no model; of one
     spec's examples, or of all. Columns: predictor (the model_id, or a baseline's name), model_id,
     rule, spec_id, example_id, ticker, session, p_up, predicted_at, headlines, rewritten, label,
-    label_up, previous_return, availability, state (see the statement `forward_states`).
+    label_up, label_start_ts, label_end_ts, previous_return, availability, state (see the statement
+    `forward_states`).
     """
     return lake.read("forward_states", {"now": now, "spec_id": spec_id})
 

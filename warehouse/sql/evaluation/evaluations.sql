@@ -5,7 +5,7 @@
 -- grain: one row per wanted example that has a label, in the order wanted
 SELECT
     examples.spec_id, examples.example_id, examples.ticker, examples.session, examples.decision_ts,
-    examples.label_end_ts,
+    examples.label_start_ts, examples.label_end_ts,
     examples.label = 'up' AS label_up,
     examples.label_return, examples.previous_return, examples.availability, examples.input
 FROM wanted_examples AS wanted

@@ -91,6 +91,7 @@ WITH boundary AS (
 )
 SELECT
     examples.example_id, examples.ticker, examples.session,
+    examples.label_start_ts, examples.label_end_ts,
     examples.label = 'up' AS label_up,
     examples.availability,
     challenger.p_up AS challenger_p_up,
