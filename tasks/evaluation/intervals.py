@@ -239,6 +239,20 @@ def reach(sessions: int, window: int, block: int, level: float) -> float:
     return float(t.ppf((1 + level) / 2, freedom)) / sqrt(share)
 
 
+def normal_score(ratio: float, sessions: int, window: int, block: int) -> float:
+    """The standard normal value as rare as an estimate of `ratio` bootstrap standard errors.
+
+    What `reach` is to an interval: at its level both agree. NaN where nothing can be said.
+    """
+    from scipy.stats import norm, t
+
+    share, freedom = _moments(sessions, window, block)
+    if sessions < max(2, LEAST_WINDOWS * window) or share <= 0:
+        return nan
+    tail = t.sf(abs(ratio) * sqrt(share), freedom)
+    return float(np.copysign(norm.isf(tail), ratio))
+
+
 @lru_cache(maxsize=4096)
 def _moments(sessions: int, window: int, block: int) -> tuple[float, float]:
     """Share of the true variance that blocks see on average, and its degrees of freedom.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import Any, Protocol
 
@@ -42,21 +42,72 @@ class Blocks:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """What is left of a lead once every predictor judged on its sessions is counted.
+
+    `judged`: how many, this one included. `baseline`: the one it leads by least. `p_alone` and
+    `p_corrected`: two-sided p-values of that lead (see `looks.correct`).
+    """
+
+    judged: int
+    baseline: str
+    p_alone: float
+    p_corrected: float
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What may be claimed for one predictor on the whole split.
 
     `skill` needs every trivial baseline beaten with an interval that excludes zero, so no
-    correction for their number is due (an intersection-union test: Berger 1982).
+    correction for their number is due (an intersection-union test: Berger 1982). With a
+    `correction` it also needs the lead over the hardest of them to stand once corrected for all
+    predictors judged on these sessions.
     """
 
     predictor: str
     skill: bool
-    words: str
+    claim: str
+    sentences: tuple[str, ...]
     alarms: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     better_than: dict[str, bool]
     n_examples: int
     n_sessions: int
+    correction: Correction | None = None
+
+    @property
+    def words(self) -> str:
+        """The verdict in words, its alarms last."""
+        alarms = tuple(f"ALARM: {alarm}" for alarm in self.alarms)
+        parts = (f"{self.predictor}: {self.claim}.", self.looks, *self.sentences, *alarms)
+        return " ".join(filter(None, parts))
+
+    @property
+    def looks(self) -> str:
+        """How many looks there were, and what they leave of the lead; empty if not counted."""
+        return "" if self.correction is None else _looks(self.correction)
+
+    def corrected(self, correction: Correction, spec: EvaluationSpec) -> Verdict:
+        """The same once looks are counted: a claim stands only if its corrected p-value does."""
+        lost = self.skill and correction.judged > 1 and correction.p_corrected > 1 - spec.level
+        claim = (
+            f"no skill shown (its intervals exclude zero for every baseline, but not once "
+            f"corrected for the {correction.judged:,} predictors judged on these sessions)"
+            if lost
+            else self.claim
+        )
+        return replace(self, skill=self.skill and not lost, claim=claim, correction=correction)
+
+
+def _looks(found: Correction) -> str:
+    if found.judged == 1:
+        return "It is the only predictor judged on these sessions so far."
+    return (
+        f"Counting all {found.judged:,} predictors judged on these sessions, its lead over "
+        f"{found.baseline}, the smallest, has p = {found.p_corrected:.3f} (uncorrected "
+        f"{found.p_alone:.3f})."
+    )
 
 
 def conclude(
@@ -76,7 +127,6 @@ def conclude(
     trivial = [item for item in comparisons if item.baseline in TRIVIAL]
     skill = bool(trivial) and all(better[item.baseline] for item in trivial)
     sentences = [
-        f"{predictor}: {_claim(trivial, better, skill=skill)}.",
         f"Accuracy {share_in_words(metrics['accuracy'])}, cross-entropy "
         f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {drawn.sessions:,} "
         "sessions.",
@@ -85,13 +135,12 @@ def conclude(
     ]
     if not skill:
         sentences += _power(comparisons, spec)
-    alarms = _alarms(metrics, better, spec)
-    sentences += [f"ALARM: {alarm}" for alarm in alarms]
     return Verdict(
         predictor=predictor,
         skill=skill,
-        words=" ".join(sentences),
-        alarms=alarms,
+        claim=_claim(trivial, better, skill=skill),
+        sentences=tuple(sentences),
+        alarms=_alarms(metrics, better, spec),
         comparisons=tuple(comparisons),
         better_than=better,
         n_examples=rows,

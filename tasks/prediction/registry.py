@@ -8,13 +8,18 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.dataset.spec.split import SplitSpec
+from tasks.evaluation.looks import Look, correct
 from tasks.evaluation.slices import Comparison, compare
 from tasks.evaluation.spec import FINE_TUNED, EvaluationSpec
-from warehouse.lake import Lake
+from tasks.evaluation.verdict import Correction
+from warehouse.lake import Lake, LakeError
 from warehouse.storage.atomic import file_sha256
+from warehouse.tables.looks import models_judged
 from warehouse.tables.models import Model, read_models, read_unseen, set_stage, store_model
 
 if TYPE_CHECKING:
@@ -47,7 +52,10 @@ class RetrainSpec(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ModelComparison:
-    """A challenger minus a champion on data neither has seen."""
+    """A challenger minus a champion on data neither has seen.
+
+    `correction` counts every model judged on these sessions, each by its lead over the champion.
+    """
 
     challenger: str
     champion: str
@@ -55,11 +63,14 @@ class ModelComparison:
     n_examples: int
     n_sessions: int
     decided_by: str
+    level: float
+    correction: Correction
 
     @property
     def won(self) -> bool:
-        """Whether the deciding interval excludes zero in the challenger's favour."""
-        return self.comparison.better(self.decided_by)
+        """Whether the deciding interval excludes zero in the challenger's favour, looks counted."""
+        counted = self.correction.judged == 1 or self.correction.p_corrected <= 1 - self.level
+        return self.comparison.better(self.decided_by) and counted
 
     @property
     def words(self) -> str:
@@ -71,7 +82,17 @@ class ModelComparison:
             f"{100 * accuracy.value:+.1f} [{100 * accuracy.low:+.1f}, {100 * accuracy.high:+.1f}] "
             f"points of accuracy, {entropy.value:+.4f} [{entropy.low:+.4f}, {entropy.high:+.4f}] "
             f"nats, on {self.n_examples:,} examples in {self.n_sessions:,} sessions that neither "
-            "has seen."
+            f"has seen. {self._looks}"
+        )
+
+    @property
+    def _looks(self) -> str:
+        found = self.correction
+        if found.judged == 1:
+            return "No other model was judged on these sessions."
+        return (
+            f"Counting all {found.judged:,} models judged on these sessions: p = "
+            f"{found.p_corrected:.3f} (uncorrected {found.p_alone:.3f})."
         )
 
 
@@ -164,7 +185,43 @@ def compare_models(
         n_examples=unseen.num_rows,
         n_sessions=len(unseen["session"].unique()),
         decided_by=spec.decided_by,
+        level=spec.level,
+        correction=_correction(lake, unseen, first.model_id, second.model_id, spec),
     )
+
+
+def _correction(
+    lake: Lake, unseen: pa.Table, challenger: str, champion: str, spec: EvaluationSpec
+) -> Correction:
+    """The challenger's lead, corrected for every model judged on the sessions of `unseen`.
+
+    A model that shares no unseen example with the champion has predictions that cannot be
+    resampled beside the others; it counts all the same.
+    """
+    sessions = pc.unique(unseen["session"])
+    judged = models_judged(lake, sessions.to_pylist())
+    rivals = [name for name in judged if name not in (challenger, champion)]
+    tables = [unseen, *(_unseen(lake, name, champion) for name in rivals)]
+    shared = [
+        table.filter(pc.is_in(table["session"], sessions)) for table in tables if table is not None
+    ]
+    looks = [
+        Look(
+            table,
+            table["challenger_p_up"].to_numpy(),
+            {champion: table["champion_p_up"].to_numpy()},
+        )
+        for table in shared
+        if table.num_rows
+    ]
+    return correct(looks, spec, lost=len(tables) - len(looks))
+
+
+def _unseen(lake: Lake, model_id: str, champion: str) -> pa.Table | None:
+    try:
+        return read_unseen(lake, model_id, champion)
+    except LakeError:
+        return None
 
 
 def promote(

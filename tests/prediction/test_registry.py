@@ -105,6 +105,33 @@ def test_luck_does_not_promote(stocked, add_model) -> None:
     assert held.model_id == "old"
 
 
+def test_a_comparison_counts_every_model_that_was_judged_on_its_sessions(
+    stocked, add_model
+) -> None:
+    """The luckiest of many challengers is held against all of them."""
+    promote(stocked, add_model("old", 0.5), SPEC)
+    add_model("lucky", 0.68, seed=2)
+    alone = compare_models(stocked, "lucky", "old", SPEC)
+    assert "No other model was judged" in alone.words
+    for number in range(12):
+        _look(stocked, add_model(f"coin{number}", 0.5, seed=10 + number))
+    counted = compare_models(stocked, "lucky", "old", SPEC)
+    assert counted.correction.judged == 13
+    assert counted.correction.p_alone == alone.correction.p_alone
+    assert counted.correction.p_corrected > counted.correction.p_alone
+    assert "Counting all 13 models judged on these sessions" in counted.words
+
+
+def _look(lake: Lake, model_id: str) -> None:
+    """As an evaluation on every tested session would record it."""
+    days = [FIRST + timedelta(days=day) for day in range(TRAINED, TRAINED + TESTED)]
+    append(lake, "looks", [{
+        "look_id": model_id, "dataset_id": "early", "split": "test", "predictor": "finetuned",
+        "model_id": model_id, "spec_id": "s1", "sessions": days, "n_examples": TESTED,
+        "predictions_sha256": model_id, "looked_at": NOW,
+    }])  # fmt: skip
+
+
 def test_only_data_after_both_trainings_counts(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.5), SPEC)
     add_model("new", 0.9, dataset_id="late", seed=1)
