@@ -4,8 +4,8 @@ comparisons of two predictors on one slice: differences, power, adjusted p-value
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import nan
+from dataclasses import dataclass, replace
+from math import inf, nan
 from statistics import NormalDist
 from typing import Any
 
@@ -137,6 +137,18 @@ class Comparison:
         if decided_by == "cross_entropy":
             return self.cross_entropy.below_zero
         return self.accuracy.above_zero
+
+    def with_accuracy(self, accuracy: Interval, spec: EvaluationSpec) -> Comparison:
+        """The same with other bounds of accuracy, as far as those reach from the estimate.
+
+        What could be shown, and the rows that would show the claimed edge, follow from them.
+        """
+        former = self.accuracy.value - self.accuracy.low
+        reach = accuracy.value - accuracy.low
+        edge = self.detectable_edge + reach - former
+        known = 0.0 < self.detectable_edge < inf
+        rows = self.rows_needed * (edge / self.detectable_edge) ** 2 if known else nan
+        return replace(self, accuracy=accuracy, detectable_edge=edge, rows_needed=rows)
 
     def worse(self, decided_by: str) -> bool:
         """Whether the interval of the deciding metric excludes zero on the bad side."""

@@ -118,10 +118,12 @@ def conclude(
     *,
     rows: int,
     drawn: Drawn,
+    daily: bool = False,
 ) -> Verdict:
     """The verdict on `predictor` from its metrics and its comparisons with each baseline.
 
-    `drawn`: how the sessions of its `rows` were resampled.
+    `drawn`: how the sessions of its `rows` were resampled. `daily`: the bounds of accuracy are a
+    confidence sequence.
     """
     better = {item.baseline: item.better(spec.decided_by) for item in comparisons}
     trivial = [item for item in comparisons if item.baseline in TRIVIAL]
@@ -130,7 +132,7 @@ def conclude(
         f"Accuracy {share_in_words(metrics['accuracy'])}, cross-entropy "
         f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {drawn.sessions:,} "
         "sessions.",
-        _blocks(drawn),
+        f"{_DAILY} {_blocks(drawn)}" if daily else _blocks(drawn),
         *(_against(item) for item in comparisons),
     ]
     if not skill:
@@ -146,6 +148,9 @@ def conclude(
         n_examples=rows,
         n_sessions=drawn.sessions,
     )
+
+
+_DAILY = "Bounds of accuracy hold at every look, all together; the others hold for one look."
 
 
 def _blocks(drawn: Drawn) -> str:
