@@ -24,6 +24,7 @@ from tasks.dataset.spec.split import SplitSpec
 from tasks.evaluation import evaluate as evaluation
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation
+from tasks.evaluation.looks import corrected, judged
 from tasks.evaluation.robustness import notes
 from tasks.evaluation.spec import FINE_TUNED, TEST, WALK_FORWARD, EvaluationSpec
 from tasks.prediction.backtest import (
@@ -42,6 +43,7 @@ from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
 from warehouse.tables.evaluations import store_evaluation
+from warehouse.tables.looks import store_looks
 from warehouse.tables.predictions import store_backtest
 
 
@@ -84,6 +86,12 @@ def evaluate(
         ids, at = {FINE_TUNED: model.model_id} if model else {}, now()
         store_evaluation(lake, outcome.rows, dataset_id=name, split=TEST, model_ids=ids, now=at)
         store_backtest(lake, test, predictions, dataset_id=name, model_ids=ids, now=at)
+        looked = judged(predictions)
+        store_looks(lake, test, looked, dataset_id=name, split=TEST, model_ids=ids, now=at)
+        verdicts = corrected(
+            lake, outcome.verdicts, spec, dataset_id=name, split=TEST, model_ids=ids
+        )
+        outcome = replace(outcome, verdicts=verdicts)
     _show(outcome, "verdict", "Test split")
     return outcome
 
@@ -107,15 +115,14 @@ def walk_forward(
             folds.append(_fold(lake, settings, manifest, split, refit_model=refit_model))
             sink.advance("folds", number, len(splits), folds[-1].name)
         spec = candidate_spec(settings, tuned=refit_model)
-        outcome = _with_checks(evaluation.evaluate(*pooled(folds), spec), [], spec)
+        frame, predictions = pooled(folds)
+        outcome = _with_checks(evaluation.evaluate(frame, predictions, spec), [], spec)
+        name, at = manifest.dataset_id, clock_of(settings)()
         store_evaluation(
-            lake,
-            outcome.rows,
-            dataset_id=manifest.dataset_id,
-            split=WALK_FORWARD,
-            model_ids={},
-            now=clock_of(settings)(),
+            lake, outcome.rows, dataset_id=name, split=WALK_FORWARD, model_ids={}, now=at
         )
+        looked = judged(predictions)
+        store_looks(lake, frame, looked, dataset_id=name, split=WALK_FORWARD, model_ids={}, now=at)
     _show(outcome, "walk-forward", f"{len(folds)} folds, pooled")
     return outcome
 

@@ -25,7 +25,8 @@ from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import exchange_day, exchange_sessions
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.evaluate import Evaluation
-from tasks.prediction.registry import PromotionDecision, decide_promotion, latest_split
+from tasks.prediction.promotion import PromotionDecision, decide_promotion
+from tasks.prediction.registry import latest_split
 from tasks.training.job import FinetuneResult
 from warehouse.lake import Lake
 

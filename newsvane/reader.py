@@ -196,7 +196,7 @@ class Reader:
 
         One row per model (`predictor` is its model_id, whatever stage it had when it predicted),
         baseline, and simple rule held against the same examples: counts by state, accuracy with
-        its interval (clustered on sessions), Brier score. The same numbers as the site and
+        its confidence sequence, Brier score. The same numbers as the site and
         `newsvane score`.
         """
         from tasks.prediction.record import ForwardRecord

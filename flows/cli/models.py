@@ -134,7 +134,7 @@ def show(context: typer.Context, model_id: str) -> None:
 def compare(context: typer.Context, challenger: str, champion: str) -> None:
     """Compare two models on examples that neither has seen."""
     settings = settings_of(context)
-    from tasks.prediction.registry import compare_models
+    from tasks.prediction.promotion import compare_models
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:
@@ -145,7 +145,7 @@ def compare(context: typer.Context, challenger: str, champion: str) -> None:
 def promote(context: typer.Context, model_id: str) -> None:
     """Make a model the champion, if it has earned it."""
     settings = settings_of(context)
-    from tasks.prediction.registry import promote as promote_model
+    from tasks.prediction.promotion import promote as promote_model
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:

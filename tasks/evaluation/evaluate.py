@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.metrics import Bools, Floats, Interval, bin_of
+from tasks.evaluation.intervals import Interval
+from tasks.evaluation.metrics import Bools, Floats, bin_of
 from tasks.evaluation.slices import Slice, benjamini_hochberg, comparisons, holm, measured, row_sets
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, ZERO_SHOT, EvaluationError, EvaluationSpec
-from tasks.evaluation.verdict import Verdict, conclude
+from tasks.evaluation.verdict import BLOCK, WINDOW, Verdict, conclude
 
 ROWS = pa.schema(
     [
@@ -31,7 +32,7 @@ ROWS = pa.schema(
 Key = tuple[str, str | None]
 """A metric, and the baseline it is a difference to or a test against, if any."""
 
-_REQUIRED = ("ticker", "session", "label_up", "availability")
+_REQUIRED = ("ticker", "session", "label_start_ts", "label_end_ts", "label_up", "availability")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate each predictor's P(up) on the examples of `frame`.
 
-    `frame`: one row per example with ticker, session (date), label_up (bool) and availability.
+    `frame`: one row per example with ticker, session (date), label_start_ts and label_end_ts (UTC),
+    label_up (bool) and availability.
     `predictions`: predictor name to an array of P(up), aligned to `frame`'s rows.
     Raises EvaluationError when a column is missing, a label is null, or a prediction is absent,
     of the wrong length, not finite or outside [0, 1].
@@ -77,7 +79,7 @@ def evaluate(
     spec = spec or EvaluationSpec()
     p_up = _checked(frame, predictions, spec)
     label = np.asarray(frame["label_up"].to_numpy(), dtype=bool)
-    needed = frame.select(["label_up", "session"])
+    needed = frame.select(["label_up", "session", "label_start_ts", "label_end_ts"])
     slices = [
         measured(name, needed.take(rows), {k: v[rows] for k, v in p_up.items()}, spec)
         for name, rows in row_sets(frame, spec).items()
@@ -170,7 +172,7 @@ def _verdicts(whole: Slice, spec: EvaluationSpec) -> tuple[Verdict, ...]:
             comparisons(whole, predictor, spec),
             spec,
             rows=len(whole.label),
-            sessions=whole.sessions,
+            drawn=whole.resampling,
         )
         for predictor in _candidates(whole.p_up, spec)
     )
@@ -206,6 +208,8 @@ def _records(part: Slice, spec: EvaluationSpec) -> list[dict[str, Any]]:
     records = []
     for predictor, estimates in part.estimates.items():
         found: dict[Key, Interval] = {(metric, None): item for metric, item in estimates.items()}
+        found[BLOCK, None] = exact(part.resampling.block)
+        found[WINDOW, None] = exact(part.resampling.window)
         if predictor in _candidates(part.p_up, spec):
             for item in comparisons(part, predictor, spec):
                 found |= {

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tasks.evaluation.calibration import Calibration
 from tasks.evaluation.evaluate import ROWS, Key, exact, metric_rows
-from tasks.evaluation.metrics import Interval
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.slices import compared, measured
 from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationError, EvaluationSpec, TradingSpec
 from tasks.evaluation.verdict import WHOLE, Cell, cells_by_slice, interval_of, share_in_words

@@ -1,11 +1,11 @@
-"""Slices of the examples, each measured with its own session-clustered bootstrap, and paired
+"""Slices of the examples, each measured with its own bootstrap of blocks of sessions, and paired
 comparisons of two predictors on one slice: differences, power, adjusted p-values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import nan
+from dataclasses import dataclass, replace
+from math import inf, nan
 from statistics import NormalDist
 from typing import Any
 
@@ -13,16 +13,14 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.evaluation import metrics as measure
-from tasks.evaluation.metrics import (
-    METRICS,
-    Bools,
-    Floats,
+from tasks.evaluation.intervals import (
     Interval,
-    Ints,
-    called_up,
-    percentile_interval,
-    session_draws,
+    Resampling,
+    deviations,
+    label_window,
+    resampling,
 )
+from tasks.evaluation.metrics import METRICS, RANGES, Bools, Floats, Ints, called_up
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec
 
 
@@ -30,15 +28,20 @@ from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec
 class Slice:
     """One slice's rows and, per predictor, metrics as intervals and as bootstrap draws.
 
-    The first draw is the sample itself.
+    The first draw is the sample itself. `resampling` says how long the blocks of sessions were.
     """
 
     name: str
     label: Bools
     p_up: Mapping[str, Floats]
-    sessions: int
+    resampling: Resampling
     estimates: Mapping[str, Mapping[str, Interval]]
     draws: Mapping[str, Mapping[str, Floats]]
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions the rows come from."""
+        return self.resampling.sessions
 
 
 def row_sets(frame: pa.Table, spec: EvaluationSpec) -> dict[str, Ints]:
@@ -85,29 +88,31 @@ def measured(
 ) -> Slice:
     """Each of `metrics` for every predictor on one slice, with its bootstrap draws and interval.
 
-    `frame`: one row per example with label_up (bool) and session; `p_up`: predictor to P(up)
-    aligned to it. The resamples of one slice are the same for all predictors, so draws may be
-    subtracted.
+    `frame`: one row per example with label_up (bool), session, label_start_ts and label_end_ts;
+    `p_up`: predictor to P(up) aligned to it. The resamples of one slice are the same for all
+    predictors, so draws may be subtracted. Raises EvaluationError without the label windows.
     """
     label = np.asarray(frame["label_up"].to_numpy(), dtype=bool)
     keys, codes = np.unique(frame["session"].to_numpy(), return_inverse=True)
     count = len(keys)
-    weights = np.vstack([np.ones(count), session_draws(count, spec.resamples, spec.seed, name)])
     columns = {key: np.asarray(values, dtype=np.float64) for key, values in p_up.items()}
+    sums = {
+        predictor: measure.session_sums(label, p, codes, count, bins=spec.bins, clip=spec.clip)
+        for predictor, p in columns.items()
+    }
+    series = deviations(tuple(sums.values()), spec.decided_by)
+    drawn = resampling(series, label_window(frame), spec, name)
     estimates, draws = {}, {}
     for predictor, probabilities in columns.items():
-        sums = measure.session_sums(
-            label, probabilities, codes, count, bins=spec.bins, clip=spec.clip
-        )
-        values = measure.from_sums(weights @ sums)
+        values = measure.from_sums(drawn.weights @ sums[predictor])
         if "auroc" in metrics:
-            values["auroc"] = measure.auroc(label, probabilities, codes, weights)
+            values["auroc"] = measure.auroc(label, probabilities, codes, drawn.weights)
         draws[predictor] = values
         estimates[predictor] = {
-            metric: percentile_interval(values[metric][0], values[metric][1:], spec.level, count)
+            metric: drawn.interval(values[metric]).within(*RANGES.get(metric, (0.0, 1.0)))
             for metric in metrics
         }
-    return Slice(name, label, columns, count, estimates, draws)
+    return Slice(name, label, columns, drawn, estimates, draws)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,18 @@ class Comparison:
             return self.cross_entropy.below_zero
         return self.accuracy.above_zero
 
+    def with_accuracy(self, accuracy: Interval, spec: EvaluationSpec) -> Comparison:
+        """The same with other bounds of accuracy, as far as those reach from the estimate.
+
+        What could be shown, and the rows that would show the claimed edge, follow from them.
+        """
+        former = self.accuracy.value - self.accuracy.low
+        reach = accuracy.value - accuracy.low
+        edge = self.detectable_edge + reach - former
+        known = 0.0 < self.detectable_edge < inf
+        rows = self.rows_needed * (edge / self.detectable_edge) ** 2 if known else nan
+        return replace(self, accuracy=accuracy, detectable_edge=edge, rows_needed=rows)
+
     def worse(self, decided_by: str) -> bool:
         """Whether the interval of the deciding metric excludes zero on the bad side."""
         if decided_by == "cross_entropy":
@@ -152,20 +169,18 @@ def comparisons(part: Slice, predictor: str, spec: EvaluationSpec) -> list[Compa
 def compared(part: Slice, predictor: str, baseline: str, spec: EvaluationSpec) -> Comparison:
     """`predictor` minus `baseline` on one slice, from the bootstrap draws both share."""
     mine, theirs = part.draws[predictor], part.draws[baseline]
-    intervals = {}
-    for metric in ("accuracy", "cross_entropy"):
-        gap = mine[metric] - theirs[metric]
-        intervals[metric] = percentile_interval(gap[0], gap[1:], spec.level, part.sessions)
-    error = float(np.std(mine["accuracy"][1:] - theirs["accuracy"][1:]))
+    drawn = part.resampling
+    gap = mine["accuracy"] - theirs["accuracy"]
+    error = drawn.error(gap)
     correct = called_up(part.p_up[predictor]) == part.label
     baseline_correct = called_up(part.p_up[baseline]) == part.label
     return Comparison(
         baseline=baseline,
-        accuracy=intervals["accuracy"],
-        cross_entropy=intervals["cross_entropy"],
+        accuracy=drawn.interval(gap).within(-1.0, 1.0),
+        cross_entropy=drawn.interval(mine["cross_entropy"] - theirs["cross_entropy"]),
         mcnemar_p=mcnemar(correct, baseline_correct),
         rows_needed=rows_needed(spec.claimed_edge, error, len(correct), spec.level, spec.power),
-        detectable_edge=detectable_edge(error, spec.level, spec.power),
+        detectable_edge=detectable_edge(drawn.critical, error, spec.power),
     )
 
 
@@ -177,10 +192,11 @@ def compare(
     For any pair: challenger and champion, masked and plain, calibrated and raw.
     """
     pair = {"first": first, named: second}
-    return compared(measured("all", frame, pair, spec, metrics=_PAIRED), "first", named, spec)
+    return compared(measured("all", frame, pair, spec, metrics=PAIRED), "first", named, spec)
 
 
-_PAIRED = ("accuracy", "cross_entropy")
+PAIRED = ("accuracy", "cross_entropy")
+"""The metrics that comparisons give."""
 
 
 def mcnemar(correct: Bools, baseline_correct: Bools) -> float:
@@ -194,21 +210,25 @@ def mcnemar(correct: Bools, baseline_correct: Bools) -> float:
     return float(binomtest(wins, wins + losses, 0.5).pvalue)
 
 
-def detectable_edge(standard_error: float, level: float, power: float) -> float:
-    """The true difference an interval of `level` would exclude zero for with this `power`."""
-    normal = NormalDist()
-    return (normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * standard_error
+def detectable_edge(critical: float, standard_error: float, power: float) -> float:
+    """The true difference whose interval would exclude zero with this `power`.
+
+    The interval reaches `critical` standard errors; infinite where there can be none.
+    """
+    return (critical + NormalDist().inv_cdf(power)) * standard_error
 
 
 def rows_needed(edge: float, standard_error: float, rows: int, level: float, power: float) -> float:
     """Rows that would show `edge`, given the clustered standard error that `rows` rows have.
 
     The standard error shrinks with the root of the number of sessions; rows per session stay as
-    they are. NaN when the two predictors never differ.
+    they are, and so many of them that the interval is a normal one. NaN when the two predictors
+    never differ.
     """
     if not standard_error > 0.0:
         return nan
-    return rows * (detectable_edge(standard_error, level, power) / edge) ** 2
+    critical = NormalDist().inv_cdf((1 + level) / 2)
+    return rows * (detectable_edge(critical, standard_error, power) / edge) ** 2
 
 
 def holm(p_values: Sequence[float] | Floats) -> Floats:

@@ -73,8 +73,8 @@ class TradingSpec(BaseModel):
 class EvaluationSpec(BaseModel):
     """How predictions are evaluated.
 
-    `level` is the coverage of every interval, `resamples` the number of session-clustered
-    bootstrap draws. `clip` bounds probabilities away from 0 and 1 in the cross-entropy.
+    `level` is the coverage of every interval, `resamples` the number of bootstrap draws
+    of blocks of sessions. `clip` bounds probabilities away from 0 and 1 in the cross-entropy.
     `decided_by` names the paired difference the verdict rests on. `synthetic` declares a market
     whose news was written by us, where results above the literature are no sign of a leak.
     `literature_*` are the best published figures on public headline data sets. `calibration`

@@ -3,18 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tasks.evaluation.metrics import METRICS, Interval
+from tasks.evaluation.intervals import LEAST_WINDOWS, Interval
+from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.slices import Comparison
 from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec
 
 WHOLE = "all"
 """The slice that holds every example."""
+
+BLOCK, WINDOW = "block_sessions", "label_window_sessions"
+"""Stored beside the metrics: sessions of a block of the bootstrap, and that a label covers."""
+
+
+class Drawn(Protocol):
+    """How sessions were resampled: how many there are, in what blocks, for what label windows."""
+
+    @property
+    def sessions(self) -> int: ...
+    @property
+    def window(self) -> int: ...
+    @property
+    def block(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The same, as stored."""
+
+    sessions: int
+    window: int
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What is left of a lead once every predictor judged on its sessions is counted.
+
+    `judged`: how many, this one included. `baseline`: the one it leads by least. `p_alone` and
+    `p_corrected`: two-sided p-values of that lead (see `looks.correct`).
+    """
+
+    judged: int
+    baseline: str
+    p_alone: float
+    p_corrected: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +60,54 @@ class Verdict:
     """What may be claimed for one predictor on the whole split.
 
     `skill` needs every trivial baseline beaten with an interval that excludes zero, so no
-    correction for their number is due (an intersection-union test: Berger 1982).
+    correction for their number is due (an intersection-union test: Berger 1982). With a
+    `correction` it also needs the lead over the hardest of them to stand once corrected for all
+    predictors judged on these sessions.
     """
 
     predictor: str
     skill: bool
-    words: str
+    claim: str
+    sentences: tuple[str, ...]
     alarms: tuple[str, ...]
     comparisons: tuple[Comparison, ...]
     better_than: dict[str, bool]
     n_examples: int
     n_sessions: int
+    correction: Correction | None = None
+
+    @property
+    def words(self) -> str:
+        """The verdict in words, its alarms last."""
+        alarms = tuple(f"ALARM: {alarm}" for alarm in self.alarms)
+        parts = (f"{self.predictor}: {self.claim}.", self.looks, *self.sentences, *alarms)
+        return " ".join(filter(None, parts))
+
+    @property
+    def looks(self) -> str:
+        """How many looks there were, and what they leave of the lead; empty if not counted."""
+        return "" if self.correction is None else _looks(self.correction)
+
+    def corrected(self, correction: Correction, spec: EvaluationSpec) -> Verdict:
+        """The same once looks are counted: a claim stands only if its corrected p-value does."""
+        lost = self.skill and correction.judged > 1 and correction.p_corrected > 1 - spec.level
+        claim = (
+            f"no skill shown (its intervals exclude zero for every baseline, but not once "
+            f"corrected for the {correction.judged:,} predictors judged on these sessions)"
+            if lost
+            else self.claim
+        )
+        return replace(self, skill=self.skill and not lost, claim=claim, correction=correction)
+
+
+def _looks(found: Correction) -> str:
+    if found.judged == 1:
+        return "It is the only predictor judged on these sessions so far."
+    return (
+        f"Counting all {found.judged:,} predictors judged on these sessions, its lead over "
+        f"{found.baseline}, the smallest, has p = {found.p_corrected:.3f} (uncorrected "
+        f"{found.p_alone:.3f})."
+    )
 
 
 def conclude(
@@ -42,32 +117,50 @@ def conclude(
     spec: EvaluationSpec,
     *,
     rows: int,
-    sessions: int,
+    drawn: Drawn,
+    daily: bool = False,
 ) -> Verdict:
-    """The verdict on `predictor` from its metrics and its comparisons with each baseline."""
+    """The verdict on `predictor` from its metrics and its comparisons with each baseline.
+
+    `drawn`: how the sessions of its `rows` were resampled. `daily`: the bounds of accuracy are a
+    confidence sequence.
+    """
     better = {item.baseline: item.better(spec.decided_by) for item in comparisons}
     trivial = [item for item in comparisons if item.baseline in TRIVIAL]
     skill = bool(trivial) and all(better[item.baseline] for item in trivial)
     sentences = [
-        f"{predictor}: {_claim(trivial, better, skill=skill)}.",
         f"Accuracy {share_in_words(metrics['accuracy'])}, cross-entropy "
-        f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {sessions:,} sessions.",
+        f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {drawn.sessions:,} "
+        "sessions.",
+        f"{_DAILY} {_blocks(drawn)}" if daily else _blocks(drawn),
         *(_against(item) for item in comparisons),
     ]
     if not skill:
         sentences += _power(comparisons, spec)
-    alarms = _alarms(metrics, better, spec)
-    sentences += [f"ALARM: {alarm}" for alarm in alarms]
     return Verdict(
         predictor=predictor,
         skill=skill,
-        words=" ".join(sentences),
-        alarms=alarms,
+        claim=_claim(trivial, better, skill=skill),
+        sentences=tuple(sentences),
+        alarms=_alarms(metrics, better, spec),
         comparisons=tuple(comparisons),
         better_than=better,
         n_examples=rows,
-        n_sessions=sessions,
+        n_sessions=drawn.sessions,
     )
+
+
+_DAILY = "Bounds of accuracy hold at every look, all together; the others hold for one look."
+
+
+def _blocks(drawn: Drawn) -> str:
+    overlap = f"; a label covers {drawn.window}" if drawn.window > 1 else ""
+    if drawn.sessions < LEAST_WINDOWS * drawn.window:
+        return (
+            f"No intervals: {drawn.sessions:,} sessions hold fewer than {LEAST_WINDOWS} label "
+            f"windows of {drawn.window} end to end."
+        )
+    return f"Intervals resample blocks of {drawn.block:,} sessions{overlap}."
 
 
 Cell = Mapping[str, Any]
@@ -136,13 +229,17 @@ def _stored_verdict(
         return Comparison(baseline, accuracy, entropy, p.value, rows.value, edge.value)
 
     size = next(iter(cells.values()))
+    block, window = (
+        int(cells[metric, None]["value"]) if (metric, None) in cells else 1
+        for metric in (BLOCK, WINDOW)
+    )
     return conclude(
         name,
         {metric: interval_of(cells.get((metric, None))) for metric in METRICS},
         [comparison(one) for one in (*TRIVIAL, *REFERENCE) if ("accuracy", one) in cells],
         spec,
         rows=size["n_examples"],
-        sessions=size["n_sessions"],
+        drawn=Blocks(size["n_sessions"], window, block),
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.evaluation.metrics import Floats, Interval, percentile_interval
+from tasks.evaluation.intervals import Interval, percentile_interval
+from tasks.evaluation.metrics import Floats
 from tasks.evaluation.slices import measured
 from tasks.evaluation.spec import FINE_TUNED, EvaluationError, EvaluationSpec
 from warehouse.lake import Lake
@@ -38,7 +39,8 @@ class LiveComparison:
     """One metric of one predictor in the back-test and in the forward record.
 
     `shift` is forward minus back-test; its interval comes from resampling both spans
-    independently.
+    independently; examples of the back-test whose label windows reach into the forward record's
+    are left out of it.
     """
 
     predictor: str
@@ -113,24 +115,29 @@ def compare_live(
     """Compare one predictor's forward record with its back-test, one row per `COMPARED` metric.
 
     Both sides are (examples, P(up)). The calibration gap is the mean P(up) less the share of ups:
-    its shift is the drift of calibration.
+    its shift is the drift of calibration. Back-test windows that end after the first forward one
+    begins are purged: they hold some of the same prices. Nothing is compared when that leaves none.
     """
     spec = spec or EvaluationSpec()
+    apart = pc.less_equal(backtest[0]["label_end_ts"], pc.min(forward[0]["label_start_ts"]))
+    if not pc.any(apart).as_py():
+        return ()
+    earlier = (backtest[0].filter(apart), np.asarray(backtest[1])[apart.to_numpy()])
     before, since = (
         measured(name, frame, {predictor: p_up}, spec, metrics=COMPARED)
-        for name, (frame, p_up) in {"backtest": backtest, "forward": forward}.items()
+        for name, (frame, p_up) in {"backtest": earlier, "forward": forward}.items()
     )
+    reach = max(before.resampling.reach, since.resampling.reach)
     found = []
     for metric in COMPARED:
         gap = since.draws[predictor][metric] - before.draws[predictor][metric]
-        fewer = min(before.sessions, since.sessions)
         found.append(
             LiveComparison(
                 predictor=predictor,
                 metric=metric,
                 backtest=before.estimates[predictor][metric],
                 forward=since.estimates[predictor][metric],
-                shift=percentile_interval(gap[0], gap[1:], spec.level, fewer),
+                shift=percentile_interval(gap[0], gap[1:], reach),
             )
         )
     return tuple(found)

@@ -14,13 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.evaluation.metrics import (
-    Interval,
-    from_sums,
-    percentile_interval,
-    session_draws,
-    session_sums,
-)
+from tasks.evaluation.intervals import Interval
+from tasks.evaluation.metrics import called_up
+from tasks.evaluation.sequential import Gains, confidence_sequence, gains_of, lead_of
 from tasks.evaluation.slices import Comparison, Slice, compare, measured
 from tasks.evaluation.spec import (
     REFERENCE,
@@ -42,8 +38,8 @@ STATISTICS = (
     "predicted_up_share",
     "up_share",
 )
-WINDOW, LEAST = 60, 20
-"""Sessions of a rolling window, and how few make one."""
+LEAST = 20
+"""Sessions from which on a record's accuracy is drawn."""
 
 _TEXT, _LONG, _REAL = pa.string(), pa.int64(), pa.float64()
 _INTERVAL = {"ci_low": _REAL, "ci_high": _REAL}
@@ -51,8 +47,8 @@ _ESTIMATE = {"accuracy": _REAL, **_INTERVAL}
 _SCORES = {"sessions": _LONG, **_ESTIMATE, "brier": _REAL, "mean_p_up": _REAL, "up_share": _REAL}
 _PAIRED = {"predictor": _TEXT, "other": _TEXT, "sessions": _LONG, "n": _LONG}
 _LEADS = pa.schema({**_PAIRED, "difference": _REAL, **_INTERVAL})
-_WINDOW = {"predictor": _TEXT, "session": pa.date32(), "sessions": _LONG, "n": _LONG}
-_ROLLING = pa.schema({**_WINDOW, **_ESTIMATE})
+_WEEK = {"predictor": _TEXT, "session": pa.date32(), "sessions": _LONG, "n": _LONG}
+_RUNNING = pa.schema({**_WEEK, **_ESTIMATE})
 _TICKER = {"predictor": _TEXT, "ticker": _TEXT, "n": _LONG}
 _TICKERS = pa.schema({**_TICKER, **_ESTIMATE, "up_share": _REAL, "called_up": _REAL})
 
@@ -62,8 +58,10 @@ class ForwardRecord:
     """All forward predictions with their states at one moment, and statistics of the scored ones.
 
     A predictor is a model by its model_id, whatever stage or name it predicted under; or a
-    baseline, or a rule held against the same examples, by its name. Intervals are those of every
-    evaluation: resampled sessions at the level of `spec`. `states`: see `forward_states`.
+    baseline, or a rule held against the same examples, by its name. Bounds of accuracy and of
+    leads are confidence sequences at the level of `spec`: they hold at every look at once, since a
+    record is looked at every day. Other intervals are those of every evaluation, for one look.
+    `states`: see `forward_states`.
     `counts`: one row per predictor (see the statement `forward_counts`), models first, the
     champion before others.
     """
@@ -122,11 +120,15 @@ class ForwardRecord:
         own = found.estimates[predictor]
         return {
             "sessions": found.sessions,
-            **_bounds(own["accuracy"], "accuracy"),
+            **_bounds(self.accuracy(predictor), "accuracy"),
             "brier": _rounded(own["brier"].value),
             "mean_p_up": _rounded(own["calibration_gap"].value + own["up_share"].value),
             "up_share": _rounded(own["up_share"].value),
         }
+
+    def accuracy(self, predictor: str) -> Interval:
+        """The accuracy of its scored predictions, as a confidence sequence."""
+        return confidence_sequence(_hits(self.scored[predictor]), self.spec.level)
 
     def compare(self, predictor: str, other: str) -> tuple[Comparison, pa.Table] | None:
         """`predictor` minus `other`, and the examples both were scored on; None without any."""
@@ -137,7 +139,9 @@ class ForwardRecord:
         order = np.argsort(first)
         shared, rival = mine.take(first[order]), theirs.take(second[order])
         pair = (shared["p_up"].to_numpy(), rival["p_up"].to_numpy())
-        return compare(shared, *pair, self.spec, named=other), shared
+        found = compare(shared, *pair, self.spec, named=other)
+        lead = confidence_sequence(lead_of(shared, *pair), self.spec.level)
+        return found.with_accuracy(lead, self.spec), shared
 
     def leads(self, predictor: str) -> pa.Table:
         """One row per other predictor: the difference in accuracy on the examples of both."""
@@ -155,48 +159,29 @@ class ForwardRecord:
         ]
         return pa.Table.from_pylist(rows, schema=_LEADS)
 
-    def rolling(self) -> pa.Table:
-        """One row per predictor and week: accuracy over the 60 sessions up to the week's last.
+    def running(self) -> pa.Table:
+        """One row per predictor and week: accuracy of all sessions up to the week's last.
 
-        Windows of fewer than 20 sessions are left out.
+        Records of fewer than 20 sessions are left out. All bounds hold together.
         """
         rows: list[dict[str, Any]] = []
         for predictor, scored in self.scored.items():
-            days, code = np.unique(scored["session"].to_numpy(), return_inverse=True)
-            sums = session_sums(
-                np.asarray(scored["label_up"].to_numpy(), dtype=bool),
-                scored["p_up"].to_numpy(),
-                code,
-                len(days),
-                bins=self.spec.bins,
-                clip=self.spec.clip,
-            )
+            gains = _hits(scored)
+            days = np.unique(scored["session"].to_numpy())
             week = (days.astype("datetime64[D]").astype(np.int64) + 3) // 7  # begins on Monday
             for last in np.flatnonzero(np.append(week[1:] != week[:-1], True)):
-                window = sums[max(0, last + 1 - WINDOW) : last + 1]
-                if len(window) >= LEAST:
+                if last + 1 >= LEAST:
+                    so_far = gains.until(int(last) + 1)
                     rows.append(
                         {
                             "predictor": predictor,
                             "session": days[last].astype(object),
-                            "sessions": len(window),
-                            "n": int(window[:, 0].sum()),
-                            **_bounds(self._accuracy(window), "accuracy"),
+                            "sessions": int(last) + 1,
+                            "n": int(so_far.rows.sum()),
+                            **_bounds(confidence_sequence(so_far, self.spec.level), "accuracy"),
                         }
                     )
-        return pa.Table.from_pylist(rows, schema=_ROLLING)
-
-    def _accuracy(self, sums: np.ndarray) -> Interval:
-        count = len(sums)
-        if count not in self._draws:
-            drawn = session_draws(count, self.spec.resamples, self.spec.seed, WHOLE)
-            self._draws[count] = np.vstack([np.ones(count), drawn])
-        values = from_sums(self._draws[count] @ sums)["accuracy"]
-        return percentile_interval(values[0], values[1:], self.spec.level, count)
-
-    @cached_property
-    def _draws(self) -> dict[int, np.ndarray]:
-        return {}
+        return pa.Table.from_pylist(rows, schema=_RUNNING)
 
     def tickers(self, predictor: str) -> pa.Table:
         """One row per ticker: accuracy, share that went up, share called up."""
@@ -209,14 +194,14 @@ class ForwardRecord:
                 own,
                 {predictor: own["p_up"].to_numpy()},
                 self.spec,
-                metrics=("accuracy", "up_share", "predicted_up_share"),
+                metrics=("up_share", "predicted_up_share"),
             ).estimates[predictor]
             rows.append(
                 {
                     "predictor": predictor,
                     "ticker": ticker,
                     "n": own.num_rows,
-                    **_bounds(found["accuracy"], "accuracy"),
+                    **_bounds(confidence_sequence(_hits(own), self.spec.level), "accuracy"),
                     "up_share": _rounded(found["up_share"].value),
                     "called_up": _rounded(found["predicted_up_share"].value),
                 }
@@ -242,12 +227,18 @@ class ForwardRecord:
         own = self.statistics(predictor)
         return conclude(
             label,
-            own.estimates[predictor],
+            {**own.estimates[predictor], "accuracy": self.accuracy(predictor)},
             [found[0] for found in paired if found is not None],
             self.spec,
             rows=len(own.label),
-            sessions=own.sessions,
+            drawn=own.resampling,
+            daily=True,
         )
+
+
+def _hits(rows: pa.Table) -> Gains:
+    label = np.asarray(rows["label_up"].to_numpy(), dtype=bool)
+    return gains_of(rows, called_up(rows["p_up"].to_numpy()) == label, 0.0, 1.0)
 
 
 def _keys(rows: pa.Table) -> np.ndarray:

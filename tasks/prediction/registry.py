@@ -1,9 +1,8 @@
-"""Model registry: champion, challengers, the rule of promotion and the weekly decision by it."""
+"""Model registry: which models there are, their stages, and who predicts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +10,15 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.dataset.spec.split import SplitSpec
-from tasks.evaluation.slices import Comparison, compare
-from tasks.evaluation.spec import FINE_TUNED, EvaluationSpec
+from tasks.evaluation.spec import FINE_TUNED
 from warehouse.lake import Lake
 from warehouse.storage.atomic import file_sha256
-from warehouse.tables.models import Model, read_models, read_unseen, set_stage, store_model
+from warehouse.tables.models import (
+    Model,
+    read_models,
+    set_stage,
+    store_model,
+)
 
 if TYPE_CHECKING:
     from tasks.training.job import FinetuneResult
@@ -35,7 +38,9 @@ class RetrainSpec(BaseModel):
     """The latest `test` sessions evaluate a new model, the `validation` before them select it.
 
     The model learns from every session before, since the configured split's `start`. At most
-    `challengers` predict beside the champion: the newest ones.
+    `challengers` predict beside the champion. Each keeps its place until it is promoted, is
+    behind after `trial` sessions of its test, or has been tested for twice as many; meanwhile new
+    models stay candidates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,45 +48,7 @@ class RetrainSpec(BaseModel):
     validation: int = Field(default=20, ge=1)
     test: int = Field(default=40, ge=1)
     challengers: int = Field(default=2, ge=1)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelComparison:
-    """A challenger minus a champion on data neither has seen."""
-
-    challenger: str
-    champion: str
-    comparison: Comparison
-    n_examples: int
-    n_sessions: int
-    decided_by: str
-
-    @property
-    def won(self) -> bool:
-        """Whether the deciding interval excludes zero in the challenger's favour."""
-        return self.comparison.better(self.decided_by)
-
-    @property
-    def words(self) -> str:
-        """The outcome in words, with the numbers."""
-        accuracy, entropy = self.comparison.accuracy, self.comparison.cross_entropy
-        outcome = "beats" if self.won else "is not shown to beat"
-        return (
-            f"{self.challenger} {outcome} {self.champion} by {self.decided_by.replace('_', '-')}: "
-            f"{100 * accuracy.value:+.1f} [{100 * accuracy.low:+.1f}, {100 * accuracy.high:+.1f}] "
-            f"points of accuracy, {entropy.value:+.4f} [{entropy.low:+.4f}, {entropy.high:+.4f}] "
-            f"nats, on {self.n_examples:,} examples in {self.n_sessions:,} sessions that neither "
-            "has seen."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PromotionDecision:
-    """The champion after a week's comparison, whether it is new, and why, in words."""
-
-    champion: str
-    changed: bool
-    words: str
+    trial: int = Field(default=250, ge=1)
 
 
 def register(lake: Lake, result: FinetuneResult, *, now: datetime) -> Model:
@@ -131,65 +98,6 @@ def active_models(lake: Lake, spec_id: str) -> dict[str, Model]:
     return active
 
 
-def compare_models(
-    lake: Lake, challenger: str, champion: str, spec: EvaluationSpec | None = None
-) -> ModelComparison:
-    """Challenger against champion, on examples that both predicted and neither was fitted on.
-
-    An example counts when its decision came after every outcome in either model's training and
-    validation splits. Raises RegistryError when there is none, or a data set is unknown here.
-    """
-    spec = spec or EvaluationSpec()
-    first, second = show_model(lake, challenger), show_model(lake, champion)
-    if first.model_id == second.model_id:
-        raise RegistryError(f"Model {first.model_id} cannot be compared with itself; name two.")
-    unseen = read_unseen(lake, first.model_id, second.model_id)
-    if not unseen.num_rows:
-        raise RegistryError(
-            f"{first.model_id} and {second.model_id} share no labelled example that came after "
-            "the training of both. Evaluate both on one later test split, or let both predict "
-            "forward for some sessions."
-        )
-    comparison = compare(
-        unseen,
-        unseen["challenger_p_up"].to_numpy(),
-        unseen["champion_p_up"].to_numpy(),
-        spec,
-        named=second.model_id,
-    )
-    return ModelComparison(
-        challenger=first.model_id,
-        champion=second.model_id,
-        comparison=comparison,
-        n_examples=unseen.num_rows,
-        n_sessions=len(unseen["session"].unique()),
-        decided_by=spec.decided_by,
-    )
-
-
-def promote(
-    lake: Lake, model_id: str, spec: EvaluationSpec | None = None
-) -> ModelComparison | None:
-    """Make a model the champion if it has earned it, and retire the present one.
-
-    Its adapter must hash to what was stored. With a champion in place the paired interval on
-    unseen data must exclude zero; the first champion is unopposed (None is returned). Promoting
-    the champion changes nothing. Raises RegistryError, and changes nothing, otherwise.
-    """
-    model = show_model(lake, model_id)
-    check_adapter(model)
-    holder = champion(lake)
-    comparison = None
-    if holder is not None:
-        if holder.model_id == model.model_id:
-            return None
-        comparison = compare_models(lake, model.model_id, holder.model_id, spec)
-        if not comparison.won:
-            raise RegistryError(f"Not promoted: {comparison.words}")
-    set_stage(lake, model.model_id, "champion")
-    return comparison
-
-
 def nominate(lake: Lake, model_id: str) -> Model:
     """Make a candidate a challenger: it predicts forward beside the champion."""
     model = show_model(lake, model_id)
@@ -220,38 +128,6 @@ def latest_split(sessions: Sequence[date], spec: RetrainSpec, base: SplitSpec) -
             "validation_until": known[learnt + spec.validation - 1],
             "end": known[-1],
         }
-    )
-
-
-def decide_promotion(
-    lake: Lake, model_id: str, spec: RetrainSpec, evaluation: EvaluationSpec | None = None
-) -> PromotionDecision:
-    """Enter a new model and decide which model is champion.
-
-    The first champion is unopposed. After that each challenger, the oldest first, is held against
-    the champion on what both predicted and neither has seen, forward predictions above all
-    (`registry.promote`); the first to beat it takes its place. Challengers beyond the newest
-    `spec.challengers` retire. Entering the champion again changes nothing.
-    """
-    holder = champion(lake)
-    if holder is None:
-        promote(lake, model_id, evaluation)
-        return PromotionDecision(model_id, True, f"{model_id} is the first champion.")
-    if show_model(lake, model_id).stage == "candidate":
-        nominate(lake, model_id)
-    standing = [model.model_id for model in read_models(lake) if model.stage == "challenger"]
-    refused: list[str] = []
-    for challenger in reversed(standing):
-        try:
-            comparison = promote(lake, challenger, evaluation)
-        except RegistryError as reason:
-            refused.append(str(reason))
-            continue
-        return PromotionDecision(challenger, True, comparison.words if comparison else challenger)
-    for surplus in standing[spec.challengers :]:
-        set_stage(lake, surplus, "retired")
-    return PromotionDecision(
-        holder.model_id, False, " ".join(refused) or f"{model_id} stays champion."
     )
 
 

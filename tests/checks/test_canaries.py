@@ -49,12 +49,18 @@ def _ticker_examples(ticker: str, spec: NewsSpec) -> pa.Table:
             "example_id": [f"{ticker}-{day}" for day in history.sessions[rows]],
             "ticker": [ticker] * len(rows),
             "session": pa.array(history.sessions[rows].astype("datetime64[D]")),
+            "label_start_ts": _moments(history.opens_at[rows]),
+            "label_end_ts": _moments(history.opens_at[rows] + 6 * 3600),
             "label_up": history.close[rows] > history.open[rows],
             "previous_return": before,
             "availability": ["observed"] * len(rows),
             "input": [text for text, kept in zip(joined, keep, strict=True) if kept],
         }
     )
+
+
+def _moments(seconds: np.ndarray) -> pa.Array:
+    return pa.array(seconds * 1_000_000, pa.timestamp("us", tz="UTC"))
 
 
 def examples(market: Market) -> tuple[pa.Table, pa.Table]:

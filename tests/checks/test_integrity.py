@@ -14,7 +14,8 @@ import pyarrow as pa
 import pytest
 
 from tasks.checks.integrity import seal, verify
-from tasks.prediction.registry import ADAPTER_FILE, promote
+from tasks.prediction.promotion import promote
+from tasks.prediction.registry import ADAPTER_FILE
 from tests.builders.rows import append, model, registered
 from tests.builders.warehouse import OpenLake
 from warehouse.lake import Lake, sql

@@ -140,7 +140,8 @@ def test_bad_probabilities_are_refused(make_frame, values: list[float], message:
 
 def test_unlabelled_rows_are_refused(make_frame) -> None:
     frame = make_frame(sessions=1, tickers=2)
-    frame = frame.set_column(3, "label_up", pa.array([True, None]))
+    place = frame.column_names.index("label_up")
+    frame = frame.set_column(place, "label_up", pa.array([True, None]))
     with pytest.raises(EvaluationError, match="Null values in label_up"):
         evaluate(frame, {"model": [0.5, 0.5]}, SPEC)
 

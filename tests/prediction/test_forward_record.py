@@ -155,6 +155,8 @@ def test_predictors_are_compared_on_common_examples_only() -> None:
             "example_id": ["b", "a", "a"],
             "rule": [False] * 3,
             "session": [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 3)],
+            "label_start_ts": [BEFORE, CLOSE, CLOSE],
+            "label_end_ts": [CLOSE, CLOSE + timedelta(hours=1), CLOSE + timedelta(hours=1)],
             "p_up": [0.1, 0.2, 0.7],
             "label_up": [True, False, False],
             "state": ["scored"] * 3,

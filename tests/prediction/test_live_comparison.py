@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,8 +22,13 @@ def _skilled(frame: pa.Table, right: float, seed: int, *, sure: float = 0.7) -> 
     return np.where(label == hit, sure, 1 - sure)
 
 
+def _spans(make_frame: MakeFrame, sessions: int, seed: int) -> tuple[pa.Table, pa.Table]:
+    before = make_frame(sessions=120, seed=1)
+    return before, make_frame(sessions=sessions, seed=seed, first=date(2024, 5, 1))
+
+
 def _shifted(make_frame: MakeFrame, right: float, seed: int, *, sure: float = 0.7) -> set[str]:
-    before, since = make_frame(sessions=120, seed=1), make_frame(sessions=60, seed=seed)
+    before, since = _spans(make_frame, 60, seed)
     found = compare_live(
         "model",
         (before, _skilled(before, 0.7, 2)),
@@ -41,7 +48,7 @@ def test_kept_skill_rarely_alarms(make_frame) -> None:
 
 
 def test_calibration_drift_is_not_taken_for_lost_accuracy(make_frame) -> None:
-    before, since = make_frame(sessions=120, seed=1), make_frame(sessions=120, seed=3)
+    before, since = _spans(make_frame, 120, 3)
     p_up = np.clip(_skilled(since, 0.7, 4) + 0.15, 0, 1)
     found = compare_live("model", (before, _skilled(before, 0.7, 2)), (since, p_up), SPEC)
     by_metric = {item.metric: item for item in found}

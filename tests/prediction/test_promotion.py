@@ -15,13 +15,13 @@ import pytest
 
 import newsvane
 from tasks.evaluation.spec import FINE_TUNED, MAJORITY, EvaluationSpec
+from tasks.prediction.promotion import decide_promotion
 from tasks.prediction.record import ForwardRecord
 from tasks.prediction.registry import (
     ADAPTER_FILE,
     RetrainSpec,
     active_models,
     adapter_hash,
-    decide_promotion,
 )
 from tasks.report.site.site import write_site
 from tests.builders.rows import append, example, model, registered

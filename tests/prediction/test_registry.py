@@ -14,24 +14,21 @@ import pyarrow as pa
 import pytest
 
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.prediction.registry import (
-    ADAPTER_FILE,
-    RegistryError,
-    champion,
-    compare_models,
-    nominate,
-    promote,
-    show_model,
-)
+from tasks.prediction.promotion import compare_models, promote, promotion_test
+from tasks.prediction.registry import ADAPTER_FILE, RegistryError, champion, nominate, show_model
 from tests.builders.rows import NOW, append, example, model, registered
 from warehouse.lake import Lake, LakeError
 from warehouse.tables.evaluations import evaluation_frame
 from warehouse.tables.models import read_models, store_model
-from warehouse.tables.predictions import store_backtest
+from warehouse.tables.predictions import store_backtest, store_forward
 
 FIRST = date(2024, 1, 1)
 SPEC = EvaluationSpec(resamples=300)
 TRAINED, TESTED = 20, 80  # sessions
+UPCOMING = (
+    "spec_id, example_id, ticker, session, decision_ts, label_start_ts, previous_return,"
+    " headline_ids, input"
+)
 
 
 @pytest.fixture
@@ -57,9 +54,19 @@ def _dataset(name: str, trained: int) -> dict[str, Any]:
 
 @pytest.fixture
 def add_model(stocked: Lake, tmp_path: Path) -> Callable[..., str]:
-    """Stores a model with real adapter bytes that calls `right` of the examples rightly."""
+    """Stores a model with real adapter bytes that calls `right` of the examples rightly.
 
-    def add(model_id: str, right: float, *, dataset_id: str = "early", seed: int = 0) -> str:
+    It was back-tested on all of them, and unless told otherwise predicted all of them in time.
+    """
+
+    def add(
+        model_id: str,
+        right: float,
+        *,
+        dataset_id: str = "early",
+        seed: int = 0,
+        forward: bool = True,
+    ) -> str:
         folder = tmp_path / model_id
         folder.mkdir()
         weights = model_id.encode() * 100
@@ -73,6 +80,10 @@ def add_model(stocked: Lake, tmp_path: Path) -> Callable[..., str]:
         p_up = np.where(frame["label_up"].to_numpy() == hit, 0.7, 0.3)
         made = {"dataset_id": dataset_id, "model_ids": {"finetuned": model_id}, "now": NOW}
         store_backtest(stocked, frame, {"finetuned": p_up}, **made)
+        if forward:
+            before = datetime(FIRST.year, FIRST.month, FIRST.day, tzinfo=UTC)
+            ahead = stocked.sql(f"SELECT {UPCOMING} FROM examples ORDER BY session")
+            store_forward(stocked, ahead, {"finetuned": p_up}, **made | {"now": before})
         return model_id
 
     return add
@@ -96,6 +107,27 @@ def test_clearly_better_challenger_takes_the_place(stocked, add_model) -> None:
     assert stages == {"old": "retired", "new": "champion"}
 
 
+def test_a_back_test_promotes_nobody(stocked, add_model) -> None:
+    """Whoever trained fifty models could choose the one whose back-test shines."""
+    promote(stocked, add_model("old", 0.5), SPEC)
+    add_model("new", 0.95, seed=1, forward=False)
+    assert compare_models(stocked, "new", "old", SPEC).won
+    with pytest.raises(RegistryError, match="share no forward prediction with an outcome"):
+        promote(stocked, "new", SPEC)
+
+
+def test_every_further_test_may_err_less_and_keeps_its_number(stocked, add_model) -> None:
+    add_model("old", 0.5)
+    found = [
+        promotion_test(stocked, add_model(name, 0.5, seed=k), "old", SPEC)
+        for k, name in enumerate(("a", "b", "c"), start=1)
+    ]
+    assert [item.number for item in found] == [1, 2, 3]
+    assert [item.alpha for item in found] == pytest.approx([0.05 / 2, 0.05 / 6, 0.05 / 12])
+    assert promotion_test(stocked, "b", "old", SPEC).number == 2
+    assert promotion_test(stocked, "b", "a", SPEC).number == 4
+
+
 def test_luck_does_not_promote(stocked, add_model) -> None:
     promote(stocked, add_model("old", 0.6), SPEC)
     with pytest.raises(RegistryError, match="Not promoted: new is not shown to beat old"):
@@ -103,6 +135,33 @@ def test_luck_does_not_promote(stocked, add_model) -> None:
     held = champion(stocked)
     assert held is not None
     assert held.model_id == "old"
+
+
+def test_a_comparison_counts_every_model_that_was_judged_on_its_sessions(
+    stocked, add_model
+) -> None:
+    """The luckiest of many challengers is held against all of them."""
+    promote(stocked, add_model("old", 0.5), SPEC)
+    add_model("lucky", 0.68, seed=2)
+    alone = compare_models(stocked, "lucky", "old", SPEC)
+    assert "No other model was judged" in alone.words
+    for number in range(12):
+        _look(stocked, add_model(f"coin{number}", 0.5, seed=10 + number))
+    counted = compare_models(stocked, "lucky", "old", SPEC)
+    assert counted.correction.judged == 13
+    assert counted.correction.p_alone == alone.correction.p_alone
+    assert counted.correction.p_corrected > counted.correction.p_alone
+    assert "Counting all 13 models judged on these sessions" in counted.words
+
+
+def _look(lake: Lake, model_id: str) -> None:
+    """As an evaluation on every tested session would record it."""
+    days = [FIRST + timedelta(days=day) for day in range(TRAINED, TRAINED + TESTED)]
+    append(lake, "looks", [{
+        "look_id": model_id, "dataset_id": "early", "split": "test", "predictor": "finetuned",
+        "model_id": model_id, "spec_id": "s1", "sessions": days, "n_examples": TESTED,
+        "predictions_sha256": model_id, "looked_at": NOW,
+    }])  # fmt: skip
 
 
 def test_only_data_after_both_trainings_counts(stocked, add_model) -> None:

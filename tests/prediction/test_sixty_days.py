@@ -103,16 +103,17 @@ def _hours(sessions: pd.Series) -> tuple[pd.Series, pd.Series]:
     return days.map(calendar.opens), days.map(calendar.closes)
 
 
-def _accuracy(rows: pd.DataFrame, value: str) -> tuple[float, float, float]:
-    """Mean of `value` with its 95% interval: sessions are the units (Cochran 1977, 6.3)."""
+def _accuracy(rows: pd.DataFrame, value: str) -> tuple[float, pd.DataFrame]:
+    """Mean of `value`, and its sum and count by session."""
     per = rows.groupby("session")[value].agg(["sum", "count"])
-    mean = per["sum"].sum() / per["count"].sum()
-    days = len(per)
-    if days < 2:
-        return mean, np.nan, np.nan
-    spread = ((per["sum"] - mean * per["count"]) ** 2).sum() * days / (days - 1)
-    reach = 1.96 * np.sqrt(spread) / per["count"].sum()
-    return mean, mean - reach, mean + reach
+    return per["sum"].sum() / per["count"].sum(), per
+
+
+def _odds(per: pd.DataFrame, bound: float, least: float) -> float:
+    """What plain bets, session by session, that the mean is above `bound` make of 1."""
+    room = per["count"].max() * (bound - least)
+    won = (per["sum"] - per["count"] * bound) / room
+    return float(np.mean([(1 + 0.95 * 0.75**k * won).prod() for k in range(16)]))
 
 
 def _scored(record: pd.DataFrame) -> pd.DataFrame:
@@ -148,11 +149,13 @@ def test_forward_metrics_equal_an_independent_recomputation(lived) -> None:
         row = shown[name]
         assert row["scored"] == len(mine)
         assert row["sessions"] == mine["session"].nunique()
-        mean, low, high = _accuracy(mine, "correct")
+        mean, per = _accuracy(mine, "correct")
         assert row["accuracy"] == pytest.approx(mean, abs=1e-6)
-        if row["sessions"] >= 20:  # fewer are widened as a t interval is
-            width = high - low
-            assert (row["ci_low"], row["ci_high"]) == pytest.approx((low, high), abs=0.15 * width)
+        if row["sessions"] >= 20:
+            assert _odds(per, row["ci_low"], 0.0) == pytest.approx(40, rel=0.01)
+            assert _odds(-per.assign(count=-per["count"]), -row["ci_high"], -1.0) == pytest.approx(
+                40, rel=0.01
+            )
         brier = ((mine["p_up"] - mine["went_up"]) ** 2).mean()
         assert row["brier"] == pytest.approx(brier, abs=1e-6)
         assert row["mean_p_up"] == pytest.approx(mine["p_up"].mean(), abs=1e-6)
@@ -162,10 +165,10 @@ def test_leads_over_others_equal_an_independent_recomputation(lived) -> None:
     shown = {(row["predictor"], row["other"]): row for row in lived.shown("differences")}
     assert (_champion(lived).model_id, "majority") in shown
     for (name, other), row in shown.items():
-        lead, low, high = _lead(lived.record, name, other)
+        lead, per = _lead(lived.record, name, other)
         assert row["difference"] == pytest.approx(lead, abs=1e-6)
         if row["sessions"] >= 20:
-            assert row["ci_low"] == pytest.approx(low, abs=0.15 * (high - low))
+            assert _odds(per, row["ci_low"], -1.0) == pytest.approx(40, rel=0.01)
 
 
 def _champion(lived: Lived) -> Model:
@@ -199,7 +202,7 @@ def test_calls_unlike_those_of_the_backtest_are_reported_as_drift(lived) -> None
     assert "p_up drifts (strong: PSI" in drift_in_words(drift_of(certain))
 
 
-def _lead(record: pd.DataFrame, name: str, other: str) -> tuple[float, float, float]:
+def _lead(record: pd.DataFrame, name: str, other: str) -> tuple[float, pd.DataFrame]:
     rows = _scored(record)
     mine, theirs = (
         rows[rows["whose"] == one].set_index("example_id")[["session", "correct"]]

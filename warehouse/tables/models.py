@@ -80,9 +80,10 @@ def read_models(lake: Lake) -> tuple[Model, ...]:
 def read_unseen(lake: Lake, challenger: str, champion: str) -> pa.Table:
     """Labelled examples both models predicted and neither was trained or tuned on.
 
-    Columns: example_id, ticker, session, label_up, availability, challenger_p_up,
-    champion_p_up. Raises LakeError when a model's data set is not registered here, because then
-    nobody knows what it has seen.
+    Columns: example_id, ticker, session, label_start_ts, label_end_ts, label_up, availability,
+    challenger_p_up, champion_p_up, forward (whether both were made before the
+    outcome). Raises LakeError when a model's data set is not registered here, because then nobody
+    knows what it has seen.
     """
     pair = {"challenger": challenger, "champion": champion}
     known = set(lake.read("model_registered", pair)["model_id"].to_pylist())
@@ -93,6 +94,13 @@ def read_unseen(lake: Lake, challenger: str, champion: str) -> pa.Table:
             "the model has seen is unknown. Build that data set here first."
         )
     return lake.read("model_unseen", pair)
+
+
+def promotion_test_number(lake: Lake, challenger: str, champion: str) -> int:
+    """The number of the test of this pair, from 1 in the order in which tests began; kept."""
+    pair = {"challenger": challenger, "champion": champion}
+    found = lake.transact(lambda tx: tx.run("promotion_test_number", pair))
+    return int(found["test_no"][0].as_py())
 
 
 def set_stage(lake: Lake, model_id: str, stage: str) -> None:

@@ -15,7 +15,8 @@ from warehouse.tables.schemas import PREDICTIONS
 
 _AT = PREDICTIONS.field("predicted_at").type
 
-_FRAME_COLUMNS = ("spec_id", "example_id", "ticker", "session", "decision_ts")
+PREDICTED = ("spec_id", "example_id", "ticker", "session", "decision_ts")
+"""What a prediction takes over from its example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def store_backtest(
     `frame`: see `evaluation_frame`; `predictions`: predictor to P(up) aligned to its rows. `now`
     is UTC. Storing equal probabilities again commits nothing.
     """
-    shared = frame.select(_FRAME_COLUMNS)
-    rows = _rows(shared, predictions, model_ids, dataset_id, now)
+    shared = frame.select(PREDICTED)
+    rows = predictions_of(shared, predictions, model_ids, dataset_id, now)
     lake.transact(lambda tx: tx.run("prediction_backtest", incoming_predictions=rows))
 
 
@@ -79,7 +80,7 @@ def store_forward(
     What comes too late, or contradicts what is committed, is refused and reported, never written.
     Take `now` from the clock right before the call. Offering the same again commits nothing.
     """
-    rows = _rows(frame, predictions, model_ids, dataset_id, now)
+    rows = predictions_of(frame, predictions, model_ids, dataset_id, now)
     offered = lake.transact(lambda tx: tx.run("prediction_forward", incoming_predictions=rows))
     counted = {
         row["values"]: row["counts"] for row in pc.value_counts(offered["status"]).to_pylist()
@@ -98,7 +99,8 @@ def forward_states(lake: Lake, *, now: datetime, spec_id: str | None = None) -> 
     One row per forward prediction, and one per example for each rule that needs no model; of one
     spec's examples, or of all. Columns: predictor (the model_id, or a baseline's name), model_id,
     rule, spec_id, example_id, ticker, session, p_up, predicted_at, headlines, rewritten, label,
-    label_up, previous_return, availability, state (see the statement `forward_states`).
+    label_up, label_start_ts, label_end_ts, previous_return, availability, state (see the statement
+    `forward_states`).
     """
     return lake.read("forward_states", {"now": now, "spec_id": spec_id})
 
@@ -108,14 +110,14 @@ def pending_predictions(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
     return lake.read("score_pending", {"spec_id": spec_id, "now": now})
 
 
-def _rows(
+def predictions_of(
     frame: pa.Table,
     predictions: Mapping[str, Any],
     model_ids: Mapping[str, str],
     dataset_id: str | None,
     now: datetime,
 ) -> pa.Table:
-    """`frame` once per predictor, with its P(up), its model and when it was made."""
+    """`frame` once per predictor, with its P(up), its model and when it was made (UTC)."""
     size = frame.num_rows
     parts = [
         frame.append_column("predictor", pa.array([name] * size, pa.string()))

@@ -111,6 +111,12 @@ EVALUATIONS = _table(
     baseline=_TEXT, value=_REAL, ci_low=_REAL, ci_high=_REAL, n_examples=_LONG, n_sessions=_LONG,
     evaluated_at=_AT,
 )  # fmt: skip
+LOOKS = _table(
+    "model_id",
+    look_id=_TEXT, dataset_id=_TEXT, split=_TEXT, predictor=_TEXT, model_id=_TEXT, spec_id=_TEXT,
+    sessions=pa.list_(_DAY), n_examples=_LONG, predictions_sha256=_TEXT, looked_at=_AT,
+)  # fmt: skip
+PROMOTION_TESTS = _table(test_no=_LONG, challenger=_TEXT, champion=_TEXT)
 
 SEALS = _table(
     seal_no=_LONG, rows=_LONG, content_hash=_TEXT, prev_hash=_TEXT, hash=_TEXT, sealed_at=_AT

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.evaluation.looks import corrected
 from tasks.evaluation.robustness import notes
 from tasks.evaluation.spec import REFERENCE, TEST, TRIVIAL, WALK_FORWARD, EvaluationSpec
 from tasks.evaluation.verdict import Cell, Verdict, read_verdicts
@@ -107,7 +108,16 @@ def collect(
         stored.filter(pc.field("split") == split) for split in (TEST, WALK_FORWARD)
     )
     spec = spec or EvaluationSpec(synthetic=synthetic)
-    verdicts = read_verdicts(read["evaluations"], spec)
+    tested = read["evaluations"].select(["predictor", "model_id"])
+    tested = tested.filter(pc.is_valid(tested["model_id"]))
+    verdicts = corrected(
+        lake,
+        read_verdicts(read["evaluations"], spec),
+        spec,
+        dataset_id=dataset.dataset_id if dataset else "",
+        split=TEST,
+        model_ids=dict(zip(*(column.to_pylist() for column in tested.columns), strict=True)),
+    )
     return ReportData(
         dataset=dataset,
         sources=sources,

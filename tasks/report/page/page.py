@@ -85,7 +85,9 @@ def _headline(data: ReportData, verdict: Verdict | None) -> str:
 
 def _lede(data: ReportData, verdict: Verdict | None, metrics: Metrics) -> str:
     if verdict is not None:
-        return f"{_achieved(metrics, verdict)} {_compared(verdict)}"
+        return " ".join(
+            filter(None, (_achieved(metrics, verdict), _compared(verdict), verdict.looks))
+        )
     if data.dataset:
         return "No predictor has been evaluated on this data set. Run `newsvane evaluate`."
     return "Build a data set with `newsvane dataset build` and evaluate it."

@@ -44,12 +44,12 @@ _STYLES = (
 )
 
 
-def rolling_accuracy(
+def running_accuracy(
     name: str, title: str, rows: Rows, strong: str, labels: Mapping[str, str]
 ) -> Markup:
-    """Accuracy over the last 60 sessions by week; the predictor `strong` with its interval.
+    """Accuracy of all sessions so far by week; the predictor `strong` with its bounds.
 
-    `rows`: see `ForwardRecord.rolling`; `labels`: how each predictor is shown.
+    `rows`: see `ForwardRecord.running`; `labels`: how each predictor is shown.
     """
     lines = _by(rows, "predictor")
     others = [name for name in (*BESIDE, *lines) if name in lines and name != strong]
@@ -84,7 +84,7 @@ def rolling_accuracy(
         _legend_below(figure, axes, width)
 
     last = {name: lines[name][-1] for name in (strong, *others) if name in lines}
-    words = "Over the last 60 sessions: " + "; ".join(
+    words = "Of all sessions so far: " + "; ".join(
         f"{labels[predictor]} {100 * row['accuracy']:.1f}%"
         f" ({100 * row['ci_low']:.1f} to {100 * row['ci_high']:.1f})"
         for predictor, row in last.items()

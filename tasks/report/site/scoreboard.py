@@ -22,7 +22,7 @@ def scoreboard(lake: Lake, root: Path, record: ForwardRecord, models: Sequence[M
     """The page on all forward predictions; `models` are all that are registered."""
     candidate, labels = record.candidate, record.labels
     scores = exported(root, "scores", record.scores())
-    rolling = exported(root, "rolling", record.rolling())
+    running = exported(root, "running", record.running())
     leads = exported(root, "differences", record.leads(candidate or ""))
     tickers = exported(root, "ticker_scores", record.tickers(candidate or ""))
     calibration = read(lake, root, "site_calibration", forward_states=record.states)
@@ -37,7 +37,7 @@ def scoreboard(lake: Lake, root: Path, record: ForwardRecord, models: Sequence[M
         candidate=labels[candidate] if candidate else "",
         unbeaten=_unbeaten(leads),
         tickers=tickers,
-        plots=_score_plots(candidate, labels, rolling, leads, calibration, drift),
+        plots=_score_plots(candidate, labels, running, leads, calibration, drift),
     )
 
 
@@ -61,13 +61,13 @@ def _live(lake: Lake, record: ForwardRecord, models: Sequence[Model]) -> LiveCom
 def _score_plots(
     candidate: str | None,
     labels: Mapping[str, str],
-    rolling: Rows,
+    running: Rows,
     leads: Rows,
     calibration: Rows,
     drift: Rows,
 ) -> dict[str, Markup | None]:
     if candidate is None:
-        return dict.fromkeys(("rolling", "differences", "calibration", "drift", "inputs"))
+        return dict.fromkeys(("running", "differences", "calibration", "drift", "inputs"))
     estimates = [
         Estimate(
             label=labels[row["other"]],
@@ -82,14 +82,14 @@ def _score_plots(
     for row in calibration:
         bins.setdefault(labels[row["predictor"]], []).append(row)
     bins = dict(sorted(bins.items(), key=lambda item: item[0] != labels[candidate])[:2])
-    title = "Forward accuracy over the 60 sessions before each week's end"
+    title = "Forward accuracy up to each week's end"
     return {
-        "rolling": site_plots.rolling_accuracy("rolling", title, rolling, candidate, labels)
-        if rolling
+        "running": site_plots.running_accuracy("running", title, running, candidate, labels)
+        if running
         else None,
         "differences": plots.forest(
             "differences",
-            "Forward accuracy minus each other predictor's, with 95% intervals",
+            "Forward accuracy minus each other predictor's, with bounds that hold at every look",
             estimates,
             reference=0.0,
             unit="percentage points",

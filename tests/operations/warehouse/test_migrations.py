@@ -55,15 +55,20 @@ def test_warehouse_from_before_there_were_versions_gets_all_columns(lake_spec: L
         "CREATE TABLE datasets (dataset_id VARCHAR NOT NULL, spec_id VARCHAR NOT NULL,"
         " snapshot_id BIGINT NOT NULL, created_at TIMESTAMPTZ NOT NULL, path VARCHAR NOT NULL,"
         " manifest VARCHAR NOT NULL)",
-        "CREATE TABLE predictions (prediction_id VARCHAR NOT NULL)",
-        "INSERT INTO predictions VALUES ('p')",
+        "CREATE TABLE predictions (prediction_id VARCHAR NOT NULL, kind VARCHAR NOT NULL,"
+        " predictor VARCHAR NOT NULL, model_id VARCHAR, dataset_id VARCHAR,"
+        " spec_id VARCHAR NOT NULL, example_id VARCHAR NOT NULL, session DATE NOT NULL,"
+        " p_up DOUBLE NOT NULL, predicted_at TIMESTAMPTZ NOT NULL)",
+        "INSERT INTO predictions VALUES"
+        " ('p', 'backtest', 'majority', NULL, 'd', 's', 'e', DATE '2024-01-02', 0.5, now())",
     ):
         connection.execute(statement)
     connection.close()
     with Lake.open(lake_spec) as lake:
         assert "calendar_version" in columns(lake, "sessions")
         assert "spec_digest" in columns(lake, "datasets")
-        assert lake.sql("select * from predictions").to_pylist() == [
+        added = "select prediction_id, headline_ids, input_sha256 from predictions"
+        assert lake.sql(added).to_pylist() == [
             {"prediction_id": "p", "headline_ids": None, "input_sha256": None}
         ]
         assert versions(lake) == [step.version for step in known_migrations()]
@@ -172,6 +177,23 @@ def test_migrations_run_once_and_keep_every_row(former: Lake) -> None:
         table: count(former, f"from {table}") for table in ("bars", "actions", "headlines", "seals")
     }
     assert counted == {"bars": 392, "actions": 6, "headlines": 218, "seals": 1}
+
+
+def test_models_evaluated_before_looks_were_recorded_count_as_looks(former: Lake) -> None:
+    """And evaluating one of them again with the same predictions is no second look."""
+    judged = (
+        "from evaluations where split = 'test' and metric = 'accuracy' and model_id is not null"
+    )
+    models = former.sql(f"select distinct model_id, predictor, dataset_id {judged}").to_pylist()
+    looks = former.sql("select model_id, predictor, dataset_id, sessions from looks").to_pylist()
+    assert [{**look, "sessions": None} for look in looks] == [
+        {**model, "sessions": None} for model in models
+    ]
+    assert all(look["sessions"] for look in looks)
+    for model in models:
+        asked = {name: model[name] for name in ("dataset_id", "predictor", "model_id")}
+        found = former.read("looks_overlapping", asked | {"split": "test", "uncounted": ["x"]})
+        assert found.select(["asked", "stored"]).to_pylist()[0] == {"asked": True, "stored": True}
 
 
 def test_the_data_set_is_built_again_to_the_byte(former: Lake, tmp_path: Path) -> None:

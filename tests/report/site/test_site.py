@@ -52,18 +52,18 @@ def test_forward_accuracy_equals_an_independent_recomputation(market_site) -> No
 
 
 @pytest.mark.slow
-def test_session_interval_agrees_with_resampling_whole_sessions(market_site) -> None:
+def test_bounds_of_accuracy_are_where_plain_bets_by_session_reach_their_limit(market_site) -> None:
+    """Sixteen shares of the stake, each session's bet scaled to the largest session: 40 to 1."""
     row = shown_scores(market_site)[1]
     frame = scored(market_site)
     own = frame[frame["model_id"] == row["predictor"]].copy()
     own["hit"] = (own["p_up"] >= 0.5) == (own["label"] == "up")
-    daily = own.groupby("session")["hit"].agg(["sum", "count"]).to_numpy()
-    rng = np.random.default_rng(0)
-    picks = rng.integers(0, len(daily), (2000, len(daily)))
-    sums = daily[picks].sum(axis=1)
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], [0.025, 0.975])
-    assert row["ci_low"] == pytest.approx(low, abs=0.002)
-    assert row["ci_high"] == pytest.approx(high, abs=0.002)
+    daily = own.groupby("session")["hit"].agg(["sum", "count"])
+    for bound, sign in ((row["ci_low"], 1), (row["ci_high"], -1)):
+        room = daily["count"].max() * (bound if sign > 0 else 1 - bound)
+        won = sign * (daily["sum"] - daily["count"] * bound) / room
+        money = [(1 + 0.95 * 0.75**k * won).prod() for k in range(16)]
+        assert np.mean(money) == pytest.approx(40, rel=0.01)
 
 
 @pytest.mark.slow
@@ -154,7 +154,7 @@ def test_every_link_leads_to_a_file_or_an_anchor(market_site) -> None:
 def test_numbers_beside_the_plots_are_the_same_as_csv_and_json(market_site) -> None:
     folder = market_site.root / "files"
     names = sorted(path.stem for path in folder.glob("*.csv"))
-    assert {"rolling", "scores", "calibration", "coverage_day", "loss", "today"} <= set(names)
+    assert {"running", "scores", "calibration", "coverage_day", "loss", "today"} <= set(names)
     for name in names:
         records = json.loads((folder / f"{name}.json").read_text())
         with (folder / f"{name}.csv").open(newline="") as stream:

@@ -5,7 +5,7 @@
 -- grain: one row per wanted example that has a label, in the order wanted
 SELECT
     examples.spec_id, examples.example_id, examples.ticker, examples.session, examples.decision_ts,
-    examples.label_end_ts,
+    examples.label_start_ts, examples.label_end_ts,
     examples.label = 'up' AS label_up,
     examples.label_return, examples.previous_return, examples.availability, examples.input
 FROM wanted_examples AS wanted
@@ -60,7 +60,16 @@ ORDER BY split, slice, predictor, metric, baseline NULLS FIRST;
 -- name: evaluation_model_accuracy
 -- grain: one row per model evaluated on the test split of the data set it was trained on
 SELECT
-    models.model_id, evaluations.value, evaluations.ci_low, evaluations.ci_high
+    models.model_id, evaluations.value, evaluations.ci_low, evaluations.ci_high,
+    (
+        SELECT count(DISTINCT others.look_id)
+        FROM looks AS own
+        INNER JOIN looks AS others ON list_has_any(others.sessions, own.sessions)
+        WHERE own.model_id = models.model_id
+            AND own.dataset_id = models.dataset_id
+            AND own.split = 'test'
+            AND others.model_id IS NOT NULL
+    ) AS judged
 FROM models
 INNER JOIN evaluations
     ON evaluations.model_id = models.model_id

@@ -48,6 +48,25 @@ WHERE (model_id = $model_id AND stage <> $stage)
     OR ($stage = 'champion' AND stage = 'champion' AND model_id <> $model_id);
 
 
+-- name: promotion_test_number
+-- writes: promotion_tests (challenger, champion), idempotent
+-- grain: one row, the number of this pair's test, which it keeps
+INSERT INTO promotion_tests BY NAME
+SELECT
+    (SELECT coalesce(max(test_no), 0) + 1 FROM promotion_tests) AS test_no,
+    $challenger AS challenger,
+    $champion AS champion
+WHERE NOT EXISTS (
+    SELECT 1
+    FROM promotion_tests
+    WHERE challenger = $challenger AND champion = $champion
+);
+
+SELECT test_no
+FROM promotion_tests
+WHERE challenger = $challenger AND champion = $champion;
+
+
 -- name: model_registered
 -- grain: one row per model of the two whose data set is known to this warehouse
 SELECT models.model_id
@@ -81,7 +100,7 @@ WITH boundary AS (
     FROM predictions
     WHERE kind = 'backtest'
 ), decisive AS (
-    SELECT model_id, spec_id, example_id, p_up
+    SELECT model_id, spec_id, example_id, p_up, forward
     FROM predicted
     WHERE model_id IN ($challenger, $champion)
     QUALIFY row_number() OVER (
@@ -91,10 +110,12 @@ WITH boundary AS (
 )
 SELECT
     examples.example_id, examples.ticker, examples.session,
+    examples.label_start_ts, examples.label_end_ts,
     examples.label = 'up' AS label_up,
     examples.availability,
     challenger.p_up AS challenger_p_up,
-    champion.p_up AS champion_p_up
+    champion.p_up AS champion_p_up,
+    challenger.forward AND champion.forward AS forward
 FROM decisive AS challenger
 INNER JOIN decisive AS champion
     ON champion.spec_id = challenger.spec_id

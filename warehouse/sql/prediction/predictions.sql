@@ -103,7 +103,7 @@ WITH predicted AS (
 ), rules AS (
     SELECT DISTINCT
         unnest(['always_up', 'previous_direction']) AS record_id,
-        spec_id, example_id, ticker, session, label_end_ts, label, previous_return, availability,
+        spec_id, example_id, ticker, session, label_start_ts, label_end_ts, label, previous_return, availability,
         true AS timely, true AS counts, true AS rule
     FROM predicted
     WHERE timely
@@ -121,6 +121,8 @@ SELECT
     rewritten,
     label,
     label = 'up' AS label_up,
+    label_start_ts,
+    label_end_ts,
     previous_return,
     availability,
     CASE
