@@ -59,9 +59,7 @@ class _Table(BaseModel):
 class ConfigSelection(_Table):
     """Which configuration a flow runs with; small enough to be a parameter in the Prefect UI."""
 
-    config: Path | None = Field(
-        default=None, description="newsvane.toml; empty: the nearest"
-    )
+    config: Path | None = Field(default=None, description="newsvane.toml; empty: the nearest")
     profile: str | None = Field(default=None, description="sandbox, live, stocknet or your own")
     overrides: tuple[str, ...] = Field(default=(), description="KEY=VALUE settings to override")
 
