@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -58,6 +60,53 @@ def answering(answer: Callable[[str], bytes | None], status: int = 200) -> Itera
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+            thread.join()
+
+
+class Relay(ThreadingHTTPServer):
+    """Passes bytes on to another server of this machine; `away`, it takes no connection."""
+
+    daemon_threads = True
+    away = False
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        super().__init__(("127.0.0.1", 0), BaseHTTPRequestHandler)
+        self._target = target
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        if self.away:
+            return
+        with suppress(OSError), socket.create_connection(self._target) as onward:
+            back = threading.Thread(target=_pass_on, args=(onward, request), daemon=True)
+            back.start()
+            _pass_on(request, onward)
+            back.join()
+
+
+def _pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while block := source.recv(65_536):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def relay_to(url: str) -> Iterator[Relay]:
+    """A relay to the server at an address of loopback."""
+    where = urlsplit(url)
+    assert where.hostname
+    assert where.port
+    with Relay((where.hostname, where.port)) as relay:
+        thread = threading.Thread(target=relay.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield relay
+        finally:
+            relay.shutdown()
             thread.join()
 
 

@@ -22,7 +22,8 @@ import pytest
 from pydantic import ValidationError
 
 from tests.builders.command_line import REPOSITORY
-from tests.builders.warehouse import LONG_AFTER, STAMP
+from tests.builders.servers import relay_to
+from tests.builders.warehouse import LONG_AFTER, STAMP, sessions_of
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql
 from warehouse.lake.connection import WriterLock, attach, catalog_beside
 from warehouse.lake.identity import MARK, RESTORING
@@ -146,6 +147,27 @@ def test_bucket_that_does_not_exist_is_explained(machine: Machine) -> None:
     spec = machine("a").model_copy(update={"landing": "s3://no-such-bucket/landing"})
     with pytest.raises(StoreError, match="Check that the bucket exists"):
         Landing.of(spec).store(PAYLOAD)
+
+
+def test_bucket_that_goes_away_costs_a_sentence_and_no_row(
+    machine: Machine, object_store: str
+) -> None:
+    with relay_to(object_store) as relay:
+        spec = machine("a").model_copy(update={"endpoint": relay.url, "commit_attempts": 1})
+        rows = sessions_of(*(f"X{number}" for number in range(300)))
+        more = sessions_of(*(f"Y{number}" for number in range(300)))
+        with Lake.open(spec) as lake:
+            lake.transact(lambda tx: tx.append("sessions", rows))
+            relay.away = True
+            with pytest.raises(LakeError) as told:
+                lake.transact(lambda tx: tx.append("sessions", more))
+            with pytest.raises(StoreError):
+                Landing.of(spec).store(PAYLOAD)
+            assert "\n" not in str(told.value)
+            relay.away = False
+            lake.transact(lambda tx: tx.append("sessions", more))
+            assert lake.sql("SELECT count(*) AS n FROM sessions")["n"].to_pylist() == [600]
+            assert Landing.of(spec).load(Landing.of(spec).store(PAYLOAD)) == PAYLOAD.body
 
 
 def test_script_of_the_containers_makes_the_bucket_once(object_store: str) -> None:
