@@ -91,7 +91,8 @@ def test_price_moves_match_the_balance_of_the_released_files(stocknet) -> None:
         from examples where spec_id = $id and session between '2014-01-01' and '2015-12-31'
     """
     (row,) = stocknet.sql(query, {"id": spec.spec_id}).to_pylist()
-    # Counted in the files: 13,368 and 13,253. The rest are moves into or out of a session without any volume.
+    # Counted in the files: 13,368 and 13,253. The rest are moves into or out of a session without
+    # any volume.
     assert row == {"up": 13_368 - 7, "down": 13_253 - 11}
 
 
