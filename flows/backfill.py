@@ -92,7 +92,7 @@ def plan_backfill(
     if last < start:
         return ()
     chosen = tickers or settings.universe.tickers
-    wanted, prices = (start, last), settings.prices.source
+    wanted, prices = (start, last), settings.prices.first_source
     sources: list[tuple[What, str, FeedSpec | None, tuple[str, ...]]] = []
     if "prices" in what:
         sources.append(("prices", prices, None, chosen))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -29,12 +29,16 @@ class NoDatasetError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The injected clock and transports of one run."""
+    """The injected clock and transports of one run.
+
+    `vendors` asks the vendors of prices besides Yahoo, each by its source, within its own budget.
+    """
 
     clock: Clock
     yahoo: Any
     feeds: FeedClient
     synthetic: bool
+    vendors: Mapping[str, FeedClient] = field(default_factory=dict)
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -100,15 +104,22 @@ def training_process(settings: Settings) -> AbstractContextManager[None]:
 @contextmanager
 def outside_world(settings: Settings) -> Iterator[Outside]:
     """Open the clients; in the sandbox profile start the vendor first and point them at it."""
-    from tasks.ingest.http.client import feed_client
+    from tasks.ingest.http.client import feed_client, price_client
     from tasks.ingest.prices.yahoo_transport import yahoo_session
 
     clock = clock_of(settings)
     with _vendor(settings, clock) as redirect_to:
         yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock)
         try:
-            with feed_client(redirect_to, settings.http.feeds) as feeds:
-                yield Outside(clock, yahoo, feeds, synthetic=redirect_to is not None)
+            with ExitStack() as stack:
+                feeds = stack.enter_context(feed_client(redirect_to, settings.http.feeds))
+                limits, deadline = settings.http.prices, settings.prices.timeout
+                vendors = {
+                    vendor.name: stack.enter_context(price_client(redirect_to, limits, deadline))
+                    for vendor in settings.prices.in_order
+                    if vendor.kind != "yahoo"
+                }
+                yield Outside(clock, yahoo, feeds, redirect_to is not None, vendors)
         finally:
             yahoo.close()
 

@@ -12,6 +12,7 @@ from prefect.artifacts import create_table_artifact
 from flows.connections import clock_of
 from flows.platform.runtime import Described, configured_flow
 from flows.settings import Settings
+from tasks.ingest.prices.agreement import drift_alarms, vendors_check
 from warehouse.lake import Lake
 from warehouse.ops.backup import BackupManifest, back_up
 from warehouse.ops.maintenance import Upkeep, maintain
@@ -80,3 +81,11 @@ def check_sources(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
         if row["stale"]
     )
     return table, alarms
+
+
+def check_vendors(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
+    """Every vendor of prices with what it gave and how it agrees, and who drifts in words."""
+    with Lake.open(settings.warehouse) as lake:
+        table = vendors_check(lake.read, settings.prices)
+    alarms = drift_alarms(table, settings.prices)
+    return table, tuple(f"{source} {words}." for source, words in alarms)

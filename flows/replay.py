@@ -38,7 +38,10 @@ def replay(settings: Settings) -> IngestSummary:
 def _replay_prices(
     settings: Settings, lake: Lake, landing: Landing, nothing: IngestSummary
 ) -> IngestSummary:
-    landed = lake.read("charts_landed", {"source": settings.prices.source})
+    yahoo = settings.prices.yahoo
+    if yahoo is None:
+        return nothing
+    landed = lake.read("charts_landed", {"source": yahoo.name})
     if not landed.num_rows:
         return nothing
     calendar = lake.read("sessions_of_exchange", {"exchange": settings.universe.exchange})

@@ -77,6 +77,11 @@ def resolved(address: str) -> str:
     return _REFERENCE.sub(value_of, address)
 
 
+def resolved_header(value: str) -> str:
+    """A header's value to send, with what it refers to as `resolved` looks it up."""
+    return unquote(resolved(value))
+
+
 def know(address: str) -> None:
     """Have the secrets of an address hidden in whatever text they turn up from now on."""
     passwords = [found["value"].rpartition(":")[2] for found in _USERINFO.finditer(address)]

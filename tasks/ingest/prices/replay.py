@@ -16,9 +16,11 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from tasks.ingest.http.retry import PriceLimits, RequestBudget, RetryPolicy
-from tasks.ingest.prices.fetch import PriceSpec, TickerPrices, TickerReader
-from tasks.ingest.prices.yahoo import CHART_PATH, prepare
+from tasks.ingest.prices.reader import TickerPrices, TickerReader
+from tasks.ingest.prices.spec import PriceSpec, VendorSpec
+from tasks.ingest.prices.yahoo import CHART_PATH
 from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
+from tasks.ingest.prices.yahoo_vendor import YahooVendor
 from warehouse.lake.scratch import scratch
 from warehouse.tables.batches import ACTIONS, BARS, REJECTS, PriceBatch
 
@@ -33,7 +35,6 @@ def replay_prices(
     `fetch_prices`. The batch names no new payloads and no ledger rows: nothing was fetched.
     An answer that cannot be read is listed in `missing` under its ticker.
     """
-    prepare(spec.cache)
     readings = [
         _read(row["url"], load(row["payload_id"]), row["fetched_at"], spec, calendar)
         for row in landed.to_pylist()
@@ -43,8 +44,11 @@ def replay_prices(
     bars = _numbered([one.bars for one in readings], BARS)
     actions = _numbered([one.actions for one in readings], ACTIONS)
     with scratch() as engine:
+        latest = engine.read("bars_latest", readings=bars)
         return PriceBatch(
-            bars=engine.read("bars_latest", readings=bars),
+            bars=latest,
+            readings=latest if len(spec.vendors) > 1 else BARS.empty_table(),
+            precedence=spec.precedence,
             actions=engine.read("actions_latest", readings=actions, bars=bars),
             rejects=pa.concat_tables([REJECTS.empty_table(), *rejects]),
             requested=tickers,
@@ -75,15 +79,16 @@ def _read(
     url: str, body: bytes, fetched_at: datetime, spec: PriceSpec, calendar: pa.Table
 ) -> TickerPrices:
     symbol = urlsplit(url).path.removeprefix(CHART_PATH)
-    tickers = {renamed: ticker for ticker, renamed in spec.symbols.items()}
+    yahoo = spec.yahoo or VendorSpec(kind="yahoo")
+    tickers = {renamed: ticker for ticker, renamed in yahoo.symbols.items()}
     first, end = _requested_range(url, ZoneInfo(spec.exchange_zone))
     with _LandedSession(url, body) as session:
         reader = TickerReader(
             first,
             end,
-            spec,
-            session,
-            clock=lambda: fetched_at,
+            YahooVendor(yahoo, spec, session, clock=lambda: fetched_at),
+            spec.exchange_zone,
+            spec.rules,
             land=lambda payload: payload.payload_id,
             calendar=calendar,
         )

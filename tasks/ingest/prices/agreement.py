@@ -1,0 +1,35 @@
+"""Agreement of vendors on their bars: who gave what, and who drifts away from the others."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from tasks.ingest.prices.spec import PriceSpec
+from warehouse.lake import ReadSql
+
+
+def vendors_check(read: ReadSql, spec: PriceSpec) -> pa.Table:
+    """One row per source whose bars were kept beside another's; columns as `vendors_check`."""
+    return read(
+        "vendors_check",
+        {
+            "tolerance": spec.tolerance,
+            "drift_sessions": spec.drift_sessions,
+            "drift_share": spec.drift_share,
+        },
+    )
+
+
+def drift_alarms(found: pa.Table, spec: PriceSpec) -> tuple[tuple[str, str], ...]:
+    """Each drifting source of a `vendors_check`, with what to do about it."""
+    return tuple(
+        (
+            row["source"],
+            f"disagrees with the bars held on {row['recently_disagreed']} of "
+            f"{row['recently_compared']} of its latest sessions; expected at most "
+            f"{spec.drift_share:.0%} beyond {spec.tolerance:.2%}. See bar_comparisons for both "
+            "values, and whether its unit, share basis or symbol has changed",
+        )
+        for row in found.to_pylist()
+        if row["drifting"]
+    )
