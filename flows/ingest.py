@@ -193,7 +193,8 @@ def _ingest_prices(
     sink.advance("prices", len(plan), len(plan))
     if not plan or len(prices.vendors) == 1:
         return summary
-    drifting = drift_alarms(vendors_check(context.lake.read, prices), prices)
+    lately = finished - timedelta(days=2 * prices.drift_sessions + NEARBY)
+    drifting = drift_alarms(vendors_check(context.lake.read, prices, lately), prices)
     return summary.model_copy(update={"partial": (*summary.partial, *drifting)})
 
 

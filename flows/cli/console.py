@@ -113,13 +113,14 @@ def _text(value: Any) -> str:
 
 
 def show_ingest(summary: IngestSummary) -> None:
-    """Print what an ingest did, and each thing that was missing with its reason."""
+    """Print what an ingest did, what was missing and why, and what other vendors filled in."""
     console.print(
         f"{summary.start} to {summary.end}: {summary.requests:,} requests, {summary.bars:,} bars, "
         f"{summary.actions:,} actions, {summary.headlines:,} headlines, "
         f"{summary.quarantined:,} quarantined."
     )
-    for kind, found in (("missing", summary.missing), ("partial", summary.partial)):
+    told = (("missing", summary.missing), ("partial", summary.partial), ("vendors", summary.notes))
+    for kind, found in told:
         for key, reason in found:
             console.print(f"[yellow]{kind}[/] ", end="")
             console.print(f"{key}: {reason}", markup=False, highlight=False)

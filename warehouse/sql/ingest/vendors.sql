@@ -161,7 +161,7 @@ ORDER BY ticker, session;
 
 
 -- name: vendors_check
--- grain: one row per vendor that has given a bar beside another vendor's, or instead of one
+-- grain: one row per vendor that gave a bar from $since on while several were configured
 -- held: bars whose value is the vendor's. compared: those it gave beside another's that is held; alone: those
 -- that nobody else gave. drifting: of its last $drift_sessions sessions with a comparison more than
 -- $drift_share disagree. Sources of which no reading was ever kept beside others are not compared.
@@ -170,7 +170,7 @@ WITH compared AS (
         source, ticker, session, held_by, difference > $tolerance AS differs,
         count(*) OVER (PARTITION BY ticker, session) AS vendors
     FROM bar_comparisons
-    WHERE source IN (SELECT source FROM bar_readings)
+    WHERE session >= $since::DATE AND source IN (SELECT source FROM bar_readings)
 ),
 
 placed AS (
