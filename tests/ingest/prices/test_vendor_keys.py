@@ -168,6 +168,15 @@ def test_no_store_holds_a_key_and_the_check_shows_who_gave_what(
         "stooq": ["58", "29", "29", "28", "1", "0"],
         "tiingo": ["58", "0", "58", "58", "0", "0"],
     }
+    # A month later: who waits for the first one to fail may be silent, the first one may not.
+    late = ("--set", "sandbox.now=2013-04-01T12:00:00Z")
+    [alone, crossed] = [
+        newsvane(*words, *late, "--set", f"prices.cross_check={crossed}", "sources", "check").stdout
+        for crossed in ("false", "true")
+    ]
+    assert "sandbox-yahoo IBM: last answered" in alone
+    assert "stooq IBM: last answered" not in alone
+    assert "stooq IBM: last answered" in crossed
     with asking(prefect_runs, os.environ["PREFECT_API_AUTH_STRING"]) as server:
         kinds = ("logs", "flow_runs", "task_runs", "artifacts", "block_documents")
         text += json.dumps([server.post(f"/{kind}/filter", json={}).json() for kind in kinds])

@@ -342,6 +342,12 @@ def test_publishing_the_same_readings_again_changes_no_reading(several: Several)
     assert several.lake.sql("FROM bar_readings ORDER BY ALL").equals(rows)
 
 
+def test_split_that_one_vendor_tells_explains_the_step_of_another(several: Several) -> None:
+    several.publish(several.fetch(cross_check=True, vendors=("yahoo", "alpha_vantage")))
+    assert {row["verdict"] for row in several.verdicts().values()} == {"agreed"}
+    assert several.lake.sql("FROM quarantine").num_rows == 0
+
+
 @pytest.mark.parametrize(
     ("name", "path", "requests"),
     [("stooq", STOOQ, 1), ("alpha_vantage", ALPHA, 1), ("tiingo", TIINGO, QUICK.retry.attempts)],
