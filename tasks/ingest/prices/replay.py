@@ -7,7 +7,7 @@ revises exactly what today's code reads differently.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,11 +18,14 @@ import pyarrow as pa
 from tasks.ingest.http.retry import PriceLimits, RequestBudget, RetryPolicy
 from tasks.ingest.prices.reader import TickerPrices, TickerReader
 from tasks.ingest.prices.spec import PriceSpec, VendorSpec
+from tasks.ingest.prices.surroundings import Surroundings
+from tasks.ingest.prices.web_vendor import web_vendor
 from tasks.ingest.prices.yahoo import CHART_PATH
 from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
 from tasks.ingest.prices.yahoo_vendor import YahooVendor
 from warehouse.lake.scratch import scratch
-from warehouse.tables.batches import ACTIONS, BARS, REJECTS, PriceBatch
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Clock, PriceBatch
 
 
 def replay_prices(
@@ -39,6 +42,47 @@ def replay_prices(
         _read(row["url"], load(row["payload_id"]), row["fetched_at"], spec, calendar)
         for row in landed.to_pylist()
     ]
+    return _joined(readings, spec)
+
+
+def replay_answers(
+    landed: pa.Table,
+    load: Callable[[str], bytes],
+    vendor: VendorSpec,
+    spec: PriceSpec,
+    *,
+    calendar: pa.Table,
+    splits: pa.Table,
+) -> PriceBatch:
+    """Read landed answers of a vendor besides Yahoo again, as `replay_prices` does.
+
+    `landed` is as `answers_landed` gives it, `splits` (ACTIONS) are those on record. The batch
+    holds all that the vendor gave; which of its bars count is for who publishes it to say.
+    """
+    known = Surroundings(told=splits)
+    readings = []
+    for row in landed.to_pylist():
+        body, at = load(row["payload_id"]), row["fetched_at"]
+        answer = _LandedAnswer(Payload(vendor.name, row["url"], 200, (), body, at))
+        reader = TickerReader(
+            row["first"],
+            row["last"],
+            web_vendor(vendor, spec.exchange_zone, answer, _standing_still(at)),
+            spec.exchange_zone,
+            spec.rules,
+            land=lambda payload: payload.payload_id,
+            calendar=calendar,
+            surroundings=known,
+        )
+        readings.append(reader.prices_of(row["ticker"]))
+    return _joined(readings, spec)
+
+
+def _standing_still(at: datetime) -> Clock:
+    return lambda: at
+
+
+def _joined(readings: Sequence[TickerPrices], spec: PriceSpec) -> PriceBatch:
     tickers = tuple(dict.fromkeys(reading.ticker for reading in readings))
     rejects = [reading.rejects for reading in readings]
     bars = _numbered([one.bars for one in readings], BARS)
@@ -54,6 +98,24 @@ def replay_prices(
             requested=tickers,
             missing=tuple((one.ticker, one.error) for one in readings if one.error),
         )
+
+
+class _LandedAnswer:
+    """Gives one landed payload to whatever is asked."""
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+
+    def fetch(
+        self,
+        url: str,
+        *,
+        source: str,
+        clock: Clock,
+        shown: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Payload:
+        return self._payload
 
 
 class _LandedSession(YahooSession):

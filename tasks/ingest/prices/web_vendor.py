@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.http.client import FeedClient
 from tasks.ingest.http.redaction import without_known
 from tasks.ingest.http.retry import FetchError
 from tasks.ingest.prices.alpha_vantage import ALPHA_VANTAGE
@@ -29,6 +29,20 @@ _DIALECTS = {"stooq": STOOQ, "tiingo": TIINGO, "alpha_vantage": ALPHA_VANTAGE}
 _TOO_MANY = 429
 
 
+class Fetches(Protocol):
+    """Gives the answer at an address: a FeedClient, or what stands in its place."""
+
+    def fetch(
+        self,
+        url: str,
+        *,
+        source: str,
+        clock: Clock,
+        shown: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Payload: ...
+
+
 class WebVendor:
     """A PriceVendor that speaks a Dialect over a bounded client. `zone`: the exchange's.
 
@@ -37,7 +51,7 @@ class WebVendor:
     """
 
     def __init__(
-        self, vendor: VendorSpec, dialect: Dialect, zone: str, client: FeedClient, clock: Clock
+        self, vendor: VendorSpec, dialect: Dialect, zone: str, client: Fetches, clock: Clock
     ) -> None:
         self._vendor = vendor
         self._dialect = dialect
@@ -128,7 +142,7 @@ class WebVendor:
         )
 
 
-def web_vendor(vendor: VendorSpec, zone: str, client: FeedClient, clock: Clock) -> WebVendor:
+def web_vendor(vendor: VendorSpec, zone: str, client: Fetches, clock: Clock) -> WebVendor:
     """The vendor that `vendor` (of another kind than Yahoo) stands for."""
     return WebVendor(vendor, _DIALECTS[vendor.kind], zone, client, clock)
 

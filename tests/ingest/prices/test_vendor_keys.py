@@ -158,7 +158,6 @@ def test_no_store_holds_a_key_and_the_check_shows_who_gave_what(
     said = [newsvane(*words, "backfill", *days, **environment)]
     assert said[0].returncode == 0, said[0].stderr
     said.append(newsvane(*words, "sources", "check", **environment))
-    text = "".join(one.stdout + one.stderr for one in said)
     assert "AAPL: stooq gave 19 bars that sandbox-yahoo did not" in said[0].stdout
     # given, held, compared, agreed, disagreed, alone
     cells = [[cell.strip() for cell in line.split("│")] for line in said[1].stdout.splitlines()]
@@ -168,6 +167,8 @@ def test_no_store_holds_a_key_and_the_check_shows_who_gave_what(
         "stooq": ["58", "29", "29", "28", "1", "0"],
         "tiingo": ["58", "0", "58", "58", "0", "0"],
     }
+    said.append(newsvane(*words, "replay", **environment))
+    assert ": 0 requests, 0 bars, 0 actions, 0 headlines, 0 quarantined." in said[2].stdout
     # A month later: who waits for the first one to fail may be silent, the first one may not.
     late = ("--set", "sandbox.now=2013-04-01T12:00:00Z")
     [alone, crossed] = [
@@ -177,6 +178,7 @@ def test_no_store_holds_a_key_and_the_check_shows_who_gave_what(
     assert "sandbox-yahoo IBM: last answered" in alone
     assert "stooq IBM: last answered" not in alone
     assert "stooq IBM: last answered" in crossed
+    text = "".join(one.stdout + one.stderr for one in said)
     with asking(prefect_runs, os.environ["PREFECT_API_AUTH_STRING"]) as server:
         kinds = ("logs", "flow_runs", "task_runs", "artifacts", "block_documents")
         text += json.dumps([server.post(f"/{kind}/filter", json={}).json() for kind in kinds])

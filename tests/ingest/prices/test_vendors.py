@@ -22,6 +22,7 @@ from tasks.ingest.http.client import price_client
 from tasks.ingest.http.retry import PriceLimits, RetryPolicy
 from tasks.ingest.prices.agreement import drift_alarms, vendors_check
 from tasks.ingest.prices.fetch import fetch_prices
+from tasks.ingest.prices.replay import replay_answers
 from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.surroundings import Surroundings
 from tasks.ingest.prices.yahoo_transport import yahoo_session
@@ -327,6 +328,32 @@ def test_better_vendor_takes_a_bar_back_and_a_worse_one_never_does(several: Seve
     several.publish(again, later)
     assert several.lake.sql(held).to_pylist() == [after]
     assert several.verdicts()[A_DAY]["verdict"] == "disagreed"
+
+
+@pytest.mark.parametrize("name", ["stooq", "tiingo", "alpha_vantage"])
+def test_landed_answers_of_every_vendor_read_again_as_they_were(
+    several: Several, name: str
+) -> None:
+    pair = ("AAPL", "IBM")
+    several.publish(several.fetch(cross_check=True, vendors=("yahoo", name), tickers=pair))
+    landed = several.lake.read("answers_landed", {"source": name})
+    batch = replay_answers(
+        landed,
+        Landing(several.folder / "landing").load,
+        several.spec.in_order[1],
+        several.spec,
+        calendar=several.calendar,
+        splits=several.lake.read("splits_of", candidates=landed),
+    )
+    assert (batch.missing, batch.rejects.num_rows) == ((), 0)
+    stored = several.lake.sql(
+        "SELECT * EXCLUDE (recorded_at) FROM bar_readings WHERE source = $source ORDER BY ALL",
+        {"source": name},
+    )
+    again = batch.readings.select(stored.column_names)
+    order = [("ticker", "ascending"), ("session", "ascending")]
+    assert again.sort_by(order).equals(stored.cast(again.schema))
+    assert several.lake.read("bars_of_holder", incoming=batch.bars).num_rows == 0
 
 
 def test_publishing_the_same_readings_again_changes_no_reading(several: Several) -> None:

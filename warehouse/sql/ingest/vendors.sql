@@ -205,3 +205,41 @@ FROM compared
 LEFT JOIN recent USING (source)
 GROUP BY compared.source
 ORDER BY compared.source;
+
+
+-- name: answers_landed
+-- grain: one row per landed answer of a vendor and ticker, oldest first, with the days that it was asked for
+WITH spoken_of AS (
+    SELECT key AS ticker, payload_id, range_start AS first, range_end AS last
+    FROM partitions
+    WHERE source = $source
+    UNION ALL
+    SELECT ticker, payload_id, session, session FROM bars WHERE source = $source
+    UNION ALL
+    SELECT ticker, payload_id, session, session FROM bar_readings WHERE source = $source
+)
+
+SELECT
+    spoken_of.ticker, spoken_of.payload_id, min(spoken_of.first) AS first, max(spoken_of.last) AS last,
+    arg_min(payloads.url, payloads.fetched_at) AS url, min(payloads.fetched_at) AS fetched_at
+FROM spoken_of
+INNER JOIN payloads USING (payload_id)
+WHERE payloads.source = $source AND payloads.status = 200
+GROUP BY spoken_of.ticker, spoken_of.payload_id
+ORDER BY fetched_at, spoken_of.ticker, spoken_of.payload_id;
+
+
+-- name: bars_of_holder
+-- grain: one row per incoming bar whose session is held by its own source
+SELECT incoming.*
+FROM incoming
+SEMI JOIN bars USING (ticker, session, source)
+ORDER BY incoming.ticker, incoming.session;
+
+
+-- name: actions_of_holder
+-- grain: one row per incoming action that is held by its own source
+SELECT incoming.*
+FROM incoming
+SEMI JOIN actions USING (ticker, ex_date, kind, source)
+ORDER BY incoming.ticker, incoming.ex_date, incoming.kind;
