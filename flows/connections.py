@@ -21,6 +21,7 @@ from warehouse.tables.batches import Clock
 
 if TYPE_CHECKING:
     from tasks.ingest.http.client import FeedClient
+    from tasks.ingest.prices.vendor import PriceVendor
 
 
 class NoDatasetError(RuntimeError):
@@ -31,14 +32,14 @@ class NoDatasetError(RuntimeError):
 class Outside:
     """The injected clock and transports of one run.
 
-    `vendors` asks the vendors of prices besides Yahoo, each by its source, within its own budget.
+    `vendors` are those of prices besides Yahoo by their sources, each with a budget of its own.
     """
 
     clock: Clock
     yahoo: Any
     feeds: FeedClient
     synthetic: bool
-    vendors: Mapping[str, FeedClient] = field(default_factory=dict)
+    vendors: Mapping[str, PriceVendor] = field(default_factory=dict)
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -105,6 +106,7 @@ def training_process(settings: Settings) -> AbstractContextManager[None]:
 def outside_world(settings: Settings) -> Iterator[Outside]:
     """Open the clients; in the sandbox profile start the vendor first and point them at it."""
     from tasks.ingest.http.client import feed_client, price_client
+    from tasks.ingest.prices.web_vendor import web_vendor
     from tasks.ingest.prices.yahoo_transport import yahoo_session
 
     clock = clock_of(settings)
@@ -114,12 +116,13 @@ def outside_world(settings: Settings) -> Iterator[Outside]:
             with ExitStack() as stack:
                 feeds = stack.enter_context(feed_client(redirect_to, settings.http.feeds))
                 limits, deadline = settings.http.prices, settings.prices.timeout
-                vendors = {
-                    vendor.name: stack.enter_context(price_client(redirect_to, limits, deadline))
-                    for vendor in settings.prices.in_order
-                    if vendor.kind != "yahoo"
-                }
-                yield Outside(clock, yahoo, feeds, redirect_to is not None, vendors)
+                zone = settings.prices.exchange_zone
+                others: dict[str, PriceVendor] = {}
+                for one in settings.prices.in_order:
+                    if one.kind != "yahoo":
+                        client = stack.enter_context(price_client(redirect_to, limits, deadline))
+                        others[one.name] = web_vendor(one, zone, client, clock)
+                yield Outside(clock, yahoo, feeds, redirect_to is not None, others)
         finally:
             yahoo.close()
 

@@ -245,7 +245,7 @@ def _ingest_price_group(context: IngestContext, request: Request) -> IngestSumma
         ),
         first_known=first_known(context.lake, request.keys),
         surroundings=Surroundings(read=context.lake.read),
-        clients=context.outside.vendors,
+        others=context.outside.vendors,
     )
     name = f"{settings.prices.first_source} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)

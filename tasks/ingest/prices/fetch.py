@@ -21,12 +21,10 @@ from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.surroundings import NOTHING_KNOWN, Surroundings
 from tasks.ingest.prices.vendor import PriceVendor
 from tasks.ingest.prices.vendor_batch import VendorFetch
-from tasks.ingest.prices.web_vendor import web_vendor
 from tasks.ingest.prices.yahoo_vendor import YahooVendor
 from warehouse.tables.batches import Clock, Land, PriceBatch
 
 if TYPE_CHECKING:
-    from tasks.ingest.http.client import FeedClient
     from tasks.ingest.prices.yahoo_transport import YahooSession
 
 
@@ -46,7 +44,7 @@ def fetch_prices(
     calendar: pa.Table,
     first_known: Mapping[str, date] | None = None,
     surroundings: Surroundings = NOTHING_KNOWN,
-    clients: Mapping[str, FeedClient] | None = None,
+    others: Mapping[str, PriceVendor] | None = None,
 ) -> PriceBatch:
     """Bars and actions of `tickers` for the exchange dates start..end, both inclusive.
 
@@ -56,36 +54,34 @@ def fetch_prices(
     The ledger rows tell which sessions the calendar has between listing and last trade, and which
     of them did not come; `first_known` has the first session on record of each ticker. Bars and
     actions are judged beside what `surroundings` has on record. Without a session in the range
-    nothing is requested: it is empty. `session` asks Yahoo, `clients` the other vendors of `spec`
-    by their sources; what several vendors give is joined as `fetch_in_order` says. Raises
-    PriceSourceError for a request that makes no sense, and whatever `land` raises.
+    nothing is requested: it is empty. `session` asks Yahoo; `others` are the other vendors of
+    `spec` by their sources, which remember from call to call that a limit is reached. What several
+    give is joined as `fetch_in_order` says. Raises PriceSourceError for a request that makes no
+    sense, and whatever `land` raises.
     """
     _require_request(tickers, start, end, calendar)
     if not _sessions_between(start, end, calendar):
         rows = without_sessions(tickers, start, end, spec.first_source)
         return PriceBatch(requested=tuple(tickers), partitions=rows)
     fetch = VendorFetch(spec, clock, land, calendar, first_known or {}, surroundings)
-    vendors = vendors_of(spec, session, clients or {}, clock)
+    vendors = _vendors(spec, session, others or {}, clock)
     return fetch_in_order(vendors, tickers, (start, end), fetch)
 
 
-def vendors_of(
-    spec: PriceSpec, session: YahooSession, clients: Mapping[str, FeedClient], clock: Clock
+def _vendors(
+    spec: PriceSpec, session: YahooSession, others: Mapping[str, PriceVendor], clock: Clock
 ) -> tuple[PriceVendor, ...]:
-    """The vendors of `spec` by precedence, over their transports.
-
-    Raises PriceSourceError for one without a client.
-    """
+    """The vendors of `spec` by precedence. Raises PriceSourceError for one that is not there."""
     vendors: list[PriceVendor] = []
     for one in spec.in_order:
         if one.kind == "yahoo":
             vendors.append(YahooVendor(one, spec, session, clock))
-        elif one.name in clients:
-            vendors.append(web_vendor(one, spec.exchange_zone, clients[one.name], clock))
+        elif one.name in others:
+            vendors.append(others[one.name])
         else:
             raise PriceSourceError(
-                f"No client was passed for the vendor {one.name}; expected one in `clients`, by "
-                f"its source. There are: {', '.join(sorted(clients)) or 'none'}."
+                f"The vendor {one.name} was not passed; expected it in `others`, by its source. "
+                f"There are: {', '.join(sorted(others)) or 'none'}."
             )
     return tuple(vendors)
 

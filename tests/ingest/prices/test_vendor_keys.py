@@ -19,10 +19,11 @@ from sandbox.market import Market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.ingest.http import redaction
-from tasks.ingest.http.client import price_client
+from tasks.ingest.http.client import FeedClient, price_client
 from tasks.ingest.http.retry import PriceLimits, RetryPolicy
 from tasks.ingest.prices.fetch import fetch_prices
 from tasks.ingest.prices.spec import PriceSpec
+from tasks.ingest.prices.web_vendor import WebVendor, web_vendor
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from tests.builders.command_line import Newsvane
 from tests.builders.servers import asking
@@ -35,6 +36,15 @@ VENDORS = (
     'prices.vendors=["yahoo", {kind="stooq", key="${STOOQ_KEY}"}, '
     '{kind="alpha_vantage", key="${ALPHA_KEY}"}, {kind="tiingo", key="${TIINGO_TOKEN}"}]'
 )
+
+
+def others(spec: PriceSpec, client: FeedClient) -> dict[str, WebVendor]:
+    """Every vendor but Yahoo, over one client."""
+    return {
+        one.name: web_vendor(one, spec.exchange_zone, client, lambda: NOW)
+        for one in spec.in_order
+        if one.kind != "yahoo"
+    }
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +89,7 @@ def test_key_reaches_the_vendor_and_no_row_or_payload(
             clock=lambda: NOW,
             land=land,
             calendar=exchange_calendar,
-            clients=dict.fromkeys(("stooq", "alpha_vantage", "tiingo"), client),
+            others=others(spec, client),
         )
         requests = [served.request for served in vendor.requests]
     sent = {
@@ -117,7 +127,7 @@ def test_key_that_is_not_set_is_named_and_nothing_is_sent(
             clock=lambda: NOW,
             land=lambda payload: payload.payload_id,
             calendar=exchange_calendar,
-            clients={"tiingo": client},
+            others=others(spec, client),
         )
         assert vendor.requests == ()
     [(_, error)] = batch.missing

@@ -19,14 +19,17 @@ from sandbox.market import Market
 from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.ingest.http.client import price_client
-from tasks.ingest.http.retry import PriceLimits, RetryPolicy
+from tasks.ingest.http.retry import FetchError, PriceLimits, RetryPolicy
 from tasks.ingest.prices.agreement import drift_alarms, vendors_check
 from tasks.ingest.prices.fetch import fetch_prices
 from tasks.ingest.prices.replay import replay_answers
 from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.surroundings import Surroundings
+from tasks.ingest.prices.vendor import VendorLimitError
+from tasks.ingest.prices.web_vendor import WebVendor, web_vendor
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from warehouse.lake import Lake
+from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import PriceBatch
 from warehouse.tables.prices import PricePublication, publish_prices
@@ -55,6 +58,7 @@ class Several:
     stack: ExitStack
     spec: PriceSpec = field(default_factory=PriceSpec)
     vendor: SandboxVendor | None = None
+    others: dict[str, WebVendor] = field(default_factory=dict)
 
     def fetch(
         self,
@@ -75,10 +79,15 @@ class Several:
         self.spec = PriceSpec.model_validate({**given, "vendors": named, **changes})
         url, waits = self.vendor.base_url, list[float]()
         with ExitStack() as stack:
-            clients = {
-                name: stack.enter_context(price_client(url, QUICK, 60.0, sleep=waits.append))
-                for name in self.spec.precedence
-                if name != "yahoo"
+            self.others = {
+                one.name: web_vendor(
+                    one,
+                    self.spec.exchange_zone,
+                    stack.enter_context(price_client(url, QUICK, 60.0, sleep=waits.append)),
+                    lambda: now,
+                )
+                for one in self.spec.in_order
+                if one.kind != "yahoo"
             }
             session = yahoo_session(url, QUICK, clock=lambda: now, sleep=waits.append)
             return fetch_prices(
@@ -90,7 +99,7 @@ class Several:
                 land=Landing(self.folder / "landing").store,
                 calendar=self.calendar,
                 surroundings=Surroundings(read=self.lake.read),
-                clients=clients,
+                others=self.others,
             )
 
     def publish(self, batch: PriceBatch, now: datetime = NOW) -> PricePublication:
@@ -397,6 +406,10 @@ def test_vendor_at_its_limit_is_asked_once_and_the_next_one_fills_in(
     }
     errors = {row["error"] for row in batch.partitions.to_pylist() if row["source"] == name}
     assert len(errors) == len(tickers)
+    # Nor when the same run asks for other tickers.
+    with scratch() as engine, pytest.raises((VendorLimitError, FetchError)):
+        several.others[name].read("GOOG", START, END, engine, lambda payload: None)
+    assert len(several.asked(path)) == requests
 
 
 def test_ticker_that_no_vendor_has_is_missing_with_every_reason(several: Several) -> None:
