@@ -110,7 +110,8 @@ def plan_backfill(
                 *plan_retries(keys, wanted, ledger.due, TICKERS_PER_TASK, reach),
             ):
                 asked = feed_requests(feed, gap.keys, gap.start, gap.end) if feed else gap.keys
-                planned.append(_planned(kind, source, gap, len(asked)))
+                times = 1 if feed else settings.prices.asked_for_all
+                planned.append(_planned(kind, source, gap, len(asked) * times))
             if not force:
                 planned += _waiting(kind, incomplete_ranges(lake, source, keys, wanted), now)
     return tuple(planned)

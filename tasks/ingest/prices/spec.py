@@ -120,6 +120,11 @@ class PriceSpec(BaseModel):
         return tuple(vendor.name for vendor in self.in_order)
 
     @property
+    def asked_for_all(self) -> int:
+        """How many vendors are asked for everything; the others only for what is lacking."""
+        return len(self.vendors) if self.cross_check else 1
+
+    @property
     def first_source(self) -> str:
         """The source whose ledger says what is asked for."""
         return self.precedence[0]

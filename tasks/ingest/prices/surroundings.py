@@ -32,6 +32,10 @@ SUFFIXES = {
 _ENOUGH_DAYS = 20
 
 
+# Made of batches: `empty_table` would import pandas, a second of every command.
+_NO_ACTIONS = pa.Table.from_batches([], schema=ACTIONS)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The exchange of each ticker, the sessions of each exchange, and the bars on record.
@@ -44,7 +48,7 @@ class Surroundings:
     exchanges: Mapping[str, str] = field(default_factory=dict)
     calendars: Mapping[str, pa.Table] = field(default_factory=dict)
     read: ReadSql | None = None
-    told: pa.Table = field(default_factory=ACTIONS.empty_table)
+    told: pa.Table = field(default_factory=lambda: _NO_ACTIONS)
 
     def with_splits(self, told: pa.Table) -> Surroundings:
         """The same, with other splits to judge by besides those on record."""

@@ -168,6 +168,7 @@ def test_no_store_holds_a_key_and_the_check_shows_who_gave_what(
     said = [newsvane(*words, "backfill", *days, **environment)]
     assert said[0].returncode == 0, said[0].stderr
     said.append(newsvane(*words, "sources", "check", **environment))
+    assert "8 requests, about" in said[0].stdout
     assert "AAPL: stooq gave 19 bars that sandbox-yahoo did not" in said[0].stdout
     # given, held, compared, agreed, disagreed, alone
     cells = [[cell.strip() for cell in line.split("│")] for line in said[1].stdout.splitlines()]
