@@ -92,7 +92,7 @@ def plan_backfill(
     if last < start:
         return ()
     chosen = tickers or settings.universe.tickers
-    wanted, prices = (start, last), settings.prices.source
+    wanted, prices = (start, last), settings.prices.first_source
     sources: list[tuple[What, str, FeedSpec | None, tuple[str, ...]]] = []
     if "prices" in what:
         sources.append(("prices", prices, None, chosen))
@@ -110,7 +110,8 @@ def plan_backfill(
                 *plan_retries(keys, wanted, ledger.due, TICKERS_PER_TASK, reach),
             ):
                 asked = feed_requests(feed, gap.keys, gap.start, gap.end) if feed else gap.keys
-                planned.append(_planned(kind, source, gap, len(asked)))
+                times = 1 if feed else settings.prices.asked_for_all
+                planned.append(_planned(kind, source, gap, len(asked) * times))
             if not force:
                 planned += _waiting(kind, incomplete_ranges(lake, source, keys, wanted), now)
     return tuple(planned)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from warehouse.tables.batches import Clock
 
 if TYPE_CHECKING:
     from tasks.ingest.http.client import FeedClient
+    from tasks.ingest.prices.vendor import PriceVendor
 
 
 class NoDatasetError(RuntimeError):
@@ -30,12 +31,16 @@ class NoDatasetError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The injected clock and transports of one run."""
+    """The injected clock and transports of one run.
+
+    `vendors` are those of prices besides Yahoo by their sources, each with a budget of its own.
+    """
 
     clock: Clock
     yahoo: Any
     feeds: FeedClient
     synthetic: bool
+    vendors: Mapping[str, PriceVendor] = field(default_factory=dict)
 
 
 def clock_of(settings: Settings) -> Clock:
@@ -109,15 +114,28 @@ def training_process(settings: Settings) -> AbstractContextManager[None]:
 @contextmanager
 def outside_world(settings: Settings) -> Iterator[Outside]:
     """Open the clients; in the sandbox profile start the vendor first and point them at it."""
-    from tasks.ingest.http.client import feed_client
+    from tasks.ingest.http.client import feed_client, price_client
+    from tasks.ingest.prices.web_vendor import web_vendor
     from tasks.ingest.prices.yahoo_transport import yahoo_session
 
     clock = clock_of(settings)
     with _vendor(settings, clock) as redirect_to:
         yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock)
         try:
-            with feed_client(redirect_to, settings.http.feeds, secrets=secret_of_block) as feeds:
-                yield Outside(clock, yahoo, feeds, synthetic=redirect_to is not None)
+            with ExitStack() as stack:
+                feeds = stack.enter_context(
+                    feed_client(redirect_to, settings.http.feeds, secrets=secret_of_block)
+                )
+                limits, deadline = settings.http.prices, settings.prices.timeout
+                zone = settings.prices.exchange_zone
+                others: dict[str, PriceVendor] = {}
+                for one in settings.prices.in_order:
+                    if one.kind != "yahoo":
+                        client = stack.enter_context(
+                            price_client(redirect_to, limits, deadline, secrets=secret_of_block)
+                        )
+                        others[one.name] = web_vendor(one, zone, client, clock)
+                yield Outside(clock, yahoo, feeds, redirect_to is not None, others)
         finally:
             yahoo.close()
 

@@ -49,6 +49,7 @@ from tasks.ingest.planning import (
     plan_requests,
     plan_retries,
 )
+from tasks.ingest.prices.agreement import drift_alarms, vendors_check
 from tasks.ingest.prices.fetch import fetch_prices
 from tasks.ingest.prices.surroundings import Surroundings
 from warehouse.lake import Lake
@@ -81,7 +82,7 @@ class IngestContext:
         self, source: str, keys: tuple[str, ...], wanted: DateRange, group_size: int
     ) -> list[Request]:
         """The requests that `source` has not answered yet, and those that are due again."""
-        reach = NEARBY if source == self.settings.prices.source else 0
+        reach = NEARBY if source == self.settings.prices.first_source else 0
         ledger = Ledger()
         if not self.force:
             ledger = ledger_of(self.lake, source, self.outside.clock(), reach)
@@ -158,7 +159,8 @@ def retry_missing(settings: Settings) -> IngestSummary:
     searches = [feed.name for feed in settings.feeds if feed.mode == "search"]
     summary = IngestSummary(start=now.date(), end=now.date())
     with Lake.open(settings.warehouse) as lake:
-        if not any(ledger_of(lake, name, now).due for name in (settings.prices.source, *searches)):
+        sources = (settings.prices.first_source, *searches)
+        if not any(ledger_of(lake, name, now).due for name in sources):
             return summary
         with outside_world(settings) as outside:
             context = IngestContext(settings, outside, lake, only_due=True)
@@ -177,7 +179,7 @@ def _ingest_prices(
 ) -> IngestSummary:
     """Ingest the bars and actions that the ledger lacks, up to the last finished session."""
     exchange, prices = context.settings.universe.exchange, context.settings.prices
-    summary, source = IngestSummary(start=wanted[0], end=wanted[1]), prices.source
+    summary, source = IngestSummary(start=wanted[0], end=wanted[1]), prices.first_source
     settled = context.outside.clock() - timedelta(seconds=prices.rules.settle_seconds)
     finished = last_finished_session(context.lake, exchange, wanted, settled)
     if finished is None:
@@ -190,7 +192,11 @@ def _ingest_prices(
             for request in missing:
                 summary = summary.plus(_ingest_price_group(context, request))
     sink.advance("prices", len(plan), len(plan))
-    return summary
+    if not plan or len(prices.vendors) == 1:
+        return summary
+    lately = finished - timedelta(days=2 * prices.drift_sessions + NEARBY)
+    drifting = drift_alarms(vendors_check(context.lake.read, prices, lately), prices)
+    return summary.model_copy(update={"partial": (*summary.partial, *drifting)})
 
 
 def _search_headlines(
@@ -240,11 +246,12 @@ def _ingest_price_group(context: IngestContext, request: Request) -> IngestSumma
         ),
         first_known=first_known(context.lake, request.keys),
         surroundings=Surroundings(read=context.lake.read),
+        others=context.outside.vendors,
     )
-    name = f"{settings.prices.source} {request.keys[0]}-{request.keys[-1]} {request.start}"
+    name = f"{settings.prices.first_source} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)
     done = publish_price_batch(settings, context.lake, batch, name, days, clock())
-    partial = (*done.partial, *context.incomplete(settings.prices.source, request))
+    partial = (*done.partial, *context.incomplete(settings.prices.first_source, request))
     return done.model_copy(update={"requests": len(batch.payloads), "partial": partial})
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Annotated
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from prefect.artifacts import create_table_artifact
 
 from flows.connections import clock_of
 from flows.platform.runtime import Described, configured_flow
 from flows.settings import Settings
+from tasks.ingest.prices.agreement import drift_alarms, vendors_check
+from tasks.ingest.prices.validation import EARLIEST
 from warehouse.lake import Lake
 from warehouse.ops.backup import BackupManifest, back_up
 from warehouse.ops.maintenance import Upkeep, maintain
@@ -73,6 +76,12 @@ def check_sources(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
     limit = settings.stale_after
     with Lake.open(settings.warehouse) as lake:
         table = lake.read("sources_check", {"now": now, "stale_after": limit})
+    prices = settings.prices
+    if not prices.cross_check:
+        # They are asked only for what the first one lacks: silence is as it should be.
+        waiting = pc.is_in(table["source"], pa.array(prices.precedence[1:], pa.string()))
+        stale = pc.and_(table["stale"], pc.invert(waiting))
+        table = table.set_column(table.column_names.index("stale"), "stale", stale)
     alarms = tuple(
         f"{row['source']} {row['key']}: last answered {row['last_success_at'] or 'never'}; "
         f"expected an answer within {limit}. Last error: {row['last_error'] or 'none'}."
@@ -80,3 +89,11 @@ def check_sources(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
         if row["stale"]
     )
     return table, alarms
+
+
+def check_vendors(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
+    """Every vendor of prices with what it gave and how it agrees, and who drifts in words."""
+    with Lake.open(settings.warehouse) as lake:
+        table = vendors_check(lake.read, settings.prices, EARLIEST)
+    alarms = drift_alarms(table, settings.prices)
+    return table, tuple(f"{source} {words}." for source, words in alarms)

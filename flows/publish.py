@@ -87,6 +87,7 @@ def publish_price_batch(
             )
             for row in published.withdrawn.to_pylist()
         ),
+        notes=batch.notes,
         quarantined=published.quarantined,
         checked=checked,
         missing=batch.missing,

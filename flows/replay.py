@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flows.connections import clock_of
 from flows.platform.display import IngestSummary, current_sink
 from flows.platform.runtime import configured_flow
@@ -12,9 +14,11 @@ from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.headlines.identity import load_aliases
 from tasks.ingest.planning import day_times, ledger_of
-from tasks.ingest.prices.replay import replay_prices
+from tasks.ingest.prices.replay import replay_answers, replay_prices
+from tasks.ingest.prices.spec import VendorSpec
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, landed_answers
+from warehouse.tables.batches import ACTIONS, BARS
 
 
 @configured_flow("replay")
@@ -29,6 +33,9 @@ def replay(settings: Settings) -> IngestSummary:
     sink = current_sink()
     with Lake.open(settings.warehouse) as lake:
         summary = summary.plus(_replay_prices(settings, lake, landing, summary))
+        for vendor in settings.prices.in_order:
+            if vendor.kind != "yahoo":
+                summary = summary.plus(_replay_vendor(settings, lake, landing, vendor, summary))
         for at, feed in enumerate(settings.feeds):
             sink.advance("replay", at, len(settings.feeds), feed.name)
             summary = summary.plus(_replay_feed(settings, lake, landing, feed, summary))
@@ -39,13 +46,41 @@ def replay(settings: Settings) -> IngestSummary:
 def _replay_prices(
     settings: Settings, lake: Lake, landing: Landing, nothing: IngestSummary
 ) -> IngestSummary:
-    landed = lake.read("charts_landed", {"source": settings.prices.source})
+    yahoo = settings.prices.yahoo
+    if yahoo is None:
+        return nothing
+    landed = lake.read("charts_landed", {"source": yahoo.name})
     if not landed.num_rows:
         return nothing
     calendar = lake.read("sessions_of_exchange", {"exchange": settings.universe.exchange})
     batch = replay_prices(landed, landing.load, settings.prices, calendar=calendar)
     now = clock_of(settings)()
     return publish_price_batch(settings, lake, batch, "replay", (now.date(), now.date()), now)
+
+
+def _replay_vendor(
+    settings: Settings, lake: Lake, landing: Landing, vendor: VendorSpec, nothing: IngestSummary
+) -> IngestSummary:
+    """What a vendor gave becomes its reading; its bars change only where they are the ones held."""
+    landed = lake.read("answers_landed", {"source": vendor.name})
+    if not landed.num_rows:
+        return nothing
+    batch = replay_answers(
+        landed,
+        landing.load,
+        vendor,
+        settings.prices,
+        calendar=lake.read("sessions_of_exchange", {"exchange": settings.universe.exchange}),
+        splits=lake.read("splits_of", candidates=landed).cast(ACTIONS),
+    )
+    held = replace(
+        batch,
+        bars=lake.read("bars_of_holder", incoming=batch.bars).cast(BARS),
+        actions=lake.read("actions_of_holder", incoming=batch.actions).cast(ACTIONS),
+    )
+    now = clock_of(settings)()
+    days, name = (now.date(), now.date()), f"replay {vendor.name}"
+    return publish_price_batch(settings, lake, held, name, days, now)
 
 
 def _replay_feed(

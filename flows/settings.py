@@ -36,7 +36,7 @@ from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
 from tasks.ingest.http.redaction import holds_secret, redacted
-from tasks.ingest.prices.fetch import PriceSpec
+from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.spec import ArchiveSpec, HistorySpec, HttpSpec, UniverseSpec, with_new_names
 from tasks.prediction.registry import RetrainSpec
 from warehouse.lake import LakeSpec

@@ -17,6 +17,7 @@ from sandbox.bar_faults import bar_fault
 from sandbox.chart import (
     ChartRequestError,
     Quoting,
+    Tape,
     chart_body,
     error_body,
     requested_window,
@@ -29,6 +30,7 @@ from sandbox.feeds import Item, Newsroom, atom, http_date, rss
 from sandbox.market import Market
 from sandbox.messages import Answer, Request
 from sandbox.newswire import NewsSpec
+from sandbox.price_dialects import Wire, price_answer, quoted, wire_of
 from sandbox.wire_faults import wire_fault
 
 
@@ -59,6 +61,8 @@ class Responder:
         due = self._faults.due(request)
         if request.is_chart:
             answer = self._chart(request, now, [fault for fault, _ in due])
+        elif (wire := wire_of(request)) is not None:
+            answer = self._prices(wire, request, now, [fault for fault, _ in due])
         elif request.is_feed:
             answer = self._feed(request, now, due)
         elif request.is_edgar:
@@ -91,6 +95,26 @@ class Responder:
         for fault in due:
             tape = bar_fault(tape, fault)
         return _json(200, chart_body(history, tape, now))
+
+    def _prices(self, wire: Wire, request: Request, now: int, due: list[Fault]) -> Answer:
+        kinds, key = {fault.kind for fault in due}, wire.keyed(request)
+        if not key and wire.refusal is not None:
+            return wire.refusal
+        if "limit_page" in kinds:
+            return wire.limit(key or "")
+        symbol = "".join(request.tickers)
+        if "delisted" in kinds or not self._market.trades(symbol, now):
+            return wire.unknown(symbol)
+        history, as_traded = self._market.history(symbol), "as_traded" in kinds
+        try:
+            tape = quoted(wire, history, request, now, self._quoting, as_traded=as_traded)
+        except (KeyError, ValueError) as error:
+            return _text(400, "text/plain", f"the days asked for are not dates ({error})")
+        if "empty_frame" in kinds:
+            tape = Tape([], {name: [] for name in tape.columns}, {})
+        for fault in due:
+            tape = bar_fault(tape, fault)
+        return price_answer(wire, symbol, tape)
 
     def _feed(self, request: Request, now: int, due: list[tuple[Fault, int]]) -> Answer:
         wanted = [symbol for symbol in request.tickers if self._market.trades(symbol, now)]

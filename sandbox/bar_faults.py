@@ -87,6 +87,36 @@ def _high_below_low(tape: Tape, fault: Fault) -> Tape:
     return _changed(tape, row, {"high": low, "low": high})
 
 
+def _other_unit(tape: Tape, fault: Fault) -> Tape:
+    """Every bar a hundred times too dear: a series in pence."""
+    factor = fault.value or 100.0
+    columns = dict(tape.columns)
+    for name in (*_OHLC, "adj_close"):
+        columns[name] = [None if cell is None else cell * factor for cell in columns[name]]
+    return replace(tape, columns=columns)
+
+
+def _last_digit(tape: Tape, fault: Fault) -> Tape:
+    """The close a cent off, within the range of its day."""
+    row = _row(tape, fault)
+    close = tape.columns["close"][row]
+    cent = -0.01 if close - 0.01 >= tape.columns["low"][row] else 0.01
+    return _changed(tape, row, {"close": round(close + cent, 4)})
+
+
+def _stale(tape: Tape, fault: Fault) -> Tape:
+    """The prices of the day before under the day's own volume."""
+    row = _row(tape, fault)
+    return _changed(tape, row, {name: tape.columns[name][row - 1] for name in _OHLC})
+
+
+def _missing(tape: Tape, fault: Fault) -> Tape:
+    row = _row(tape, fault)
+    columns = {name: [*cells[:row], *cells[row + 1 :]] for name, cells in tape.columns.items()}
+    stamps = [*tape.timestamp[:row], *tape.timestamp[row + 1 :]]
+    return replace(tape, timestamp=stamps, columns=columns)
+
+
 _BAR_FAULTS: Mapping[str, Callable[[Tape, Fault], Tape]] = {
     "partial_frame": _partial,
     "nan_last_row": _nan,
@@ -97,4 +127,8 @@ _BAR_FAULTS: Mapping[str, Callable[[Tape, Fault], Tape]] = {
     "negative_price": _priced(-1.0),
     "infinite_price": _priced("Infinity"),  # as text: JSON has no infinity, and Yahoo sends this
     "high_below_low": _high_below_low,
+    "other_unit": _other_unit,
+    "last_digit": _last_digit,
+    "stale_bar": _stale,
+    "missing_bar": _missing,
 }

@@ -21,10 +21,11 @@ ItemKind = Literal[
     "back_dated", "odd_date", "script_title", "control_characters", "newline_title",
     "label_words", "instructions",
 ]  # fmt: skip
-ChartKind = Literal["delisted", "empty_frame"]
+ChartKind = Literal["delisted", "empty_frame", "as_traded", "limit_page"]
 BarKind = Literal[
     "partial_frame", "nan_last_row", "repeated_last_row", "jump_100x", "unapplied_split",
-    "zero_price", "negative_price", "infinite_price", "high_below_low",
+    "zero_price", "negative_price", "infinite_price", "high_below_low", "other_unit",
+    "last_digit", "stale_bar", "missing_bar",
 ]  # fmt: skip
 EdgarKind = Literal["false_z"]
 FaultKind = WireKind | DocumentKind | ItemKind | ChartKind | BarKind | EdgarKind
@@ -41,8 +42,9 @@ FAULT_KINDS: tuple[str, ...] = (
 class Fault(BaseModel):
     """One fault. Scope fields left out match everything the kind can befall.
 
-    Faults of bars and of symbols befall charts alone, those of items and documents feeds alone,
-    those of filings EDGAR alone.
+    Faults of bars and of symbols befall answers with prices alone, whichever vendor's (`host` or
+    `path` narrows them to one), those of items and documents feeds alone, those of filings EDGAR
+    alone.
     Of the matching requests, numbered from 1, those from `first` on suffer, `times` of them (all,
     if None). `value`, `text`, `session` and `items` mean what
     docs/reference/sandbox.md says of the kind.
@@ -63,7 +65,7 @@ class Fault(BaseModel):
 
     def matches(self, request: Request) -> bool:
         """Whether the fault may befall `request` at all."""
-        if self.kind in _ON_CHARTS and not request.is_chart:
+        if self.kind in _ON_CHARTS and not request.is_price:
             return False
         if self.kind in _ON_FEEDS and not request.is_feed:
             return False

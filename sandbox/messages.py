@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 CHART_PATH = "/v8/finance/chart/"
+STOOQ_PATH = "/q/d/l/"
+TIINGO_PATH = "/tiingo/daily/"
+ALPHA_VANTAGE_PATH = "/query"
+PRICE_PATHS = (CHART_PATH, STOOQ_PATH, TIINGO_PATH, ALPHA_VANTAGE_PATH)
 FEED_PATHS = ("/rss/", "/atom")
 EDGAR_PATHS = ("/submissions/", "/cgi-bin/browse-edgar", "/Archives/edgar/")
 
@@ -22,8 +26,13 @@ class Request:
 
     @property
     def is_chart(self) -> bool:
-        """Asks for prices."""
+        """Asks Yahoo for prices."""
         return self.path.startswith(CHART_PATH)
+
+    @property
+    def is_price(self) -> bool:
+        """Asks a vendor for prices, Yahoo or another."""
+        return self.path.startswith(PRICE_PATHS)
 
     @property
     def is_feed(self) -> bool:
@@ -40,6 +49,12 @@ class Request:
         """The requested symbols, upper case; empty for a general feed or another page."""
         if self.is_chart:
             words = [self.path.removeprefix(CHART_PATH)]
+        elif self.path.startswith(STOOQ_PATH):
+            words = [self.query.get("s", "").removesuffix(".us")]
+        elif self.path.startswith(TIINGO_PATH):
+            words = [self.path.removeprefix(TIINGO_PATH).partition("/")[0]]
+        elif self.path.startswith(ALPHA_VANTAGE_PATH):
+            words = [self.query.get("symbol", "")]
         elif self.path == "/rss/search":
             words = [word for word in self.query.get("q", "").split() if ":" not in word]
         elif self.path.startswith("/rss/"):

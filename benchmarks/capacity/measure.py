@@ -30,7 +30,8 @@ from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.http.client import feed_client
 from tasks.ingest.http.retry import FeedLimits
-from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.fetch import fetch_prices
+from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from validation.gate import check
 from warehouse.lake import Lake, LakeSpec

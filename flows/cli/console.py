@@ -24,13 +24,14 @@ LOSSES = {"completion_ce": "whole completion", "label_ce": "label tokens", "pair
 
 
 def show_ingest(summary: IngestSummary) -> None:
-    """Print what an ingest did, and each thing that was missing with its reason."""
+    """Print what an ingest did, what was missing and why, and what other vendors filled in."""
     say(
         f"{summary.start} to {summary.end}: {summary.requests:,} requests, {summary.bars:,} bars, "
         f"{summary.actions:,} actions, {summary.headlines:,} headlines, "
         f"{summary.quarantined:,} quarantined."
     )
-    for kind, found in (("missing", summary.missing), ("partial", summary.partial)):
+    told = (("missing", summary.missing), ("partial", summary.partial), ("vendors", summary.notes))
+    for kind, found in told:
         for key, reason in found:
             say(f"[yellow]{kind}[/] ", end="")
             say(f"{key}: {reason}", markup=False, highlight=False)

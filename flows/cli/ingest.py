@@ -138,14 +138,18 @@ def _import(
 
 @sources_app.command()
 def check(context: typer.Context) -> None:
-    """Show each feed and ticker: freshness, what is missing, last error; fail when one is stale."""
+    """Show each source: freshness, what is missing, which vendor gave what; fail on an alarm."""
     settings = settings_of(context)
     from flows.cli.tables import say, show_table
-    from flows.operations import check_sources
+    from flows.operations import check_sources, check_vendors
 
-    table, alarms = check_sources(settings)
+    table, stale = check_sources(settings)
     kept = [name for name in SHOWN if table[name].null_count < table.num_rows]
     show_table(table.select(kept))
+    vendors, drifting = check_vendors(settings)
+    if vendors.num_rows:
+        show_table(vendors)
+    alarms = (*stale, *drifting)
     for alarm in alarms:
         say(alarm, markup=False)
     raise typer.Exit(1 if alarms else 0)

@@ -97,7 +97,8 @@ class IngestSummary(BaseModel):
 
     `checked` counts the expectations that the gate examined; all of them held. `missing` names
     each thing requested that could not be had, and why; `partial` each range that came with
-    something missing, and what becomes of it. Of the `rows` of an imported file each is kept (a
+    something missing, and what becomes of it; `notes` what other vendors of prices did for the
+    first one. Of the `rows` of an imported file each is kept (a
     bar, a headline), `repeated` (tells what is known) or `refused`, for one of `reasons`.
     `reading` says how the file was read.
     """
@@ -114,6 +115,7 @@ class IngestSummary(BaseModel):
     checked: int = 0
     missing: tuple[tuple[str, str], ...] = ()
     partial: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
     rows: int = 0
     repeated: int = 0
     refused: int = 0
@@ -138,6 +140,7 @@ class IngestSummary(BaseModel):
             checked=self.checked + other.checked,
             missing=self.missing + other.missing,
             partial=self.partial + other.partial,
+            notes=self.notes + other.notes,
             rows=self.rows + other.rows,
             repeated=self.repeated + other.repeated,
             refused=self.refused + other.refused,
@@ -150,7 +153,7 @@ class IngestSummary(BaseModel):
         counts = ["requests", "bars", "actions", "headlines", "quarantined"]
         counts += ["rows", "repeated", "refused"] if self.rows else []
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
-        lacking = (("missing", self.missing), ("partial", self.partial))
+        lacking = (("missing", self.missing), ("partial", self.partial), ("vendors", self.notes))
         return rows + [
             {"what": f"{kind}: {plain(key)}", "count": plain(words)}
             for kind, found in lacking

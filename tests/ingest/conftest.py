@@ -18,7 +18,8 @@ from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.ingest.http.retry import PriceLimits, RetryPolicy
-from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.fetch import fetch_prices
+from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import PriceBatch

@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
 from tasks.ingest.headlines.fetch import BatchBuilder
-from tasks.ingest.prices.fetch import PriceSpec
 from tasks.ingest.prices.replay import replay_prices
+from tasks.ingest.prices.spec import PriceSpec
 from warehouse.lake import Lake
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import HeadlineBatch, PriceBatch

@@ -24,7 +24,8 @@ from sandbox.newswire import NewsSpec
 from sandbox.vendor import SandboxVendor
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
-from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.fetch import fetch_prices
+from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from tests.builders.forks import Forks, forks_of, serve
 from tests.builders.warehouse import bytes_below, lake_spec_below, wait_for_bytes

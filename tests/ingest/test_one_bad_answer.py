@@ -19,7 +19,8 @@ from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.http.client import FeedClient
 from tasks.ingest.http.retry import FeedLimits, PriceLimits, RequestBudget, RetryPolicy
-from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.fetch import fetch_prices
+from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
 from tests.ingest.spoiled import half_characters, spoiled, spoiled_whole, spoiled_xml
 from tests.ingest.test_mutations import ITEMS, cut_feed, sandbox_answer

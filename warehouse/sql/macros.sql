@@ -77,3 +77,32 @@ CREATE OR REPLACE TEMP MACRO fits_filing_date(instant, filed, punctual) AS
 
 -- Whether a guid is that of a filing read from EDGAR as such (tasks/ingest/headlines/filings.py).
 CREATE OR REPLACE TEMP MACRO is_filing(guid) AS coalesce(starts_with(guid, 'edgar:'), FALSE);
+-- By how many a share has multiplied through the splits after a day: a quote divided by it is on the share
+-- basis of today. splits: a list of {ex_date, value} of one ticker, or NULL.
+CREATE OR REPLACE TEMP MACRO shares_after(splits, day) AS
+    coalesce(list_product(list_transform(
+        list_filter(splits, lambda split: split.ex_date > day), lambda split: split.value
+    )), 1);
+
+-- The prices of a bar, quoted before `shares` came of one.
+CREATE OR REPLACE TEMP MACRO rebased(first, highest, lowest, last, shares) AS
+    {'open': first / shares, 'high': highest / shares, 'low': lowest / shares, 'close': last / shares};
+
+-- How far two numbers are apart, as a share of the larger.
+CREATE OR REPLACE TEMP MACRO relative_difference(a, b) AS abs(a - b) / greatest(abs(a), abs(b));
+
+-- The largest difference of the four prices of two bars on one share basis.
+CREATE OR REPLACE TEMP MACRO bar_difference(a, b) AS greatest(
+    relative_difference(a.open, b.open), relative_difference(a.high, b.high),
+    relative_difference(a.low, b.low), relative_difference(a.close, b.close)
+);
+
+-- What a source's number is to another's that is stored: it revises a worse one's, a better one outranks it, and
+-- with one that is not in the order it is in conflict. sources: the best first.
+CREATE OR REPLACE TEMP MACRO change_of_source(sources, incoming, stored) AS
+    CASE
+        WHEN NOT coalesce(list_contains(sources, incoming) AND list_contains(sources, stored), FALSE)
+            THEN 'conflict'
+        WHEN list_position(sources, incoming) < list_position(sources, stored) THEN 'revised'
+        ELSE 'outranked'
+    END;

@@ -63,9 +63,16 @@ class PriceBatch(Batch):
     `missing` pairs each requested ticker that could not be served with the error that says why;
     such a ticker has a failed row in `partitions` and no bars. `tells_actions`: the source gives
     the actions of a day with its bar, so that one it no longer gives is withdrawn.
+    `precedence` names the sources whose bars may take each other's place, the best first: a bar of
+    a better one is the next vintage of a worse one's, one of a worse one changes nothing.
+    `readings` (BARS, unique on ticker, session and source) are the bars of all of them.
+    `notes` pairs tickers with what other vendors than the first did for them, in words.
     """
 
     bars: pa.Table = field(default_factory=BARS.empty_table)
+    readings: pa.Table = field(default_factory=BARS.empty_table)
+    precedence: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
     actions: pa.Table = field(default_factory=ACTIONS.empty_table)
     tells_actions: bool = False
     requested: tuple[str, ...] = ()

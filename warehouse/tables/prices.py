@@ -2,7 +2,8 @@
 
 Publishing the same batch twice commits nothing. A bar or action that a source restates keeps its
 earlier vintage in `bar_revisions` or `action_revisions`. The first source to publish a bar holds
-it: a different number from another source is quarantined, never silently preferred.
+it: a different number from another source is quarantined, never silently preferred. Between the
+sources of a batch's `precedence` the better one holds it, and what each gave is in `bar_readings`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ _ACTIONS = _Versioned(
 )
 
 
+_READING = ("ticker", "session", "source")
+
+
 @dataclass(frozen=True, slots=True)
 class PricePublication:
     """What one commit changed. All zero: the batch was already in the warehouse.
@@ -72,17 +76,22 @@ def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePubl
     require_utc(now)
     for versioned, rows in ((_BARS, batch.bars), (_ACTIONS, batch.actions)):
         require_unique(rows, versioned.key, versioned.table)
+    require_unique(batch.readings, _READING, "bar_readings")
 
     def work(tx: Transaction) -> PricePublication:
         incoming = {"incoming_bars": batch.bars, "incoming_actions": batch.actions}
         incoming["share_factors"] = tx.read("share_factors", **incoming)
+        params = {"now": now, "precedence": list(batch.precedence)}
         # Both are compared before either is written.
         bar_changes, action_changes = (
-            tx.read(versioned.changes, {"now": now}, **incoming) for versioned in (_BARS, _ACTIONS)
+            tx.read(versioned.changes, params, **incoming) for versioned in (_BARS, _ACTIONS)
         )
         withdrawn = _withdraw(tx, batch, now) if batch.tells_actions else ACTIONS.empty_table()
         bars_added, bars_revised, bar_conflicts = _apply(tx, _BARS, bar_changes, now)
         actions_added, actions_revised, action_conflicts = _apply(tx, _ACTIONS, action_changes, now)
+        if batch.readings.num_rows:
+            readings = tx.read("readings_changed", {"now": now}, incoming_readings=batch.readings)
+            tx.upsert("bar_readings", readings, _READING)
         return PricePublication(
             bars_added=bars_added,
             bars_revised=bars_revised,

@@ -32,6 +32,10 @@ BARS = _table(
     vintage=_INT,
 )  # fmt: skip
 BAR_REVISIONS = _and(BARS, superseded_at=_AT)
+BAR_READINGS = _table(
+    ticker=_TEXT, session=_DAY, open=_REAL, high=_REAL, low=_REAL, close=_REAL, volume=_LONG,
+    basis_date=_DAY, source=_TEXT, payload_id=_TEXT, recorded_at=_AT,
+)  # fmt: skip
 
 ACTIONS = _table(
     ticker=_TEXT, ex_date=_DAY, kind=_TEXT, value=_REAL, basis_date=_DAY, source=_TEXT,

@@ -10,7 +10,7 @@ import logging
 import random
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 import httpx
@@ -23,11 +23,13 @@ from tasks.ingest.http.redaction import (
     no_secrets,
     redacted,
     resolved,
+    resolved_header,
 )
 from tasks.ingest.http.retry import (
     FeedLimits,
     FetchError,
     Pace,
+    PriceLimits,
     RequestBudget,
     TransientError,
     is_retryable,
@@ -70,11 +72,12 @@ class FeedClient:
         clock: Clock,
         cached: Payload | None = None,
         shown: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Payload:
         """The answer at `url`; `cached`, unless it changed, when the server can tell.
 
         `url` may refer to secrets; the Payload and errors bear `shown` instead, by default the
-        address with its secrets hidden.
+        address with its secrets hidden. `headers` are sent besides and may refer to secrets, too.
 
         Transient faults (429, 5xx, broken connections) are retried by the policy of the limits. A
         body that broke off every time is the `answer` of the TransientError, as far as it came: a
@@ -84,21 +87,34 @@ class FeedClient:
         public = redacted(url) if shown is None else shown
         try:
             address = resolved(url, self._secrets)
+            besides = {
+                name: resolved_header(value, self._secrets)
+                for name, value in (headers or {}).items()
+            }
         except MissingSecretError as error:
             raise FetchError(str(error)) from error
 
         def send() -> Payload:
-            return self._attempt(address, public, source, clock, cached)
+            return self._attempt(address, public, source, clock, cached, besides)
 
         return self._budget.retrying(send, public, clock)
 
     def _attempt(
-        self, address: str, url: str, source: str, clock: Clock, cached: Payload | None
+        self,
+        address: str,
+        url: str,
+        source: str,
+        clock: Clock,
+        cached: Payload | None,
+        besides: Mapping[str, str],
     ) -> Payload:
         expires_at = time.monotonic() + self.limits.deadline.total_seconds()
         try:
             with self._http.stream(
-                "GET", address, headers=_conditions(cached), extensions={"expires_at": expires_at}
+                "GET",
+                address,
+                headers={**besides, **_conditions(cached)},
+                extensions={"expires_at": expires_at},
             ) as response:
                 if response.status_code == 304 and cached is not None:
                     return cached
@@ -183,6 +199,22 @@ def feed_client(
     return FeedClient(http, limits, RequestBudget(limits, sleep=sleep, jitter=jitter), secrets)
 
 
+def price_client(
+    redirect_to: str | None,
+    limits: PriceLimits,
+    deadline: float,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+    secrets: Secrets = no_secrets,
+) -> FeedClient:
+    """A client for one vendor of prices, within the limits of prices; `deadline` in seconds.
+
+    The rest is as in `feed_client`.
+    """
+    bounds = {**limits.model_dump(), "wire_bytes": limits.body_bytes, "deadline": deadline}
+    return feed_client(redirect_to, FeedLimits.model_validate(bounds), sleep=sleep, secrets=secrets)
+
+
 def _conditions(cached: Payload | None) -> dict[str, str]:
     """Request headers that ask for a newer version than `cached` only (RFC 9110, section 13)."""
     if cached is None:
@@ -196,7 +228,8 @@ def _failed(url: str, response: httpx.Response) -> FetchError:
     message = f"{url} answered HTTP {response.status_code}; expected 200."
     if not is_retryable(response.status_code):
         return FetchError(message, response.status_code)
-    return TransientError(message, response.headers.get("retry-after"))
+    wait = response.headers.get("retry-after")
+    return TransientError(message, wait, status=response.status_code)
 
 
 def _too_large(url: str, limit: int, where: str) -> str:

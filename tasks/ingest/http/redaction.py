@@ -99,6 +99,11 @@ def block_name(name: str) -> str:
     return name.lower().replace("_", "-")
 
 
+def resolved_header(value: str, beyond: Secrets = no_secrets) -> str:
+    """A header's value to send, with what it refers to as `resolved` looks it up."""
+    return unquote(resolved(value, beyond))
+
+
 def know(address: str) -> None:
     """Have the secrets of an address hidden in whatever text they turn up from now on."""
     passwords = [found["value"].rpartition(":")[2] for found in _USERINFO.finditer(address)]

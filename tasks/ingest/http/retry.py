@@ -24,7 +24,7 @@ class FetchError(RuntimeError):
     """A request failed for good; the message says what was met and what to do.
 
     It goes to the terminal, the ledger, reports and Prefect: addresses in it keep no secret.
-    `status` is the HTTP status of an answer that refused.
+    `status` is the HTTP status that was answered, if one was.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -43,9 +43,13 @@ class TransientError(FetchError):
     """
 
     def __init__(
-        self, message: str, retry_after: str | None = None, answer: object | None = None
+        self,
+        message: str,
+        retry_after: str | None = None,
+        answer: object | None = None,
+        status: int | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, status)
         self.retry_after = retry_after
         self.answer = answer
 
@@ -71,7 +75,8 @@ class RetryPolicy(BaseModel):
         if required > longest:
             raise FetchError(
                 f"{fault} The server asks to wait {required:.0f} s, longer than the {longest:g} s "
-                "this client waits; run again later."
+                "this client waits; run again later.",
+                fault.status,
             ) from fault
         ceiling = min(longest, self.first_wait.total_seconds() * 2 ** (attempt - 1))
         return max(jitter.uniform(ceiling / 2, ceiling), required)
@@ -188,7 +193,8 @@ class RequestBudget:
             return send()
         except TransientError as fault:
             message = f"{fault} It was tried {attempts} times."
-            raise TransientError(message, fault.retry_after, fault.answer) from fault.__cause__
+            last = TransientError(message, fault.retry_after, fault.answer, fault.status)
+            raise last from fault.__cause__
 
     def _spend(self, url: str) -> None:
         now, deadline = time.monotonic(), self.limits.run_deadline

@@ -7,7 +7,7 @@ revises exactly what today's code reads differently.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -16,11 +16,16 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from tasks.ingest.http.retry import PriceLimits, RequestBudget, RetryPolicy
-from tasks.ingest.prices.fetch import PriceSpec, TickerPrices, TickerReader
-from tasks.ingest.prices.yahoo import CHART_PATH, prepare
+from tasks.ingest.prices.reader import TickerPrices, TickerReader
+from tasks.ingest.prices.spec import PriceSpec, VendorSpec
+from tasks.ingest.prices.surroundings import Surroundings
+from tasks.ingest.prices.web_vendor import web_vendor
+from tasks.ingest.prices.yahoo import CHART_PATH
 from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
+from tasks.ingest.prices.yahoo_vendor import YahooVendor
 from warehouse.lake.scratch import scratch
-from warehouse.tables.batches import ACTIONS, BARS, REJECTS, PriceBatch
+from warehouse.storage.landing import Payload
+from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Clock, PriceBatch
 
 
 def replay_prices(
@@ -33,23 +38,84 @@ def replay_prices(
     `fetch_prices`. The batch names no new payloads and no ledger rows: nothing was fetched.
     An answer that cannot be read is listed in `missing` under its ticker.
     """
-    prepare(spec.cache)
     readings = [
         _read(row["url"], load(row["payload_id"]), row["fetched_at"], spec, calendar)
         for row in landed.to_pylist()
     ]
+    return _joined(readings, spec)
+
+
+def replay_answers(
+    landed: pa.Table,
+    load: Callable[[str], bytes],
+    vendor: VendorSpec,
+    spec: PriceSpec,
+    *,
+    calendar: pa.Table,
+    splits: pa.Table,
+) -> PriceBatch:
+    """Read landed answers of a vendor besides Yahoo again, as `replay_prices` does.
+
+    `landed` is as `answers_landed` gives it, `splits` (ACTIONS) are those on record. The batch
+    holds all that the vendor gave; which of its bars count is for who publishes it to say.
+    """
+    known = Surroundings(told=splits)
+    readings = []
+    for row in landed.to_pylist():
+        body, at = load(row["payload_id"]), row["fetched_at"]
+        answer = _LandedAnswer(Payload(vendor.name, row["url"], 200, (), body, at))
+        reader = TickerReader(
+            row["first"],
+            row["last"],
+            web_vendor(vendor, spec.exchange_zone, answer, _standing_still(at)),
+            spec.exchange_zone,
+            spec.rules,
+            land=lambda payload: payload.payload_id,
+            calendar=calendar,
+            surroundings=known,
+        )
+        readings.append(reader.prices_of(row["ticker"]))
+    return _joined(readings, spec)
+
+
+def _standing_still(at: datetime) -> Clock:
+    return lambda: at
+
+
+def _joined(readings: Sequence[TickerPrices], spec: PriceSpec) -> PriceBatch:
     tickers = tuple(dict.fromkeys(reading.ticker for reading in readings))
     rejects = [reading.rejects for reading in readings]
     bars = _numbered([one.bars for one in readings], BARS)
     actions = _numbered([one.actions for one in readings], ACTIONS)
     with scratch() as engine:
+        latest = engine.read("bars_latest", readings=bars)
         return PriceBatch(
-            bars=engine.read("bars_latest", readings=bars),
+            bars=latest,
+            readings=latest if len(spec.vendors) > 1 else BARS.empty_table(),
+            precedence=spec.precedence,
             actions=engine.read("actions_latest", readings=actions, bars=bars),
             rejects=pa.concat_tables([REJECTS.empty_table(), *rejects]),
             requested=tickers,
             missing=tuple((one.ticker, one.error) for one in readings if one.error),
         )
+
+
+class _LandedAnswer:
+    """Gives one landed payload to whatever is asked."""
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+
+    def fetch(
+        self,
+        url: str,
+        *,
+        source: str,
+        clock: Clock,
+        shown: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Payload:
+        return self._payload
 
 
 class _LandedSession(YahooSession):
@@ -75,15 +141,16 @@ def _read(
     url: str, body: bytes, fetched_at: datetime, spec: PriceSpec, calendar: pa.Table
 ) -> TickerPrices:
     symbol = urlsplit(url).path.removeprefix(CHART_PATH)
-    tickers = {renamed: ticker for ticker, renamed in spec.symbols.items()}
+    yahoo = spec.yahoo or VendorSpec(kind="yahoo")
+    tickers = {renamed: ticker for ticker, renamed in yahoo.symbols.items()}
     first, end = _requested_range(url, ZoneInfo(spec.exchange_zone))
     with _LandedSession(url, body) as session:
         reader = TickerReader(
             first,
             end,
-            spec,
-            session,
-            clock=lambda: fetched_at,
+            YahooVendor(yahoo, spec, session, clock=lambda: fetched_at),
+            spec.exchange_zone,
+            spec.rules,
             land=lambda payload: payload.payload_id,
             calendar=calendar,
         )

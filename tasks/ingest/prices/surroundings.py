@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from tasks.ingest.archives.formats import ArchiveError
 from tasks.ingest.prices.validation import EARLIEST, NO_CALENDAR
 from tasks.ingest.symbols import SYMBOL
 from warehouse.lake import ReadSql
+from warehouse.lake.scratch import scratch
 from warehouse.tables.batches import ACTIONS, BARS
 
 # Suffixes of quote vendors (Yahoo's) that name one exchange. US shares carry none, or their class.
@@ -31,18 +32,39 @@ SUFFIXES = {
 _ENOUGH_DAYS = 20
 
 
+# Made of batches: `empty_table` would import pandas, a second of every command.
+_NO_ACTIONS = pa.Table.from_batches([], schema=ACTIONS)
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """The exchange of each ticker, the sessions of each exchange, and the bars on record.
 
     `exchanges` holds the tickers that are not on `exchange`. `read` reads the warehouse; without it
-    nothing is on record.
+    nothing is on record. `told` are splits (ACTIONS) to judge by besides those on record.
     """
 
     exchange: str | None = None
     exchanges: Mapping[str, str] = field(default_factory=dict)
     calendars: Mapping[str, pa.Table] = field(default_factory=dict)
     read: ReadSql | None = None
+    told: pa.Table = field(default_factory=lambda: _NO_ACTIONS)
+
+    def with_splits(self, told: pa.Table) -> Surroundings:
+        """The same, with other splits to judge by besides those on record."""
+        return replace(self, told=told)
+
+    def held(self, tickers: Sequence[str], first: date, last: date) -> pa.Table:
+        """The bars (BARS) on record of `tickers` from `first` to `last`, both inclusive."""
+        if self.read is None:
+            return BARS.empty_table()
+        params = {"tickers": list(tickers), "first": first, "last": last}
+        return self.read("bars_held", params).cast(BARS)
+
+    def splits_of(self, tickers: Sequence[str]) -> pa.Table:
+        """The splits (ACTIONS) of `tickers`: those on record, and those told besides."""
+        days = pa.table({"ticker": pa.array(tickers, pa.string())})
+        return self._splits(days)
 
     def by_exchange(self, candidates: pa.Table) -> list[tuple[pa.Table, pa.Table]]:
         """The candidates of each exchange, with its sessions."""
@@ -69,13 +91,20 @@ class Surroundings:
         return self._on_record("bars_beside_actions", candidates.select(["ticker", "ex_date"]))
 
     def _on_record(self, bars: str, candidates: pa.Table) -> tuple[pa.Table, pa.Table]:
-        if self.read is None:
-            return BARS.empty_table(), ACTIONS.empty_table()
         days = _of_symbols(candidates)
-        return (
-            self.read(bars, candidates=days).cast(BARS),
-            self.read("splits_of", candidates=days).cast(ACTIONS),
-        )
+        if self.read is None:
+            return BARS.empty_table(), self._splits(days)
+        return self.read(bars, candidates=days).cast(BARS), self._splits(days)
+
+    def _splits(self, days: pa.Table) -> pa.Table:
+        stored = ACTIONS.empty_table()
+        if self.read is not None:
+            stored = self.read("splits_of", candidates=days).cast(ACTIONS)
+        told = self.told.filter(pc.is_in(self.told["ticker"], days["ticker"].combine_chunks()))
+        if not told.num_rows:
+            return stored
+        with scratch() as engine:
+            return engine.read("splits_merged", told=told, stored=stored).cast(ACTIONS)
 
 
 def _of_symbols(days: pa.Table) -> pa.Table:

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.prices.validation import CANDIDATES
-from warehouse.tables.schemas import without
+from tasks.ingest.prices.vendor import ANSWER_ACTIONS, ANSWER_BARS, AnswerError, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,27 +27,18 @@ if TYPE_CHECKING:
 
 CHART_PATH = "/v8/finance/chart/"
 
-CHART_BARS = without(CANDIDATES, "ticker", "basis_date", "payload_id", "agrees")
-"""One row per bar of one answer, in the answer's order."""
-
-CHART_ACTIONS = pa.schema(
-    {"ex_date": pa.date32(), "kind": pa.string(), "value": pa.float64(), "foreign": pa.bool_()}
-)
-"""One row per event of one answer. kind: dividend | split. `foreign`: a dividend that is paid in
-another currency than the prices."""
-
 _EVENING = 22
 
 # yfinance keeps one client per process; two sessions must not take turns inside one request.
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class ChartError(ValueError):
+class ChartError(AnswerError):
     """A chart answer does not have the shape of one, or answers for another request."""
 
 
 def read_chart(body: bytes, symbol: str, zone: str) -> pa.Table:
-    """One chart answer as CHART_BARS; a session is the local date of its stamp in `zone`.
+    """One chart answer as ANSWER_BARS; a session is the local date of its stamp in `zone`.
 
     Raises ChartError when the body is no chart, or is one of another symbol or time zone.
     """
@@ -72,13 +62,13 @@ def read_chart(body: bytes, symbol: str, zone: str) -> pa.Table:
                 "position": pa.array(range(len(stamps)), pa.int64()),
                 **{name: _numbers(values) for name, values in columns.items()},
             }
-        ).select(CHART_BARS.names)
+        ).select(ANSWER_BARS.names)
     except (ValueError, TypeError) as error:
         raise ChartError(f"The bars of {symbol} are not columns of numbers: {error}.") from error
 
 
 def read_actions(body: bytes, symbol: str, zone: str) -> pa.Table:
-    """The dividends and splits of one chart answer as CHART_ACTIONS, in the answer's order.
+    """The dividends and splits of one chart answer as ANSWER_ACTIONS, in the answer's order.
 
     Read from the answer itself: yfinance moves the action of a day without a bar to another day.
     What is no number is null. Raises ChartError when the body holds no events of that shape.
@@ -107,25 +97,18 @@ def read_actions(body: bytes, symbol: str, zone: str) -> pa.Table:
                 [row["currency"] not in (None, "", quoted_in) for row in rows], pa.bool_()
             ),
         },
-        schema=CHART_ACTIONS,
+        schema=ANSWER_ACTIONS,
     )
 
 
 def _dividend(event: Mapping[str, Any]) -> float | None:
-    return _number(event.get("amount"))
+    return number(event.get("amount"))
 
 
 def _ratio(event: Mapping[str, Any]) -> float | None:
     """New shares for an old one."""
-    new, old = _number(event.get("numerator")), _number(event.get("denominator"))
+    new, old = number(event.get("numerator")), number(event.get("denominator"))
     return new / old if new is not None and old else None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
 
 
 def _numbers(values: list[Any]) -> pa.Array:

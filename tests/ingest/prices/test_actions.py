@@ -17,8 +17,8 @@ from tasks.dataset.spec.clock import exchange_sessions
 from tasks.ingest.archive_file import ArchiveError
 from tasks.ingest.prices.actions_archive import ActionMapping, open_actions
 from tasks.ingest.prices.archive import PriceMapping, read_prices
-from tasks.ingest.prices.fetch import PriceSpec
 from tasks.ingest.prices.replay import replay_prices
+from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.surroundings import Surroundings
 from tasks.ingest.prices.validation import NO_CALENDAR, PriceRules, validate_actions
 from warehouse.lake import Lake

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pytest
 
 from tasks.dataset.spec.clock import exchange_sessions
-from tasks.ingest.prices.fetch import PriceSpec, fetch_prices
+from tasks.ingest.prices.fetch import fetch_prices
+from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.prices.yahoo_transport import yahoo_session
 from tests.builders.servers import answering
 from warehouse.storage.landing import Landing

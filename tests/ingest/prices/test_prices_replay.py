@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sandbox.faults import Fault
-from tasks.ingest.prices.fetch import PriceSpec
 from tasks.ingest.prices.replay import replay_prices
+from tasks.ingest.prices.spec import PriceSpec
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing
 from warehouse.tables.batches import PriceBatch

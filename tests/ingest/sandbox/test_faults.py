@@ -330,7 +330,9 @@ def test_every_fault_kind_has_an_effect(market: Market) -> None:
     split = {"period1": "1108512000", "period2": "1112000000"}
     feed = Request("", "/rss/2.0/headline", {"s": "AAPL"})
     filings = Request("", "/submissions/CIK0000320193.json", {})
-    requests = [Request("", "/v8/finance/chart/AAPL", split), feed, filings]
+    days = {"s": "aapl.us", "d1": "20050211", "d2": "20050324", "i": "d"}
+    prices = [Request("", "/v8/finance/chart/AAPL", split), Request("", "/q/d/l/", days)]
+    requests = [*prices, feed, filings]
 
     def answers(plan: FaultPlan) -> list[Any]:
         responder = Responder(market, NewsSpec(), plan, Quoting())

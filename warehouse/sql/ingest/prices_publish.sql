@@ -39,7 +39,9 @@ GROUP BY ALL;
 
 
 -- name: bar_changes
--- grain: one row per incoming bar that is new, revised, in conflict with another source's bar, or a repeat
+-- grain: one row per incoming bar that is new, revised, outranked, in conflict with another source's bar, or a repeat
+-- Between two sources of $precedence (the best first) the better one's bar revises the worse one's; the other
+-- way round it is outranked, and what is stored stays.
 -- A repeat has the numbers of another session: traded shares do not, so one of its dates is wrong; of two
 -- that come together it is the later. Numbers are the same within one part in a million (see is_same), stored
 -- and incoming quotes compared on the incoming bar's share basis.
@@ -104,7 +106,7 @@ SELECT
         WHEN stored_vintage IS NULL AND (ticker, session) IN (FROM repeated) THEN 'repeat'
         WHEN stored_vintage IS NULL THEN 'new'
         WHEN source = stored_source THEN 'revised'
-        ELSE 'conflict'
+        ELSE change_of_source($precedence::VARCHAR[], source, stored_source)
     END AS change,
     stored_source
 FROM equated
@@ -132,6 +134,7 @@ SELECT
     CASE
         WHEN pairs.stored_vintage IS NULL THEN 'new'
         WHEN pairs.source = pairs.stored_source THEN 'revised'
+        WHEN change_of_source($precedence::VARCHAR[], pairs.source, pairs.stored_source) = 'revised' THEN 'revised'
         ELSE 'conflict'
     END AS change,
     pairs.stored_source

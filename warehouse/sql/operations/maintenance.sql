@@ -63,6 +63,7 @@ UNION SELECT payload_id FROM partitions
 UNION SELECT payload_id FROM quarantine
 UNION SELECT payload_id FROM bars
 UNION SELECT payload_id FROM bar_revisions
+UNION SELECT payload_id FROM bar_readings
 UNION SELECT payload_id FROM actions
 UNION SELECT payload_id FROM action_revisions
 UNION SELECT payload_id FROM headlines
