@@ -184,3 +184,5 @@ OF_THE_MACHINE: tuple[Misfortune, ...] = (
     clock_back,
 )  # fmt: skip
 OF_THE_VENDORS: tuple[Misfortune, ...] = (bars_spoiled, answer_odd, feed_spoiled, vendors_gone)
+SHORT_SIGHTED = frozenset({*OF_THE_VENDORS, disk_full, catalog_held, clock_back})
+"""In their runs less may be known than there is, so that what is predicted may rest on less."""

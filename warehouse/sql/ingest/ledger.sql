@@ -515,10 +515,19 @@ ORDER BY fetched_at, url, payload_id;
 
 
 -- name: feed_answers_cached
--- grain: one row per address of a source whose latest answer can be requested conditionally
+-- grain: one row per address of a source whose latest usable answer can be requested conditionally
+-- An answer that was refused or cut off is none: the vendor would say that nothing has changed since, and what is
+-- missing would stay away until something does.
 SELECT source, url, payload_id, status, headers, fetched_at
 FROM payloads
 WHERE source = $source
+    AND payload_id NOT IN (
+        SELECT payload_id FROM quarantine
+        WHERE kind = 'payload' AND source = $source AND payload_id IS NOT NULL
+        UNION
+        SELECT payload_id FROM partitions
+        WHERE state IN ('partial', 'failed') AND source = $source AND payload_id IS NOT NULL
+    )
 QUALIFY
     row_number() OVER (PARTITION BY url ORDER BY fetched_at DESC, payload_id) = 1
     AND (contains(headers, '"etag"') OR contains(headers, '"last-modified"'))

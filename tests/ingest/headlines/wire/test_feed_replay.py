@@ -7,7 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sandbox.faults import Fault
+import pytest
+
+from sandbox.faults import Fault, FaultKind
 from tasks.ingest.headlines.fetch import replay_headlines
 from tasks.ingest.http.retry import RetryPolicy
 from warehouse.lake import Lake
@@ -25,6 +27,20 @@ def test_unchanged_feed_is_asked_conditionally_and_loses_nothing(wire: Any, lake
     assert wire.counts(again) == {"AAPL": 20, "MSFT": 20}
     wire.publish(lake, again, wire.now + timedelta(minutes=1))
     assert lake.snapshot_id() == before
+
+
+@pytest.mark.parametrize("kind", ["entity_bomb", "truncated", "html_page", "wrong_encoding"])
+def test_answer_that_could_not_be_used_is_not_taken_for_the_unchanged_one(
+    wire: Any, lake: Lake, kind: FaultKind
+) -> None:
+    """Its validator is the whole document's: the vendor would say "not modified" for ever."""
+    wire.publish(lake, wire.fetch(Fault(kind=kind, times=1)))
+    cached = cached_answers(lake, wire.landing, wire.feed.name)
+    again = wire.ask(cached=cached, now=wire.now + timedelta(minutes=1))
+    assert wire.counts(again) == {"AAPL": 20, "MSFT": 20}
+    wire.publish(lake, again, wire.now + timedelta(minutes=1))
+    titles = lake.sql("SELECT count(*) AS n FROM headline_tickers WHERE ticker = 'AAPL'")
+    assert titles["n"].to_pylist() == [20]
 
 
 def test_replay_of_landed_answers_rebuilds_the_same_tables(
