@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -270,3 +271,18 @@ def test_kubernetes_template_makes_a_job() -> None:
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == 1
     assert job["spec"]["ttlSecondsAfterFinished"] == 86400
     assert job["metadata"]["generateName"] == "daily-"
+
+
+def test_service_unit_holds_no_mistake_that_systemd_finds(tmp_path: Path) -> None:
+    if not (analyze := shutil.which("systemd-analyze")):
+        pytest.skip("systemd-analyze is not installed; on Debian: apt-get install systemd")
+    text = (DOCKER / "systemd" / "newsvane.service").read_text("utf-8")
+    unit = tmp_path / "newsvane.service"
+
+    def said_of(written: str) -> str:
+        # What it starts is not installed here.
+        unit.write_text(written.replace("/opt/newsvane/.venv/bin/newsvane", "/bin/true"), "utf-8")
+        return run_to_its_end([analyze, "verify", str(unit)]).stderr
+
+    assert said_of(text) == ""
+    assert "Wrong" in said_of(text.replace("Restart=always", "Wrong=always"))
