@@ -7,11 +7,11 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
 
+from tasks.dataset.code_version import code_version
 from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, card
@@ -74,7 +74,7 @@ def write_dataset(
             spec_id=spec.spec_id,
             spec=spec,
             snapshot_id=snapshot_id,
-            code_version=version("newsvane"),
+            code_version=code_version(),
             tradable=spec.tradable,
             splits={
                 split: SplitEntry(**found.get(split, {}), files=tuple(files[split]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pyarrow.compute as pc
 import pytest
 
 from tasks.dataset.build import assemble_dataset
+from tasks.dataset.code_version import code_version
 from tasks.dataset.export import SHAPES, ExportError, export_dataset
 from tasks.dataset.rebuild import ProvenanceError, diff_datasets, read_manifest, rebuild_dataset
 from tasks.dataset.spec.clock import exchange_sessions
@@ -158,3 +161,34 @@ def test_context_mask_and_budget_shape_the_prompt(lake, market, tmp_path) -> Non
     day = {"id": spec.spec_id, "day": CALENDAR[9]["session"]}
     text = lake.sql(query, day)["input"][0].as_py()
     assert text == "COMPANY +2.0% -2.0%|+0%|-2.0%|1|0h Why COMPANY and COMPANY's COMPANY fell"
+
+
+def git(folder: Path, *words: str) -> str:
+    named = ["-c", "user.name=a", "-c", "user.email=a@b.example", "-c", "commit.gpgsign=false"]
+    words = ("git", "-C", str(folder), *named, *words)
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_manifest_names_the_commit_or_the_files_of_the_code(tmp_path: Path) -> None:
+    """Else a rebuild with other bytes could not say that the code is another one."""
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    root = tmp_path / "checkout"
+    module = root / "tasks" / "one.py"
+    module.parent.mkdir(parents=True)
+    module.write_text("1\n")
+    named = code_version.__wrapped__  # without its memory
+    release, _, first = named(root).partition("+")
+    assert first.startswith("code.")
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "of somebody else")
+    assert named(root) == f"{release}+{first}"
+    git(root, "init", "--quiet")
+    git(root, "add", ".")
+    git(root, "commit", "--quiet", "--message", "ours")
+    assert named(root) == f"{release}+g{git(root, 'rev-parse', 'HEAD')[:12]}"
+    module.write_text("2\n")
+    assert named(root).endswith(".dirty")
+    shutil.rmtree(root / ".git")
+    assert named(root) != f"{release}+{first}"
