@@ -46,7 +46,11 @@ class FeedClient:
     """Fetches bodies within its limits. Use as a context manager; threads may share it."""
 
     def __init__(
-        self, http: httpx.Client, limits: FeedLimits, budget: RequestBudget, secrets: Secrets
+        self,
+        http: httpx.Client,
+        limits: FeedLimits,
+        budget: RequestBudget,
+        secrets: Secrets = no_secrets,
     ) -> None:
         self.limits = limits
         self._secrets = secrets
