@@ -67,22 +67,25 @@ def skip_missed_runs(client: SyncPrefectClient, now: datetime) -> list[str]:
     from prefect.client.schemas.objects import StateType
     from prefect.states import Completed
 
-    waiting = [
-        run
-        for run in _runs(client, [made.id for made in _deployments(client)], [StateType.SCHEDULED])
-        if run.auto_scheduled and run.expected_start_time and run.expected_start_time < now
-    ]
-    latest = {
-        run.deployment_id: run.id for run in sorted(waiting, key=lambda run: _due(run, now))
-    }  # fmt: skip
-    missed = [run for run in waiting if latest[run.deployment_id] != run.id]
+    scheduled = _runs(client, [made.id for made in _deployments(client)], [StateType.SCHEDULED])
+    missed = missed_of(scheduled, now)
     for run in missed:
         client.set_flow_run_state(run.id, Completed(name="Skipped", message=MISSED), force=True)
     return [run.name for run in missed]
 
 
-def _due(run: FlowRun, now: datetime) -> datetime:
-    return run.expected_start_time or now
+def missed_of(scheduled: Sequence[FlowRun], now: datetime) -> list[FlowRun]:
+    """Of runs that wait, those a schedule had due before `now`, but for each deployment's latest.
+
+    Runs that a person asked for wait on.
+    """
+    due = [
+        (run.expected_start_time, run)
+        for run in scheduled
+        if run.auto_scheduled and run.expected_start_time and run.expected_start_time < now
+    ]
+    latest = {run.deployment_id: run.id for _, run in sorted(due, key=lambda pair: pair[0])}
+    return [run for _, run in due if latest[run.deployment_id] != run.id]
 
 
 def _deployments(client: SyncPrefectClient) -> list[DeploymentResponse]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -19,7 +20,7 @@ from flows.platform import watch as watching
 from flows.platform.environment import running
 from flows.platform.part_alarms import PartAlarms
 from flows.platform.processes import birth
-from flows.platform.recovery import crash_dead_runs
+from flows.platform.recovery import crash_dead_runs, missed_of
 from flows.platform.stack import state_path
 from flows.settings import AlarmSpec, load_settings
 from tests.builders.command_line import REPOSITORY, command_of
@@ -85,6 +86,25 @@ def test_command_that_was_killed_is_crashed_and_one_that_lives_is_not(
             for process in processes:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
+
+
+def test_of_runs_that_came_due_while_the_stack_was_down_the_latest_is_left() -> None:
+    """They would all begin at once, and all but one end as cancelled."""
+    from prefect.client.schemas.objects import FlowRun
+
+    now, daily, weekly = datetime(2024, 5, 6, 12, tzinfo=UTC), uuid4(), uuid4()
+
+    def waiting(deployment: UUID, hours: int, *, by_schedule: bool = True) -> FlowRun:
+        due = now + timedelta(hours=hours)
+        return FlowRun(
+            flow_id=uuid4(), deployment_id=deployment, auto_scheduled=by_schedule,
+            expected_start_time=due, name=f"{hours}",
+        )  # fmt: skip
+
+    runs = [waiting(daily, hours) for hours in (-1, -72, -25, 23)]
+    runs += [waiting(daily, -48, by_schedule=False), waiting(weekly, -80)]
+    assert sorted(run.name for run in missed_of(runs, now)) == ["-25", "-72"]
+    assert missed_of([], now) == []
 
 
 def test_watch_tells_of_a_lost_worker_once_and_of_its_return(client: Any, tmp_path: Path) -> None:

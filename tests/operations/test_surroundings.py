@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -97,3 +99,21 @@ def test_failure_from_outside_says_what_and_what_next(error: Exception, words: s
 def test_mistake_of_the_program_keeps_its_traceback() -> None:
     assert sentence_of(KeyError("x")) is None
     assert sentence_of(duckdb.BinderException("no such column")) is None
+
+
+def test_data_root_of_another_user_is_a_sentence(newsvane: Newsvane, tmp_path: Path) -> None:
+    """As after a first try as root, before the service has its own user."""
+    if os.getuid() != 0 or not (other := shutil.which("setpriv")):
+        pytest.skip("only root can become another user, and with setpriv alone")
+    assert newsvane("sql", "select 1").returncode == 0
+    for folder in (*tmp_path.parents[:2], tmp_path):
+        folder.chmod(0o755)
+    became = [other, "--reuid=65534", "--regid=65534", "--clear-groups"]
+    environment = {**os.environ, "NEWSVANE_DATA_ROOT": str(tmp_path / "data")}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    done = run_to_its_end([*became, *command_of("dataset", "show")], REPOSITORY, environment)
+    if "newsvane" not in done.stderr:
+        pytest.skip(f"another user cannot run this Python: {done.stderr[-200:]}")
+    assert done.returncode == 2
+    assert "Permission denied. Expected a place that user 65534 may write" in done.stderr
+    assert "Traceback" not in done.stderr
