@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -62,6 +64,28 @@ def wait_for_bytes(folder: Path, wanted: int, ended: Callable[[], bool]) -> None
     """Wait until a warehouse has written `wanted` bytes, or whoever writes has ended."""
     while bytes_below(folder) < wanted and not ended():
         time.sleep(0.01)
+
+
+HOLD = """
+import sqlite3, sys, time
+catalog = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+catalog.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+time.sleep(float(sys.argv[2]))
+"""
+
+
+@contextmanager
+def held_by_another_program(catalog: Path, seconds: float) -> Iterator[None]:
+    """While open, and for so long at most, another process holds the catalog."""
+    words = [sys.executable, "-c", HOLD, str(catalog), str(seconds)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        try:
+            yield
+        finally:
+            other.kill()
 
 
 @pytest.fixture(scope="session")

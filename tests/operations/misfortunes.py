@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sandbox.faults import Fault, FaultKind
 from sandbox.messages import CHART_PATH, Answer, Request
+from tests.builders.warehouse import held_by_another_program
 from tests.ingest.spoiled import HOSTILE, nodes, replaced
 from tests.operations.lives import Circumstances, Life, Spoil
 from warehouse.lake.identity import MARK, is_restoring
@@ -34,14 +32,6 @@ OF_BARS: tuple[FaultKind, ...] = (
     "high_below_low", "empty_frame",
 )  # fmt: skip
 OF_FEEDS: tuple[FaultKind, ...] = (*OF_ANSWERS, "huge_feed", "entity_bomb", "external_entity")
-
-HOLD = """
-import sqlite3, sys, time
-catalog = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
-catalog.execute("BEGIN EXCLUSIVE")
-print("held", flush=True)
-time.sleep(float(sys.argv[2]))
-"""
 
 
 def backup_killed(life: Life, at: datetime, chance: random.Random) -> None:
@@ -138,18 +128,8 @@ def catalog_held(life: Life, at: datetime, chance: random.Random) -> None:
     """Another program holds the catalog for some seconds of the run."""
     with life.attempt("daily", at) as attempt:
         attempt.work_until(chance.random())
-        with _held(life.root / "catalog.sqlite", chance.uniform(1, 8)):
+        with held_by_another_program(life.root / "catalog.sqlite", chance.uniform(1, 8)):
             attempt.ended_well()
-
-
-@contextmanager
-def _held(catalog: Path, seconds: float) -> Iterator[None]:
-    words = [sys.executable, "-c", HOLD, str(catalog), str(seconds)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        other.stdout.readline()
-        yield
-        other.kill()
 
 
 def disk_full(life: Life, at: datetime, chance: random.Random) -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import duckdb
-import duckdb_extensions
 from filelock import FileLock
 
 from warehouse.lake.faults import advice, first_line
@@ -60,8 +59,9 @@ def connect(spec: LakeSpec) -> duckdb.DuckDBPyConnection:
     )
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        _load_checked(connection, ("ducklake", f"{spec.catalog_kind}_scanner"))
         buckets = {place for place in (spec.storage, spec.landing) if is_bucket(place)}
+        needed = ("ducklake", f"{spec.catalog_kind}_scanner", *(["httpfs"] if buckets else []))
+        _load_checked(connection, needed)
         if buckets:
             _open_buckets(connection, spec, sorted(buckets))
     except duckdb.Error as error:
@@ -169,15 +169,6 @@ def _as_released(extension: str) -> Path:
     )
 
 
-def load_extension(connection: duckdb.DuckDBPyConnection, extension: str) -> None:
-    """Load an extension, installing it first from its wheel: no network is needed."""
-    try:
-        connection.execute(f"LOAD {extension}")
-    except duckdb.Error:
-        duckdb_extensions.import_extension(extension)
-        connection.execute(f"LOAD {extension}")
-
-
 def quoted(text: str) -> str:
     """The text as the inside of an SQL string literal."""
     return text.replace("'", "''")
@@ -191,7 +182,6 @@ def _open_buckets(
     httpfs reads the AWS_… variables into plain settings, which any query could show; a secret
     shows itself redacted, so the settings are cleared once it is made.
     """
-    load_extension(connection, "httpfs")
     options = ["TYPE s3"]
     for option, setting in _KEYS.items():
         (value,) = connection.execute(f"SELECT current_setting('{setting}')").fetchone() or (None,)
@@ -283,9 +273,9 @@ class WriterLock:
 
 
 def _connected(server: str) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(config={"threads": 1})
+    connection = _unsigned(threads=1)
     try:
-        load_extension(connection, "postgres_scanner")
+        _load_checked(connection, ("postgres_scanner",))
         connection.execute(f"ATTACH '{quoted(server)}' AS writers (TYPE postgres)")
     except duckdb.Error:
         connection.close()

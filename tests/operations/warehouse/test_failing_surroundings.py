@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,30 +11,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tests.builders.warehouse import OpenLake, lake_spec_below
+from tests.builders.warehouse import OpenLake, held_by_another_program, lake_spec_below
 from warehouse.lake import Lake, LakeError, LakeSpec
 from warehouse.lake.faults import advice, first_line, is_of_surroundings
-
-HOLD = """
-import sqlite3, sys, time
-catalog = sqlite3.connect(sys.argv[1], isolation_level=None)
-catalog.execute("BEGIN EXCLUSIVE")
-print("held", flush=True)
-time.sleep(float(sys.argv[2]))
-"""
-
-
-@contextmanager
-def held_by_another_program(catalog: Path, seconds: float) -> Iterator[None]:
-    """While open, and for so long at most, another process holds the catalog."""
-    words = [sys.executable, "-c", HOLD, str(catalog), str(seconds)]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "held\n"
-        try:
-            yield
-        finally:
-            other.kill()
 
 
 def tickers(count: int) -> pa.Table:
