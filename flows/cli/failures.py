@@ -73,8 +73,8 @@ def _of_server(address: str | None, said: str) -> str:
     if named is None:
         return (
             f"Prefect's server for this command did not start: {said} Look for the reason in "
-            "DATA_ROOT/prefect (a disk without room, a folder that cannot be written), then run "
-            "the command again."
+            "DATA_ROOT/prefect/command-server.log (a disk without room, a folder that cannot be "
+            "written), then run the command again."
         )
     return (
         f"Prefect's server at {named} cannot be used: {said} Expected the API of a running server, "

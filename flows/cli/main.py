@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,8 @@ import typer
 
 from flows.cli import context, dataset, ingest, jobs, models, operations
 from flows.cli.failures import sentence_of
+from flows.platform.interruption import INTERRUPTED, end_on_request, say_interrupted
 
-INTERRUPTED = 130
-"""Exit code of a command that was asked to end, by Ctrl-C or SIGTERM."""
 app = typer.Typer(
     name="newsvane",
     help="Prices and headlines in; a fine-tuned up/down model with an honest verdict out.",
@@ -89,7 +87,7 @@ def main() -> None:
     An error of ours, or of what surrounds us, is one paragraph and exit code 2, no traceback.
     """
     _read_names_as_utf8()
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_request()
     try:
         app(shared_first(sys.argv[1:]))
     except Exception as error:
@@ -101,13 +99,8 @@ def main() -> None:
         sys.exit(2)
     except SystemExit as end:
         if end.code == INTERRUPTED:  # typer makes it of a KeyboardInterrupt, and says nothing
-            typer.echo("Interrupted. What was published stays; run the command again.", err=True)
+            say_interrupted()
         raise
-
-
-def _interrupt(*_: object) -> None:
-    """End on SIGTERM as on Ctrl-C: with a sentence, and with what was started ended too."""
-    raise KeyboardInterrupt
 
 
 def shared_first(words: Sequence[str]) -> list[str]:

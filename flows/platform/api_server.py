@@ -79,23 +79,31 @@ def guard_temporary_server() -> None:
     from prefect.settings import get_current_settings
 
     def start(server: SubprocessASGIServer) -> subprocess.Popen[bytes]:
-        chosen = get_current_settings().to_environment_variables(exclude_unset=True)
+        current = get_current_settings()
+        chosen = current.to_environment_variables(exclude_unset=True)
         own = {
             "PREFECT_UI_ENABLED": "0",
             "PREFECT__SERVER_EPHEMERAL": "1",
             "PREFECT_SERVER_LOGGING_LEVEL": "ERROR",
         }
         words = ["--host", "127.0.0.1", "--port", str(server.port), "--of-a-command"]
-        return _Temporary(
-            [sys.executable, "-m", "flows.platform.api_server", *words, *_LOOPBACK],
-            env={**os.environ, **chosen, **own},
-            stdin=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the command alone
-        )
+        current.home.mkdir(parents=True, exist_ok=True)
+        # Not the command's terminal, which may be somebody else's before the server has ended.
+        with (current.home / COMMAND_LOG).open("ab") as log:
+            return _Temporary(
+                [sys.executable, "-m", "flows.platform.api_server", *words, *_LOOPBACK],
+                env={**os.environ, **chosen, **own},
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the command alone
+            )
 
     SubprocessASGIServer._run_uvicorn_command = start  # type: ignore[method-assign, assignment]
 
 
+COMMAND_LOG = "command-server.log"
+"""Below Prefect's home: what the servers of single commands had to say."""
 _LOOPBACK = ("--name=127.0.0.1", "--name=localhost")
 
 

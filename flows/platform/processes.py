@@ -115,12 +115,22 @@ def _environments() -> Iterator[tuple[int, set[bytes]]]:
                 yield int(folder.name), variables
 
 
+def started_by(pid: int) -> list[int]:
+    """The processes whose parent this is; none where there is no /proc."""
+    found = (int(folder.name) for folder in _PROC.glob("[0-9]*"))
+    return [child for child in found if _parent(child) == pid]
+
+
 def _ancestors() -> Iterator[int]:
-    pid = os.getpid()
-    while pid > 0:
+    pid: int | None = os.getpid()
+    while pid:
         yield pid
-        try:
-            stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return
-        pid = int(stat.rpartition(")")[2].split()[1])
+        pid = _parent(pid)
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[1])

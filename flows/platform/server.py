@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from flows.platform.environment import (
     announce_server,
     prepare_prefect,
 )
+from flows.platform.interruption import end_in_own_time
 from flows.platform.notifications import keep_alarms
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def serve_ui(settings: Settings, port: int) -> None:
 
     Raises ServerError when the port is taken, AlarmError for alarms that cannot be set up.
     """
-    signal.signal(signal.SIGTERM, interrupt)
+    end_in_own_time()
     with prefect_server(settings.data_root, port) as api_url:
         os.environ["PREFECT_API_URL"] = api_url
         keep_alarms(settings.alarms)
@@ -50,13 +50,9 @@ def serve_ui(settings: Settings, port: int) -> None:
         serve_deployments(settings)
 
 
-def interrupt(*_: object) -> None:
-    """A signal handler: end as Ctrl-C does, so that what was started is stopped again."""
-    raise KeyboardInterrupt
-
-
 def serve_deployments(settings: Settings) -> None:
     """Register the deployments with the server in PREFECT_API_URL and run what is started."""
+    end_in_own_time()
     prepare_prefect(settings.data_root)
     from prefect import serve
 

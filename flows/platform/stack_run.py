@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from flows.platform import health
 from flows.platform.credentials import SERVER_AUTH
 from flows.platform.daily_watch import DailyWatch
 from flows.platform.environment import announce_server
+from flows.platform.interruption import end_in_own_time, let_end
 from flows.platform.notifications import keep_alarms
 from flows.platform.part_alarms import PartAlarms, log
 from flows.platform.processes import MARK, birth, end_stack, marked, runs_of_stack
@@ -23,7 +23,6 @@ from flows.platform.recovery import crash_dead_runs, skip_missed_runs
 from flows.platform.server import (
     HOST,
     ServerError,
-    interrupt,
     require_free,
     server_command,
     server_log,
@@ -61,7 +60,7 @@ def run_stack(
     is started again and told of. `words` choose the configuration for the parts. Raises
     ServerError when the stack runs already or a part does not come up.
     """
-    signal.signal(signal.SIGTERM, interrupt)
+    end_in_own_time()
     with only_one(settings.data_root):
         left = end_stack(settings.data_root)
         if left:
@@ -77,7 +76,7 @@ def run_stack(
         finally:
             tell_service_manager(STOPPING)
             # A second signal must not leave half of it behind.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            let_end()
             stack.end()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,9 +11,10 @@ import httpx
 
 from flows.platform import health
 from flows.platform.daily_watch import DailyWatch
+from flows.platform.interruption import end_in_own_time
 from flows.platform.notifications import keep_alarms
 from flows.platform.part_alarms import PartAlarms, log
-from flows.platform.server import ServerError, interrupt
+from flows.platform.server import ServerError
 from flows.platform.site_server import alarms_path
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def watch(settings: Settings) -> None:
     """
     from prefect.client.orchestration import get_client
 
-    signal.signal(signal.SIGTERM, interrupt)
+    end_in_own_time()
     api_url = os.environ.get("PREFECT_API_URL", "")
     if not api_url:
         raise ServerError(

@@ -93,7 +93,8 @@ def without_prefect() -> dict[str, str]:
 @contextmanager
 def as_if_alone(words: tuple[str, ...], environment: dict[str, str]) -> Iterator[None]:
     """Arguments, folder, environment and signals of a command; afterwards all are as before."""
-    before, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    before = dict(os.environ)
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["newsvane", *words])
         patch.setattr("flows.cli.tables.console.width", WIDTH)  # else as wide as at its import
@@ -104,7 +105,8 @@ def as_if_alone(words: tuple[str, ...], environment: dict[str, str]) -> Iterator
         finally:
             os.environ.clear()
             os.environ.update(before)
-            signal.signal(signal.SIGTERM, handler)
+            for one, handler in handlers.items():
+                signal.signal(one, handler)
 
 
 def _below(folder: Path) -> dict[str, str]:
