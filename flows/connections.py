@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from warehouse.tables.batches import Clock
 if TYPE_CHECKING:
     from tasks.ingest.http.client import FeedClient
     from tasks.ingest.prices.vendor import PriceVendor
+
+_LOG = logging.getLogger(__name__)
 
 
 class NoDatasetError(RuntimeError):
@@ -65,22 +68,30 @@ def archive_clock(settings: Settings, newest: date | None) -> Clock:
 
 
 def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
-    """The manifest of one data set, by its id or a beginning that fits no other; else the newest.
+    """The manifest of one data set, by its id, its name, or a beginning that fits no other id.
 
+    None means the newest of the configured specification; where there is none, the newest of all.
     Raises NoDatasetError.
     """
+    chosen = {"wanted": dataset_id or None, "spec_digest": settings.dataset.digest}
     with Lake.open(settings.warehouse) as lake:
-        rows = lake.read("datasets_newest", {"dataset_id": dataset_id or None}).to_pylist()
+        rows = lake.read("datasets_fitting", chosen).to_pylist()
     if not rows:
         wanted = f"data set {dataset_id!r}" if dataset_id else "any data set"
         raise NoDatasetError(
             f"The warehouse does not know {wanted}. Build one with `newsvane dataset build`; "
-            '`newsvane sql "from datasets"` lists those there are.'
+            "`newsvane dataset list` shows those there are."
         )
-    if dataset_id and len(rows) > 1 and rows[0]["dataset_id"] != dataset_id:
-        fitting = ", ".join(row["dataset_id"] for row in rows[:5])
+    if dataset_id is None and rows[0]["fit"]:
+        _LOG.warning(
+            "No data set is built as configured; the newest of the others is used. "
+            "`newsvane dataset build` makes one, --dataset chooses among those there are."
+        )
+    fitting = list(dict.fromkeys(row["dataset_id"] for row in rows))
+    if dataset_id and rows[0]["fit"] and len(fitting) > 1:
         raise NoDatasetError(
-            f"{len(rows)} data sets begin with {dataset_id!r}: {fitting}. Give more of the id."
+            f"{len(fitting)} data sets begin with {dataset_id!r}: {', '.join(fitting[:5])}. Give "
+            "more of the id."
         )
     return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))
 

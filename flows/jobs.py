@@ -69,7 +69,7 @@ def run_everything(settings: Settings) -> Outcome:
     with training_process(settings):
         model = finetune(selection, dataset.dataset_id)
         evaluation = evaluate(selection, dataset.dataset_id, model.model_id)
-    report = write_report(selection)
+    report = write_report(selection, dataset.dataset_id)
     write_site(selection)
     return Outcome(ingested, dataset, model, evaluation, report)
 
@@ -129,6 +129,8 @@ def with_latest_split(settings: Settings) -> ConfigSelection:
         sessions = lake.read("sessions_labelled", known)["session"].to_pylist()
     split = latest_split(sessions, settings.retraining, settings.dataset.split)
     cuts = ("start", "train_until", "validation_until", "end")
+    called = settings.dataset.name
     return settings.selection.overridden(
-        *(f"dataset.split.{name}={getattr(split, name)}" for name in cuts)
+        *(f"dataset.split.{name}={getattr(split, name)}" for name in cuts),
+        *([f"dataset.name={called}-weekly"] if called else []),
     )

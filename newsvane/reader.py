@@ -139,15 +139,20 @@ class Reader:
         )
 
     def dataset(self, dataset_id: str | None = None) -> Dataset:
-        """One data set by its id or an unambiguous beginning of it; the newest without one."""
-        found = [one for one in self.datasets() if one.dataset_id.startswith(dataset_id or "")]
-        if not found or (dataset_id is not None and len(found) > 1):
+        """One data set by its id, its name, or a beginning that fits no other id; else the newest.
+
+        Raises ReadError for none, and for a beginning that fits several.
+        """
+        chosen = {"wanted": dataset_id, "spec_digest": None}
+        rows = self._lake.read("datasets_fitting", chosen).to_pylist()
+        fitting = list(dict.fromkeys(row["dataset_id"] for row in rows))
+        if not rows or (dataset_id is not None and rows[0]["fit"] and len(fitting) > 1):
             known = ", ".join(one.dataset_id for one in self.datasets()) or "none"
             raise ReadError(
-                f"{len(found)} data sets are called {dataset_id or '(newest)'!r}; there are: "
+                f"{len(fitting)} data sets are called {dataset_id or '(newest)'!r}; there are: "
                 f"{known}. Give one of these ids, or build one with `newsvane dataset build`."
             )
-        return found[0]
+        return next(one for one in self.datasets() if one.dataset_id == fitting[0])
 
     def models(self) -> tuple[Model, ...]:
         """All fine-tuned models, newest first, with recipe, environment and metrics."""

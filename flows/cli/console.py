@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from flows.cli.progress import progress_bars
 from flows.cli.tables import say, shape, show_rows, show_table
 from flows.platform.display import verdict_table
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from flows.backfill import PlannedRange
     from flows.jobs import Outcome
     from flows.platform.display import IngestSummary
+    from flows.settings import Settings
     from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.evaluate import Evaluation
     from tasks.ingest.archives.preview import Preview
@@ -77,6 +80,18 @@ def run_ingest(run: Callable[[], IngestSummary]) -> None:
         summary = run()
     show_ingest(summary)
     summary.require_complete()
+
+
+def chosen_dataset(settings: Settings, wanted: str | None) -> str:
+    """The id of the data set that a command works on, which it says on standard error.
+
+    Raises NoDatasetError.
+    """
+    from flows.connections import find_dataset
+
+    found = find_dataset(settings, wanted).dataset_id
+    Console(stderr=True).print(f"data set {found}", highlight=False)
+    return found
 
 
 def show_dataset(manifest: DatasetManifest) -> None:

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 FAILED = 1
 """Exit code of a command that ran and found something wrong."""
-DatasetOption = Annotated[str | None, typer.Option("--dataset", help="Default: the newest.")]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="Its name, its id or the beginning of that. Default: the newest as configured.",
+        show_default=False,
+    ),
+]
 
 
 def choose(

@@ -26,10 +26,28 @@ def build(context: typer.Context) -> None:
     show_dataset(manifest)
 
 
+@app.command("list")
+def list_datasets(context: typer.Context) -> None:
+    """List all data sets, newest first."""
+    settings = settings_of(context)
+    from flows.cli.tables import show_rows
+    from tasks.report.page.collect import dataset_rows
+    from warehouse.lake import Lake
+
+    with Lake.open(settings.warehouse) as lake:
+        show_rows(dataset_rows(lake), "data sets")
+
+
 @app.command()
 def show(
     context: typer.Context,
-    dataset_id: Annotated[str | None, typer.Argument(help="Default: the newest.")] = None,
+    dataset_id: Annotated[
+        str | None,
+        typer.Argument(
+            help="Its name, its id or the beginning of that. Default: the newest as configured.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Show a data set's identity, counts, balance and what was dropped."""
     settings = settings_of(context)
@@ -89,11 +107,11 @@ def export(
 ) -> None:
     """Write a data set in the shape that another training tool reads."""
     settings = settings_of(context)
-    from flows.connections import find_dataset
+    from flows.cli.console import chosen_dataset
     from tasks.dataset.export import export_dataset
     from warehouse.lake import Lake
 
-    folder = settings.data_root / "datasets" / find_dataset(settings, dataset_id).dataset_id
+    folder = settings.data_root / "datasets" / chosen_dataset(settings, dataset_id)
     with Lake.open(settings.warehouse) as lake:
         for path in export_dataset(lake, folder, shape, out):
             typer.echo(path)

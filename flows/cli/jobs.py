@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.context import prepared
+from flows.cli.context import DatasetOption, prepared
 
 app = typer.Typer()
 
@@ -77,10 +77,10 @@ def simulate(
 
 
 @app.command()
-def report(context: typer.Context) -> None:
+def report(context: typer.Context, dataset_id: DatasetOption = None) -> None:
     """Write the self-contained HTML report and the site; print where they are."""
     settings = prepared(context)
     from flows.report import write_report, write_site
 
-    typer.echo(write_report(settings.selection))
+    typer.echo(write_report(settings.selection, dataset_id))
     typer.echo(write_site(settings.selection))

@@ -24,12 +24,13 @@ def finetune(
 ) -> None:
     """Fine-tune the configured recipe on a data set, in a process of its own."""
     settings = prepared(context)
-    from flows.cli.console import show_model
+    from flows.cli.console import chosen_dataset, show_model
     from flows.cli.progress import progress_bars
     from flows.cli.tables import say
     from flows.training import finetune as finetune_flow
     from flows.training import plan_of
 
+    dataset_id = chosen_dataset(settings, dataset_id)
     estimate = plan_of(settings, dataset_id)
     for line in estimate.lines():
         say(line, highlight=False)
@@ -60,9 +61,10 @@ def evaluate(
 ) -> None:
     """Score the test split, or walk-forward folds, against every baseline; say what it shows."""
     settings = prepared(context)
-    from flows.cli.console import show_verdict
+    from flows.cli.console import chosen_dataset, show_verdict
     from flows.cli.progress import progress_bars
 
+    dataset_id = chosen_dataset(settings, dataset_id)
     if walk_forward:
         from flows.evaluation import walk_forward as walk_forward_flow
 
@@ -159,10 +161,11 @@ def promote(context: typer.Context, model_id: str) -> None:
 def export_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption = None) -> None:
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
-    from flows.connections import find_dataset, finetune_job
+    from flows.cli.console import chosen_dataset
+    from flows.connections import finetune_job
     from tasks.training.bundle import export_bundle as write_bundle
 
-    job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
+    job = finetune_job(settings, chosen_dataset(settings, dataset_id))
     typer.echo(write_bundle(job, file))
 
 
@@ -170,12 +173,12 @@ def export_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption 
 def import_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption = None) -> None:
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
-    from flows.cli.console import show_model
-    from flows.connections import find_dataset, finetune_job
+    from flows.cli.console import chosen_dataset, show_model
+    from flows.connections import finetune_job
     from flows.training import register
     from tasks.training.bundle import import_bundle as read_bundle
 
-    job = finetune_job(settings, find_dataset(settings, dataset_id).dataset_id)
+    job = finetune_job(settings, chosen_dataset(settings, dataset_id))
     result = read_bundle(file, job)
     register(settings, result)
     show_model(result)

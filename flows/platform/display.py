@@ -26,7 +26,7 @@ LONGEST = 400
 _INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
 _SCHEME = re.compile(r"\b(\w+)://|\b(javascript|data|vbscript):", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
-SERVED = ("data_docs", "report.html")
+SERVED = ("data_docs", "report")
 """What the site serves of the data root besides the site itself."""
 VERDICT_METRICS = ("accuracy", "auroc", "cross_entropy")
 """Few enough to fit a terminal of 80 columns; the report shows all of them."""

@@ -63,7 +63,10 @@ Kinds = Annotated[tuple[Kind, ...], Field(min_length=1), Described("What to requ
 Force = Annotated[
     bool, Described("Request again what is done already; equal answers change nothing.")
 ]
-DatasetId = Annotated[str | None, Described("Identity of a data set. Empty: the newest one.")]
+DatasetId = Annotated[
+    str | None,
+    Described("Name or identity of a data set. Empty: the newest of the configured specification."),
+]
 ModelId = Annotated[
     str | None, Described("Identity of a model. Empty: as configured, else the newest.")
 ]

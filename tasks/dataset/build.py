@@ -18,7 +18,7 @@ from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, 
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
 from warehouse.storage.atomic import publish_folder, write_text
-from warehouse.tables.datasets import Part, assign_splits, changed_from, write_part
+from warehouse.tables.datasets import Part, assign_splits, changed_from, name_dataset, write_part
 from warehouse.tables.examples import CountTokens, build_examples, needed_sessions
 from warehouse.tables.sessions import publish_sessions
 
@@ -42,6 +42,8 @@ def assemble_dataset(
     snapshot_id = lake.snapshot_id()
     manifest, folder = write_dataset(lake, spec, root, snapshot_id, previous=_previous(lake, spec))
     _register(lake, manifest, folder, now)
+    if spec.name is not None:
+        name_dataset(lake, spec.name, manifest.dataset_id, now)
     return manifest
 
 

@@ -138,7 +138,7 @@ def test_beginning_of_an_id_that_fits_two_data_sets_chooses_neither(tmp_path: Pa
         table = pa.Table.from_pylist(rows, schema=schemas.DATASETS)
         lake.transact(lambda tx: tx.append("datasets", table))
         for given, found in (("abcd", 2), ("abcd01", 1), ("e", 1), ("x", 0)):
-            listed = lake.read("datasets_newest", {"dataset_id": given})["dataset_id"]
-            assert len(listed) == found
+            chosen = {"wanted": given, "spec_digest": None}
+            assert len(lake.read("datasets_fitting", chosen)) == found
     with pytest.raises(NoDatasetError, match=r"2 data sets begin with 'abcd': abcd01, abcd02"):
         find_dataset(settings, "abcd")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -119,6 +119,12 @@ def _text_of(lines: pa.StringArray) -> memoryview:
     _, offsets, text = lines.buffers()
     bounds = memoryview(offsets).cast("i")
     return memoryview(text)[bounds[lines.offset] : bounds[lines.offset + len(lines)]]
+
+
+def name_dataset(lake: Lake, name: str, dataset_id: str, now: datetime) -> None:
+    """Have the data set bear the name from `now` (UTC); another one that bore it does no more."""
+    naming = {"name": name, "dataset_id": dataset_id, "named_at": now}
+    lake.transact(lambda tx: tx.run("dataset_name", naming))
 
 
 def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:

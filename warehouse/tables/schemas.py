@@ -97,6 +97,7 @@ DATASETS = _table(
     dataset_id=_TEXT, spec_id=_TEXT, spec_digest=_TEXT, snapshot_id=_LONG, created_at=_AT,
     path=_TEXT, manifest=_TEXT,
 )  # fmt: skip
+DATASET_NAMES = _table(name=_TEXT, dataset_id=_TEXT, named_at=_AT)
 
 MODELS = _table(
     model_id=_TEXT, dataset_id=_TEXT, recipe_name=_TEXT, base_model=_TEXT, adapter_sha256=_TEXT,

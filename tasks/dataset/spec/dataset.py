@@ -53,11 +53,16 @@ class DatasetSpec(BaseModel):
 
     `tickers=None` takes every ticker. A session enters with at least `min_headlines` stories;
     with 0, every session of every ticker that has bars does. `files="monthly"` writes one file
-    per split and month, of which a later build takes over what has not changed.
+    per split and month, of which a later build takes over what has not changed. `name` is what the
+    data sets built from it are called; no part of their identity. It holds a letter beyond f or a
+    hyphen, so that it is never taken for the beginning of an id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    name: str | None = Field(
+        default=None, exclude=True, max_length=40, pattern=r"^[a-z0-9-]*[g-z-][a-z0-9-]*$"
+    )
     tickers: tuple[str, ...] | None = None
     min_headlines: int = Field(default=1, ge=0)
     clock: ClockSpec = ClockSpec()

@@ -31,9 +31,10 @@ class ReportError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class DatasetRecord:
-    """A data set's row: its identity and its manifest, parsed. `created_at` is UTC."""
+    """A data set's row: identity, names, and its manifest, parsed. `created_at` is UTC."""
 
     dataset_id: str
+    names: str | None
     spec_id: str
     snapshot_id: int
     created_at: datetime
@@ -75,7 +76,7 @@ class ReportData:
 def collect(
     lake: Lake, *, dataset_id: str | None = None, spec: EvaluationSpec | None = None
 ) -> ReportData:
-    """Read what a report shows about `dataset_id` (default: the newest data set).
+    """Read what a report shows about `dataset_id` (a whole id; default: the newest data set).
 
     `spec` is the evaluation's, for the verdict's wording. Raises ReportError for an unknown
     data set, and for a manifest that this version cannot read.
@@ -137,6 +138,30 @@ def in_order(name: str, verdict: Verdict | None) -> tuple[int, str]:
     if name in TRIVIAL:
         return (3 + len(TRIVIAL) - TRIVIAL.index(name), name)
     return (2 if name in REFERENCE else 1, name)
+
+
+def dataset_rows(lake: Lake) -> list[dict[str, Any]]:
+    """One row per data set, newest first: dataset_id, names, created_at, rows, and its sessions.
+
+    `first_session` and `last_session` are None for an empty one. Raises ReportError for a
+    manifest that this version cannot read.
+    """
+    found = []
+    for row in lake.read("report_datasets").to_pylist():
+        splits = _manifest(row).splits.values()
+        firsts = [split.first_session for split in splits if split.first_session]
+        lasts = [split.last_session for split in splits if split.last_session]
+        found.append(
+            {
+                "dataset_id": row["dataset_id"],
+                "names": row["names"],
+                "rows": sum(split.rows for split in splits),
+                "first_session": min(firsts, default=None),
+                "last_session": max(lasts, default=None),
+                "created_at": row["created_at"],
+            }
+        )
+    return found
 
 
 def _dataset(lake: Lake, dataset_id: str | None) -> DatasetRecord | None:

@@ -12,9 +12,10 @@ from tasks.evaluation.robustness import ILLUSTRATION
 from tasks.evaluation.spec import MAJORITY, predictor_label
 from tasks.evaluation.verdict import WHOLE, Cell, Verdict, cells_by_predictor, read_verdicts
 from tasks.report.markup import numeral, render, write_page
-from tasks.report.page.collect import Metrics, ReportData, in_order
+from tasks.report.page.collect import Metrics, ReportData, dataset_rows, in_order
 from tasks.report.page.plots import DRAWN_FROM, report_plots
 from tasks.report.page.robustness import robustness_tables
+from warehouse.lake import Lake
 
 ENTROPIES = {
     "label_ce": "the label's own tokens",
@@ -73,6 +74,15 @@ def write_report(data: ReportData, out: Path) -> Path:
             plots=report_plots(data, metrics, verdict, training),
         ),
     )
+
+
+def write_index(lake: Lake, folder: Path) -> Path:
+    """Write `index.html` of the reports in `folder`, one row per data set, and return it."""
+    rows = []
+    for listed in dataset_rows(lake):
+        page = folder / f"{listed['dataset_id']}.html"
+        rows.append({**listed, "href": page.name if page.is_file() else None})
+    return write_page(folder / "index.html", render("report_index.html", rows=rows))
 
 
 def _headline(data: ReportData, verdict: Verdict | None) -> str:

@@ -86,8 +86,10 @@ def _data(lake: Lake, root: Path, now: datetime) -> str:
     days = _coverage(lake, root, "day", latest - RECENT, latest)
     quarantine = lake.read("report_quarantine")
     export(root, "quarantine", quarantine)
+    beside = {"../report/index.html": "Reports", "../data_docs/index.html": "Data Docs"}
     return page(
         "data",
+        beside={href: name for href, name in beside.items() if (root / href).is_file()},
         freshness=freshness,
         now=now,
         quarantine=quarantine.to_pylist(),

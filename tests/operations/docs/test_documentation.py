@@ -226,7 +226,9 @@ def test_site_builds_strictly_and_asks_nobody(tmp_path: Path) -> None:
     not os.environ.get("NEWSVANE_TUTORIAL"),
     reason="set NEWSVANE_TUTORIAL=1: it takes a quarter of an hour",
 )
-@pytest.mark.parametrize(("name", "made"), [("cpu", "report.html"), ("edgar", "edgar/datasets")])
+@pytest.mark.parametrize(
+    ("name", "made"), [("cpu", "report/index.html"), ("edgar", "edgar/datasets")]
+)
 def test_tutorial_works_as_printed_from_nothing(
     pages: list[Any], tmp_path: Path, name: str, made: str
 ) -> None:

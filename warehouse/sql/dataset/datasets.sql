@@ -209,12 +209,34 @@ WHERE spec_id = $spec_id;
 SELECT dataset_id FROM datasets WHERE dataset_id = $dataset_id;
 
 
--- name: datasets_newest
--- grain: one row per data set, newest first; only those whose ids begin so, if that is given
-SELECT dataset_id, path, manifest
-FROM datasets
-WHERE $dataset_id IS NULL OR starts_with(dataset_id, $dataset_id)
-ORDER BY dataset_id IS NOT DISTINCT FROM $dataset_id DESC, created_at DESC, dataset_id;
+-- name: dataset_name
+-- writes: dataset_names (name), idempotent
+-- grain: one row per name (merged into dataset_names)
+MERGE INTO dataset_names AS stored
+USING (SELECT $name AS name, $dataset_id AS dataset_id, $named_at AS named_at) AS incoming
+ON stored.name = incoming.name
+WHEN MATCHED AND stored.dataset_id <> incoming.dataset_id THEN UPDATE
+WHEN NOT MATCHED THEN INSERT BY NAME;
+
+
+-- name: datasets_fitting
+-- grain: one row per data set that $wanted means, or, if that is not given, per data set; best first
+-- fit: 0 its id or its name, 1 the beginning of its id; not given: 0 of the configured spec, 1 another.
+WITH fitting AS (
+    SELECT
+        d.dataset_id, n.name, d.created_at, d.path, d.manifest,
+        CASE
+            WHEN $wanted IS NULL THEN (d.spec_digest IS DISTINCT FROM $spec_digest)::INTEGER
+            WHEN d.dataset_id = $wanted OR n.name = $wanted THEN 0
+            WHEN starts_with(d.dataset_id, $wanted) THEN 1
+        END AS fit
+    FROM datasets AS d
+    LEFT JOIN dataset_names AS n USING (dataset_id)
+)
+SELECT *
+FROM fitting
+WHERE fit IS NOT NULL
+ORDER BY fit, created_at DESC, dataset_id, name;
 
 
 -- name: datasets_of_spec
@@ -227,6 +249,12 @@ ORDER BY created_at DESC, dataset_id;
 
 -- name: report_datasets
 -- grain: one row per data set, the newest first
-SELECT dataset_id, spec_id, snapshot_id, created_at, path, manifest
+-- names: those it bears, after commas; NULL for none.
+SELECT dataset_id, names, spec_id, snapshot_id, created_at, path, manifest
 FROM datasets
+LEFT JOIN (
+    SELECT dataset_id, string_agg(name, ', ' ORDER BY name) AS names
+    FROM dataset_names
+    GROUP BY dataset_id
+) USING (dataset_id)
 ORDER BY created_at DESC, dataset_id;
