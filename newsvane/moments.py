@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 
 from newsvane.results import ReadError
 
 Moment = datetime | str
-"""An instant: an aware datetime, or ISO 8601 with a zone, e.g. `2012-06-04T13:25:00Z`."""
+"""An instant: an aware datetime or pandas Timestamp, or ISO 8601 with a zone, e.g.
+`2012-06-04T13:25:00Z`."""
 
 Day = date | str
-"""A session or date: a date, or `YYYY-MM-DD`."""
+"""A session or date: a date, `YYYY-MM-DD`, or a datetime or Timestamp without time of day."""
+
+_MIDNIGHTS = frozenset({time(), time(tzinfo=UTC)})
 
 Tickers = Iterable[str] | str | None
 """One ticker, several, or None for all."""
@@ -35,15 +38,16 @@ def instant(asof: Moment) -> datetime:
 
 
 def day(name: str, value: Day | None) -> date | None:
-    """The date of an optional bound. Raises ReadError unless it is one."""
+    """The date of an optional bound. Raises ReadError unless it is one, without a time of day."""
     if value is None or (isinstance(value, date) and not isinstance(value, datetime)):
         return value
     try:
-        return date.fromisoformat(str(value))
+        moment = datetime.fromisoformat(str(value))
     except ValueError:
-        raise ReadError(
-            f"{name} got {value!r}; expected a session's date. Write YYYY-MM-DD."
-        ) from None
+        moment = None
+    if moment is None or moment.timetz() not in _MIDNIGHTS:
+        raise ReadError(f"{name} got {value!r}; expected a session's date. Write YYYY-MM-DD.")
+    return moment.date()
 
 
 def symbols(tickers: Tickers) -> list[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,14 @@ class Reader:
     """Reads one warehouse and the data sets beside it. A context manager; one per thread.
 
     Methods that take `asof` answer from what was available **strictly before** that moment, as a
-    decision taken then would have seen it.
+    decision taken then would have seen it. Every method raises ReadError once the reader is
+    closed, and those that take `tickers` for one that the warehouse knows nothing of.
     """
 
     def __init__(
         self, lake: Lake, root: Path, clock: ClockSpec, evaluation: EvaluationSpec | None = None
     ) -> None:
-        self._lake = lake
+        self._opened: Lake | None = lake
         self._clock = clock
         self._evaluation = evaluation
         self.root = root
@@ -42,11 +44,23 @@ class Reader:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<newsvane.Reader of {self.root}, snapshot {self.snapshot_id}>"
+        state = "closed" if self._opened is None else f"snapshot {self.snapshot_id}"
+        return f"<newsvane.Reader of {self.root}, {state}>"
 
     def close(self) -> None:
-        """Release the connections; safe to call twice."""
-        self._lake.close()
+        """Release the connections; safe to call twice. What was read stays."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    @property
+    def _lake(self) -> Lake:
+        if self._opened is None:
+            raise ReadError(
+                f"The reader of {self.root} is closed; expected an open one. Open another with "
+                "newsvane.connect, and read inside its `with` block."
+            )
+        return self._opened
 
     @property
     def snapshot_id(self) -> int:
@@ -78,7 +92,7 @@ class Reader:
         import pyarrow.compute as pc
 
         moment, first, last = instant(asof), day("start", start), day("end", end)
-        world = {"asof": moment, "tickers": symbols(tickers), "exchange": self._clock.exchange}
+        world = {"asof": moment, "tickers": self._known(tickers), "exchange": self._clock.exchange}
         known = self._lake.read("bars_known", {**world, "bar_lag": self._clock.bar_lag})
         actions = self._lake.read("actions_known", world)
         table = self._lake.read(
@@ -102,7 +116,7 @@ class Reader:
         return self._rows(
             "headlines_asof",
             asof=instant(asof),
-            tickers=symbols(tickers),
+            tickers=self._known(tickers),
             since=None if since is None else instant(since),
         )
 
@@ -118,7 +132,7 @@ class Reader:
             "examples_asof",
             spec_id=spec_id or self.dataset().spec_id,
             asof=None if asof is None else instant(asof),
-            tickers=symbols(tickers),
+            tickers=self._known(tickers),
             bar_lag=self._clock.bar_lag,
         )
 
@@ -217,6 +231,19 @@ class Reader:
             return self._evaluation
         (row,) = self._lake.read("headlines_synthetic").to_pylist()
         return EvaluationSpec(synthetic=row["synthetic"])
+
+    def _known(self, tickers: Tickers) -> list[str] | None:
+        """The tickers as a list, None for all. Raises ReadError for one that is nowhere."""
+        chosen = symbols(tickers)
+        known = self._lake.read("tickers_known")["ticker"].to_pylist() if chosen else []
+        if unknown := [ticker for ticker in chosen or () if ticker not in known]:
+            like = get_close_matches(unknown[0], known, n=3, cutoff=0.5) or known[:5]
+            raise ReadError(
+                f"tickers got {', '.join(map(repr, unknown[:5]))}; expected symbols that the "
+                f"warehouse holds bars or headlines of, such as {', '.join(like) or 'none yet'}. "
+                'reader.sql("from tickers") names those configured.'
+            )
+        return chosen
 
     def _rows(self, statement: str, **params: Any) -> Rows:
         table: pa.Table = self._lake.read(statement, params)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "validation", "test"]
 _PREVIEW_ROWS = 20
+_ITERATED_ROWS = 10_000
 
 
 class ReadError(RuntimeError):
@@ -45,6 +46,39 @@ class Rows:
     def columns(self) -> tuple[str, ...]:
         """The names of the columns, in order."""
         return tuple(self.table.column_names)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """One dictionary per row, in order. Raises ReadError as `to_pandas` does."""
+        for batch in self.table.to_batches(max_chunksize=_ITERATED_ROWS):
+            with _held_by_python():
+                rows = batch.to_pylist()
+            yield from rows
+
+    def head(self, rows: int = 5) -> Rows:
+        """The first `rows` rows; nothing is copied."""
+        return Rows(self.table.slice(0, max(rows, 0)), self.grain)
+
+    def join_asof(
+        self,
+        own: object,
+        *,
+        on: str = "decision_ts",
+        known_at: str = "known_at",
+        by: str | None = "ticker",
+        within: timedelta | None = None,
+    ) -> Rows:
+        """Point-in-time join: beside each row the last of `own` known strictly before its `on`.
+
+        `own`: a pandas or polars frame, an Arrow table, or `Rows`, with the instant `known_at` at
+        which each of its rows became known, and `by` (None: every row is about everything).
+        `within`: rows known longer ago count no more. Order and number of rows stay; where nothing
+        was known the columns of `own` are null. Raises ReadError for columns that are absent, are
+        no instants with a zone, or are in both, and for two rows of one `by` and instant.
+        """
+        from newsvane.asof import join_asof
+
+        joined = join_asof(self.table, own, on=on, known_at=known_at, by=by, within=within)
+        return Rows(joined, self.grain)
 
     def to_arrow(self) -> pa.Table:
         """The table itself; nothing is copied."""
@@ -71,7 +105,7 @@ class Rows:
         return made
 
     def to_dicts(self) -> list[dict[str, Any]]:
-        """One dictionary per row; for few rows. Raises ReadError as `to_pandas` does."""
+        """All rows as a list of dictionaries. Raises ReadError as `to_pandas` does."""
         with _held_by_python():
             rows: list[dict[str, Any]] = self.table.to_pylist()
         return rows

@@ -148,6 +148,90 @@ def test_a_missing_library_is_said_so(reader, monkeypatch) -> None:
         reader.sql("select 1 as one").to_datasets()
 
 
+OWN = pa.table(
+    {
+        "ticker": ["AAPL", "AAPL", "MSFT"],
+        "known_at": pa.array(
+            [datetime(2012, 5, 17), datetime(2012, 5, 22, 13, 25), datetime(2012, 5, 25)],  # noqa: DTZ001
+            pa.timestamp("us", tz="UTC"),
+        ),
+        "pe": [10.0, 20.0, 30.0],
+    }
+)
+
+
+def test_lookahead_an_own_table_is_joined_as_of_each_decision(reader) -> None:
+    examples = reader.examples()
+    joined = examples.join_asof(OWN)
+    assert joined.table.select(examples.columns) == examples.table
+    for row in joined.to_dicts():
+        known = [
+            own["pe"]
+            for own in OWN.to_pylist()
+            if own["ticker"] == row["ticker"] and own["known_at"] < row["decision_ts"]
+        ]
+        assert row["pe"] == (known[-1] if known else None), row["example_id"]
+    at_the_instant = {row["session"]: row["pe"] for row in joined if row["ticker"] == "AAPL"}
+    assert (at_the_instant[date(2012, 5, 22)], at_the_instant[date(2012, 5, 23)]) == (10.0, 20.0)
+    stale = examples.join_asof(OWN.to_pandas(), within=timedelta(days=1)).table["pe"]
+    assert 0 < stale.null_count < len(stale)
+    everyone = examples.join_asof(OWN.drop_columns("ticker"), by=None).table["pe"].to_pylist()
+    assert everyone[-2:] == [30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("own", "complaint"),
+    [
+        (OWN.rename_columns(["ticker", "known_at", "label"]), "Both tables have"),
+        (OWN.rename_columns(["symbol", "known_at", "pe"]), "expected 'ticker' among them"),
+        (pa.concat_tables([OWN, OWN.slice(0, 1)]), "1 rows of own repeat the ticker and known_at"),
+        (OWN.set_column(1, "known_at", OWN["known_at"].cast(pa.timestamp("us"))), "time zone"),
+        (OWN.set_column(1, "known_at", pa.nulls(3, pa.timestamp("us", tz="UTC"))), "3 rows of own"),
+        ([{"ticker": "AAPL"}], "got a list"),
+    ],
+)
+def test_an_own_table_that_cannot_be_joined_is_refused(reader, own: Any, complaint: str) -> None:
+    with pytest.raises(ReadError, match=complaint):
+        reader.examples().join_asof(own)
+
+
+def test_rows_are_walked_and_cut_as_they_are_stored(reader) -> None:
+    rows = reader.headlines(asof=LONG_AFTER)
+    assert list(rows) == rows.to_dicts()
+    assert rows.head(2).to_dicts() == rows.to_dicts()[:2]
+    assert len(rows.head(10**6)) == len(rows)
+    assert len(rows.head(0)) == 0
+
+
+def test_a_day_may_be_a_date_a_text_or_a_timestamp(reader) -> None:
+    pandas = pytest.importorskip("pandas")
+    told = {
+        len(reader.bars(asof=LONG_AFTER, start=start))
+        for start in (
+            date(2012, 5, 25),
+            "2012-05-25",
+            datetime(2012, 5, 25),  # noqa: DTZ001
+            pandas.Timestamp("2012-05-25"),
+            pandas.Timestamp("2012-05-25", tz="UTC"),
+            pandas.Timestamp("2012-05-25").to_datetime64(),
+        )
+    }
+    assert len(told) == 1
+    moment = pandas.Timestamp("2012-05-25T13:25:00Z")
+    assert reader.bars(asof=moment).table == reader.bars(asof="2012-05-25T13:25:00Z").table
+
+
+def test_a_closed_reader_says_so(diary) -> None:
+    with newsvane.connect(diary.root) as reader:
+        kept = reader.bars(asof=LONG_AFTER)
+    reader.close()
+    assert "closed" in repr(reader)
+    assert len(kept) > 0
+    for read in (lambda: reader.snapshot_id, lambda: reader.bars(asof=LONG_AFTER), reader.dataset):
+        with pytest.raises(ReadError, match="is closed"):
+            read()
+
+
 def test_markup_in_a_headline_stays_text(reader) -> None:
     shown = reader.sql("select '<script>alert(1)</script>' as title")._repr_html_()
     assert "<script>" not in shown
@@ -204,6 +288,10 @@ def test_configuration_finds_the_same_warehouse(diary, reader, tmp_path) -> None
         (lambda r: r.bars(asof="yesterday"), "time zone"),
         (lambda r: r.bars(asof=LONG_AFTER, start="06/04/2012"), "YYYY-MM-DD"),
         (lambda r: r.bars(asof=LONG_AFTER, tickers=[]), "symbols"),
+        (lambda r: r.bars(asof=LONG_AFTER, start=datetime(2012, 5, 1, 9)), "session's date"),  # noqa: DTZ001
+        (lambda r: r.bars(asof=LONG_AFTER, tickers="APPL"), "'APPL'.* such as AAPL"),
+        (lambda r: r.headlines(asof=LONG_AFTER, tickers=["AAPL", "aapl"]), "'aapl'"),
+        (lambda r: r.examples(tickers=["XYZ"]), "'XYZ'"),
         (lambda r: r.dataset("zzz"), "newsvane dataset build"),
         (lambda r: r.dataset().split("dev"), "train, validation, test"),
         (lambda r: r.evaluation(split="train"), "newsvane evaluate"),
