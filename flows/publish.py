@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.platform.display import IngestSummary, link_to, plain
@@ -15,7 +16,8 @@ from tasks.ingest.planning import DateRange
 from tasks.ingest.spec import UniverseSpec
 from validation.gate import CheckReport, check
 from warehouse.lake import Lake
-from warehouse.tables.batches import Batch, HeadlineBatch, PriceBatch
+from warehouse.tables.batches import Batch, FeatureBatch, HeadlineBatch, PriceBatch
+from warehouse.tables.features import publish_features
 from warehouse.tables.headlines import publish_headlines
 from warehouse.tables.prices import publish_prices
 from warehouse.tables.sessions import publish_sessions
@@ -125,6 +127,38 @@ def publish_headline_batch(
         checked=checked,
         rows=batch.rows,
         repeated=batch.repeated + batch.headlines.num_rows - kept,
+        refused=batch.rejects.num_rows,
+        reasons=_reasons(batch),
+    )
+
+
+def publish_feature_batch(
+    settings: Settings, lake: Lake, batch: FeatureBatch, name: str, days: DateRange, now: datetime
+) -> IngestSummary:
+    """Publish the rows of one feature set in one commit, and tell what that changed over `days`.
+
+    Raises BatchRefused when an expectation fails; nothing is then published.
+    """
+    checked = _validate(settings, lake, {"features": batch.features}, name, now)
+    published = publish_features(lake, batch, now=now)
+    columns = max(1, len(pc.unique(batch.features["name"])))
+    # A row counts as kept when any of its columns says something new.
+    kept = min(batch.kept, -(-(published.added + published.revised) // columns))
+    notes = []
+    if published.revised:
+        words = f"{published.revised:,} values came again otherwise; they count from now on"
+        notes.append((name, words))
+    if published.redated:
+        notes.append((name, f"{published.redated:,} values are available at another time now"))
+    return IngestSummary(
+        start=days[0],
+        end=days[1],
+        features=kept,
+        notes=tuple(notes),
+        quarantined=published.quarantined,
+        checked=checked,
+        rows=batch.rows,
+        repeated=batch.repeated + batch.kept - kept,
         refused=batch.rejects.num_rows,
         reasons=_reasons(batch),
     )
