@@ -14,7 +14,7 @@ from flows.publish import publish_feature_batch
 from flows.settings import ConfigurationError, Settings
 from tasks.ingest.archive_file import ArchiveError
 from tasks.ingest.archives.preview import Preview
-from tasks.ingest.features.archive import FeatureArchive, open_features
+from tasks.ingest.features.archive import FeatureArchive, as_rows, open_features
 from tasks.ingest.features.spec import FeatureSource
 from tasks.ingest.planning import DateRange
 from validation.gate import BatchRefused
@@ -50,11 +50,16 @@ def import_features(settings: Settings, names: tuple[str, ...] = ()) -> IngestSu
 
 
 def import_what_is_there(settings: Settings, days: DateRange) -> IngestSummary:
-    """Import every configured set over `days`; one that cannot be read is missing, the rest goes on."""
+    """Import every configured set; one that cannot be read is missing, and the rest goes on.
+
+    `days` are those of the job; the rows of the files are not added up with what it asked for.
+    """
+    apart = {"rows": 0, "repeated": 0, "refused": 0, "reasons": {}, "reading": {}}
     total = IngestSummary(start=days[0], end=days[1])
     for source in settings.features:
         try:
-            total = total.plus(_imported(settings, source))
+            done = _imported(settings, source)
+            total = total.plus(done.model_copy(update=apart))
         except (ArchiveError, BatchRefused, PublishError) as error:
             total = total.plus(
                 IngestSummary(
@@ -70,9 +75,8 @@ def preview_features(settings: Settings, source: FeatureSource) -> Preview:
     """How a set would be read and which rows refused; nothing is landed or published."""
     with _opened(settings, source) as archive, Lake.open(settings.warehouse) as lake:
         batch = _batch(settings, lake, archive, lambda payload: payload.payload_id)
-        shown = batch.features.select(["ticker", "known_at", "available_at", "name", "number"])
         preview = Preview(archive.words(), batch.rows)
-        return preview.plus(shown, batch.repeated, batch.rejects)
+        return preview.plus(as_rows(batch.features, source), batch.repeated, batch.rejects)
 
 
 def _imported(settings: Settings, source: FeatureSource) -> IngestSummary:

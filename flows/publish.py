@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
 from flows.platform.display import IngestSummary, link_to, plain
@@ -141,9 +140,6 @@ def publish_feature_batch(
     """
     checked = _validate(settings, lake, {"features": batch.features}, name, now)
     published = publish_features(lake, batch, now=now)
-    columns = max(1, len(pc.unique(batch.features["name"])))
-    # A row counts as kept when any of its columns says something new.
-    kept = min(batch.kept, -(-(published.added + published.revised) // columns))
     notes = []
     if published.revised:
         words = f"{published.revised:,} values came again otherwise; they count from now on"
@@ -153,12 +149,12 @@ def publish_feature_batch(
     return IngestSummary(
         start=days[0],
         end=days[1],
-        features=kept,
+        features=published.rows,
         notes=tuple(notes),
         quarantined=published.quarantined,
         checked=checked,
         rows=batch.rows,
-        repeated=batch.repeated + batch.kept - kept,
+        repeated=batch.repeated + batch.kept - published.rows,
         refused=batch.rejects.num_rows,
         reasons=_reasons(batch),
     )

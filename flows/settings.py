@@ -170,8 +170,7 @@ class Settings(BaseSettings):
             "data_root": root,
             "sandbox": sandbox,
             "features": tuple(
-                source.model_copy(update={"file": folder / source.file})
-                for source in self.features
+                source.model_copy(update={"file": folder / source.file}) for source in self.features
             ),
             "universe": self.universe.model_copy(update={"aliases": aliases and folder / aliases}),
             "warehouse": lake.model_copy(

@@ -99,7 +99,8 @@ class IngestSummary(BaseModel):
     each thing requested that could not be had, and why; `partial` each range that came with
     something missing, and what becomes of it; `notes` what other vendors of prices did for the
     first one. Of the `rows` of an imported file each is kept (a
-    bar, a headline, a row of own columns: `features`), `repeated` (tells what is known) or `refused`, for one of `reasons`.
+    bar, a headline, a row of own columns: `features`), `repeated` (tells what is known) or
+    `refused`, for one of `reasons`.
     `reading` says how the file was read.
     """
 

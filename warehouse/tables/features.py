@@ -29,9 +29,11 @@ _KEY = ("feature_set", "ticker", "known_at", "name")
 class FeaturePublication:
     """What one commit changed, in values. All zero: the batch was already in the warehouse.
 
-    `redated` counts values whose stamp is read otherwise than before.
+    `rows` counts the tickers and instants of which any value is new or revised, `redated` values
+    whose stamp is read otherwise than before.
     """
 
+    rows: int
     added: int
     revised: int
     redated: int
@@ -51,14 +53,15 @@ def publish_features(lake: Lake, batch: FeatureBatch, *, now: datetime) -> Featu
     def work(tx: Transaction) -> FeaturePublication:
         quarantined = record_batch(tx, batch, now)
         if not rows.num_rows:
-            return FeaturePublication(0, 0, 0, quarantined)
+            return FeaturePublication(0, 0, 0, 0, quarantined)
         of_set = {"feature_set": rows["feature_set"][0].as_py()}
         _require_one_kind(tx, rows, of_set["feature_set"])
         changes = tx.read("feature_changes", of_set, incoming_features=rows)
         redated = affected(tx.run("features_redate", incoming_features=rows))
         tx.append("features", changes)
         added = pc.sum(pc.equal(changes["revision"], 1)).as_py() or 0
-        return FeaturePublication(added, changes.num_rows - added, redated, quarantined)
+        told = changes.group_by(["ticker", "known_at"]).aggregate([]).num_rows
+        return FeaturePublication(told, added, changes.num_rows - added, redated, quarantined)
 
     return lake.transact(work)
 

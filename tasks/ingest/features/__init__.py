@@ -1,1 +1,1 @@
-"""Features: columns of the user's own, read from files and databases with the time each was known."""
+"""Features: columns of the user's own, from files and databases, with when each was known."""

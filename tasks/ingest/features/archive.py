@@ -89,6 +89,19 @@ class FeatureArchive:
         )
 
 
+def as_rows(features: pa.Table, source: FeatureSource) -> pa.Table:
+    """One row per ticker and known_at of a batch's values: when it is available, and each column.
+
+    `features`: in the order of a batch, in which every column has the same rows.
+    """
+    of_name = {name: features.filter(pc.field("name") == name) for name in source.columns}
+    rows = of_name[source.columns[0]].select(["ticker", "known_at", "available_at"])
+    for name, values in of_name.items():
+        kind = "number" if name in source.values else "text"
+        rows = rows.append_column(name, values[kind])
+    return rows
+
+
 @contextmanager
 def open_features(source: FeatureSource, *, clock: Clock) -> Iterator[FeatureArchive]:
     """Open a feature source; it is read into memory, a value a row.
@@ -120,14 +133,13 @@ def _queried(source: FeatureSource, folder: Path) -> Path:
     except (LakeError, OSError) as error:
         raise ArchiveError(
             f"The rows of features {source.name!r} could not be read from {source.file.name}: "
-            f"{str(error).rstrip('.')}. Correct query in [[features]] of newsvane.toml; nothing was imported."
+            f"{str(error).rstrip('.')}. Correct query in [[features]] of newsvane.toml; nothing "
+            "was imported."
         ) from error
     return target
 
 
-def _manifest(
-    source: FeatureSource, path: Path, mapping: ArchiveMapping, clock: Clock
-) -> Payload:
+def _manifest(source: FeatureSource, path: Path, mapping: ArchiveMapping, clock: Clock) -> Payload:
     """The payload that stands for the rows: with how they were asked for and dated."""
     landed = manifest(path, mapping, clock())
     asked = source.model_dump(
