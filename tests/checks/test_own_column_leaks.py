@@ -31,7 +31,7 @@ SPEC = DatasetSpec(
 
 @pytest.fixture(scope="module")
 def audited(tmp_path_factory: pytest.TempPathFactory, filler_of, open_lake) -> Iterator[Lake]:
-    """Two tickers, twenty-one sessions; own columns at all hours, revised, expired, dated by days."""
+    """Two tickers, a month; own columns at all hours, revised, expired, dated by days."""
     with open_lake(tmp_path_factory.mktemp("audited")) as lake:
         fill = filler_of(lake)
         calendar = exchange_sessions("XNYS", date(2019, 3, 1), date(2019, 3, 29)).to_pylist()
@@ -88,7 +88,7 @@ LEAKS = {
         {"a.time_to_live_us IS NULL\n": "TRUE OR a.time_to_live_us IS NULL\n"}, "features",
     ),
     "known_at_left_out_of_the_latest_input": (
-        {"max(known.available_at) AS available_at": "NULL::TIMESTAMPTZ AS available_at"}, "features",
+        {"max(known.available_at) AS": "NULL::TIMESTAMPTZ AS"}, "features",
     ),
 }  # fmt: skip
 SESSION_END = "date_trunc('day', a.decision_ts) + INTERVAL 24 HOURS"

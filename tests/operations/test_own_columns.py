@@ -1,0 +1,76 @@
+"""The page on own columns does what it says, by the real command line on the sandbox."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.builders.command_line import REPOSITORY, Newsvane
+from tests.operations.docs.conftest import Page
+from warehouse.lake import Lake, LakeSpec
+
+PAGE = Page(REPOSITORY / "docs" / "how-to" / "own-columns.md")
+WEEKS = ("2012-06-04", "2012-06-29")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The page's file and tables, behind the shipped configuration."""
+    (tmp_path / "fundamentals.csv").write_text(PAGE.all("csv")[0])
+    path = tmp_path / "newsvane.toml"
+    shipped = (REPOSITORY / "newsvane.toml").read_text("utf-8")
+    path.write_text(f"{shipped}\n{PAGE.all('toml')[0]}", "utf-8")
+    return path
+
+
+@pytest.mark.usefixtures("prefect_runs")
+def test_the_page_s_example_runs_as_printed(
+    newsvane: Newsvane, config: Path, tmp_path: Path
+) -> None:
+    span = ("--set", f"dataset.split.start={WEEKS[0]}", "--set", "dataset.split.train_until=2012-06-15",
+            "--set", "dataset.split.validation_until=2012-06-20")  # fmt: skip
+    where = ("--config", str(config), *span)
+    filled = newsvane(*where, "backfill", *WEEKS)
+    assert filled.returncode == 0, filled.stderr
+    answers = {}
+    for words in PAGE.commands():
+        answer = newsvane(*where, *words)
+        assert answer.returncode == 0, f"{words}: {answer.stdout}{answer.stderr}"
+        answers[" ".join(words[:3])] = answer.stdout
+    assert "5 rows in the file = 4 kept + 0 repeated + 1 quarantined" in answers["import features"
+        " --dry-run"]  # fmt: skip
+    assert "1 × pe is not a finite number" in answers["import features fundamentals"]
+    assert "every own column is as it was known" in answers["audit lookahead"]
+    again = newsvane(*where, "import", "features")
+    assert "0 kept + 4 repeated" in again.stdout
+    with Lake.reading(LakeSpec().placed_below(tmp_path / "data")) as lake:
+        rows = lake.sql("select ticker, session::varchar as day, input from examples").to_pylist()
+    read = {(row["ticker"], row["day"]): row["input"].splitlines()[0] for row in rows}
+    pages = list(csv.DictReader(io.StringIO(PAGE.all("csv")[0])))
+    assert pages[1]["known_at"] == "2012-06-13"
+    wanted = {
+        ("IBM", "2012-06-08"): "IBM (P/E 13.4, hold since 8 days) news:",
+        ("IBM", "2012-06-14"): "IBM (P/E 12.9, buy since 1 days) news:",
+        ("IBM", "2012-06-13"): "IBM (P/E 13.4, hold since 13 days) news:",
+        ("AAPL", "2012-06-18"): "AAPL (P/E ?, ? since ? days) news:",
+        ("AAPL", "2012-06-20"): "AAPL (P/E 13.8, ? since 1 days) news:",
+        ("MSFT", "2012-06-20"): "MSFT (P/E ?, ? since ? days) news:",
+    }
+    found = {key: read[key] for key in wanted if key in read}
+    assert len(found) >= 3
+    assert found == {key: wanted[key] for key in found}
+
+
+def test_a_file_that_is_gone_is_named_and_a_set_that_is_not_configured_too(
+    newsvane: Newsvane, config: Path
+) -> None:
+    unknown = newsvane("--config", str(config), "import", "features", "macro", "--dry-run")
+    assert unknown.returncode != 0
+    assert "fundamentals" in unknown.stderr
+    (config.parent / "fundamentals.csv").unlink()
+    gone = newsvane("--config", str(config), "import", "features", "--dry-run")
+    assert gone.returncode != 0
+    assert "fundamentals.csv" in gone.stderr
