@@ -30,8 +30,8 @@ def config(tmp_path: Path) -> Path:
 def test_the_page_s_example_runs_as_printed(
     newsvane: Newsvane, config: Path, tmp_path: Path
 ) -> None:
-    span = ("--set", f"dataset.split.start={WEEKS[0]}", "--set", "dataset.split.train_until=2012-06-15",
-            "--set", "dataset.split.validation_until=2012-06-20")  # fmt: skip
+    cuts = {"start": WEEKS[0], "train_until": "2012-06-15", "validation_until": "2012-06-20"}
+    span = [word for name, day in cuts.items() for word in ("--set", f"dataset.split.{name}={day}")]
     where = ("--config", str(config), *span)
     filled = newsvane(*where, "backfill", *WEEKS)
     assert filled.returncode == 0, filled.stderr

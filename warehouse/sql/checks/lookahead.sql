@@ -283,7 +283,8 @@ WHERE p.kind = 'at the decision';
 -- builds: disturbed
 -- grain: one row per example that planted news may rightly move
 -- The first decision of its ticker strictly after it was available, and the next, whose distance to
--- earlier news changes; and all that come after planted own columns. Edits of what was shown and near duplicates may move none.
+-- earlier news changes; and all that come after planted own columns. Edits of what was shown and near
+-- duplicates may move none.
 INSERT INTO disturbed
 WITH decided AS (
     SELECT ticker, example_id, decision_ts FROM full_examples

@@ -19,8 +19,5 @@ CREATE TABLE IF NOT EXISTS examples (
     headline_ids           VARCHAR[] NOT NULL,
     story_ids              VARCHAR[] NOT NULL,
     input                  VARCHAR NOT NULL,
-    features               STRUCT(
-        feature_set VARCHAR, name VARCHAR, ticker VARCHAR, known_at TIMESTAMPTZ, revision INTEGER,
-        number DOUBLE, text VARCHAR
-    )[]
+    features               STRUCT(feature_set VARCHAR, name VARCHAR, ticker VARCHAR, known_at TIMESTAMPTZ, revision INTEGER, number DOUBLE, text VARCHAR)[]
 );
