@@ -74,7 +74,7 @@ def require_places(features: Iterable[FeatureSpec], used: Iterable[str]) -> None
 
 def places(features: Iterable[FeatureSpec]) -> dict[str, int]:
     """The template's places for features by name, numbered from 1 as the warehouse fills them."""
-    found = {}
+    found: dict[str, int] = {}
     for number, (_, column) in enumerate(_columns(features)):
         found |= {f"feature.{column}": 2 * number + 2, f"feature.{column}.age": 2 * number + 3}
     return {"features": 1, **found} if found else {}
