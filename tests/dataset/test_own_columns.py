@@ -16,6 +16,7 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.features import FeatureSpec
 from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
+from tasks.report.site.site import write_site
 from tests.builders.warehouse import LONG_AFTER, Filler
 from warehouse.lake import Lake
 from warehouse.tables.batches import PublishError
@@ -184,6 +185,9 @@ def test_the_manifest_counts_what_is_known_and_a_rebuild_gives_the_same_bytes(
     assert 0 < entry.asserted < entry.observed
     folder = tmp_path / "a" / manifest.dataset_id
     assert "Own column own.pe: known in" in (folder / "card.md").read_text()
+    write_site(lake, tmp_path / "site", NOW)
+    page = (tmp_path / "site" / "data.html").read_text()
+    assert f'own.pe</th><td class="n">{entry.examples}</td><td class="n">{entry.known}</td>' in page
     market.features("own", [("AAA", OPENS[3], {"pe": 9.0})])
     again = assemble_dataset(lake, spec, tmp_path / "a", now=NOW)
     assert again.dataset_id != manifest.dataset_id
@@ -237,6 +241,13 @@ def test_changed_rows_make_the_affected_sessions_stale_and_no_others(
                             for n, row in enumerate(CALENDAR)])  # fmt: skip
     for (name, ticker, at, column), seen, value in zip(steps, moments, values, strict=True):
         whole.features(name, [(ticker, at, {column: value})], seen=seen)
+    name, ticker, at, column = steps[0]
+    for one in (market, whole):  # a stamp that turns out to be a day moves what it was known by
+        day = one.features(name, [(ticker, at, {column: values[0]})], granularity="day")
+        assert day.redated
+    before = lake.sql(query)
+    refresh_examples(lake, spec, now=NOW)
+    assert not before.equals(lake.sql(query))
     refresh_examples(twin, spec, now=NOW)
     assert lake.sql(query).equals(twin.sql(query))
     assert build_examples(lake, spec.sql_parameters(), batch=7) == 0

@@ -118,7 +118,6 @@ def test_dictionary_names_every_column_of_a_real_warehouse(generate: ModuleType,
         "from duckdb_columns() where database_name = 'lake' and schema_name = 'main'"
     ).to_pylist()
 
-
     def spelled(kind: str) -> str:
         return kind.replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ").replace('"', "")
 
