@@ -30,7 +30,7 @@ judged AS (
             WHEN $tickers IS NULL THEN NULL
             WHEN coalesce(trim(ticker), '') = '' THEN 'no ticker'
             WHEN NOT is_symbol(trim(ticker)) THEN 'ticker is not a symbol'
-            WHEN NOT list_contains($tickers::VARCHAR[], trim(ticker)) THEN 'unknown ticker'
+            WHEN trim(ticker) NOT IN (SELECT unnest($tickers::VARCHAR[])) THEN 'unknown ticker'
         END AS of_ticker,
         CASE
             WHEN known_at IS NULL AND coalesce(trim(written), '') = '' THEN 'undated'
