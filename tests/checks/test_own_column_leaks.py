@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from tasks.checks.canaries import future_column, plant_column
 from tasks.checks.lookahead import AuditReport, audit_lookahead
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import exchange_sessions
@@ -15,6 +16,7 @@ from tasks.dataset.spec.features import FeatureSpec
 from tasks.dataset.spec.render import RenderSpec
 from tasks.dataset.spec.split import SplitSpec
 from warehouse.lake import Lake, sql
+from warehouse.tables.examples import LookaheadError
 
 NOW = datetime(2019, 6, 1, tzinfo=UTC)
 SPEC = DatasetSpec(
@@ -120,6 +122,19 @@ def test_audit_catches_the_value_as_revised_later(audited) -> None:
     with sql.override("features_known", leaky):
         for check in ("restated", "features"):
             assert not audit(audited, check).passed, check
+
+
+def test_a_value_planted_after_a_decision_is_in_later_inputs_alone(audited) -> None:
+    canary = future_column(lambda marker: plant_column(audited, SPEC, marker, now=NOW))
+    assert canary.passed, canary.words
+    early = KNOWN.replace("s.available_at", "s.available_at - INTERVAL 3 DAY")
+    leaky = sql.statement("features_joined").text.replace(KNOWN, early)
+    with sql.override("features_joined", leaky), pytest.raises(LookaheadError):
+        plant_column(audited, SPEC, "refused", now=NOW)
+    hidden = leaky.replace("max(known.available_at) AS", "NULL::TIMESTAMPTZ AS")
+    with sql.override("features_joined", hidden):
+        canary = future_column(lambda marker: plant_column(audited, SPEC, f"{marker}2", now=NOW))
+    assert not canary.passed
 
 
 def test_audit_notes_what_looks_like_dates_and_what_nobody_saw_arrive(audited, filler_of) -> None:
