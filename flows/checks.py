@@ -16,7 +16,7 @@ from flows.ingest import ingest
 from flows.platform.display import current_sink, report_progress
 from flows.platform.runtime import configured_flow
 from flows.settings import ConfigSelection, Settings, load_settings
-from tasks.checks.canaries import Bench, Market, SelftestReport, plant_future
+from tasks.checks.canaries import Bench, Market, SelftestReport, plant_column, plant_future
 from tasks.checks.canaries import selftest as try_canaries
 from tasks.prediction.predictors import FinetunedTextModel, tfidf_text_model
 from tasks.training.recipe import Recipe, load_recipe
@@ -61,6 +61,7 @@ def selftest(settings: Settings, quick: bool = False) -> SelftestReport:
         learn=tfidf_text_model if quick else model,
         base_scores=quick_base_scores if quick else model.base_scores,
         plant_future=try_on.plant_future,
+        plant_column=try_on.plant_column,
     )
     with training_process(settings):
         report = try_canaries(
@@ -123,6 +124,12 @@ class _RealPipeline:
         _, settings = self._market("planted")
         with Lake.open(settings.warehouse) as lake:
             return plant_future(lake, settings.dataset, marker, now=clock_of(settings)())
+
+    def plant_column(self, marker: str) -> tuple[Sequence[str], Sequence[str]]:
+        """Publish a value known a second after a decision; the inputs decided before, and after."""
+        _, settings = self._market("planted")
+        with Lake.open(settings.warehouse) as lake:
+            return plant_column(lake, settings.dataset, marker, now=clock_of(settings)())
 
     def _market(self, market: Market) -> tuple[ConfigSelection, Settings]:
         root = self.settings.data_root.resolve() / "selftest" / market

@@ -12,6 +12,7 @@ from prefect.artifacts import create_markdown_artifact
 from flows.connections import clock_of, training_process
 from flows.dataset import build_dataset
 from flows.evaluation import evaluate
+from flows.features import import_what_is_there
 from flows.ingest import ingest, poll_headlines, retry_missing
 from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
@@ -65,6 +66,7 @@ def run_everything(settings: Settings) -> Outcome:
     ingested = ingest(selection, history.prices_start, end, what=("prices",)).plus(
         ingest(selection, history.headlines_start, end, what=("headlines",))
     )
+    ingested = ingested.plus(import_what_is_there(settings, (ingested.start, ingested.end)))
     dataset = build_dataset(selection)
     with training_process(settings):
         model = finetune(selection, dataset.dataset_id)
@@ -78,6 +80,7 @@ def run_everything(settings: Settings) -> Outcome:
 def daily(settings: Settings, skip_closed_days: SkipClosedDays = False) -> IngestSummary:
     """Fill the gaps of the last two weeks, poll every feed, score, predict, write the site.
 
+    Own columns are read again from their files, as [[features]] says.
     What is missing from any earlier day is asked for again when it is due.
     Started by hand it also runs on days without a session: news of weekends and holidays counts
     for the next one, and the prediction for it may be made as soon as there is some. A scheduled
@@ -95,6 +98,7 @@ def daily(settings: Settings, skip_closed_days: SkipClosedDays = False) -> Inges
         summary = ingest(selection, now.date() - LOOK_BACK, now.date())
         summary = summary.plus(retry_missing(settings))
         summary = summary.plus(poll_headlines(settings))
+        summary = summary.plus(import_what_is_there(settings, (summary.start, summary.end)))
         build_dataset(selection)
         score(selection)
         predict(selection)

@@ -15,7 +15,8 @@ from tasks.ingest.planning import DateRange
 from tasks.ingest.spec import UniverseSpec
 from validation.gate import CheckReport, check
 from warehouse.lake import Lake
-from warehouse.tables.batches import Batch, HeadlineBatch, PriceBatch
+from warehouse.tables.batches import Batch, FeatureBatch, HeadlineBatch, PriceBatch
+from warehouse.tables.features import publish_features
 from warehouse.tables.headlines import publish_headlines
 from warehouse.tables.prices import publish_prices
 from warehouse.tables.sessions import publish_sessions
@@ -125,6 +126,35 @@ def publish_headline_batch(
         checked=checked,
         rows=batch.rows,
         repeated=batch.repeated + batch.headlines.num_rows - kept,
+        refused=batch.rejects.num_rows,
+        reasons=_reasons(batch),
+    )
+
+
+def publish_feature_batch(
+    settings: Settings, lake: Lake, batch: FeatureBatch, name: str, days: DateRange, now: datetime
+) -> IngestSummary:
+    """Publish the rows of one feature set in one commit, and tell what that changed over `days`.
+
+    Raises BatchRefused when an expectation fails; nothing is then published.
+    """
+    checked = _validate(settings, lake, {"features": batch.features}, name, now)
+    published = publish_features(lake, batch, now=now)
+    notes = []
+    if published.revised:
+        words = f"{published.revised:,} values came again otherwise; they count from now on"
+        notes.append((name, words))
+    if published.redated:
+        notes.append((name, f"{published.redated:,} values are available at another time now"))
+    return IngestSummary(
+        start=days[0],
+        end=days[1],
+        features=published.rows,
+        notes=tuple(notes),
+        quarantined=published.quarantined,
+        checked=checked,
+        rows=batch.rows,
+        repeated=batch.repeated + batch.kept - published.rows,
         refused=batch.rejects.num_rows,
         reasons=_reasons(batch),
     )

@@ -34,6 +34,7 @@ from sandbox.spec import SandboxSpec
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.ingest.features.spec import FeatureSource, with_sources
 from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
 from tasks.ingest.http.redaction import holds_secret, redacted
 from tasks.ingest.prices.spec import PriceSpec
@@ -125,6 +126,7 @@ class Settings(BaseSettings):
     patience: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     feed_limits: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     feeds: tuple[Annotated[FeedSpec, BeforeValidator(_preset)], ...] = ()
+    features: tuple[FeatureSource, ...] = ()
     stale_after: timedelta = timedelta(days=4)
     archive: ArchiveSpec = ArchiveSpec()
     shards: ShardSpec = ShardSpec()
@@ -140,7 +142,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _renamed_keys(cls, given: dict[str, Any]) -> dict[str, Any]:
-        return with_new_names(given)
+        return with_sources(with_new_names(given))
 
     @model_validator(mode="after")
     def _declared_to_edgar(self) -> Settings:
@@ -167,6 +169,9 @@ class Settings(BaseSettings):
         placed = {
             "data_root": root,
             "sandbox": sandbox,
+            "features": tuple(
+                source.model_copy(update={"file": folder / source.file}) for source in self.features
+            ),
             "universe": self.universe.model_copy(update={"aliases": aliases and folder / aliases}),
             "warehouse": lake.model_copy(
                 update={"endpoint": endpoint, "kind": "sandbox" if self.sandbox else "live"}

@@ -148,9 +148,24 @@ HEADLINE_TICKERS = (
     _one_of("method", "feed", "declared", "cashtag", "alias"),
 )
 
+FEATURES = (
+    _columns("feature_set", "ticker", "known_at", "name", "number", "text", "available_at"),
+    *_filled("feature_set", "ticker", "known_at", "granularity", "name", "available_at"),
+    *_filled("first_seen_at", "payload_id"),
+    _unique("feature_set", "ticker", "known_at", "name"),
+    _matches("ticker", rf"{TICKER}|^\*$", "a ticker symbol, or * for the whole market"),
+    _matches("name", r"^[a-z][a-z0-9_]*$", "a name that a template can use"),
+    _between("number", -1e300, 1e300),
+    _one_of("granularity", "second", "minute", "day"),
+    _ordered("available_at", "known_at"),
+    _ordered("first_seen_at", "known_at"),
+    _matches("payload_id", SHA256, "the sha256 of a landed payload"),
+)
+
 SUITES: dict[str, tuple[Rule, ...]] = {
     "bars": BARS,
     "actions": ACTIONS,
     "headlines": HEADLINES,
     "headline_tickers": HEADLINE_TICKERS,
+    "features": FEATURES,
 }

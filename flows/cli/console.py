@@ -31,7 +31,8 @@ def show_ingest(summary: IngestSummary) -> None:
     say(
         f"{summary.start} to {summary.end}: {summary.requests:,} requests, {summary.bars:,} bars, "
         f"{summary.actions:,} actions, {summary.headlines:,} headlines, "
-        f"{summary.quarantined:,} quarantined."
+        + (f"{summary.features:,} rows of own columns, " if summary.features else "")
+        + f"{summary.quarantined:,} quarantined."
     )
     told = (("missing", summary.missing), ("partial", summary.partial), ("vendors", summary.notes))
     for kind, found in told:
@@ -39,7 +40,7 @@ def show_ingest(summary: IngestSummary) -> None:
             say(f"[yellow]{kind}[/] ", end="")
             say(f"{key}: {reason}", markup=False, highlight=False)
     if summary.rows:
-        kept = summary.bars + summary.actions + summary.headlines
+        kept = summary.bars + summary.actions + summary.headlines + summary.features
         _show_reading(summary.reading)
         _show_rows(summary.rows, kept, summary.repeated, summary.refused)
         for reason, count in sorted(summary.reasons.items()):

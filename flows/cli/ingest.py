@@ -122,6 +122,28 @@ def headlines(
     _import(context, "headlines", file, _mapping(map_, constant, format_), dry_run=dry_run)
 
 
+@import_app.command()
+def features(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Which sets of [[features]]; default: all.")
+    ] = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Import columns of your own, as [[features]] of the configuration describes them."""
+    settings = prepared(context)
+    from flows.cli.console import run_ingest, show_preview
+    from flows.features import chosen_features, import_features, preview_features
+
+    wanted = chosen_features(settings, names or ())
+    if dry_run:
+        for source in wanted:
+            show_preview(preview_features(settings, source))
+    else:
+        chosen = tuple(source.name for source in wanted)
+        run_ingest(lambda: import_features(settings.selection, chosen))
+
+
 def _import(
     context: typer.Context, kind: str, file: Path, mapping: dict[str, Any], *, dry_run: bool
 ) -> None:

@@ -99,7 +99,8 @@ class IngestSummary(BaseModel):
     each thing requested that could not be had, and why; `partial` each range that came with
     something missing, and what becomes of it; `notes` what other vendors of prices did for the
     first one. Of the `rows` of an imported file each is kept (a
-    bar, a headline), `repeated` (tells what is known) or `refused`, for one of `reasons`.
+    bar, a headline, a row of own columns: `features`), `repeated` (tells what is known) or
+    `refused`, for one of `reasons`.
     `reading` says how the file was read.
     """
 
@@ -111,6 +112,7 @@ class IngestSummary(BaseModel):
     bars: int = 0
     actions: int = 0
     headlines: int = 0
+    features: int = 0
     quarantined: int = 0
     checked: int = 0
     missing: tuple[tuple[str, str], ...] = ()
@@ -136,6 +138,7 @@ class IngestSummary(BaseModel):
             bars=self.bars + other.bars,
             actions=self.actions + other.actions,
             headlines=self.headlines + other.headlines,
+            features=self.features + other.features,
             quarantined=self.quarantined + other.quarantined,
             checked=self.checked + other.checked,
             missing=self.missing + other.missing,
@@ -150,7 +153,8 @@ class IngestSummary(BaseModel):
 
     def table(self) -> list[dict[str, str]]:
         """The summary as rows for a Prefect table artifact."""
-        counts = ["requests", "bars", "actions", "headlines", "quarantined"]
+        counts = ["requests", "bars", "actions", "headlines"]
+        counts += ["features", "quarantined"] if self.features else ["quarantined"]
         counts += ["rows", "repeated", "refused"] if self.rows else []
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
         lacking = (("missing", self.missing), ("partial", self.partial), ("vendors", self.notes))

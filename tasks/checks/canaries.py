@@ -16,12 +16,20 @@ import pyarrow as pa
 
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.features import FeatureSpec
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationError, EvaluationSpec
 from tasks.evaluation.verdict import Verdict
 from warehouse.lake import Lake
-from warehouse.tables.batches import HEADLINE_TICKERS, HEADLINES, HeadlineBatch
+from warehouse.tables.batches import (
+    FEATURES,
+    HEADLINE_TICKERS,
+    HEADLINES,
+    FeatureBatch,
+    HeadlineBatch,
+)
+from warehouse.tables.features import publish_features
 from warehouse.tables.headlines import publish_headlines
 
 Market = Literal["null", "planted"]
@@ -43,13 +51,15 @@ class Bench:
     `learn(train, tests)`: fit on the first, P(up) for each of the others, aligned to its rows.
     `base_scores()`: the base model's scores before an adapter is attached and after it is put
     aside again. `plant_future(marker)`: publish a headline with that word just after a decision;
-    the inputs decided before it was published, and those decided after.
+    the inputs decided before it was published, and those decided after. `plant_column(marker)`: the
+    same with a value of an own column.
     """
 
     examples: Examples
     learn: Learn
     base_scores: BaseScores
     plant_future: PlantFuture
+    plant_column: PlantFuture
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,8 @@ def selftest(
     found.append(shuffled_labels(train, test, bench.learn, spec))
     progress("future headline")
     found.append(future_headline(bench.plant_future))
+    progress("future column")
+    found.append(future_column(bench.plant_column))
     progress("base scores")
     found.append(base_unchanged(bench.base_scores))
     return SelftestReport(tuple(found))
@@ -132,12 +144,21 @@ def shuffled_labels(train: pa.Table, test: pa.Table, learn: Learn, spec: Evaluat
 
 def future_headline(plant: PlantFuture) -> Canary:
     """A headline published after the decision must be in no earlier input, and in a later one."""
+    return _in_later_inputs_alone("future headline", "headline", plant)
+
+
+def future_column(plant: PlantFuture) -> Canary:
+    """A value known after the decision must be in no earlier input, and in a later one."""
+    return _in_later_inputs_alone("future column", "value", plant)
+
+
+def _in_later_inputs_alone(name: str, what: str, plant: PlantFuture) -> Canary:
     before, after = plant(MARKER)
     early = sum(MARKER in text for text in before)
     late = sum(MARKER in text for text in after)
-    words = f"{early} of {len(before)} inputs decided before its publication hold the headline, "
+    words = f"{early} of {len(before)} inputs decided before its publication hold the {what}, "
     words += f"{late} of {len(after)} decided after it do; expected none and at least one."
-    return Canary("future headline", early == 0 and late > 0, words)
+    return Canary(name, early == 0 and late > 0, words)
 
 
 def plant_future(
@@ -147,9 +168,7 @@ def plant_future(
 
     Returns its ticker's inputs decided before it was published, and those decided after.
     """
-    decided = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
-    middle = decided[len(decided) // 2]
-    moment = middle["decision_ts"] + timedelta(seconds=1)
+    middle, moment = _just_after_a_decision(lake, spec)
     headline = dict.fromkeys(HEADLINES.names) | {
         "headline_id": f"canary-{marker}",
         "source": "canary",
@@ -169,8 +188,55 @@ def plant_future(
     )
     publish_headlines(lake, batch, now=now)
     refresh_examples(lake, spec, now=now)
-    after = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
-    own = [row for row in after if row["ticker"] == middle["ticker"]]
+    return _inputs_around(lake, spec, middle["ticker"], moment)
+
+
+def plant_column(
+    lake: Lake, spec: DatasetSpec, marker: str, *, now: datetime
+) -> tuple[list[str], list[str]]:
+    """Publish `marker` as an own column, known one second after a decision, and build with it.
+
+    The examples are those of `spec` with the column in their inputs. Returns its ticker's inputs
+    decided before it was known, and those decided after.
+    """
+    middle, moment = _just_after_a_decision(lake, spec)
+    value = dict.fromkeys(FEATURES.names) | {
+        "feature_set": "canary",
+        "ticker": middle["ticker"],
+        "known_at": moment,
+        "granularity": "second",
+        "name": "canary",
+        "text": marker,
+        "available_at": moment,
+        "first_seen_at": now,
+        "payload_id": "canary",
+    }
+    rows = pa.Table.from_pylist([value], schema=FEATURES)
+    publish_features(lake, FeatureBatch(features=rows), now=now)
+    template = f"{spec.render.template} {{feature.canary}}"
+    column = FeatureSpec(name="canary", columns=("canary",))
+    with_column = spec.model_copy(
+        update={
+            "render": spec.render.model_copy(update={"template": template}),
+            "features": (*spec.features, column),
+        }
+    )
+    refresh_examples(lake, with_column, now=now)
+    return _inputs_around(lake, with_column, middle["ticker"], moment)
+
+
+def _just_after_a_decision(lake: Lake, spec: DatasetSpec) -> tuple[dict[str, Any], datetime]:
+    decided = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
+    middle = decided[len(decided) // 2]
+    return middle, middle["decision_ts"] + timedelta(seconds=1)
+
+
+def _inputs_around(
+    lake: Lake, spec: DatasetSpec, ticker: str, moment: datetime
+) -> tuple[list[str], list[str]]:
+    """The ticker's inputs decided before a moment, and those decided at it or after."""
+    decided = lake.read("examples_decided", {"spec_id": spec.spec_id}).to_pylist()
+    own = [row for row in decided if row["ticker"] == ticker]
     return (
         [row["input"] for row in own if row["decision_ts"] < moment],
         [row["input"] for row in own if row["decision_ts"] >= moment],

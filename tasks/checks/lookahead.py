@@ -13,7 +13,7 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from warehouse.lake import Lake
 from warehouse.tables.examples import CountTokens, derive_examples
 
-CHECKS = ("clock", "stored", "truncated", "restated", "planted", "split")
+CHECKS = ("clock", "features", "stored", "truncated", "restated", "planted", "split")
 AT = "%Y-%m-%d %H:%M UTC"
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 Rows = list[dict[str, Any]]
@@ -69,6 +69,8 @@ def audit_lookahead(
     to then. `restated`: restating all bars at that moment moves no earlier input. `planted`:
     false news, late edits and near duplicates around `plants` sampled decisions move none of them.
     `clock`: every row keeps the clock's order, checked against sessions and sources directly.
+    `features`: every own column is the row that a join of our own finds known at the decision; what
+    is suspicious about a column is noted.
     `stored`: stored examples equal the derived ones. `split`: the splits do not overlap.
     Writes nothing. `on_check` is called with what comes next.
     """
@@ -77,6 +79,7 @@ def audit_lookahead(
     drawn = audit.moments(moments)
     planned: list[tuple[str, str, Callable[[], Rows]]] = [
         ("clock", "every row keeps the decision clock's order", audit.clock),
+        *audit.planned_features(),
         ("stored", "stored examples equal what the warehouse gives", audit.stored),
     ]
     for at in drawn:
@@ -92,6 +95,8 @@ def audit_lookahead(
         if check in checks:
             on_check(expected)
             findings.append(_finding(check, expected, compare()))
+    if "features" in checks:
+        findings.extend(Finding("features", None, words) for words in audit.feature_facts())
     if "split" in checks:
         on_check("the splits do not overlap")
         findings.extend(_split_findings(audit.splits()))
@@ -126,6 +131,23 @@ class ExampleAudit:
     def clock(self) -> Rows:
         """Rules of the decision clock that examples break, as `what`, rows and first_example."""
         return self._read("audit_clock", self._parameters)
+
+    def planned_features(self) -> list[tuple[str, str, Callable[[], Rows]]]:
+        """The check of own columns, where the specification has some."""
+        if not self._parameters["uses_features"]:
+            return []
+        return [("features", "every own column is as it was known at the decision", self.features)]
+
+    def features(self) -> Rows:
+        """Rules of own columns that examples break, as `what`, rows and first_example."""
+        return self._read("audit_features", self._parameters)
+
+    def feature_facts(self) -> list[str]:
+        """What is suspicious about own columns, one sentence a fact."""
+        if not self._parameters["uses_features"]:
+            return []
+        rows = self._read("audit_feature_facts", self._parameters)
+        return [f"{row['name']}: {row['fact']}" for row in rows]
 
     def truncated(self, moment: datetime) -> Rows:
         """Columns that differ, for decisions up to `moment`, had nothing later been known."""

@@ -14,7 +14,13 @@ import pyarrow as pa
 from tasks.dataset.code_version import code_version
 from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, card
+from tasks.dataset.spec.manifest import (
+    DatasetManifest,
+    FeatureEntry,
+    FileEntry,
+    SplitEntry,
+    card,
+)
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
 from warehouse.storage.atomic import publish_folder, write_text
@@ -84,6 +90,7 @@ def write_dataset(
             },
             dropped={row["drop_reason"]: row["rows"] for row in dropped.to_pylist()},
             granularity=_granularity(lake),
+            features=_features(lake, spec),
         )
         write_text(folder / "card.md", card(manifest))
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
@@ -99,6 +106,13 @@ def _granularity(lake: Lake) -> dict[str, dict[str, int]]:
     for row in lake.read("headlines_granularity").to_pylist():
         found.setdefault(row["source"], {})[row.get("granularity", "unknown")] = row["headlines"]
     return found
+
+
+def _features(lake: Lake, spec: DatasetSpec) -> dict[str, FeatureEntry]:
+    if not spec.features:
+        return {}
+    rows = lake.read("dataset_features", spec.sql_parameters()).to_pylist()
+    return {row.pop("name"): FeatureEntry(**row) for row in rows}
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.evaluation.metrics import Bools, Floats, Ints
 from tasks.evaluation.spec import (
     MAJORITY,
     MOMENTUM,
+    NUMERIC_LOGISTIC,
     PREVIOUS_DIRECTION,
     TFIDF_LOGISTIC,
     EvaluationError,
@@ -55,7 +57,8 @@ def fit_baselines(train: pa.Table, spec: BaselineSpec | None = None) -> Baseline
     """Fit every baseline the training rows have columns for.
 
     `train`: label_up (bool); with previous_return (and ticker, session) also previous_direction
-    and momentum; with the text column also tfidf_logistic. No other split is ever looked at.
+    and momentum; with the text column also tfidf_logistic; with own columns (features) also
+    numeric_logistic. No other split is ever looked at.
     Raises EvaluationError when there is no row, no label, or a label is null.
     """
     spec = spec or BaselineSpec()
@@ -74,6 +77,8 @@ def fit_baselines(train: pa.Table, spec: BaselineSpec | None = None) -> Baseline
         fitted[MOMENTUM] = _momentum(train, label, spec)
     if spec.text in columns:
         fitted[TFIDF_LOGISTIC] = _tfidf_logistic(train, label, share, spec)
+    if {"features", "previous_return", "ticker", "session"} <= columns and _own(train).shape[1]:
+        fitted[NUMERIC_LOGISTIC] = _numeric_logistic(train, label, share, spec)
     return Baselines(fitted)
 
 
@@ -121,6 +126,43 @@ def _tfidf_logistic(train: pa.Table, label: Bools, share: float, spec: BaselineS
             raise
         return constant
     return lambda frame: np.asarray(model.predict_proba(frame[spec.text].to_pylist())[:, 1])
+
+
+def _numeric_logistic(train: pa.Table, label: Bools, share: float, spec: BaselineSpec) -> Predict:
+    """An L2 logistic regression on the returns the price baselines read, and own numeric columns.
+
+    Standardised by mean and deviation of the training rows; what is not known is their mean, and
+    its absence a column of its own.
+    """
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if label.all() or not label.any():
+        return lambda frame: np.full(frame.num_rows, share)
+    model = make_pipeline(
+        SimpleImputer(add_indicator=True, keep_empty_features=True),
+        StandardScaler(),
+        LogisticRegression(C=spec.inverse_penalty, max_iter=1000),
+    )
+    model.fit(_numbers(train, spec), label)
+    return lambda frame: np.asarray(model.predict_proba(_numbers(frame, spec))[:, 1])
+
+
+def _numbers(frame: pa.Table, spec: BaselineSpec) -> Floats:
+    prices = (_returns(frame), _trend(frame, spec.momentum_window))
+    return np.column_stack([*prices, _own(frame)])
+
+
+def _own(frame: pa.Table) -> Floats:
+    """The numbers of own columns, a row per example; NaN where not known, or a text."""
+    lists = frame["features"].combine_chunks()
+    if not frame.num_rows or lists.null_count:
+        return np.empty((frame.num_rows, 0))
+    numbers = pc.struct_field(lists.flatten(), "number").cast(pa.float64())
+    values: Floats = numbers.to_numpy(zero_copy_only=False).reshape(frame.num_rows, -1)
+    return values
 
 
 def _returns(frame: pa.Table) -> Floats:

@@ -12,14 +12,16 @@ MAJORITY = "majority"
 PREVIOUS_DIRECTION = "previous_direction"
 MOMENTUM = "momentum"
 TFIDF_LOGISTIC = "tfidf_logistic"
+NUMERIC_LOGISTIC = "numeric_logistic"
 ZERO_SHOT = "zero_shot"
 ALWAYS_UP = "always_up"
 """A rule that needs no fit; the forward record holds models against it."""
 
 # A trivial baseline knows nothing about what this data set teaches; a claim of skill must beat
-# all of them. The reference model was fitted to the same text, so matching it is no disgrace.
+# all of them. The reference models were fitted to the same text or numbers, so matching them is no
+# disgrace.
 TRIVIAL = (MAJORITY, PREVIOUS_DIRECTION, MOMENTUM, ZERO_SHOT)
-REFERENCE = (TFIDF_LOGISTIC,)
+REFERENCE = (TFIDF_LOGISTIC, NUMERIC_LOGISTIC)
 
 # Fitted to the text itself, so they may have learned names from it.
 TEXT_PREDICTORS = (FINE_TUNED, TFIDF_LOGISTIC)
@@ -33,6 +35,7 @@ _LABELS = {
     PREVIOUS_DIRECTION: "previous direction",
     MOMENTUM: "momentum",
     TFIDF_LOGISTIC: "TF-IDF regression",
+    NUMERIC_LOGISTIC: "regression on numbers",
     ZERO_SHOT: "base model, untrained",
     ALWAYS_UP: "always up",
 }

@@ -18,6 +18,8 @@ import pytest
 
 from warehouse.lake import Lake, LakeSpec
 from warehouse.tables import schemas
+from warehouse.tables.batches import FEATURES, FeatureBatch
+from warehouse.tables.features import FeaturePublication, publish_features
 
 LONG_AFTER = datetime(2020, 1, 1, tzinfo=UTC)
 STAMP = pa.timestamp("us", tz="UTC")
@@ -195,6 +197,29 @@ class Filler:
             lambda tx: (tx.append("headlines", headlines), tx.append("headline_tickers", about))
         )
         return names
+
+    def features(
+        self,
+        name: str,
+        rows: Iterable[tuple[str, datetime, dict[str, float | str | None]]],
+        *,
+        seen: datetime = LONG_AFTER,
+        granularity: str = "second",
+    ) -> FeaturePublication:
+        """Rows of a feature set are (ticker or *, known at, values), first seen at `seen`."""
+        made = [
+            {
+                "feature_set": name, "ticker": ticker, "known_at": at, "name": column,
+                "number": None if isinstance(value, str) else value,
+                "text": value if isinstance(value, str) else None, "granularity": granularity,
+                "available_at": at if granularity != "day" else at + timedelta(hours=36),
+                "first_seen_at": seen, "payload_id": "f" * 64,
+            }
+            for ticker, at, values in rows
+            for column, value in values.items()
+        ]  # fmt: skip
+        table = pa.Table.from_pylist(made, schema=FEATURES)
+        return publish_features(self.lake, FeatureBatch(features=table), now=seen)
 
     def edit(self, headline_id: str, at: datetime, title: str) -> None:
         """The headline reads otherwise from `at` on; its former wording becomes a revision."""

@@ -83,6 +83,7 @@ BENCH = Bench(
     learn=tfidf_text_model,
     base_scores=lambda: (np.linspace(0, 1, 9), np.linspace(0, 1, 9)),
     plant_future=plant_future,
+    plant_column=plant_future,
 )
 
 
@@ -100,9 +101,10 @@ def test_sound_pipeline_passes_every_canary() -> None:
         "time shift",
         "shuffled labels",
         "future headline",
+        "future column",
         "base scores",
     ]
-    assert len(names) == 5
+    assert len(names) == 6
     assert "# Self-test: passed" in report.markdown()
 
 
@@ -156,6 +158,7 @@ def test_headline_planted_too_early_kills_the_future_headline() -> None:
         return [f"rally / {marker}"], [marker]
 
     assert _failed(replace(BENCH, plant_future=early)) == {"future headline"}
+    assert _failed(replace(BENCH, plant_column=early)) == {"future column"}
 
 
 @pytest.mark.parametrize("after", [["rally"], []])

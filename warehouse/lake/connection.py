@@ -97,6 +97,15 @@ def catalog_beside(
 
 
 @contextmanager
+def scanning(extension: str | None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection without a warehouse, in UTC, with one extension loaded or none."""
+    with _unsigned(threads=1) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        _load_checked(connection, (extension,) if extension else ())
+        yield connection
+
+
+@contextmanager
 def attached_at(
     connection: duckdb.DuckDBPyConnection, spec: LakeSpec, snapshot: int
 ) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -23,6 +23,14 @@ CREATE OR REPLACE TEMP MACRO day_is_over(day) AS (day + INTERVAL 36 HOURS) AT TI
 CREATE OR REPLACE TEMP MACRO easternmost_day(instant) AS
     ((instant + INTERVAL 14 HOURS) AT TIME ZONE 'UTC')::DATE;
 
+-- A text with its marked places filled: chr(1), the number of a word counted from 1, chr(1). No words: as it is.
+CREATE OR REPLACE TEMP MACRO filled(marked, words) AS
+    CASE WHEN words IS NULL THEN marked
+         ELSE array_to_string(list_transform(
+             string_split(marked, chr(1)),
+             lambda piece, place: CASE WHEN place % 2 = 0 THEN words[try_cast(piece AS BIGINT)] ELSE piece END
+         ), '') END;
+
 -- When what is missing is asked for again: soon at first, weekly in the end, and never no more. Odd hours
 -- fall short of a whole day, so that a job that runs daily at one time is not a minute too early.
 CREATE OR REPLACE TEMP MACRO next_attempt(moment, attempts) AS

@@ -30,6 +30,7 @@ BARS = without(schemas.BARS, "recorded_at", "vintage")
 ACTIONS = without(schemas.ACTIONS, "recorded_at", "vintage")
 HEADLINES = without(schemas.HEADLINES, "story_id", "edited_at", "revision")
 HEADLINE_TICKERS = schemas.HEADLINE_TICKERS
+FEATURES = without(schemas.FEATURES, "revision")
 REJECTS = without(schemas.QUARANTINE, "quarantine_id", "quarantined_at")
 PARTITIONS = pa.schema(
     [*without(schemas.PARTITIONS, "attempts", "retry_at", "updated_at"), ("again", pa.bool_())]
@@ -91,6 +92,18 @@ class HeadlineBatch(Batch):
     headlines: pa.Table = field(default_factory=HEADLINES.empty_table)
     headline_tickers: pa.Table = field(default_factory=HEADLINE_TICKERS.empty_table)
     edits: bool = True
+    repeated: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureBatch(Batch):
+    """Values (FEATURES) of one feature set, unique on ticker, known_at and name.
+
+    `kept` and `repeated` count rows of the archive: a row with several columns is several values.
+    """
+
+    features: pa.Table = field(default_factory=FEATURES.empty_table)
+    kept: int = 0
     repeated: int = 0
 
 

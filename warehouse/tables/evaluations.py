@@ -17,7 +17,8 @@ def evaluation_frame(lake: Lake, spec_id: str, example_ids: pa.Array | pa.Chunke
     """The labelled examples asked for, in the order asked, as an evaluation wants them.
 
     Columns: spec_id, example_id, ticker, session, decision_ts, label_start_ts, label_end_ts,
-    label_up, label_return, previous_return, availability, input. Raises LakeError when an id has no
+    label_up, label_return, previous_return, availability, input, features (own columns, NULL for a
+    spec without any). Raises LakeError when an id has no
     labelled example, because predictions are aligned by position.
     """
     wanted = pa.table({"example_id": example_ids, "position": pa.array(range(len(example_ids)))})

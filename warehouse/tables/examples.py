@@ -24,10 +24,15 @@ BATCH_HEADLINES = 250_000
 ALL_AT_ONCE = 1 << 60
 _ONCE = ("sessions_clock", "examples_batches", "examples_repeats", "examples_placed")
 _PER_BATCH = ("labels_prices", "examples_gathered", "labels", "examples_context")
+_FEATURES = ("features_known", "features_joined")
 
 
 class LookaheadError(RuntimeError):
     """Examples that know the future, or whose outcome lies in the past, were about to be kept."""
+
+
+class UnknownFeatureError(RuntimeError):
+    """A specification wants an own column that was never imported."""
 
 
 class TokenBudgetError(RuntimeError):
@@ -53,7 +58,10 @@ def build_examples(
     already. `count_tokens` maps texts to their token counts and is needed for a budget. About
     `batch` headlines are in memory at a time. Nothing is committed if no source changed, nor if
     a row breaks the decision clock: then LookaheadError names the rule, the count and an example.
+    Raises UnknownFeatureError for own columns that were never imported.
     """
+    if parameters["uses_features"]:
+        _refuse_unknown(lake.read("features_unknown", parameters))
     marked = {**parameters, "logic": _logic()}
 
     def refresh(tx: Transaction) -> int:
@@ -134,10 +142,13 @@ def _batches(
     whole = {"whole": since == FROM_THE_START, "from_ts": batches[0]["from_ts"]}
     run("examples_repeats", {**since_then, **whole})
     run("examples_placed", {**since_then, **whole})
+    run("features_known" if parameters["uses_features"] else "features_none", since_then)
     for bounds in batches:
         scoped = {**since_then, **bounds}
         for name in _PER_BATCH:
             run(name, scoped)
+        if parameters["uses_features"]:
+            run("features_joined", scoped)
         run("examples_fresh", scoped)
         if parameters["max_tokens"] is not None:
             _fit_budget(run, scoped, count_tokens)
@@ -179,6 +190,16 @@ def _fit_budget(run: ReadSql, parameters: Parameters, count_tokens: CountTokens 
         run("examples_fresh", parameters)
 
 
+def _refuse_unknown(lacking: pa.Table) -> None:
+    if lacking.num_rows:
+        names = ", ".join(f"{row['feature_set']}.{row['name']}" for row in lacking.to_pylist())
+        raise UnknownFeatureError(
+            f"The warehouse holds no row of {names}, which dataset.features wants. Import it with "
+            f"`newsvane import features {lacking['feature_set'][0].as_py()}`, or correct the name; "
+            "nothing was built."
+        )
+
+
 def _refuse_lookahead(violations: pa.Table) -> None:
     if not violations.num_rows:
         return
@@ -188,12 +209,13 @@ def _refuse_lookahead(violations: pa.Table) -> None:
     )
     raise LookaheadError(
         f"The decision clock refused the examples: {broken}. Expected no violation. "
-        "Nothing was published; check the sessions' hours and the headlines' available_at."
+        "Nothing was published; check the sessions' hours and the available_at of headlines and "
+        "own columns."
     )
 
 
 def _logic() -> str:
-    names = (*_ONCE, *_PER_BATCH, "examples_fresh")
+    names = (*_ONCE, *_PER_BATCH, *_FEATURES, "examples_fresh")
     texts = [sql.statement(name).text for name in names]
     text = "\n".join([*texts, sql.macros(), *sql.views()])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -61,7 +61,7 @@ def upcoming_examples(lake: Lake, spec_id: str, *, now: datetime) -> pa.Table:
     """The examples of the next session not yet begun at `now` (UTC), one row per ticker with news.
 
     Columns: spec_id, example_id, ticker, session, decision_ts, label_start_ts, previous_return,
-    headline_ids, input.
+    headline_ids, input, features.
     """
     return lake.read("prediction_upcoming", {"spec_id": spec_id, "now": now})
 

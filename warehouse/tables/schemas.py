@@ -84,12 +84,25 @@ CHECKS = _table(
     checked_at=_AT,
 )  # fmt: skip
 
+FEATURES = _table(
+    "number text",
+    feature_set=_TEXT, ticker=_TEXT, known_at=_AT, granularity=_TEXT, name=_TEXT, number=_REAL,
+    text=_TEXT, available_at=_AT, first_seen_at=_AT, payload_id=_TEXT, revision=_INT,
+)  # fmt: skip
 EXAMPLES = _table(
-    "label label_return previous_return",
+    "label label_return previous_return features",
     spec_id=_TEXT, example_id=_TEXT, ticker=_TEXT, session=_DAY, decision_ts=_AT,
     max_input_available_at=_AT, label_start_ts=_AT, label_end_ts=_AT, label=_TEXT,
     label_reason=_TEXT, label_return=_REAL, previous_return=_REAL, availability=_TEXT,
     headline_ids=_TEXTS, story_ids=_TEXTS, input=_TEXT,
+    features=pa.list_(
+        pa.struct(
+            {
+                "feature_set": _TEXT, "name": _TEXT, "ticker": _TEXT, "known_at": _AT,
+                "revision": _INT, "number": _REAL, "text": _TEXT,
+            }
+        )
+    ),
 )  # fmt: skip
 EXAMPLE_BUILDS = _table(spec_id=_TEXT, snapshot_id=_LONG, logic=_TEXT)
 DATASETS = _table(

@@ -9,6 +9,12 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.dataset.spec.clock import ClockSpec
+from tasks.dataset.spec.features import (
+    FeatureSpec,
+    places,
+    require_places,
+    wanted_features,
+)
 from tasks.dataset.spec.render import EXAMPLE_FIELDS, HEADLINE_FIELDS, RenderSpec, positional
 from tasks.dataset.spec.split import SplitSpec
 
@@ -53,9 +59,11 @@ class DatasetSpec(BaseModel):
 
     `tickers=None` takes every ticker. A session enters with at least `min_headlines` stories;
     with 0, every session of every ticker that has bars does. `files="monthly"` writes one file
-    per split and month, of which a later build takes over what has not changed. `name` is what the
-    data sets built from it are called; no part of their identity. It holds a letter beyond f or a
-    hyphen, so that it is never taken for the beginning of an id.
+    per split and month, of which a later build takes over what has not changed. `features` are
+    columns of your own: in the prompt where the template has places for them, and in the numbers
+    that the cheap baselines read. `name` is what the data sets built from it are called; no part of
+    their identity. It holds a letter beyond f or a hyphen, so that it is never taken for the
+    beginning of an id.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +78,13 @@ class DatasetSpec(BaseModel):
     render: RenderSpec = RenderSpec()
     split: SplitSpec = SplitSpec()
     files: Literal["whole", "monthly"] = "whole"
+    # Left out where there are none: a specification from before there were any keeps its identity.
+    features: tuple[FeatureSpec, ...] = Field(default=(), exclude_if=lambda given: not given)
+
+    @model_validator(mode="after")
+    def _features_fill_their_places(self) -> DatasetSpec:
+        require_places(self.features, self.render.feature_places)
+        return self
 
     @property
     def spec_id(self) -> str:
@@ -112,7 +127,10 @@ class DatasetSpec(BaseModel):
                 include={"max_headlines", "max_title_chars", "max_tokens", "mask"}
                 | {"separator", "return_window"}
             ),
-            "template": positional(render.template, EXAMPLE_FIELDS),
+            "uses_features": bool(self.features),
+            "wanted_features": wanted_features(self.features),
+            "feature_sets": [feature.name for feature in self.features],
+            "template": positional(render.template, EXAMPLE_FIELDS, places(self.features)),
             "headline_template": positional(render.headline_template, HEADLINE_FIELDS),
             "uses_context": render.uses_context,
             "uses_summary": render.uses_summary,

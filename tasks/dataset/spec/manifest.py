@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.dataset.spec.dataset import DatasetSpec
 
@@ -39,6 +39,21 @@ class SplitEntry(BaseModel):
     files: tuple[FileEntry, ...] = ()
 
 
+class FeatureEntry(BaseModel):
+    """One column of one's own in the examples of all splits, counted in examples.
+
+    `known` have a value. `observed` hold a row that was imported before their decision, `asserted`
+    one that was imported after it: only its own `known_at` says that it could have been known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    examples: int
+    known: int
+    observed: int
+    asserted: int
+
+
 class DatasetManifest(BaseModel):
     """The last file written of a data set: what it is made of, and how to check it."""
 
@@ -54,6 +69,8 @@ class DatasetManifest(BaseModel):
     dropped: dict[str, int]
     granularity: dict[str, dict[str, int]] = {}
     """Headlines by source and by what their stamps are good for: second, minute or day."""
+    features: dict[str, FeatureEntry] = Field(default={}, exclude_if=lambda found: not found)
+    """What the examples of the splits know of each column of one's own, by SET.COLUMN."""
 
 
 def card(manifest: DatasetManifest) -> str:
@@ -92,5 +109,19 @@ def card(manifest: DatasetManifest) -> str:
     for source, found in manifest.granularity.items():
         counts = ", ".join(f"{count:,} to the {name}" for name, count in found.items())
         lines += ["", f"Headlines of {source} are dated: {counts}."]
+    for name, entry in manifest.features.items():
+        lines += ["", _feature_in_words(name, entry)]
     lines += ["", "Template of the input:", "", "```", spec.render.template, "```", ""]
     return "\n".join(lines)
+
+
+def _feature_in_words(name: str, entry: FeatureEntry) -> str:
+    share = entry.known / entry.examples if entry.examples else 0.0
+    words = (
+        f"Own column {name}: known in {share:.1%} of {entry.examples:,} examples; "
+        f"{entry.observed:,} rest on rows imported before their decision, {entry.asserted:,} on "
+        "rows imported after it, whose time is what the file asserts."
+    )
+    if entry.asserted and not entry.observed:
+        words += " **Its whole history is asserted**: nobody watched any of it arrive."
+    return words

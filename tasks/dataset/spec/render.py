@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from string import Formatter
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,6 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 CONTEXT_FIELDS = ("returns", "volume_change", "market_return", "days_since_news")
 EXAMPLE_FIELDS = ("ticker", "session", "headlines", "headline_count", *CONTEXT_FIELDS)
 HEADLINE_FIELDS = ("title", "source", "summary", "age")
+
+FEATURE_PLACE = re.compile(r"features|feature\.[a-z][a-z0-9_]*(\.age)?")
+"""Fields of a template that a data set's features fill; which there are, only its spec knows."""
+FEATURE_MARK = "\x01"
+"""Stands on both sides of the number of such a place until the warehouse fills it."""
 
 
 class TemplateError(ValueError):
@@ -48,6 +55,11 @@ class RenderSpec(BaseModel):
     tokenizer: str | None = None
 
     @property
+    def feature_places(self) -> tuple[str, ...]:
+        """The template's places for features, as written there."""
+        return tuple(sorted(filter(FEATURE_PLACE.fullmatch, filter(None, _names(self.template)))))
+
+    @property
     def uses_context(self) -> bool:
         """Whether the template asks for prices or for the distance to earlier news."""
         return not _names(self.template).isdisjoint(CONTEXT_FIELDS)
@@ -64,8 +76,11 @@ class RenderSpec(BaseModel):
 
     @model_validator(mode="after")
     def _readable(self) -> RenderSpec:
-        positional(self.template, EXAMPLE_FIELDS)
+        positional(self.template, EXAMPLE_FIELDS, dict.fromkeys(self.feature_places, 0))
         positional(self.headline_template, HEADLINE_FIELDS)
+        words = (self.template, self.headline_template, self.separator, self.mask or "")
+        if any(FEATURE_MARK in text for text in words):
+            raise ValueError("a template holds the control character U+0001; take it out.")
         if not all(self.answers) or self.answers[0] == self.answers[1]:
             raise ValueError(f"answers are {self.answers}; expected two different words.")
         if (self.max_tokens is None) != (self.tokenizer is None):
@@ -80,10 +95,13 @@ def _names(template: str) -> set[str | None]:
     return {name for _, name, _, _ in Formatter().parse(template)}
 
 
-def positional(template: str, fields: tuple[str, ...]) -> str:
+def positional(
+    template: str, fields: tuple[str, ...], features: Mapping[str, int] | None = None
+) -> str:
     """`template` with each named place replaced by its number in `fields`.
 
     The result is a format string in which `{0}` is the first field; doubled braces stay literal.
+    A place of `features` becomes its number between two FEATURE_MARKs.
     Raises TemplateError for an unknown field, a conversion, a format specification or a lone
     brace.
     """
@@ -95,6 +113,9 @@ def positional(template: str, fields: tuple[str, ...]) -> str:
     for literal, name, specification, conversion in parts:
         pieces.append(literal.replace("{", "{{").replace("}", "}}"))
         if name is None:
+            continue
+        if features and name in features and not specification and not conversion:
+            pieces.append(f"{FEATURE_MARK}{features[name]}{FEATURE_MARK}")
             continue
         if name not in fields or specification or conversion:
             raise TemplateError(

@@ -35,9 +35,9 @@ class ArchiveFormat(BaseModel):
 
 @cache
 def formats(rows: str) -> tuple[ArchiveFormat, ...]:
-    """The formats known for `rows` (prices, headlines)."""
+    """The formats known for `rows` (prices, headlines, actions); of features there are none."""
     text = (files("tasks.ingest.archives") / "formats.toml").read_text(encoding="utf-8")
-    known = tomllib.loads(text)[rows]
+    known = tomllib.loads(text).get(rows, {})
     return tuple(ArchiveFormat(name=name, **fields) for name, fields in known.items())
 
 

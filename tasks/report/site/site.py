@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -94,6 +95,7 @@ def _data(lake: Lake, root: Path, now: datetime) -> str:
         now=now,
         quarantine=quarantine.to_pylist(),
         incomplete=read(lake, root, "site_incomplete"),
+        own_columns=_own_columns(lake, root),
         restated=read(lake, root, "site_restated"),
         checks=lake.read("report_checks").to_pylist(),
         maps={
@@ -111,6 +113,14 @@ def _data(lake: Lake, root: Path, now: datetime) -> str:
         if labels
         else None,
     )
+
+
+def _own_columns(lake: Lake, root: Path) -> Rows:
+    """What the newest data set knows of each own column; empty where it has none."""
+    newest = lake.read("datasets_newest", {"dataset_id": None}).to_pylist()[:1]
+    found = json.loads(newest[0]["manifest"]).get("features", {}) if newest else {}
+    rows = [{"column": name, **counted} for name, counted in found.items()]
+    return exported(root, "own_columns", pa.Table.from_pylist(rows)) if rows else []
 
 
 def _coverage(lake: Lake, root: Path, step: str, since: date, until: date) -> Rows:

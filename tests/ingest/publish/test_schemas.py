@@ -19,6 +19,7 @@ BATCHES = {
     "actions": batches.ACTIONS,
     "headlines": batches.HEADLINES,
     "headline_tickers": batches.HEADLINE_TICKERS,
+    "features": batches.FEATURES,
 }
 DECLARED = (
     "SELECT column_name, is_nullable = 'YES' AS nullable FROM information_schema.columns"

@@ -107,7 +107,7 @@ ORDER BY rule;
 
 
 -- name: audit_world_truncated
--- builds: headlines, headline_revisions, audit_bars, bars, bar_revisions, actions
+-- builds: features, headlines, headline_revisions, audit_bars, bars, bar_revisions, actions
 -- grain: one temporary table per source, holding what was known at $moment and nothing later
 -- They stand before the warehouse's own tables of the same names until they are dropped.
 CREATE OR REPLACE TEMP TABLE headlines AS
@@ -146,10 +146,13 @@ SELECT * EXCLUDE (latest) FROM audit_bars WHERE latest > 1;
 CREATE OR REPLACE TEMP TABLE actions AS
 SELECT * FROM lake.main.actions WHERE ex_date <= $moment::TIMESTAMPTZ::DATE;
 
+CREATE OR REPLACE TEMP TABLE features AS
+SELECT * FROM lake.main.features WHERE available_at < $moment;
+
 
 -- name: audit_world_restated
--- builds: bar_revisions, bars
--- grain: one row per bar, all of them restated at $moment to other prices and volumes
+-- builds: bar_revisions, bars, features
+-- grain: one row per bar and own value, all of them restated at $moment to others
 CREATE OR REPLACE TEMP TABLE bar_revisions AS
 SELECT * FROM lake.main.bar_revisions
 UNION ALL BY NAME
@@ -166,9 +169,22 @@ SELECT * REPLACE (
 )
 FROM lake.main.bars;
 
+CREATE OR REPLACE TEMP TABLE features AS
+SELECT * FROM lake.main.features
+UNION ALL BY NAME
+SELECT * REPLACE (
+    1e6 + coalesce(number, 0) AS number,
+    'RESTATED'                AS text,
+    greatest(available_at, $moment::TIMESTAMPTZ) AS available_at,
+    $moment::TIMESTAMPTZ      AS first_seen_at,
+    (revision + 1)::INTEGER   AS revision
+)
+FROM lake.main.features
+QUALIFY revision = max(revision) OVER (PARTITION BY feature_set, ticker, known_at, name);
+
 
 -- name: audit_world_planted
--- builds: plants, headline_revisions, headlines, headline_tickers
+-- builds: plants, headline_revisions, headlines, headline_tickers, features
 -- grain: one row per headline, with false ones planted where no earlier decision may see them
 -- Around a sample of decisions: news at the decision and after it, old news first seen at it, an
 -- edit of a shown headline, and a later near duplicate of a shown story.
@@ -246,12 +262,29 @@ SELECT headline_id, ticker, method FROM lake.main.headline_tickers
 UNION ALL
 SELECT plant_id, ticker, 'audit' FROM plants WHERE kind <> 'edit';
 
+-- Own columns at each of these decisions, for its ticker alone: they hold from then on.
+CREATE OR REPLACE TEMP TABLE features AS
+SELECT * FROM lake.main.features
+UNION ALL BY NAME
+SELECT
+    w.feature_set, p.ticker, p.available_at AS known_at, 'second' AS granularity, w.name,
+    1e6 AS number, 'PLANTED' AS text, p.available_at, p.available_at AS first_seen_at,
+    'none' AS payload_id, 1::INTEGER AS revision
+FROM plants AS p
+CROSS JOIN (
+    SELECT DISTINCT feature_set, name
+    FROM lake.main.features
+    WHERE ticker <> '*' AND list_contains($feature_sets::VARCHAR[], feature_set)
+) AS w
+WHERE p.kind = 'at the decision';
+
 
 -- name: audit_disturbed
 -- builds: disturbed
 -- grain: one row per example that planted news may rightly move
 -- The first decision of its ticker strictly after it was available, and the next, whose distance to
--- earlier news changes. Edits of what was shown and near duplicates may move none.
+-- earlier news changes; and all that come after planted own columns. Edits of what was shown and near
+-- duplicates may move none.
 INSERT INTO disturbed
 WITH decided AS (
     SELECT ticker, example_id, decision_ts FROM full_examples
@@ -265,6 +298,11 @@ FROM (
     JOIN decided AS d ON d.ticker = p.ticker AND d.decision_ts > p.available_at
     WHERE p.kind NOT IN ('edit', 'near duplicate')
     QUALIFY row_number() OVER (PARTITION BY p.plant_id ORDER BY d.decision_ts) <= 2
+    UNION ALL
+    SELECT d.example_id
+    FROM features AS f
+    JOIN decided AS d ON d.ticker = f.ticker AND d.decision_ts > f.available_at
+    WHERE f.payload_id = 'none' AND f.text = 'PLANTED'
 );
 
 
@@ -277,6 +315,7 @@ DROP TABLE IF EXISTS temp.main.headline_tickers;
 DROP TABLE IF EXISTS temp.main.bars;
 DROP TABLE IF EXISTS temp.main.bar_revisions;
 DROP TABLE IF EXISTS temp.main.actions;
+DROP TABLE IF EXISTS temp.main.features;
 DROP TABLE IF EXISTS temp.main.audit_bars;
 
 DELETE FROM disturbed;
@@ -304,6 +343,7 @@ WITH pairs AS (
             CASE WHEN NOT lone AND f.input IS DISTINCT FROM o.input THEN 'input' END,
             CASE WHEN NOT lone AND f.headline_ids IS DISTINCT FROM o.headline_ids
                  THEN 'headline_ids' END,
+            CASE WHEN NOT lone AND f.features IS DISTINCT FROM o.features THEN 'own columns' END,
             CASE WHEN NOT lone AND f.previous_return IS DISTINCT FROM o.previous_return
                  THEN 'previous_return' END,
             CASE WHEN NOT lone AND f.max_input_available_at IS DISTINCT FROM o.max_input_available_at

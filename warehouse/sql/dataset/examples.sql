@@ -48,6 +48,10 @@ WITH changed AS (
     SELECT session::TIMESTAMPTZ
     FROM lake.table_changes('sessions', $first_snapshot, $last_snapshot)
     UNION ALL
+    SELECT available_at
+    FROM lake.table_changes('features', $first_snapshot, $last_snapshot)
+    WHERE list_contains($feature_sets::VARCHAR[], feature_set)
+    UNION ALL
     -- Another name or exchange for a ticker may concern any session.
     SELECT '-infinity'::TIMESTAMPTZ
     FROM lake.table_changes('tickers', $first_snapshot, $last_snapshot)
@@ -157,7 +161,9 @@ SELECT
     $spec_id                                                       AS spec_id,
     concat(t.ticker, '@', t.session)                               AS example_id,
     t.ticker, t.session, t.decision_ts,
-    greatest(t.news_available_at, t.known_available_at)            AS max_input_available_at,
+    greatest(
+        t.news_available_at, t.known_available_at, o.available_at
+    )                                                              AS max_input_available_at,
     t.label_start_ts, t.label_end_ts, t.label,
     t.reason                                                       AS label_reason,
     t.window_return                                                AS label_return,
@@ -166,7 +172,7 @@ SELECT
          THEN 'asserted' ELSE 'observed' END                       AS availability,
     list_transform(t.shown, lambda h: h.headline_id)               AS headline_ids,
     list_transform(t.shown, lambda h: h.story_id)                  AS story_ids,
-    format(
+    filled(format(
         $template,
         coalesce($mask, t.ticker),
         t.session::VARCHAR,
@@ -176,9 +182,11 @@ SELECT
         coalesce(x.volume_change, '?'),
         coalesce(x.market_return, '?'),
         coalesce(x.days_since_news::VARCHAR, '?')
-    )                                                              AS input
+    ), o.words)                                                    AS input,
+    o.features
 FROM rows AS t
-LEFT JOIN context AS x ON $uses_context AND x.cell = t.cell;
+LEFT JOIN context AS x ON $uses_context AND x.cell = t.cell
+LEFT JOIN own_features AS o ON $uses_features AND o.cell = t.cell;
 
 
 -- name: examples_inputs

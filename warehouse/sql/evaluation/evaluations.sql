@@ -7,7 +7,8 @@ SELECT
     examples.spec_id, examples.example_id, examples.ticker, examples.session, examples.decision_ts,
     examples.label_start_ts, examples.label_end_ts,
     examples.label = 'up' AS label_up,
-    examples.label_return, examples.previous_return, examples.availability, examples.input
+    examples.label_return, examples.previous_return, examples.availability, examples.input,
+    examples.features
 FROM wanted_examples AS wanted
 INNER JOIN examples
     ON examples.example_id = wanted.example_id

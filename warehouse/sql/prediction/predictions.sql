@@ -81,7 +81,7 @@ ORDER BY predictor, model_id NULLS FIRST, session, ticker, example_id;
 -- grain: one row per ticker with an example in the next session that has not started at $now
 SELECT
     spec_id, example_id, ticker, session, decision_ts, label_start_ts, previous_return,
-    headline_ids, input
+    headline_ids, input, features
 FROM examples
 WHERE spec_id = $spec_id
     AND label_start_ts > $now

@@ -1,5 +1,7 @@
 -- grain: one row per example spec, ticker and session
 -- `input` is everything known at decision_ts; `label` arrives later. label NULL: label_reason says why.
+-- features: the rows of `features` that the example holds, one per column of its spec in order, with NULL
+-- known_at where none was known; NULL for a spec without own columns.
 CREATE TABLE IF NOT EXISTS examples (
     spec_id                VARCHAR NOT NULL,
     example_id             VARCHAR NOT NULL,
@@ -16,5 +18,6 @@ CREATE TABLE IF NOT EXISTS examples (
     availability           VARCHAR NOT NULL,
     headline_ids           VARCHAR[] NOT NULL,
     story_ids              VARCHAR[] NOT NULL,
-    input                  VARCHAR NOT NULL
+    input                  VARCHAR NOT NULL,
+    features               STRUCT(feature_set VARCHAR, name VARCHAR, ticker VARCHAR, known_at TIMESTAMPTZ, revision INTEGER, number DOUBLE, text VARCHAR)[]
 );
