@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from tasks.ingest.headlines.api_answers import busy_words, parse_answer
 from tasks.ingest.headlines.dates import EARLIEST
 from tasks.ingest.headlines.feeds import (
     GENERAL,
@@ -26,7 +30,9 @@ from tasks.ingest.headlines.identity import (
     identify_headlines,
     load_aliases,
     resolve_tickers,
+    spell_tickers,
 )
+from tasks.ingest.headlines.paging import PageTrail, PagingError
 from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, ParsedFeed, parse_feed
 from tasks.ingest.http.client import FeedClient
 from tasks.ingest.http.redaction import know, redacted, without_known
@@ -37,6 +43,8 @@ from warehouse.storage.landing import CachedPayload, Payload
 from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, Land
 
 _REQUESTS_AT_ONCE = 64
+_REFUSED = frozenset({401, 429})
+"""Statuses by which an API refuses whatever is asked: no such key, no more requests."""
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -58,7 +66,9 @@ def fetch_headlines(
     Each answer is landed before it is parsed. An address that cannot be fetched or read gets a
     failed row in the batch's `partitions` (and, if it answered, a rejected payload); the others
     go on. A document that ends early is used up to there and its range is partial; a search that
-    meets the feed's cap is asked again in halves, down to single days, which are then partial.
+    meets the feed's cap is asked again in halves, down to what `halves` allows, which is then
+    partial. An API's answer is all its pages: one that fails spoils itself only, and the range is
+    partial. An API that refuses the key, or any further request, is not asked again.
     Items that cannot be used become rejects with their reason. A poll keeps all items
     it sees, whatever the range. With `cached`, requests are conditional, and one that has
     not changed counts as having answered the same again. What a general feed has is about those
@@ -67,17 +77,31 @@ def fetch_headlines(
     ValueError when `start` is after `end`.
     """
 
+    api = feed.api
+    refusals: list[str] = []
+
     def fetch(request: FeedRequest) -> Payload | str:
-        known = cached(request.url) if cached else None
+        # A further page of another moment may have the same address and validators.
+        known = cached(request.url) if cached and request.page == 1 else None
+        if refusals:
+            return f"{request.url} was not asked for: {refusals[0]}"
         try:
             return client.fetch(
-                request.address, shown=request.url, source=feed.name, clock=clock, cached=known
+                request.address,
+                shown=request.url,
+                source=feed.name,
+                clock=clock,
+                cached=known,
+                headers=None if api is None else api.headers,
+                query=request.query,
+                busy=None if api is None else partial(busy_words, api=api),
             )
-        except TransientError as error:
-            # What came of a body that always broke off is a document that ends early.
-            return error.answer if isinstance(error.answer, Payload) else str(error)
         except FetchError as error:
-            return str(error)
+            if api is not None and error.status in _REFUSED:
+                refusals.append(str(error))
+            # What came of a body that always broke off is a document that ends early.
+            answer = error.answer if isinstance(error, TransientError) else None
+            return answer if isinstance(answer, Payload) else str(error)
         except Exception as error:  # of the HTTP client, whose errors have no common kind
             return f"{request.url} could not be fetched ({in_one_line(error)})."
 
@@ -124,6 +148,12 @@ def replay_headlines(
         yield replace(builder.batch((), aliases), partitions=PARTITIONS.empty_table())
 
 
+_Range = tuple[str, date, date]
+_Window = tuple[datetime, datetime] | None
+_Part = tuple[_Window, int]
+"""One page of one part of a range."""
+
+
 @dataclass(slots=True)
 class BatchBuilder:
     """Builds a batch from the answers of one feed, in the order they are added."""
@@ -134,10 +164,15 @@ class BatchBuilder:
     _observations: list[pa.Table] = field(default_factory=lambda: [OBSERVATIONS.empty_table()])
     _count: int = 0
     _rejects: list[dict[str, Any]] = field(default_factory=list)
-    _partitions: dict[tuple[str, date, date], dict[str, Any]] = field(default_factory=dict)
+    _outcomes: dict[_Range, dict[_Part, dict[str, Any]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    _trails: dict[tuple[_Range, _Window], PageTrail] = field(
+        default_factory=lambda: defaultdict(PageTrail)
+    )
 
     def __post_init__(self) -> None:
-        know(self.feed.url)
+        know(" ".join([self.feed.url, *(self.feed.api.headers.values() if self.feed.api else ())]))
 
     def add(
         self, request: FeedRequest, payload: Payload, payload_id: str
@@ -148,9 +183,7 @@ class BatchBuilder:
         """
         self.payloads.append(payload)
         try:
-            content_type = dict(payload.headers).get("content-type", "")
-            zone = ZoneInfo(self.feed.zone) if self.feed.zone else None
-            parsed = parse_feed(payload.body, content_type, zone)
+            parsed = self._parsed(payload)
         except FeedParseError as error:
             self.reject("payload", request.key, str(error), {"url": request.url}, payload_id)
             self.fail(request, f"{request.url}: {error}", payload_id)
@@ -163,29 +196,81 @@ class BatchBuilder:
                 usable.append(item)
         for refused in parsed.refused:
             self.reject("headline", request.key, refused.reason, refused.record, payload_id)
-        tickers = [None if request.key == GENERAL else request.key] * len(usable)
-        self.observe(usable, tickers, payload)
+        about = [(item, *pair) for item in usable for pair in self._about(item, request.key)]
+        self.observe(
+            [item for item, _, _ in about],
+            [ticker for _, ticker, _ in about],
+            payload,
+            methods=[method for _, _, method in about],
+            # The words that are served are those of the last update.
+            held_until=[item.updated_at or item.published_at for item, _, _ in about],
+        )
         return self.outcome(request, parsed, len(usable), payload_id)
+
+    def _parsed(self, payload: Payload) -> ParsedFeed:
+        zone = ZoneInfo(self.feed.zone) if self.feed.zone else None
+        if self.feed.api is not None:
+            return parse_answer(payload.body, self.feed.api, zone)
+        content_type = dict(payload.headers).get("content-type", "")
+        return parse_feed(payload.body, content_type, zone)
+
+    def _about(self, item: FeedItem, key: str) -> list[tuple[str | None, str | None]]:
+        """The tickers an item is about and how they are known: as listed, else as asked for."""
+        if not item.tickers:
+            return [(None, None) if key == GENERAL else (key, "feed")]
+        ours = {theirs: ticker for ticker, theirs in self.feed.symbols.items()}
+        return [(ours.get(ticker, ticker), "vendor") for ticker in item.tickers]
 
     def outcome(
         self, request: FeedRequest, parsed: ParsedFeed, rows: int, payload_id: str
     ) -> tuple[FeedRequest, ...]:
         """Note whether an answer was whole, or return the requests that take its place."""
         items = len(parsed.items) + len(parsed.refused)
-        cap, counted = self.feed.cap, {"rows": rows, "received": items, "payload_id": payload_id}
+        problem: str | None = None
+        further: FeedRequest | None = None
+        at_limit = self.feed.cap is not None and items >= self.feed.cap
+        try:
+            further = self._next_page(request, parsed)
+        except PagingError as error:
+            problem = str(error)
+        at_limit = at_limit or (further is not None and further.page > self._most_pages())
         if parsed.cut:
-            error = f"the document ends early (whole items: {items})"
-            self.note(request, "partial", error=error, **counted)
-        elif cap is None or items < cap:
-            self.note(request, "done" if items else "empty", **counted)
-        elif finer := halves(self.feed, request):
+            problem = f"the document ends early (whole items: {items})"
+        elif at_limit and (finer := self._halved(request)):
             return finer
-        elif self.feed.mode == "search":
-            error = f"the cap of {cap} items was reached on a single day, there may be more"
-            self.note(request, "partial", error=error, **counted)
-        else:
-            self.note(request, "done", **counted)
-        return ()
+        elif at_limit and (further is not None or self.feed.mode == "search"):
+            problem = self._limit(request, further)
+            further = None
+        counted = {"rows": rows, "received": items, "payload_id": payload_id}
+        state = "partial" if problem else "done" if items else "empty"
+        self.note(request, state, **counted, **({"error": problem} if problem else {}))
+        return () if further is None else (further,)
+
+    def _limit(self, request: FeedRequest, further: FeedRequest | None) -> str:
+        """The limit that an answer met which cannot be asked for in smaller parts, in words."""
+        if further is not None:
+            return f"the limit of {self._most_pages()} pages was reached, there are more"
+        place = "in a part of a day" if request.window else "on a single day"
+        return f"the cap of {self.feed.cap} items was reached {place}, there may be more"
+
+    def _next_page(self, request: FeedRequest, parsed: ParsedFeed) -> FeedRequest | None:
+        api = self.feed.api
+        if api is None:
+            return None
+        trail = self._trails[_range_of(request), request.window]
+        return trail.next_page(request, parsed, api.paging)
+
+    def _most_pages(self) -> int:
+        return self.feed.api.paging.pages if self.feed.api else 1
+
+    def _halved(self, request: FeedRequest) -> tuple[FeedRequest, ...]:
+        """The halves of a request, whose outcomes then stand in place of that of its pages."""
+        finer = halves(self.feed, request)
+        if finer:
+            parts = self._outcomes[_range_of(request)]
+            for part in [part for part in parts if part[0] == request.window]:
+                del parts[part]
+        return finer
 
     def fail(self, request: FeedRequest, error: str, payload_id: str | None = None) -> None:
         """Note that one address gave nothing, and why."""
@@ -204,16 +289,22 @@ class BatchBuilder:
                 zone=self.feed.zone,
                 day_times=self.day_times,
             )
-            if self.feed.scope == "general" and self.feed.edgar is None:
+            if self.feed.edgar is None and (self.feed.scope == "general" or self.feed.api):
                 universe = [ticker for ticker in tickers if ticker != GENERAL] or None
                 known = load_aliases() if aliases is None else aliases
-                pairs = resolve_tickers(headlines, known, engine, universe)
+                if self.feed.api is not None:
+                    # Nothing of what a vendor lists or a title names is left out.
+                    pairs, universe = spell_tickers(headlines, pairs, known, engine), None
+                listed = pairs.filter(pc.equal(pairs["method"], "vendor"))["headline_id"]
+                unlisted = headlines.filter(pc.invert(pc.is_in(headlines["headline_id"], listed)))
+                named = resolve_tickers(unlisted, known, engine, universe)
+                pairs = _joined(pairs, named)
         return HeadlineBatch(
             headlines=headlines,
             headline_tickers=pairs,
             rejects=pa.Table.from_pylist(self._rejects, schema=REJECTS),
             payloads=tuple(self.payloads),
-            partitions=pa.Table.from_pylist([*self._partitions.values()], schema=PARTITIONS),
+            partitions=pa.Table.from_pylist(self._partitions(), schema=PARTITIONS),
         )
 
     def validation_error(self, item: FeedItem, fetched_at: datetime) -> str | None:
@@ -229,11 +320,13 @@ class BatchBuilder:
         tickers: Sequence[str | None],
         payload: Payload,
         *,
+        methods: Sequence[str | None] | None = None,
         held_until: Sequence[datetime] | None = None,
         synthetic: bool = False,
     ) -> None:
         """Note items of an answer, each under the ticker it was found for, if for one.
 
+        `methods` say how each ticker is known, if not as that of a feed.
         `held_until` (UTC) is when the publisher let each out, if not when it is stamped.
         `synthetic` answers say so themselves.
         """
@@ -247,9 +340,10 @@ class BatchBuilder:
             columns[name] = [text and without_known(text) for text in columns[name]]
         columns["position"] = range(self._count, self._count + count)
         columns["ticker"] = tickers
-        columns["method"] = [ticker and "feed" for ticker in tickers]
+        columns["method"] = methods or [ticker and "feed" for ticker in tickers]
+        least = feed.lag + feed.grain
         columns["lag_us"] = [
-            round((feed.lag + max(until - item.published_at, timedelta(0))) / MICROSECOND)
+            round((least + max(until - item.published_at, timedelta(0))) / MICROSECOND)
             for item, until in zip(items, held_until or columns["published_at"], strict=True)
         ]
         constants = {
@@ -283,7 +377,8 @@ class BatchBuilder:
         )
 
     def note(self, request: FeedRequest, state: str, **outcome: Any) -> None:
-        self._partitions[request.key, request.range_start, request.range_end] = {
+        """Note the state of one page of one part of a range; they are one row in the end."""
+        self._outcomes[_range_of(request)][request.window, request.page] = {
             "source": self.feed.name,
             "key": request.key,
             "range_start": request.range_start,
@@ -292,6 +387,42 @@ class BatchBuilder:
             "rows": 0,
             **outcome,
         }
+
+    def _partitions(self) -> list[dict[str, Any]]:
+        return [_summed([*parts.values()]) for parts in self._outcomes.values() if parts]
+
+
+def _range_of(request: FeedRequest) -> _Range:
+    return request.key, request.range_start, request.range_end
+
+
+def _summed(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The ledger row of a range that was answered in parts: complete only if each of them is."""
+    first, states = dict(parts[0]), {part["state"] for part in parts}
+    if len(parts) == 1:
+        return first
+    errors = list(dict.fromkeys(part["error"] for part in parts if part.get("error")))
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    state = "done" if "done" in states else "empty"
+    if states == {"failed"}:
+        state = "failed"
+    elif states & {"failed", "partial"}:
+        state = "partial"
+    return first | {
+        "state": state,
+        "rows": sum(part["rows"] for part in parts),
+        "received": sum(part.get("received") or 0 for part in parts),
+        "error": errors[0] + more if errors else None,
+    }
+
+
+def _joined(pairs: pa.Table, further: pa.Table) -> pa.Table:
+    """Pairs of headline and ticker, each once, as the first table knows them."""
+    both = pa.concat_tables([pairs, further])
+    once = both.group_by(["headline_id", "ticker"], use_threads=False).aggregate(
+        [("method", "first")]
+    )
+    return once.rename_columns(["headline_id", "ticker", "method"]).cast(pairs.schema)
 
 
 def _record(item: FeedItem) -> dict[str, str]:

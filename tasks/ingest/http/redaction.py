@@ -55,6 +55,13 @@ def without_known(text: str) -> str:
     return text
 
 
+def without_known_bytes(body: bytes) -> bytes:
+    """An answer less the secrets that were sent: a vendor may repeat them in it."""
+    text = body.decode("latin-1")
+    hidden = without_known(text)
+    return body if hidden == text else hidden.encode("latin-1")
+
+
 def holds_secret(text: str) -> bool:
     """Whether an address in the text spells a secret out instead of referring to it."""
     return _hidden(text) != text
@@ -110,6 +117,11 @@ def know(address: str) -> None:
     spelled = [*passwords, *(found["value"] for found in _parameters(address))]
     _learn(unquote(value) for value in spelled if not _OPEN.fullmatch(value))
     _learn(os.environ.get(name, "") for name in _REFERENCE.findall(address))
+
+
+def know_value(value: str) -> None:
+    """Have a text hidden from now on that was given as a secret, if it is long enough for one."""
+    _learn([value])
 
 
 def _learn(values: Iterable[str]) -> None:
