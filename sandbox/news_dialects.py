@@ -82,6 +82,7 @@ class NewsApis:
             words = fault.text or "You are not entitled to this data."
             return _json({"status": "error", "error": words})
         query = _query_of(request)
+        request = replace(request, query=query)
         if re.search(r"(?<![\w])\w{1,2}(?![\w])", query.get("query", "").replace(" OR ", " ")):
             return _text(200, _TOO_SHORT)
         try:
@@ -266,7 +267,7 @@ def _massive(page: Page) -> Any:
     ]  # fmt: skip
     body: dict[str, Any] = {"results": results, "status": "OK", "count": len(results)}
     if page.after is not None:
-        query = urlencode({**_query_of(page.request), "before": str(page.after)})
+        query = urlencode({**page.request.query, "before": str(page.after)})
         cursor = base64.urlsafe_b64encode(query.encode()).decode()
         host = page.request.host or "api.massive.com"
         body["next_url"] = f"https://{host}{MASSIVE_NEWS_PATH}?cursor={cursor}"

@@ -71,15 +71,17 @@ def _parsed(body: bytes, api: ApiSpec, zone: tzinfo | None) -> ParsedFeed:
     given, broken, cut = _document(body, api)
     if words := _complaint(given, api):
         raise FeedParseError(f"The API answered an error: {words}")
-    listed = value_at(given, api.items)
+    names = names_of(api.items)
+    strayed = isinstance(given, list) and names and not names[0].isdigit()
+    listed = None if strayed else value_at(given, api.items)
     if listed is None and not _is_empty(given, api):
         raise FeedParseError(
-            f"The answer has no list at {'.'.join(names_of(api.items)) or 'its top'!r}: it is "
+            f"The answer has no list at {'.'.join(names) or 'its top'!r}: it is "
             f"{_in_short(given)}. Correct `items` of the feed, or ask later."
         )
     if not isinstance(listed or [], list):
         raise FeedParseError(
-            f"The answer has {_kind(listed)} at {'.'.join(names_of(api.items)) or 'its top'!r}; "
+            f"The answer has {_kind(listed)} at {'.'.join(names) or 'its top'!r}; "
             "expected the list of items."
         )
     read = [_read_item(member, api, zone) for member in listed or []]

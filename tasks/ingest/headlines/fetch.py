@@ -297,8 +297,9 @@ class BatchBuilder:
                     pairs, universe = spell_tickers(headlines, pairs, known, engine), None
                 listed = pairs.filter(pc.equal(pairs["method"], "vendor"))["headline_id"]
                 unlisted = headlines.filter(pc.invert(pc.is_in(headlines["headline_id"], listed)))
-                named = resolve_tickers(unlisted, known, engine, universe)
-                pairs = _joined(pairs, named)
+                if unlisted.num_rows:
+                    named = resolve_tickers(unlisted, known, engine, universe)
+                    pairs = _joined(pairs, named)
         return HeadlineBatch(
             headlines=headlines,
             headline_tickers=pairs,

@@ -76,8 +76,9 @@ def _at(address: str, request: FeedRequest) -> FeedRequest:
 
     Everything in it is the vendor's word: it is sent, and never looked up in the environment.
     """
-    base, given = urlsplit(request.address), urlsplit(urljoin(request.address, address))
+    base = urlsplit(request.address)
     try:
+        given = urlsplit(urljoin(request.address, address))
         same = (base.scheme, base.hostname, base.port) == (given.scheme, given.hostname, given.port)
     except ValueError as error:
         raise PagingError(f"the next page has no usable address: {error}") from error
