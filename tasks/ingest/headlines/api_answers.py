@@ -41,7 +41,7 @@ _WRITTEN = {
 }
 _EPOCH = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 _SECONDS_END = 10**10
-_DAY_IS_OVER = timedelta(hours=36)
+DAY_IS_OVER = timedelta(hours=36)
 """From the first instant of a day (UTC) until it is over everywhere on earth."""
 _EXPECTED = {"published": "a time", "updated": "a time", "id": "a text or a number"}
 _RECORDED = {"title": "title", "date": "published", "link": "link", "guid": "id"}
@@ -246,9 +246,11 @@ def _updated(text: str | None, zone: tzinfo | None) -> datetime | None:
         return None
     try:
         stamp = parse_published(text, zone)
+        return stamp.at + DAY_IS_OVER if stamp.granularity == "day" else stamp.at
     except DateRefusedError as refusal:
         raise DateRefusedError(f"updated: {refusal}") from refusal
-    return stamp.at + _DAY_IS_OVER if stamp.granularity == "day" else stamp.at
+    except OverflowError as error:
+        raise DateRefusedError("updated: date impossible") from error
 
 
 def _symbols(value: Any) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from tasks.ingest.http.redaction import redacted
 _PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")
 _ONE_DAY = timedelta(days=1)
 _ONE_SECOND = timedelta(seconds=1)
+_SMALLEST_PART = timedelta(minutes=15)
 _PAGE = re.compile(r"#page=(\d+)")
 _BEGINS, _ENDS = {"start", "since"}, {"end", "last", "until", "before"}
 """Placeholders for the two ends of a search's range."""
@@ -263,7 +264,8 @@ def feed_requests(
 def halves(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
     """The two halves of a search's range; none when it is as small as can be, or no search's.
 
-    That is a single day, or the grain of a feed (or a minute) whose address holds instants.
+    That is a single day, or a quarter of an hour (or the grain) of a feed whose address holds
+    instants.
     """
     first, last = request.range_start, request.range_end
     if feed.mode == "poll":
@@ -330,7 +332,7 @@ def _range_of(feed: FeedSpec, found: dict[str, str]) -> tuple[datetime, datetime
 def _parts_of_day(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
     if not feed.asks_instants:
         return ()
-    grain = max(feed.grain, timedelta(minutes=1))
+    grain = max(feed.grain, _SMALLEST_PART)
     since, until = request.window or _seconds(request.range_start, request.range_end)
     middle = since + (until + _ONE_SECOND - since) // grain // 2 * grain
     if middle == since:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.headlines.api_answers import busy_words, parse_answer
+from tasks.ingest.headlines.api_answers import DAY_IS_OVER, busy_words, parse_answer
 from tasks.ingest.headlines.dates import EARLIEST
 from tasks.ingest.headlines.feeds import (
     GENERAL,
@@ -219,7 +219,7 @@ class BatchBuilder:
         if not item.tickers:
             return [(None, None) if key == GENERAL else (key, "feed")]
         ours = {theirs: ticker for ticker, theirs in self.feed.symbols.items()}
-        return [(ours.get(ticker, ticker), "vendor") for ticker in item.tickers]
+        return [(ours.get(ticker, ticker), "declared") for ticker in item.tickers]
 
     def outcome(
         self, request: FeedRequest, parsed: ParsedFeed, rows: int, payload_id: str
@@ -232,7 +232,7 @@ class BatchBuilder:
         try:
             further = self._next_page(request, parsed)
         except PagingError as error:
-            problem = str(error)
+            problem = redacted(str(error))
         at_limit = at_limit or (further is not None and further.page > self._most_pages())
         if parsed.cut:
             problem = f"the document ends early (whole items: {items})"
@@ -295,7 +295,7 @@ class BatchBuilder:
                 if self.feed.api is not None:
                     # Nothing of what a vendor lists or a title names is left out.
                     pairs, universe = spell_tickers(headlines, pairs, known, engine), None
-                listed = pairs.filter(pc.equal(pairs["method"], "vendor"))["headline_id"]
+                listed = pairs.filter(pc.equal(pairs["method"], "declared"))["headline_id"]
                 unlisted = headlines.filter(pc.invert(pc.is_in(headlines["headline_id"], listed)))
                 if unlisted.num_rows:
                     named = resolve_tickers(unlisted, known, engine, universe)
@@ -311,6 +311,8 @@ class BatchBuilder:
     def validation_error(self, item: FeedItem, fetched_at: datetime) -> str | None:
         if item.published_at > fetched_at + self.feed.clock_skew:
             return "published in the future"
+        if item.updated_at and item.updated_at > fetched_at + self.feed.clock_skew + DAY_IS_OVER:
+            return "updated in the future"
         if item.published_at < EARLIEST:
             return f"published before {EARLIEST:%Y}"
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
 
 from tasks.ingest.headlines.api_spec import PagingSpec
 from tasks.ingest.headlines.feeds import FeedRequest
@@ -71,6 +71,12 @@ def _identity(item: object) -> object:
     return item if record is None else tuple(sorted(record.items()))
 
 
+def _origin(address: SplitResult) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port. Raises ValueError for a port that is none."""
+    usual = {"http": 80, "https": 443}.get(address.scheme)
+    return address.scheme, address.hostname, address.port or usual
+
+
 def _at(address: str, request: FeedRequest) -> FeedRequest:
     """The request at an address that the vendor gave, with the secrets of the first one's address.
 
@@ -79,7 +85,7 @@ def _at(address: str, request: FeedRequest) -> FeedRequest:
     base = urlsplit(request.address)
     try:
         given = urlsplit(urljoin(request.address, address))
-        same = (base.scheme, base.hostname, base.port) == (given.scheme, given.hostname, given.port)
+        same = _origin(base) == _origin(given)
     except ValueError as error:
         raise PagingError(f"the next page has no usable address: {error}") from error
     if not same:

@@ -40,7 +40,7 @@ _learning = threading.Lock()
 
 
 class MissingSecretError(LookupError):
-    """An address refers to an environment variable that is not set; the message names it."""
+    """An address refers to a secret that is not there or unfit to be sent; the message names it."""
 
 
 def redacted(text: str) -> str:
@@ -82,7 +82,8 @@ def resolved(address: str, beyond: Secrets = no_secrets) -> str:
     out, are known from then on. Raises MissingSecretError.
     """
     values = {
-        name: os.environ.get(name) or beyond(name)
+        # The line end of a file that a secret was read from is no part of it.
+        name: (os.environ.get(name) or beyond(name) or "").strip()
         for name in dict.fromkeys(_REFERENCE.findall(address))
     }
 
@@ -107,8 +108,17 @@ def block_name(name: str) -> str:
 
 
 def resolved_header(value: str, beyond: Secrets = no_secrets) -> str:
-    """A header's value to send, with what it refers to as `resolved` looks it up."""
-    return unquote(resolved(value, beyond))
+    """A header's value to send, with what it refers to as `resolved` looks it up.
+
+    Raises MissingSecretError too for a secret that no header can hold: a client would spell it out.
+    """
+    sent = unquote(resolved(value, beyond))
+    if not (sent.isascii() and sent.isprintable()):
+        raise MissingSecretError(
+            f"{value} refers to a secret with a character that no header can hold; expected "
+            "printable ASCII. Correct the environment variable or the Secret block."
+        )
+    return sent
 
 
 def know(address: str) -> None:
@@ -116,7 +126,7 @@ def know(address: str) -> None:
     passwords = [found["value"].rpartition(":")[2] for found in _USERINFO.finditer(address)]
     spelled = [*passwords, *(found["value"] for found in _parameters(address))]
     _learn(unquote(value) for value in spelled if not _OPEN.fullmatch(value))
-    _learn(os.environ.get(name, "") for name in _REFERENCE.findall(address))
+    _learn(os.environ.get(name, "").strip() for name in _REFERENCE.findall(address))
 
 
 def know_value(value: str) -> None:

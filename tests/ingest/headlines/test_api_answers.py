@@ -134,6 +134,7 @@ def pairs(batch: HeadlineBatch) -> set[tuple[str, str]]:
         ("at", 1e400, "date impossible"),
         ("at", 17.5, "date not understood"),
         ("changed", "soon", "updated: date not understood"),
+        ("changed", "9999-12-31", "updated: date impossible"),
         ("id", {"a": 1}, "id is an object, expected a text or a number"),
         ("url", 7, "link is a number, expected a text"),
         ("text", {"short": 7}, "summary is a number, expected a text"),
@@ -257,9 +258,9 @@ def test_updated_words_count_from_when_they_were_updated(lake: Lake) -> None:
 @pytest.mark.parametrize(
     ("about", "found"),
     [
-        ("HRLW,XYZ", {("HRLW", "vendor"), ("XYZ", "vendor")}),
-        (["HRLW", "BRK.B"], {("HRLW", "vendor"), ("BRK-B", "vendor")}),
-        ([{"name": "ABC"}, {"symbol": "XYZ"}], {("ABC", "vendor"), ("XYZ", "vendor")}),
+        ("HRLW,XYZ", {("HRLW", "declared"), ("XYZ", "declared")}),
+        (["HRLW", "BRK.B"], {("HRLW", "declared"), ("BRK-B", "declared")}),
+        ([{"name": "ABC"}, {"symbol": "XYZ"}], {("ABC", "declared"), ("XYZ", "declared")}),
         (["not a symbol", "$X"], {("HRLW", "feed")}),
         ([], {("HRLW", "feed")}),
     ],
@@ -275,14 +276,20 @@ def test_item_that_lists_nobody_is_about_whom_its_title_names() -> None:
     items = [ITEM | {"about": []}, ITEM | {"id": 2, "title": "Rain falls", "about": ["XYZ"]},
              ITEM | {"id": 3, "title": "Snow falls"}]  # fmt: skip
     batch, _, _ = served(answer(*items), scope="general")
-    assert pairs(batch) == {("HRLW", "alias"), ("XYZ", "vendor")}
+    assert pairs(batch) == {("HRLW", "alias"), ("XYZ", "declared")}
     assert batch.headlines.num_rows == 3
+
+
+def test_item_updated_in_the_future_is_no_item() -> None:
+    batch, _, _ = served(answer(ITEM | {"changed": "2030-01-01T00:00:00Z"}, ITEM | {"id": 2}))
+    assert batch.rejects["reason"].to_pylist() == ["updated in the future"]
+    assert batch.headlines.num_rows == 1
 
 
 def test_ticker_goes_by_the_name_its_vendor_has_for_it() -> None:
     batch, asked, _ = served(answer(ITEM | {"about": ["HAR.A"]}), symbols={"HRLW": "HAR.A"})
     assert "s=HAR.A" in asked[0]
-    assert pairs(batch) == {("HRLW", "vendor")}
+    assert pairs(batch) == {("HRLW", "declared")}
 
 
 def test_publisher_at_the_end_of_a_title_is_no_part_of_it() -> None:
@@ -375,6 +382,28 @@ def test_key_in_a_header_does_not_follow_a_redirect_to_another_host(
         server.shutdown()
     assert [key for _, key in seen] == [SECRET, SECRET, None]
     assert batch.headlines.num_rows == 1
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " "])
+def test_line_end_of_a_secret_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setenv("NEWS_KEY", SECRET + end)
+    batch, _, landed = served(
+        SECRET.encode(), answer(ITEM), api={"headers": {"X-Api-Key": "${NEWS_KEY}"}}
+    )
+    assert landed[0].body == b"***"
+    assert batch.partitions["state"].to_pylist() == ["failed"]
+
+
+@pytest.mark.parametrize("inside", ["\n", "\x7f", "€"])
+def test_secret_that_no_header_can_hold_is_not_spelled_out(
+    monkeypatch: pytest.MonkeyPatch, inside: str
+) -> None:
+    monkeypatch.setenv("NEWS_KEY", f"{SECRET}{inside}{SECRET}")
+    batch, asked, _ = served(answer(ITEM), api={"headers": {"X-Api-Key": "${NEWS_KEY}"}})
+    [error] = batch.partitions["error"].to_pylist()
+    assert asked == []
+    assert "NEWS_KEY" in error
+    assert SECRET not in error
 
 
 @pytest.mark.parametrize(

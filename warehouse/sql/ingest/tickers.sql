@@ -314,7 +314,7 @@ succeeded AS (
 
 SELECT
     headline_id, ticker,
-    max(method) AS method
+    min(method) AS method
 FROM succeeded
 WHERE ticker IS NOT NULL
 GROUP BY headline_id, ticker
@@ -350,7 +350,7 @@ WITH spelled AS (
     INNER JOIN headlines USING (headline_id)
     LEFT JOIN aliases AS known
         ON
-            pairs.method = 'vendor'
+            pairs.method = 'declared'
             AND pairs.ticker = known.alias
             AND known.kind IN ('symbol', 'word_symbol')
             AND headlines.published_at::DATE
@@ -359,7 +359,7 @@ WITH spelled AS (
 
 SELECT
     headline_id, ticker,
-    max(method) AS method
+    min(method) AS method
 FROM spelled
 GROUP BY headline_id, ticker
 ORDER BY headline_id, ticker;
