@@ -186,7 +186,7 @@ def spell_tickers(
     A symbol counts as of the day of its headline; one that no alias has stays as it is.
     """
     found = engine.read(
-        "vendor_tickers_spelled",
+        "declared_tickers_spelled",
         headlines=headlines.select(["headline_id", "published_at"]),
         pairs=pairs,
         aliases=aliases,

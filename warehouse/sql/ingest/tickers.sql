@@ -314,7 +314,7 @@ succeeded AS (
 
 SELECT
     headline_id, ticker,
-    min(method) AS method
+    max(method) AS method
 FROM succeeded
 WHERE ticker IS NOT NULL
 GROUP BY headline_id, ticker
@@ -339,7 +339,7 @@ GROUP BY asked.ticker, asked.place
 ORDER BY asked.place;
 
 
--- name: vendor_tickers_spelled
+-- name: declared_tickers_spelled
 -- grain: one row per headline and ticker, those that a vendor lists under our spelling of the symbol
 -- BRK.B is BRK-B, on the days on which that was a symbol.
 WITH spelled AS (
