@@ -100,7 +100,8 @@ def busy_words(body: bytes, api: ApiSpec) -> str | None:
     try:
         words = _complaint(json.loads(text), api) or ""
     except (ValueError, RecursionError):
-        words = text
+        # Damaged JSON may hold news of limits.
+        words = "" if text.startswith(("{", "[")) else text
     return " ".join(words.split())[:200] if _BUSY.search(words) else None
 
 

@@ -238,6 +238,13 @@ def test_stray_signs_are_passed_over_where_that_is_allowed(stray: bytes) -> None
     assert len(strict.items) == 1
 
 
+def test_news_of_limits_is_news_however_damaged_its_answer_is() -> None:
+    item = ITEM | {"title": "Harlow to slow down: rate limit, too many requests, API limit"}
+    for body in (answer(item), answer(item, {"x": 1}).replace(b'"x"', b'"x\x07"')):
+        batch, asked, _ = served(body)
+        assert (len(asked), batch.headlines.num_rows) == (1, 1)
+
+
 def test_updated_words_count_from_when_they_were_updated(lake: Lake) -> None:
     later = ITEM | {"id": 2, "title": "Harlow falls", "changed": "2024-06-04T09:00:00Z"}
     earlier = ITEM | {"id": 3, "title": "Harlow rests", "changed": "2024-06-02T09:00:00Z"}
