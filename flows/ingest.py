@@ -32,10 +32,11 @@ from flows.publish import (
 )
 from flows.settings import Settings
 from tasks.ingest.headlines.edgar import fetch_filings
-from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
+from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.headlines.gaps import with_gaps
 from tasks.ingest.headlines.identity import load_aliases
+from tasks.ingest.headlines.requests import GENERAL
 from tasks.ingest.planning import (
     NEARBY,
     DateRange,

@@ -1,33 +1,25 @@
-"""Feeds: their specs, the shipped presets, and the requests for tickers and dates."""
+"""Feeds: their specs and the shipped presets."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from tasks.ingest.headlines.api_spec import ApiSpec, instant_of, instant_text
+from tasks.ingest.headlines.api_spec import ApiSpec
 from tasks.ingest.headlines.dates import DeclaredGranularity, require_zone
 from tasks.ingest.http.redaction import redacted
 
-_PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")
-_ONE_DAY = timedelta(days=1)
-_ONE_SECOND = timedelta(seconds=1)
-_SMALLEST_PART = timedelta(minutes=15)
-_PAGE = re.compile(r"#page=(\d+)")
+PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")
+"""A place in an address that each request fills in."""
 _BEGINS, _ENDS = {"start", "since"}, {"end", "last", "until", "before"}
 """Placeholders for the two ends of a search's range."""
-
-GENERAL = "*"
-"""The ledger key of a feed that is not requested per ticker."""
 
 
 class UnknownFeedError(ValueError):
@@ -105,7 +97,7 @@ class FeedSpec(BaseModel):
     def _from_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict) or "preset" not in given:
             return given
-        return preset_fields(given["preset"]) | {k: v for k, v in given.items() if k != "preset"}
+        return _overridden(preset_fields(given["preset"]), given)
 
     @field_validator("zone")
     @classmethod
@@ -124,7 +116,7 @@ class FeedSpec(BaseModel):
                     f"feed {self.name!r}: EDGAR is searched by ticker or polled in general, got "
                     f"{self.mode} and {self.scope}"
                 )
-        found = set(_PLACEHOLDER.findall(self.url))
+        found = set(PLACEHOLDER.findall(self.url))
         if self.api is not None:
             return self._fits_api(found)
         if found != expected:
@@ -167,7 +159,7 @@ class FeedSpec(BaseModel):
     @property
     def asks_instants(self) -> bool:
         """Whether a range smaller than a day can be asked for."""
-        found = set(_PLACEHOLDER.findall(self.url))
+        found = set(PLACEHOLDER.findall(self.url))
         return "since" in found and bool(found & {"until", "before"})
 
     @property
@@ -208,10 +200,16 @@ def _shipped() -> dict[str, dict[str, Any]]:
     shipped: dict[str, dict[str, Any]] = {}
     for path in sorted(Path(str(files("tasks.ingest.headlines") / "presets")).glob("*.toml")):
         for fields in tomllib.loads(path.read_text(encoding="utf-8")).get("feeds", ()):
-            base = shipped.get(fields.get("preset"), {})
-            own = {name: value for name, value in fields.items() if name != "preset"}
-            shipped[fields["name"]] = base | own
+            shipped[fields["name"]] = _overridden(shipped.get(fields.get("preset"), {}), fields)
     return shipped
+
+
+def _overridden(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a preset under those given; of an API its parts are."""
+    merged = base | {name: value for name, value in given.items() if name != "preset"}
+    if isinstance(base.get("api"), dict) and isinstance(given.get("api"), dict):
+        merged["api"] = base["api"] | given["api"]
+    return merged
 
 
 def _described(path: Path) -> dict[str, Any]:
@@ -223,180 +221,12 @@ def _described(path: Path) -> dict[str, Any]:
             f"The feed file {path} could not be read: {error}. Expected a TOML file with the "
             "fields of one feed: name, url, mode and the rest, and a table [api] if it is one."
         ) from error
-    if "preset" in fields:
-        return preset_fields(fields.pop("preset")) | fields
-    return fields
-
-
-@dataclass(frozen=True, slots=True)
-class FeedRequest:
-    """One address to fetch; `key` is its ticker or GENERAL, the dates are inclusive.
-
-    `url` is what is kept and shown of the address, `address` what is fetched: secrets are in it,
-    or references to them. `window`: first and last second (UTC) of a part of a single day. `page`
-    counts the pages of one answer from 1; `query` are the parameters that a further one needs.
-    """
-
-    key: str
-    url: str
-    range_start: date
-    range_end: date
-    address: str = field(default="", repr=False, compare=False)
-    window: tuple[datetime, datetime] | None = None
-    page: int = 1
-    query: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
-
-
-def feed_requests(
-    feed: FeedSpec, tickers: Sequence[str], start: date, end: date
-) -> tuple[FeedRequest, ...]:
-    """The requests for `tickers` over the inclusive dates, in ticker order, then by date.
-
-    Raises ValueError when `start` is after `end`.
-    """
-    if start > end:
-        raise ValueError(f"start {start} is after end {end}; give the earlier date first.")
-    keys = sorted(set(tickers)) if feed.scope == "ticker" else [GENERAL]
-    periods = list(_periods(feed, start, end))
-    return tuple(_request(feed, key, first, last) for key in keys for first, last in periods)
-
-
-def halves(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
-    """The two halves of a search's range; none when it is as small as can be, or no search's.
-
-    That is a single day, or a quarter of an hour (or the grain) of a feed whose address holds
-    instants.
-    """
-    first, last = request.range_start, request.range_end
-    if feed.mode == "poll":
-        return ()
-    if first == last:
-        return _parts_of_day(feed, request)
-    middle = first + (last - first) // 2
-    return tuple(
-        _request(feed, request.key, begin, end)
-        for begin, end in ((first, middle), (middle + _ONE_DAY, last))
-    )
-
-
-def request_of(feed: FeedSpec, url: str, fetched_on: date) -> FeedRequest | None:
-    """The request that `url` must have come from; None when it does not fit the feed's address.
-
-    A poll's range is the day of the fetch, which its address does not hold.
-    """
-    named: set[str] = set()
-    pattern = ""
-    for place, part in enumerate(_PLACEHOLDER.split(feed.shown_url)):
-        if place % 2 == 0:
-            pattern += re.escape(part)
-        else:
-            pattern += f"(?P={part})" if part in named else f"(?P<{part}>[^&/#]+?)"
-            named.add(part)
-    match = re.fullmatch(rf"{pattern}(?:{_PAGE.pattern})?", url)
-    if match is None:
-        return None
-    found, page = match.groupdict(), int(match[match.re.groups] or 1)
-    key = unquote(found.get("ticker", GENERAL))
-    key = next((ours for ours, theirs in feed.symbols.items() if theirs == key), key)
-    if feed.mode == "poll":
-        return FeedRequest(key, url, fetched_on, fetched_on, page=page)
-    try:
-        since, until = _range_of(feed, found)
-    except (ValueError, OverflowError):
-        return None
-    whole = since.time() == time() and (until + _ONE_SECOND).time() == time()
-    window = None if whole else (since, until)
-    return FeedRequest(key, url, since.date(), until.date(), window=window, page=page)
-
-
-def _range_of(feed: FeedSpec, found: dict[str, str]) -> tuple[datetime, datetime]:
-    """The first and last second (UTC) of the range in an address. Raises ValueError."""
-    written = feed.api.instants if feed.api else "iso"
-
-    def moment(name: str) -> datetime:
-        text = unquote(found[name])
-        if name in ("start", "end", "last"):
-            return datetime.combine(date.fromisoformat(text), time(), UTC)
-        return instant_of(text, written)
-
-    since = moment("since" if "since" in found else "start")
-    for name, further in {
-        "until": timedelta(0), "before": -_ONE_SECOND, "end": -_ONE_SECOND,
-        "last": _ONE_DAY - _ONE_SECOND,
-    }.items():  # fmt: skip
-        if name in found:
-            return since, moment(name) + further
-    raise ValueError("no end")
-
-
-def _parts_of_day(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
-    if not feed.asks_instants:
-        return ()
-    grain = max(feed.grain, _SMALLEST_PART)
-    since, until = request.window or _seconds(request.range_start, request.range_end)
-    middle = since + (until + _ONE_SECOND - since) // grain // 2 * grain
-    if middle == since:
-        return ()
-    return tuple(
-        _request(feed, request.key, request.range_start, request.range_end, window)
-        for window in ((since, middle - _ONE_SECOND), (middle, until))
-    )
-
-
-def _seconds(first: date, last: date) -> tuple[datetime, datetime]:
-    """The first and the last second (UTC) of inclusive days."""
-    midnight, after = (datetime.combine(day, time(), UTC) for day in (first, last + _ONE_DAY))
-    return midnight, after - _ONE_SECOND
-
-
-def _periods(feed: FeedSpec, start: date, end: date) -> Iterator[tuple[date, date]]:
-    """Calendar-aligned periods, so that overlapping backfills ask for the same ranges again."""
-    first = start
-    while first <= end:
-        whole = feed.mode == "poll" or feed.edgar is not None
-        last = end if whole else min(end, _period_end(feed.chunk, first))
-        yield first, last
-        first = last + _ONE_DAY
-
-
-def _period_end(length: str, day: date) -> date:
-    if length == "day":
-        return day
-    if length == "year":
-        return date(day.year, 12, 31)
-    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - _ONE_DAY
-
-
-def _request(
-    feed: FeedSpec,
-    key: str,
-    first: date,
-    last: date,
-    window: tuple[datetime, datetime] | None = None,
-) -> FeedRequest:
-    begins = first - _ONE_DAY if feed.mode == "poll" else first
-    since, until = window or _seconds(begins, last)
-    written = feed.api.instants if feed.api else "iso"
-    values = {
-        "ticker": feed.symbols.get(key, key),
-        "query": feed.query or "",
-        "start": begins.isoformat(),
-        "last": last.isoformat(),
-        "end": (last + _ONE_DAY).isoformat(),
-        "since": instant_text(since, written),
-        "until": instant_text(until, written),
-        "before": instant_text(until + _ONE_SECOND, written),
-    }
-    # Hidden before it is filled in: a ticker is no secret, whatever the parameter is called.
-    shown, address = (_filled(url, values) for url in (feed.shown_url, feed.url))
-    return FeedRequest(key, shown, first, last, address, window)
-
-
-def _filled(url: str, values: dict[str, str]) -> str:
-    # EDGAR's own number of a company is filled in by who looks it up.
-    return _PLACEHOLDER.sub(
-        lambda match: quote(values[match[1]], safe="") if match[1] in values else match[0], url
-    )
+    if str(fields.get("preset", "")).endswith(".toml"):
+        raise UnknownFeedError(
+            f"The feed file {path} builds on another file, {fields['preset']}; expected the name "
+            "of a shipped preset, or none."
+        )
+    return _overridden(preset_fields(fields["preset"]), fields) if "preset" in fields else fields
 
 
 def _listed(names: set[str]) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
 
 from tasks.ingest.headlines.api_spec import PagingSpec
-from tasks.ingest.headlines.feeds import FeedRequest
 from tasks.ingest.headlines.parsing import ParsedFeed
+from tasks.ingest.headlines.requests import FeedRequest
 from tasks.ingest.http.redaction import HIDDEN
 
 
