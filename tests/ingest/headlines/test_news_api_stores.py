@@ -8,7 +8,9 @@ import os
 from pathlib import Path
 
 import pytest
+from prefect import flow
 
+from flows.ingest import poll_headlines
 from flows.settings import load_settings
 from tests.builders.command_line import REPOSITORY, Newsvane
 from tests.builders.servers import asking
@@ -80,19 +82,21 @@ def test_no_store_holds_a_key_of_a_news_api(
 
 
 @pytest.mark.slow
-def test_daily_run_polls_an_api_and_searches_what_is_missing(
-    prefect_runs: str, newsvane: Newsvane, own_file: Path, tmp_path: Path
+def test_news_api_is_polled_as_every_feed_of_the_daily_run(
+    prefect_runs: str, own_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    overrides = ('history.prices_start=2012-12-03', 'history.headlines_start=2013-02-25',
-                 'feeds=["benzinga", "benzinga-latest", "gdelt-latest"]')  # fmt: skip
-    words = ["--config", str(own_file), "--profile", "apis"]
-    words += [part for one in overrides for part in ("--set", one)]
-    environment = {**KEYS, "NEWSVANE_PROFILE": ""}
-    done = newsvane(*words, "daily", **environment)
-    spec = load_settings(own_file, "apis", [f"data_root={tmp_path / 'data'}"]).warehouse
-    with Lake.open(spec) as lake:
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    chosen = [f"data_root={tmp_path / 'data'}", 'feeds=["benzinga-latest", "gdelt-latest"]']
+    settings = load_settings(own_file, "apis", chosen)
+    polled = flow(name="polls")(poll_headlines)(settings)
+    assert polled.missing == ()
+    with Lake.open(settings.warehouse) as lake:
         rows = lake.sql("SELECT DISTINCT source, availability FROM headlines").to_pylist()
-        asked = lake.sql("SELECT DISTINCT source, state FROM partitions").to_pylist()
-    found = {(row["source"], row["availability"]) for row in rows}
-    assert ("benzinga", "observed") in found, done.stderr
-    assert {row["source"] for row in asked} >= {"benzinga", "benzinga-latest", "gdelt-latest"}
+        asked = lake.sql("SELECT source, state FROM partitions ORDER BY source").to_pylist()
+    assert sorted((row["source"], row["availability"]) for row in rows) == [
+        ("benzinga", "observed")
+    ]
+    assert [(row["source"], row["state"]) for row in asked] == [
+        ("benzinga-latest", "done"), ("gdelt-latest", "empty")
+    ]  # fmt: skip
