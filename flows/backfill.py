@@ -24,7 +24,8 @@ from flows.platform.runtime import (
 from flows.prediction import backtest
 from flows.settings import Settings
 from tasks.dataset.build import refresh_examples
-from tasks.ingest.headlines.feeds import FeedSpec, feed_requests
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.requests import feed_requests
 from tasks.ingest.planning import (
     NEARBY,
     IncompleteRange,

@@ -134,8 +134,12 @@ def outside_world(settings: Settings) -> Iterator[Outside]:
         yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock)
         try:
             with ExitStack() as stack:
+                bounds = settings.http.feeds
+                if redirect_to is None:
+                    rates = {feed.host: feed.rate for feed in settings.feeds if feed.rate}
+                    bounds = bounds.with_rates(rates)
                 feeds = stack.enter_context(
-                    feed_client(redirect_to, settings.http.feeds, secrets=secret_of_block)
+                    feed_client(redirect_to, bounds, secrets=secret_of_block)
                 )
                 limits, deadline = settings.http.prices, settings.prices.timeout
                 zone = settings.prices.exchange_zone

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 
 from filelock import FileLock
 from prefect import task
@@ -31,10 +32,11 @@ from flows.publish import (
 )
 from flows.settings import Settings
 from tasks.ingest.headlines.edgar import fetch_filings
-from tasks.ingest.headlines.feeds import GENERAL, FeedSpec
+from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
 from tasks.ingest.headlines.gaps import with_gaps
 from tasks.ingest.headlines.identity import load_aliases
+from tasks.ingest.headlines.requests import GENERAL
 from tasks.ingest.planning import (
     NEARBY,
     DateRange,
@@ -251,8 +253,8 @@ def _ingest_price_group(context: IngestContext, request: Request) -> IngestSumma
     name = f"{settings.prices.first_source} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)
     done = publish_price_batch(settings, context.lake, batch, name, days, clock())
-    partial = (*done.partial, *context.incomplete(settings.prices.first_source, request))
-    return done.model_copy(update={"requests": len(batch.payloads), "partial": partial})
+    incomplete = (*done.partial, *context.incomplete(settings.prices.first_source, request))
+    return done.model_copy(update={"requests": len(batch.payloads), "partial": incomplete})
 
 
 @task(
@@ -266,43 +268,31 @@ def _ingest_headline_group(
     """Fetch one feed for one group of tickers and publish what passes, in one commit."""
     settings, lake, clock = context.settings, context.lake, context.outside.clock
     cached = cached_answers(lake, context.landing, feed.name) if feed.mode == "poll" else None
-    by_name = feed.scope == "general" or feed.edgar is not None
-    aliases = load_aliases(settings.universe.aliases) if by_name else None
+    by_name = feed.scope == "general" or feed.edgar is not None or feed.api is not None
     if feed.edgar is not None:
-        batch = fetch_filings(
-            feed,
-            request.keys,
-            request.start,
-            request.end,
-            client=context.outside.feeds,
-            clock=clock,
-            land=context.landing.store,
-            universe=settings.universe.tickers,
-            aliases=aliases,
-            cached=cached,
-        )
+        fetch = partial(fetch_filings, universe=settings.universe.tickers)
     else:
-        batch = fetch_headlines(
-            feed,
-            request.keys,
-            request.start,
-            request.end,
-            client=context.outside.feeds,
-            clock=clock,
-            land=context.landing.store,
-            cached=cached,
-            aliases=aliases,
-            day_times=day_times(lake, feed.source),
-        )
+        fetch = partial(fetch_headlines, day_times=day_times(lake, feed.source))
+    batch = fetch(
+        feed,
+        request.keys,
+        request.start,
+        request.end,
+        client=context.outside.feeds,
+        clock=clock,
+        land=context.landing.store,
+        cached=cached,
+        aliases=load_aliases(settings.universe.aliases) if by_name else None,
+    )
     batch = with_gaps(lake, feed, batch)
     name = f"{feed.name} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)
     done = publish_headline_batch(settings, lake, batch, name, days, clock())
     failed = [row for row in batch.partitions.to_pylist() if row["state"] == "failed"]
     missing = tuple((f"{feed.name} {row['key']}", row["error"]) for row in failed)
-    partial = tuple(
+    incomplete = tuple(
         (f"{feed.name} {key}", words) for key, words in context.incomplete(feed.name, request)
     )
     asked = len(batch.payloads) + sum(row["payload_id"] is None for row in failed)
-    changed = {"requests": asked, "missing": missing, "partial": partial}
+    changed = {"requests": asked, "missing": missing, "partial": incomplete}
     return done.model_copy(update=changed)

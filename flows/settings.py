@@ -205,7 +205,7 @@ def load_settings(
     profile = profile or os.environ.get(PROFILE, "").strip() or None
     chosen = ConfigSelection(config=config, profile=profile, overrides=tuple(overrides))
     path = config or find_configuration(Path.cwd())
-    tables = _profiled(_read(path), profile, path)
+    tables = _with_feed_files(_profiled(_read(path), profile, path), path.parent)
     tables["selection"] = chosen.model_dump()
 
     class FromFile(Settings):
@@ -221,7 +221,8 @@ def load_settings(
             return init_settings, env_settings, InitSettingsSource(settings_cls, tables)
 
     try:
-        settings = FromFile(**_parsed(chosen.overrides)).placed_below(path.parent)
+        given = _with_feed_files(_parsed(chosen.overrides), path.parent)
+        settings = FromFile(**given).placed_below(path.parent)
     except ValidationError as error:
         raise ConfigurationError(_in_words(error, path)) from error
     # Every command and every run comes by here before it calls a library that wants a home.
@@ -287,6 +288,21 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
         result[key] = _merged(result[key], value) if both else value
     return result
+
+
+def _with_feed_files(tables: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The tables, files that describe feeds taken from the folder."""
+
+    def placed(feed: object) -> object:
+        if isinstance(feed, str) and feed.endswith(".toml"):
+            return str(folder / feed)
+        if isinstance(feed, dict) and "preset" in feed:
+            return feed | {"preset": placed(feed["preset"])}
+        return feed
+
+    if not isinstance(feeds := tables.get("feeds"), list):
+        return tables
+    return tables | {"feeds": [placed(feed) for feed in feeds]}
 
 
 def _parsed(overrides: Iterable[str]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from sandbox.feed_faults import document_fault, item_faults
 from sandbox.feeds import Item, Newsroom, atom, http_date, rss
 from sandbox.market import Market
 from sandbox.messages import Answer, Request
+from sandbox.news_dialects import NewsApis
 from sandbox.newswire import NewsSpec
 from sandbox.price_dialects import Wire, price_answer, quoted, wire_of
 from sandbox.wire_faults import wire_fault
@@ -55,6 +56,7 @@ class Responder:
         self._quoting = quoting
         self._charts = {} if recorded is None else _recorded_charts(recorded)
         self._edgar = Edgar(market, news, recorded and recorded / "sec_edgar")
+        self._news_apis = NewsApis(market, self._newsroom)
 
     def answer(self, request: Request, now: int) -> Answer:
         """The answer at `now` (Unix seconds). Unknown paths and symbols get a 404."""
@@ -65,6 +67,8 @@ class Responder:
             answer = self._prices(wire, request, now, [fault for fault, _ in due])
         elif request.is_feed:
             answer = self._feed(request, now, due)
+        elif request.is_news_api:
+            answer = self._news_apis.answer(request, now, due)
         elif request.is_edgar:
             faults = [fault for fault, _ in due if fault.kind == "false_z"]
             answer = self._edgar.answer(request, now, faults)

@@ -28,14 +28,20 @@ BarKind = Literal[
     "last_digit", "stale_bar", "missing_bar",
 ]  # fmt: skip
 EdgarKind = Literal["false_z"]
-FaultKind = WireKind | DocumentKind | ItemKind | ChartKind | BarKind | EdgarKind
+NewsApiKind = Literal[
+    "plain_text", "error_object", "broken_json", "odd_items", "endless_paging", "page_overlap",
+    "next_elsewhere", "next_with_key",
+]  # fmt: skip
+FaultKind = WireKind | DocumentKind | ItemKind | ChartKind | BarKind | EdgarKind | NewsApiKind
 
-_ON_FEEDS = {*get_args(DocumentKind), *get_args(ItemKind)}
+_ON_FEEDS = {*get_args(DocumentKind)}
+_ON_ITEMS = {*get_args(ItemKind)}
+_ON_NEWS_APIS = {*get_args(NewsApiKind)}
 _ON_CHARTS = {*get_args(ChartKind), *get_args(BarKind)}
 _ON_EDGAR = {*get_args(EdgarKind)}
 FAULT_KINDS: tuple[str, ...] = (
     *get_args(WireKind),
-    *sorted(_ON_FEEDS | _ON_CHARTS | _ON_EDGAR),
+    *sorted(_ON_FEEDS | _ON_ITEMS | _ON_CHARTS | _ON_EDGAR | _ON_NEWS_APIS),
 )
 
 
@@ -43,8 +49,8 @@ class Fault(BaseModel):
     """One fault. Scope fields left out match everything the kind can befall.
 
     Faults of bars and of symbols befall answers with prices alone, whichever vendor's (`host` or
-    `path` narrows them to one), those of items and documents feeds alone, those of filings EDGAR
-    alone.
+    `path` narrows them to one), those of documents feeds alone, those of items feeds and news
+    APIs, those of news APIs these alone, those of filings EDGAR alone.
     Of the matching requests, numbered from 1, those from `first` on suffer, `times` of them (all,
     if None). `value`, `text`, `session` and `items` mean what
     docs/reference/sandbox.md says of the kind.
@@ -65,11 +71,14 @@ class Fault(BaseModel):
 
     def matches(self, request: Request) -> bool:
         """Whether the fault may befall `request` at all."""
-        if self.kind in _ON_CHARTS and not request.is_price:
-            return False
-        if self.kind in _ON_FEEDS and not request.is_feed:
-            return False
-        if self.kind in _ON_EDGAR and not request.is_edgar:
+        befalls = (
+            (_ON_CHARTS, request.is_price),
+            (_ON_FEEDS, request.is_feed),
+            (_ON_ITEMS, request.is_feed or request.is_news_api),
+            (_ON_NEWS_APIS, request.is_news_api),
+            (_ON_EDGAR, request.is_edgar),
+        )
+        if any(self.kind in kinds and not fits for kinds, fits in befalls):
             return False
         if self.ticker is not None and self.ticker not in request.tickers:
             return False

@@ -11,6 +11,15 @@ STOOQ_PATH = "/q/d/l/"
 TIINGO_PATH = "/tiingo/daily/"
 ALPHA_VANTAGE_PATH = "/query"
 PRICE_PATHS = (CHART_PATH, STOOQ_PATH, TIINGO_PATH, ALPHA_VANTAGE_PATH)
+GDELT_PATH = "/api/v2/doc/doc"
+FINNHUB_PATH = "/api/v1/company-news"
+MASSIVE_NEWS_PATH = "/v2/reference/news"
+ALPACA_NEWS_PATH = "/v1beta1/news"
+BENZINGA_PATH = "/api/v2/news"
+NEWSAPI_PATH = "/v2/everything"
+NEWS_API_PATHS = frozenset(
+    {GDELT_PATH, FINNHUB_PATH, MASSIVE_NEWS_PATH, ALPACA_NEWS_PATH, BENZINGA_PATH, NEWSAPI_PATH}
+)
 FEED_PATHS = ("/rss/", "/atom")
 EDGAR_PATHS = ("/submissions/", "/cgi-bin/browse-edgar", "/Archives/edgar/")
 
@@ -40,6 +49,11 @@ class Request:
         return self.path.startswith(FEED_PATHS)
 
     @property
+    def is_news_api(self) -> bool:
+        """Asks a JSON news API."""
+        return self.path in NEWS_API_PATHS
+
+    @property
     def is_edgar(self) -> bool:
         """Asks EDGAR for filings."""
         return self.path.startswith(EDGAR_PATHS)
@@ -55,6 +69,9 @@ class Request:
             words = [self.path.removeprefix(TIINGO_PATH).partition("/")[0]]
         elif self.path.startswith(ALPHA_VANTAGE_PATH):
             words = [self.query.get("symbol", "")]
+        elif self.is_news_api:
+            names = ("symbol", "symbols", "ticker", "tickers")
+            words = ",".join(self.query.get(name, "") for name in names).split(",")
         elif self.path == "/rss/search":
             words = [word for word in self.query.get("q", "").split() if ":" not in word]
         elif self.path.startswith("/rss/"):

@@ -15,8 +15,9 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
-from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import BatchBuilder
+from tasks.ingest.headlines.batch_builder import BatchBuilder
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.requests import FeedRequest
 from warehouse.storage.landing import Landing, Payload
 
 NOW = datetime(2024, 1, 2, tzinfo=UTC)

@@ -19,8 +19,9 @@ from typing import Any, Literal
 
 import pyarrow as pa
 
-from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import BatchBuilder
+from tasks.ingest.headlines.batch_builder import BatchBuilder
+from tasks.ingest.headlines.feeds import FeedSpec
+from tasks.ingest.headlines.requests import FeedRequest
 from tasks.ingest.prices.replay import replay_prices
 from tasks.ingest.prices.spec import PriceSpec
 from warehouse.lake import Lake

@@ -9,8 +9,8 @@ from datetime import date, datetime
 
 import pyarrow as pa
 
-from tasks.ingest.headlines.feeds import GENERAL, FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import BatchBuilder
+from tasks.ingest.headlines.batch_builder import BatchBuilder
+from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.filing_events import (
     SUBMISSIONS,
     DateRange,
@@ -24,6 +24,7 @@ from tasks.ingest.headlines.filing_events import (
 from tasks.ingest.headlines.filings import Company, read_submissions
 from tasks.ingest.headlines.identity import load_aliases
 from tasks.ingest.headlines.parsing import FeedParseError
+from tasks.ingest.headlines.requests import GENERAL, FeedRequest
 from tasks.ingest.http.client import FeedClient
 from tasks.ingest.http.retry import FetchError
 from tasks.ingest.unreadable import in_one_line

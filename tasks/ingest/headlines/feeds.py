@@ -1,26 +1,25 @@
-"""Feeds: their specs, the shipped presets, and the requests for tickers and dates."""
+"""Feeds: their specs and the shipped presets."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote, unquote
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tasks.ingest.headlines.api_spec import ApiSpec
 from tasks.ingest.headlines.dates import DeclaredGranularity, require_zone
 from tasks.ingest.http.redaction import redacted
 
-_PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")
-_ONE_DAY = timedelta(days=1)
-
-GENERAL = "*"
-"""The ledger key of a feed that is not requested per ticker."""
+PLACEHOLDER = re.compile(r"(?<!\$)\{(\w*)\}")
+"""A place in an address that each request fills in."""
+_BEGINS, _ENDS = {"start", "since"}, {"end", "last", "until", "before"}
+"""Placeholders for the two ends of a search's range."""
 
 
 class UnknownFeedError(ValueError):
@@ -58,10 +57,16 @@ class FeedSpec(BaseModel):
     search asks once per ticker and `chunk` (a calendar period). `cap` is the most items that one
     answer holds: a search with so many is asked again in halves. `zone` is the IANA zone of dates
     that name none. `granularity` says what its dates are good for: "detect" finds stamps that are
-    days by themselves. With `edgar` the address is EDGAR's and speaks as that does: a search is a
-    company's submissions (`{cik}`), asked for the filing dates of a range, a poll the latest
-    filings of all.
-    In configuration, `preset` stands for all fields of a shipped feed; others given override it.
+    days by themselves. `grain`: stamps are rounded to multiples of it, and an item counts from the
+    end of its grain. `symbols` maps a ticker to what the publisher calls it. `rate` is the most
+    requests a second that its publisher wants. With `api` the address is that of a JSON API, whose
+    parameters may also hold `{last}` (the last day), `{since}`, `{until}` (first and last second of
+    the range) and `{before}` (the second after), and `{query}`, which stands for `query`; a poll's
+    range is today and yesterday. With `edgar` the address is EDGAR's and speaks as that does: a
+    search is a company's submissions (`{cik}`), asked for the filing dates of a range, a poll the
+    latest filings of all.
+    In configuration, `preset` stands for all fields of a shipped feed, or of one in a TOML file;
+    others given override it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,11 +80,16 @@ class FeedSpec(BaseModel):
     cap: int | None = Field(default=None, ge=1)
     zone: str | None = None
     granularity: DeclaredGranularity = "detect"
+    grain: timedelta = Field(default=timedelta(0), ge=timedelta(0))
     clock_skew: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
     concurrency: int = Field(default=4, ge=1, le=32)
     synthetic: bool = False
     publisher: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    query: str | None = Field(default=None, min_length=1)
+    symbols: dict[str, str] = Field(default_factory=dict)
+    rate: float | None = Field(default=None, gt=0)
     edgar: EdgarSpec | None = None
+    api: ApiSpec | None = None
     verified_live: bool = False
 
     @model_validator(mode="before")
@@ -87,7 +97,7 @@ class FeedSpec(BaseModel):
     def _from_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict) or "preset" not in given:
             return given
-        return preset_fields(given["preset"]) | {k: v for k, v in given.items() if k != "preset"}
+        return _overridden(preset_fields(given["preset"]), given)
 
     @field_validator("zone")
     @classmethod
@@ -106,13 +116,51 @@ class FeedSpec(BaseModel):
                     f"feed {self.name!r}: EDGAR is searched by ticker or polled in general, got "
                     f"{self.mode} and {self.scope}"
                 )
-        found = set(_PLACEHOLDER.findall(self.url))
+        found = set(PLACEHOLDER.findall(self.url))
+        if self.api is not None:
+            return self._fits_api(found)
         if found != expected:
             raise ValueError(
                 f"feed {self.name!r}: a {self.scope} feed in {self.mode} mode needs a url with "
                 f"exactly the placeholders {_listed(expected)}, got {_listed(found)}"
             )
         return self
+
+    def _fits_api(self, found: set[str]) -> FeedSpec:
+        """The placeholders of an API's address, and what may stand beside them."""
+        expected = {"ticker"} if self.scope == "ticker" else set()
+        expected |= {"query"} if self.query is not None else set()
+        dated = found & (_BEGINS | _ENDS)
+        if found - dated != expected or (self.mode == "search" and not self._is_bounded(dated)):
+            raise ValueError(
+                f"feed {self.name!r}: the address of a {self.scope} API with"
+                f"{'' if self.query else 'out'} a query needs the placeholders "
+                f"{_listed(expected)} and, to be searched, one of {_listed(_BEGINS)} and one of "
+                f"{_listed(_ENDS)}, got {_listed(found)}"
+            )
+        parameter = self.api.paging.parameter if self.api else None
+        taken = parameter and re.search(rf"[?&]{re.escape(parameter)}=", self.url)
+        if self.edgar is not None or taken:
+            raise ValueError(
+                f"feed {self.name!r}: an API is no EDGAR, and the parameter of its pages "
+                f"({parameter}) is left out of its address"
+            )
+        return self
+
+    @staticmethod
+    def _is_bounded(dated: set[str]) -> bool:
+        return bool(dated & _BEGINS) and bool(dated & _ENDS)
+
+    @property
+    def host(self) -> str:
+        """The host that is asked."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def asks_instants(self) -> bool:
+        """Whether a range smaller than a day can be asked for."""
+        found = set(PLACEHOLDER.findall(self.url))
+        return "since" in found and bool(found & {"until", "before"})
 
     @property
     def shown_url(self) -> str:
@@ -133,8 +181,11 @@ def feed_presets() -> dict[str, FeedSpec]:
 def preset_fields(name: str) -> dict[str, Any]:
     """The fields of the shipped feed of that name.
 
-    Raises UnknownFeedError, which lists the names there are.
+    A name that ends in .toml is that of a file with the fields of one feed. Raises
+    UnknownFeedError, which lists the names there are.
     """
+    if name.endswith(".toml"):
+        return _described(Path(name))
     shipped = _shipped()
     if name not in shipped:
         raise UnknownFeedError(
@@ -145,106 +196,37 @@ def preset_fields(name: str) -> dict[str, Any]:
 
 
 def _shipped() -> dict[str, dict[str, Any]]:
-    text = (files("tasks.ingest.headlines") / "presets" / "feeds.toml").read_text(encoding="utf-8")
-    return {fields["name"]: fields for fields in tomllib.loads(text)["feeds"]}
+    """The fields of every shipped feed; one may build on another of its file."""
+    shipped: dict[str, dict[str, Any]] = {}
+    for path in sorted(Path(str(files("tasks.ingest.headlines") / "presets")).glob("*.toml")):
+        for fields in tomllib.loads(path.read_text(encoding="utf-8")).get("feeds", ()):
+            shipped[fields["name"]] = _overridden(shipped.get(fields.get("preset"), {}), fields)
+    return shipped
 
 
-@dataclass(frozen=True, slots=True)
-class FeedRequest:
-    """One address to fetch; `key` is its ticker or GENERAL, the dates are inclusive.
-
-    `url` is what is kept and shown of the address, `address` what is fetched: secrets are in it,
-    or references to them.
-    """
-
-    key: str
-    url: str
-    range_start: date
-    range_end: date
-    address: str = field(default="", repr=False, compare=False)
+def _overridden(base: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a preset under those given; of an API its parts are."""
+    merged = base | {name: value for name, value in given.items() if name != "preset"}
+    if isinstance(base.get("api"), dict) and isinstance(given.get("api"), dict):
+        merged["api"] = base["api"] | given["api"]
+    return merged
 
 
-def feed_requests(
-    feed: FeedSpec, tickers: Sequence[str], start: date, end: date
-) -> tuple[FeedRequest, ...]:
-    """The requests for `tickers` over the inclusive dates, in ticker order, then by date.
-
-    Raises ValueError when `start` is after `end`.
-    """
-    if start > end:
-        raise ValueError(f"start {start} is after end {end}; give the earlier date first.")
-    keys = sorted(set(tickers)) if feed.scope == "ticker" else [GENERAL]
-    periods = list(_periods(feed, start, end))
-    return tuple(_request(feed, key, first, last) for key in keys for first, last in periods)
-
-
-def halves(feed: FeedSpec, request: FeedRequest) -> tuple[FeedRequest, ...]:
-    """The two halves of a search's range; none when it is a single day, or no search's."""
-    first, last = request.range_start, request.range_end
-    if feed.mode == "poll" or first == last:
-        return ()
-    middle = first + (last - first) // 2
-    return tuple(
-        _request(feed, request.key, begin, end)
-        for begin, end in ((first, middle), (middle + _ONE_DAY, last))
-    )
-
-
-def request_of(feed: FeedSpec, url: str, fetched_on: date) -> FeedRequest | None:
-    """The request that `url` must have come from; None when it does not fit the feed's address.
-
-    A poll's range is the day of the fetch, which its address does not hold.
-    """
-    pattern = "".join(
-        f"(?P<{part}>[^&/]+?)" if place % 2 else re.escape(part)
-        for place, part in enumerate(_PLACEHOLDER.split(feed.shown_url))
-    )
-    match = re.fullmatch(pattern, url)
-    if match is None:
-        return None
-    found = match.groupdict()
-    key = unquote(found.get("ticker", GENERAL))
-    if feed.mode == "poll":
-        return FeedRequest(key, url, fetched_on, fetched_on)
+def _described(path: Path) -> dict[str, Any]:
+    """The fields of the feed that a file describes. Raises UnknownFeedError."""
     try:
-        first, after = (date.fromisoformat(found[name]) for name in ("start", "end"))
-    except ValueError:
-        return None
-    return FeedRequest(key, url, first, after - _ONE_DAY)
-
-
-def _periods(feed: FeedSpec, start: date, end: date) -> Iterator[tuple[date, date]]:
-    """Calendar-aligned periods, so that overlapping backfills ask for the same ranges again."""
-    first = start
-    while first <= end:
-        whole = feed.mode == "poll" or feed.edgar is not None
-        last = end if whole else min(end, _period_end(feed.chunk, first))
-        yield first, last
-        first = last + _ONE_DAY
-
-
-def _period_end(length: str, day: date) -> date:
-    if length == "day":
-        return day
-    if length == "year":
-        return date(day.year, 12, 31)
-    return (day.replace(day=28) + timedelta(days=4)).replace(day=1) - _ONE_DAY
-
-
-def _request(feed: FeedSpec, key: str, first: date, last: date) -> FeedRequest:
-    # Hidden before it is filled in: a ticker is no secret, whatever the parameter is called.
-    shown = _filled(feed.shown_url, key, first, last)
-    return FeedRequest(key, shown, first, last, _filled(feed.url, key, first, last))
-
-
-def _filled(url: str, ticker: str, first: date, last: date) -> str:
-    values = {
-        "ticker": quote(ticker, safe=""),
-        "start": first.isoformat(),
-        "end": (last + _ONE_DAY).isoformat(),
-    }
-    # EDGAR's own number of a company is filled in by who looks it up.
-    return _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), url)
+        fields = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UnknownFeedError(
+            f"The feed file {path} could not be read: {error}. Expected a TOML file with the "
+            "fields of one feed: name, url, mode and the rest, and a table [api] if it is one."
+        ) from error
+    if str(fields.get("preset", "")).endswith(".toml"):
+        raise UnknownFeedError(
+            f"The feed file {path} builds on another file, {fields['preset']}; expected the name "
+            "of a shipped preset, or none."
+        )
+    return _overridden(preset_fields(fields["preset"]), fields) if "preset" in fields else fields
 
 
 def _listed(names: set[str]) -> str:

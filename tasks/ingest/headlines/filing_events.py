@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.headlines.feeds import EdgarSpec, FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import BatchBuilder
+from tasks.ingest.headlines.batch_builder import BatchBuilder
+from tasks.ingest.headlines.feeds import EdgarSpec, FeedSpec
 from tasks.ingest.headlines.filings import (
     GUID,
     Company,
@@ -26,6 +26,7 @@ from tasks.ingest.headlines.filings import (
 )
 from tasks.ingest.headlines.listings import LISTED_SINCE, listed
 from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, parse_feed
+from tasks.ingest.headlines.requests import FeedRequest
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
 

@@ -178,6 +178,22 @@ def identify_headlines(
     return headlines.cast(HEADLINES), pairs.cast(HEADLINE_TICKERS)
 
 
+def spell_tickers(
+    headlines: pa.Table, pairs: pa.Table, aliases: pa.Table, engine: Scratch
+) -> pa.Table:
+    """HEADLINE_TICKERS with the symbols that a vendor lists as `aliases` (ALIASES) spell them.
+
+    A symbol counts as of the day of its headline; one that no alias has stays as it is.
+    """
+    found = engine.read(
+        "declared_tickers_spelled",
+        headlines=headlines.select(["headline_id", "published_at"]),
+        pairs=pairs,
+        aliases=aliases,
+    )
+    return found.cast(HEADLINE_TICKERS)
+
+
 def resolve_tickers(
     headlines: pa.Table, aliases: pa.Table, engine: Scratch, tickers: Sequence[str] | None = None
 ) -> pa.Table:

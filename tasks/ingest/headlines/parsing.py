@@ -36,7 +36,8 @@ class FeedParseError(RuntimeError):
 class FeedItem:
     """One usable item: a title in plain text and an instant in UTC.
 
-    `granularity` and `day` say what the instant is good for, as in dates.DATED.
+    `granularity` and `day` say what the instant is good for, as in dates.DATED. `tickers` are the
+    symbols that its vendor lists, `updated_at` is when it says that these words are from.
     """
 
     title: str
@@ -46,6 +47,8 @@ class FeedItem:
     published_at: datetime
     granularity: Granularity = "second"
     day: date | None = None
+    tickers: tuple[str, ...] = ()
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,15 @@ class RefusedItem:
 class ParsedFeed:
     """The items of one feed in document order, each either usable or refused.
 
-    `cut`: the document ends early; the items are those before its end.
+    `cut`: the document ends early; the items are those before its end. `following`: what an API's
+    answer says of its next page, as it stands there.
     """
 
     version: str
     items: tuple[FeedItem, ...]
     refused: tuple[RefusedItem, ...]
     cut: bool = False
+    following: Any = None
 
 
 def parse_feed(body: bytes, content_type: str = "", zone: tzinfo | None = None) -> ParsedFeed:
@@ -134,7 +139,7 @@ def _sort_items(
     usable: list[FeedItem] = []
     refused: list[RefusedItem] = []
     for entry in entries:
-        item = _read_item(entry, zone)
+        item = read_entry(entry, zone)
         if isinstance(item, FeedItem):
             usable.append(item)
         else:
@@ -142,22 +147,23 @@ def _sort_items(
     return ParsedFeed(version, tuple(usable), tuple(refused), cut)
 
 
-def _read_item(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | RefusedItem:
+def read_entry(entry: dict[str, Any], zone: tzinfo | None) -> FeedItem | RefusedItem:
+    """An item from texts under feedparser's names; `zone` is that of dates that name none."""
     title = _without_publisher(clean_text(_text(entry, "title")), entry)
     dates = tuple(filter(None, (_text(entry, name) for name in _DATES)))
     link = _text(entry, "link")
     guid = clean_text(_text(entry, "id"))
     record = {"title": title, "date": dates[0] if dates else "", "link": link, "guid": guid}
     if not title:
-        return _refuse("no title", record)
+        return refuse("no title", record)
     if DAMAGE in title or DAMAGE in _text(entry, "title"):
-        return _refuse("title with a damaged character", record)
+        return refuse("title with a damaged character", record)
     if len(title) > LONGEST_TITLE:
-        return _refuse(f"title longer than {LONGEST_TITLE} characters", record)
+        return refuse(f"title longer than {LONGEST_TITLE} characters", record)
     try:
         stamp = parse_first(dates, zone)
     except DateRefusedError as refusal:
-        return _refuse(str(refusal), record)
+        return refuse(str(refusal), record)
     return FeedItem(
         title=title,
         summary=clean_text(_text(entry, "summary"))[:LONGEST_SUMMARY].rstrip() or None,
@@ -179,7 +185,8 @@ def _without_publisher(title: str, entry: dict[str, Any]) -> str:
     return title
 
 
-def _refuse(reason: str, record: dict[str, str]) -> RefusedItem:
+def refuse(reason: str, record: dict[str, str]) -> RefusedItem:
+    """An item that cannot be used, its texts cut to a size that fits the quarantine."""
     return RefusedItem(reason, {name: text[:LONGEST_TITLE] for name, text in record.items()})
 
 

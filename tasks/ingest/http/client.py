@@ -10,8 +10,9 @@ import logging
 import random
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from urllib.parse import urlencode
 
 import httpx
 
@@ -24,6 +25,7 @@ from tasks.ingest.http.redaction import (
     redacted,
     resolved,
     resolved_header,
+    without_known_bytes,
 )
 from tasks.ingest.http.retry import (
     FeedLimits,
@@ -36,6 +38,9 @@ from tasks.ingest.http.retry import (
 )
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import Clock
+
+Busy = Callable[[bytes], str | None]
+"""The words in which an answer with status 200 says that it comes too soon after others, if so."""
 
 _GZIP = b"\x1f\x8b"
 logging.getLogger("httpx").addFilter(RedactingFilter())  # it logs the address of each request
@@ -77,16 +82,22 @@ class FeedClient:
         cached: Payload | None = None,
         shown: str | None = None,
         headers: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
+        busy: Busy | None = None,
     ) -> Payload:
         """The answer at `url`; `cached`, unless it changed, when the server can tell.
 
         `url` may refer to secrets; the Payload and errors bear `shown` instead, by default the
-        address with its secrets hidden. `headers` are sent besides and may refer to secrets, too.
+        address with its secrets hidden. `headers` are sent besides and may refer to secrets, too;
+        they go to the scheme and host of `url` alone, wherever a redirect leads. `query` are
+        further parameters, none of them secret whatever they are called. Secrets that were sent
+        are hidden in the body.
 
-        Transient faults (429, 5xx, broken connections) are retried by the policy of the limits. A
-        body that broke off every time is the `answer` of the TransientError, as far as it came: a
-        Payload. A gzip body is unpacked even if no header names it. Raises FetchError when a limit
-        is met, the address is forbidden, the server refuses, or every attempt failed.
+        Transient faults (429, 5xx, broken connections, an answer that `busy` finds words in) are
+        retried by the policy of the limits. What came at last of a body that broke off or was busy
+        every time is the `answer` of the TransientError: a Payload. A gzip body is unpacked even if
+        no header names it. Raises FetchError when a limit is met, the address is forbidden, the
+        server refuses, or every attempt failed.
         """
         public = redacted(url) if shown is None else shown
         try:
@@ -95,11 +106,16 @@ class FeedClient:
                 name: resolved_header(value, self._secrets)
                 for name, value in (headers or {}).items()
             }
+            if query:
+                address += ("&" if "?" in address else "?") + urlencode(query)
         except MissingSecretError as error:
             raise FetchError(str(error)) from error
 
         def send() -> Payload:
-            return self._attempt(address, public, source, clock, cached, besides)
+            payload = self._attempt(address, public, source, clock, cached, besides)
+            if busy is not None and (words := busy(payload.body)):
+                raise TransientError(f"{public} answered: {words}", answer=payload, status=429)
+            return payload
 
         return self._budget.retrying(send, public, clock)
 
@@ -118,7 +134,7 @@ class FeedClient:
                 "GET",
                 address,
                 headers={**besides, **_conditions(cached)},
-                extensions={"expires_at": expires_at},
+                extensions={"expires_at": expires_at, "confined": (address, tuple(besides))},
             ) as response:
                 if response.status_code == 304 and cached is not None:
                     return cached
@@ -133,6 +149,7 @@ class FeedClient:
             raise FetchError(f"{url} is or leads to no usable address: {error}.") from error
         headers = {name: response.headers.get(name) for name in _KEPT_HEADERS}
         kept = tuple((name, value) for name, value in headers.items() if value is not None)
+        body = without_known_bytes(body)
         payload = Payload(source, url, response.status_code, kept, body, clock())
         if fault is not None:
             raise TransientError(str(fault), answer=payload if body else None) from fault

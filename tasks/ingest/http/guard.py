@@ -45,7 +45,8 @@ class GuardedTransport(httpx.BaseTransport):
     """Carries out single requests for httpx over httpcore, within the rules of this module.
 
     A request may carry `extensions["expires_at"]`, a monotonic time that bounds connecting,
-    headers and body together. `redirect_to` and `private_hosts`: see `feed_client`.
+    headers and body together, and `extensions["confined"]`, an address and the names of headers
+    that are for its scheme and host alone. `redirect_to` and `private_hosts`: see `feed_client`.
     """
 
     def __init__(self, redirect_to: str | None, private_hosts: frozenset[str]) -> None:
@@ -71,6 +72,7 @@ class GuardedTransport(httpx.BaseTransport):
             request.headers["X-Sandbox-Host"] = url.host
             to = self._redirect_to
             url = url.copy_with(scheme=to.scheme, host=to.host, port=to.port)
+        _confine(request)
         self._expiry.at = request.extensions.get("expires_at", float("inf"))
         try:
             answer = self._pool.handle_request(_core_request(request, url))
@@ -87,6 +89,16 @@ class GuardedTransport(httpx.BaseTransport):
     def close(self) -> None:
         """Close every connection."""
         self._pool.close()
+
+
+def _confine(request: httpx.Request) -> None:
+    """Take the headers out that are for another host, to which a redirect must not carry them."""
+    address, names = request.extensions.get("confined", ("", ()))
+    if names:
+        home, here = httpx.URL(address), request.url
+        if (home.scheme, home.host, home.port) != (here.scheme, here.host, here.port):
+            for name in names:
+                request.headers.pop(name, None)
 
 
 class _Body(httpx.SyncByteStream):

@@ -40,7 +40,7 @@ _learning = threading.Lock()
 
 
 class MissingSecretError(LookupError):
-    """An address refers to an environment variable that is not set; the message names it."""
+    """An address refers to a secret that is not there or unfit to be sent; the message names it."""
 
 
 def redacted(text: str) -> str:
@@ -53,6 +53,13 @@ def without_known(text: str) -> str:
     for value in sorted(_known, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     return text
+
+
+def without_known_bytes(body: bytes) -> bytes:
+    """An answer less the secrets that were sent: a vendor may repeat them in it."""
+    text = body.decode("latin-1")
+    hidden = without_known(text)
+    return body if hidden == text else hidden.encode("latin-1")
 
 
 def holds_secret(text: str) -> bool:
@@ -75,7 +82,8 @@ def resolved(address: str, beyond: Secrets = no_secrets) -> str:
     out, are known from then on. Raises MissingSecretError.
     """
     values = {
-        name: os.environ.get(name) or beyond(name)
+        # The line end of a file that a secret was read from is no part of it.
+        name: (os.environ.get(name) or beyond(name) or "").strip()
         for name in dict.fromkeys(_REFERENCE.findall(address))
     }
 
@@ -100,8 +108,17 @@ def block_name(name: str) -> str:
 
 
 def resolved_header(value: str, beyond: Secrets = no_secrets) -> str:
-    """A header's value to send, with what it refers to as `resolved` looks it up."""
-    return unquote(resolved(value, beyond))
+    """A header's value to send, with what it refers to as `resolved` looks it up.
+
+    Raises MissingSecretError too for a secret that no header can hold: a client would spell it out.
+    """
+    sent = unquote(resolved(value, beyond))
+    if not (sent.isascii() and sent.isprintable()):
+        raise MissingSecretError(
+            f"{value} refers to a secret with a character that no header can hold; expected "
+            "printable ASCII. Correct the environment variable or the Secret block."
+        )
+    return sent
 
 
 def know(address: str) -> None:
@@ -109,7 +126,12 @@ def know(address: str) -> None:
     passwords = [found["value"].rpartition(":")[2] for found in _USERINFO.finditer(address)]
     spelled = [*passwords, *(found["value"] for found in _parameters(address))]
     _learn(unquote(value) for value in spelled if not _OPEN.fullmatch(value))
-    _learn(os.environ.get(name, "") for name in _REFERENCE.findall(address))
+    _learn(os.environ.get(name, "").strip() for name in _REFERENCE.findall(address))
+
+
+def know_value(value: str) -> None:
+    """Have a text hidden from now on that was given as a secret, if it is long enough for one."""
+    _learn([value])
 
 
 def _learn(values: Iterable[str]) -> None:

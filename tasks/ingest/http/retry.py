@@ -127,6 +127,11 @@ class FeedLimits(HttpLimits):
                 raise ValueError(f"{host}: {rate} requests a second; expected more than none")
         return rates
 
+    def with_rates(self, wanted: Mapping[str, float]) -> FeedLimits:
+        """These limits, and the rates of further hosts; a rate of these counts instead."""
+        # Of several that fit a host the first one counts.
+        return self.model_copy(update={"rates": self.rates | dict(wanted) | self.rates})
+
     @property
     def names_contact(self) -> bool:
         """Whether the user agent tells how to reach whoever asks, as the SEC requires."""

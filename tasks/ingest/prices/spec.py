@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import quote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from tasks.ingest.http.redaction import know
+from tasks.ingest.http.redaction import know_value
 from tasks.ingest.prices.validation import PriceRules
 
 Basis = Literal["fetch", "session"]
@@ -40,7 +39,7 @@ class VendorSpec(BaseModel):
     def _a_reference(cls, given: object) -> object:
         if given is None or (isinstance(given, str) and _REFERENCE.fullmatch(given)):
             return given
-        know(f"?key={quote(str(given), safe='')}")  # it is not to be shown in the error either
+        know_value(str(given))  # it is not to be shown in the error either
         raise ValueError(
             "expected a reference to an environment variable, such as ${TIINGO_TOKEN}: a key "
             "that is spelled out would be recorded with the run"

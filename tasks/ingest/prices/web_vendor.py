@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import date
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -11,7 +10,6 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.ingest.http.redaction import without_known
 from tasks.ingest.http.retry import FetchError
 from tasks.ingest.prices.alpha_vantage import ALPHA_VANTAGE
 from tasks.ingest.prices.coverage import UNKNOWN_SPAN, TradingSpan
@@ -101,10 +99,8 @@ class WebVendor:
         address = self._dialect.address(self.symbol(ticker), first, last, today)
         sent, headers = self._with_key(address)
         try:
-            payload = _without_secrets(
-                self._client.fetch(
-                    sent, source=self.source, clock=self._clock, shown=address, headers=headers
-                )
+            payload = self._client.fetch(
+                sent, source=self.source, clock=self._clock, shown=address, headers=headers
             )
             land(payload)
             bars, events = self._dialect.parse(payload.body)
@@ -152,10 +148,3 @@ def _within(rows: pa.Table, column: str, first: date, last: date) -> pa.Table:
     days = rows[column]
     inside = pc.and_(pc.greater_equal(days, first), pc.less_equal(days, last))
     return rows.filter(pc.fill_null(inside, True))
-
-
-def _without_secrets(payload: Payload) -> Payload:
-    """The payload less the keys that were sent: a vendor may repeat them in what it answers."""
-    text = payload.body.decode("latin-1")
-    hidden = without_known(text)
-    return payload if hidden == text else replace(payload, body=hidden.encode("latin-1"))

@@ -20,9 +20,10 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import card
 from tasks.dataset.spec.split import SplitSpec
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
+from tasks.ingest.headlines.batch_builder import BatchBuilder
 from tasks.ingest.headlines.dates import parse_published
-from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec, feed_presets
-from tasks.ingest.headlines.fetch import BatchBuilder
+from tasks.ingest.headlines.feeds import FeedSpec, feed_presets
+from tasks.ingest.headlines.requests import FeedRequest
 from warehouse.lake import Lake
 from warehouse.lake.connection import attach
 from warehouse.lake.migrations import Migration, bring_up_to_date, known_migrations

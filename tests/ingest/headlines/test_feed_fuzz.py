@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.ingest.headlines.batch_builder import BatchBuilder
 from tasks.ingest.headlines.dates import DateRefusedError, parse_published, read_date_column
-from tasks.ingest.headlines.feeds import FeedRequest, FeedSpec
-from tasks.ingest.headlines.fetch import BatchBuilder
+from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.parsing import FeedItem, FeedParseError, parse_feed
 from tasks.ingest.headlines.plain_text import clean_column, clean_text
+from tasks.ingest.headlines.requests import FeedRequest
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tasks.ingest.headlines.feeds import FeedSpec, feed_presets, feed_requests, request_of
+from tasks.ingest.headlines.feeds import FeedSpec, feed_presets
 from tasks.ingest.headlines.fetch import fetch_headlines
+from tasks.ingest.headlines.requests import feed_requests, request_of
 from tasks.ingest.http.client import feed_client
 from tasks.ingest.http.retry import FeedLimits, RetryPolicy
 from tests.builders.servers import answering

@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.settings import ConfigurationError, load_settings
-from tasks.ingest.headlines.feeds import FeedSpec, feed_requests, request_of
+from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines, replay_headlines
+from tasks.ingest.headlines.requests import feed_requests, request_of
 from tasks.ingest.http import redaction
 from tasks.ingest.http.client import feed_client
 from tasks.ingest.http.redaction import holds_secret, redacted

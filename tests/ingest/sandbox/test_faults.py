@@ -332,7 +332,13 @@ def test_every_fault_kind_has_an_effect(market: Market) -> None:
     filings = Request("", "/submissions/CIK0000320193.json", {})
     days = {"s": "aapl.us", "d1": "20050211", "d2": "20050324", "i": "d"}
     prices = [Request("", "/v8/finance/chart/AAPL", split), Request("", "/q/d/l/", days)]
-    requests = [*prices, feed, filings]
+    day = {"published_utc.gte": "2012-06-01T00:00:00Z", "published_utc.lt": "2012-07-01T00:00:00Z"}
+    asked, keyed = {"ticker": "AAPL", "limit": "5", **day}, {"authorization": "Bearer some-key"}
+    pages = [
+        Request("", "/v2/reference/news", asked | further, keyed)
+        for further in ({}, {"before": "5"})
+    ]
+    requests = [*prices, feed, filings, *pages]
 
     def answers(plan: FaultPlan) -> list[Any]:
         responder = Responder(market, NewsSpec(), plan, Quoting())

@@ -337,3 +337,29 @@ FROM (SELECT unnest($tickers::VARCHAR[]) AS ticker, unnest(range(len($tickers)))
 LEFT JOIN aliases USING (ticker)
 GROUP BY asked.ticker, asked.place
 ORDER BY asked.place;
+
+
+-- name: declared_tickers_spelled
+-- grain: one row per headline and ticker, those that a vendor lists under our spelling of the symbol
+-- BRK.B is BRK-B, on the days on which that was a symbol.
+WITH spelled AS (
+    SELECT
+        pairs.headline_id, pairs.method,
+        coalesce(known.ticker, pairs.ticker) AS ticker
+    FROM pairs
+    INNER JOIN headlines USING (headline_id)
+    LEFT JOIN aliases AS known
+        ON
+            pairs.method = 'declared'
+            AND pairs.ticker = known.alias
+            AND known.kind IN ('symbol', 'word_symbol')
+            AND headlines.published_at::DATE
+            BETWEEN known.valid_from AND coalesce(known.valid_to, DATE '9999-12-31')
+)
+
+SELECT
+    headline_id, ticker,
+    min(method) AS method
+FROM spelled
+GROUP BY headline_id, ticker
+ORDER BY headline_id, ticker;
