@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tasks.training.job import Progress
 
 LONGEST = 400
+_SHOWN, _SHOWN_KEYS = 5, 3
 _INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
 _SCHEME = re.compile(r"\b(\w+)://|\b(javascript|data|vbscript):", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
@@ -157,7 +158,7 @@ class IngestSummary(BaseModel):
         return rows + [
             {"what": f"{kind}: {plain(key)}", "count": plain(words)}
             for kind, found in lacking
-            for key, words in found
+            for key, words in together(found)
         ]
 
     def require_complete(self) -> None:
@@ -177,9 +178,31 @@ class IngestSummary(BaseModel):
             )
 
 
+def together(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What is said of several keys in the same words, said once: (keys, words), in order.
+
+    A source that died is one line, not one a ticker.
+    """
+    keys: dict[str, dict[str, None]] = {}
+    for key, words in found:
+        keys.setdefault(words, {})[key] = None
+    return [(_in_few(list(named)), words) for words, named in keys.items()]
+
+
+def _in_few(keys: Sequence[str]) -> str:
+    """`yahoo-finance AAPL, IBM and 18 more`: a source that leads every key is named once."""
+    leads = {key.partition(" ")[0] for key in keys}
+    lead = f"{min(leads)} " if len(leads) == 1 and all(" " in key for key in keys) else ""
+    shown = [key.removeprefix(lead) for key in keys[:_SHOWN_KEYS]]
+    more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
+    return f"{lead}{', '.join(shown)}{more}"
+
+
 def _listed(found: Sequence[tuple[str, str]]) -> str:
-    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-    return "; ".join(f"{key}: {words}" for key, words in found[:5]) + more
+    """The first of them in one sentence, each in the same words once."""
+    said = together(found)
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return "; ".join(f"{keys}: {words}" for keys, words in said[:_SHOWN]) + more
 
 
 def verdict_table(outcome: Evaluation) -> list[dict[str, str]]:

@@ -12,10 +12,12 @@ import time
 import zlib
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from urllib.parse import urlsplit
 
 import httpx
 
 from tasks.ingest.http.guard import GuardedTransport
+from tasks.ingest.http.hosts import Hosts
 from tasks.ingest.http.redaction import (
     MissingSecretError,
     RedactingFilter,
@@ -86,7 +88,8 @@ class FeedClient:
         Transient faults (429, 5xx, broken connections) are retried by the policy of the limits. A
         body that broke off every time is the `answer` of the TransientError, as far as it came: a
         Payload. A gzip body is unpacked even if no header names it. Raises FetchError when a limit
-        is met, the address is forbidden, the server refuses, or every attempt failed.
+        is met, the address is forbidden, the server refuses, or every attempt failed;
+        HostGivenUpError, one of them, without asking a host that gave nothing before.
         """
         public = redacted(url) if shown is None else shown
         try:
@@ -98,21 +101,25 @@ class FeedClient:
         except MissingSecretError as error:
             raise FetchError(str(error)) from error
 
-        def send() -> Payload:
-            return self._attempt(address, public, source, clock, cached, besides)
+        host = (urlsplit(address).hostname or "").lower()
 
-        return self._budget.retrying(send, public, clock)
+        def send() -> Payload:
+            return self._attempt(address, host, public, source, clock, cached, besides)
+
+        return self._budget.retrying(send, public, host, clock)
 
     def _attempt(
         self,
         address: str,
+        host: str,
         url: str,
         source: str,
         clock: Clock,
         cached: Payload | None,
         besides: Mapping[str, str],
     ) -> Payload:
-        expires_at = time.monotonic() + self.limits.deadline.total_seconds()
+        seconds = min(self.limits.deadline.total_seconds(), self._budget.seconds_left(host))
+        expires_at = time.monotonic() + seconds
         try:
             with self._http.stream(
                 "GET",
@@ -181,12 +188,13 @@ def feed_client(
     sleep: Callable[[float], None] = time.sleep,
     jitter: random.Random | None = None,
     secrets: Secrets = no_secrets,
+    hosts: Hosts | None = None,
 ) -> FeedClient:
     """A client for feeds.
 
     With `redirect_to` (`http://host:port`) every admitted request goes there; the original host
     then travels in the header X-Sandbox-Host, and names are not looked up. `secrets` are those to
-    which addresses refer and that the environment lacks.
+    which addresses refer and that the environment lacks. `hosts` is what the run's clients share.
     """
     pace = Pace(limits.rates, sleep)
     http = httpx.Client(
@@ -200,7 +208,8 @@ def feed_client(
         # A proxy named in the environment would resolve names for us, past the guard.
         trust_env=False,
     )
-    return FeedClient(http, limits, RequestBudget(limits, sleep=sleep, jitter=jitter), secrets)
+    budget = RequestBudget(limits, sleep=sleep, jitter=jitter, hosts=hosts)
+    return FeedClient(http, limits, budget, secrets)
 
 
 def price_client(
@@ -210,13 +219,15 @@ def price_client(
     *,
     sleep: Callable[[float], None] = time.sleep,
     secrets: Secrets = no_secrets,
+    hosts: Hosts | None = None,
 ) -> FeedClient:
     """A client for one vendor of prices, within the limits of prices; `deadline` in seconds.
 
     The rest is as in `feed_client`.
     """
     bounds = {**limits.model_dump(), "wire_bytes": limits.body_bytes, "deadline": deadline}
-    return feed_client(redirect_to, FeedLimits.model_validate(bounds), sleep=sleep, secrets=secrets)
+    chosen = FeedLimits.model_validate(bounds)
+    return feed_client(redirect_to, chosen, sleep=sleep, secrets=secrets, hosts=hosts)
 
 
 def _conditions(cached: Payload | None) -> dict[str, str]:
