@@ -81,7 +81,7 @@ def test_connection_is_closed_before_an_answer_begins(fetch: Fetch) -> None:
 @fault("silence")
 def test_answer_never_begins(vendor: SandboxVendor) -> None:
     with pytest.raises(httpx.ReadTimeout):
-        httpx.get(f"{vendor.base_url}{FEED}", timeout=0.5)
+        httpx.get(f"{vendor.base_url}/rss/2.0/headline?s=IBM", timeout=0.5)
 
 
 @fault("slow_drip", value=0.2)
