@@ -26,6 +26,7 @@ LONGEST = 400
 _SHOWN, _SHOWN_KEYS = 5, 3
 _INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
 _SCHEME = re.compile(r"\b(\w+)://|\b(javascript|data|vbscript):", re.IGNORECASE)
+_ADDRESS = re.compile(r"\bhttps?://\S+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 SERVED = ("data_docs", "report.html")
 """What the site serves of the data root besides the site itself."""
@@ -181,12 +182,15 @@ class IngestSummary(BaseModel):
 def together(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """What is said of several keys in the same words, said once: (keys, words), in order.
 
-    A source that died is one line, not one a ticker.
+    A source that died is one line, not one a ticker: the words are those of its first key, others'
+    may differ in the address that was asked, or in the ticker itself.
     """
-    keys: dict[str, dict[str, None]] = {}
+    said: dict[tuple[str, str], tuple[str, dict[str, None]]] = {}
     for key, words in found:
-        keys.setdefault(words, {})[key] = None
-    return [(_in_few(list(named)), words) for words, named in keys.items()]
+        lead, _, own = key.rpartition(" ")
+        likeness = re.sub(rf"\b{re.escape(own)}\b", "", _ADDRESS.sub("", words)) if own else words
+        said.setdefault((lead, likeness), (words, {}))[1][key] = None
+    return [(_in_few(list(keys)), words) for words, keys in said.values()]
 
 
 def _in_few(keys: Sequence[str]) -> str:

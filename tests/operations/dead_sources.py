@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, get_args
 
+from flows.platform.display import IngestSummary
 from flows.settings import ConfigSelection, Settings, load_settings
 from sandbox.chart import Quoting
 from sandbox.faults import Fault, FaultPlan
@@ -179,16 +180,16 @@ class Root:
         chosen = self.selection
         return load_settings(chosen.config, chosen.profile, chosen.overrides)
 
-    def gather(self, at: datetime, dead: Mapping[str, Way] | None = None) -> None:
+    def gather(self, at: datetime, dead: Mapping[str, Way]) -> IngestSummary:
         """What the daily job does before it predicts, at a moment with some sources dead."""
         from flows.ingest import ingest, poll_headlines, retry_missing
         from flows.jobs import LOOK_BACK
 
-        self.vendors.at, self.vendors.dead = at, dead or {}
+        self.vendors.at, self.vendors.dead = at, dead
         before = Counter(self.vendors.asked)
-        ingest(self.selection, at.date() - LOOK_BACK, at.date())
-        retry_missing(self.settings)
-        poll_headlines(self.settings)
+        summary = ingest(self.selection, at.date() - LOOK_BACK, at.date())
+        summary = summary.plus(retry_missing(self.settings)).plus(poll_headlines(self.settings))
         spent = self.vendors.asked - before
         self.requests += [(at.date(), source, spent[source]) for source in self.vendors.dead]
         self.vendors.dead = {}
+        return summary

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pytest
 
 from flows.operations import check_sources, check_vendors
+from flows.platform.display import together
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.evaluation.baselines import Baselines, fit_baselines
@@ -75,6 +76,8 @@ class Month:
     dead: dict[date, dict[str, Way]] = field(default_factory=dict)
     returns: dict[tuple[str, date, str], float | None] = field(default_factory=dict)
     """The return before each session as it was known, by root, session and ticker."""
+    said: dict[date, list[tuple[str, str]]] = field(default_factory=dict)
+    """What each morning's run called missing or partial, in lines."""
     ledger: dict[date, dict[str, str]] = field(default_factory=dict)
     """After each morning, the last error of every source that `sources check` shows one of."""
 
@@ -84,10 +87,12 @@ def month(tmp_path_factory: pytest.TempPathFactory, prefect_runs: str) -> Iterat
     from flows.backfill import backfill
 
     sessions = exchange_sessions("XNYS", FIRST, FIRST + timedelta(days=60)).to_pylist()
-    mornings = [row["open_ts"].astimezone(UTC) - EARLY for row in sessions[: DAYS + 2]]
+    mornings = [row["open_ts"].astimezone(UTC) - EARLY for row in sessions[: DAYS + 1]]
     market, folder = market_until(mornings[-1].date()), tmp_path_factory.mktemp("month")
     with ExitStack() as stack:
-        stack.enter_context(pytest.MonkeyPatch.context()).setenv("TIINGO_TOKEN", "token")
+        patched = stack.enter_context(pytest.MonkeyPatch.context())
+        patched.setenv("TIINGO_TOKEN", "token")
+        patched.setattr("flows.ingest.TICKERS_PER_TASK", len(TICKERS))  # half as many commits
         calm, disturbed = (
             Root(folder / name, stack.enter_context(Vendors(market)))
             for name in ("calm", "disturbed")
@@ -102,7 +107,8 @@ def month(tmp_path_factory: pytest.TempPathFactory, prefect_runs: str) -> Iterat
             if dead:
                 lived.dead[at.date()] = dead
             for root in (calm, disturbed):
-                root.gather(at, dead if root is disturbed else {})
+                summary = root.gather(at, dead if root is disturbed else {})
+                lived.said[at.date()] = together(summary.lacking)
                 _predict(lived, root, at, baselines)
             lived.ledger[at.date()] = _errors(disturbed)
         yield lived
@@ -231,6 +237,15 @@ def test_ledger_names_who_is_dead_and_sources_check_shows_it(month: Month) -> No
     assert not month.ledger[max(month.ledger)], "all was caught up"
 
 
+def test_run_says_once_who_is_dead_and_nothing_where_another_stood_in(month: Month) -> None:
+    for day, dead in month.dead.items():
+        news = [source for source in dead if source in NEWS]
+        # Two feeds each, with the first ticker's words and those of the others.
+        assert len(month.said[day]) <= 5 * len(news), (dead, month.said[day])
+        broken = [way for source, way in dead.items() if source in news and way != "empty"]
+        assert bool(month.said[day]) >= bool(broken), day
+
+
 def test_dead_source_costs_a_few_requests_and_not_two_a_ticker(month: Month) -> None:
     for day, source, asked in month.disturbed.requests:
         if month.dead[day][source] in ("no_answer", "silence"):
@@ -253,10 +268,9 @@ def test_prediction_differs_only_where_something_else_was_known(month: Month) ->
             differing[session] += 1
             assert set(NEWS) & set(month.dead[session]), key
         assert set(row["headline_ids"]) <= set(other["headline_ids"]), key
-    print(
-        f"\n{DAYS} days: {sum(differing.values())} of {len(calm)} predictions differ: {differing}"
-    )
-    assert differing, "no prediction differs although both sources of news were dead on a day"
+    counted = ", ".join(f"{day} {count}" for day, count in sorted(differing.items()))
+    print(f"\n{DAYS} days: {differing.total()} of {len(calm)} predictions differ ({counted})")
+    assert differing or not any(set(NEWS) & set(dead) for dead in month.dead.values())
 
 
 def test_without_any_news_source_a_prediction_says_that_it_rests_on_no_headline(

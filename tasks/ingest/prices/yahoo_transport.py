@@ -78,6 +78,7 @@ class YahooSession(Session):  # type: ignore[misc]
         self._clock = clock
         self._redirect_to = redirect_to
         self._errands = 0.0
+        self._charts_host = ""
         self.record: Callable[[Answer], None] = lambda _: None
 
     @contextmanager
@@ -88,6 +89,13 @@ class YahooSession(Session):  # type: ignore[misc]
             yield
         finally:
             self.record = previous
+
+    def require_charts(self) -> None:
+        """Raises HostGivenUpError when the host of the charts is not asked any more.
+
+        yfinance would ask for a cookie all the same, and warn of it once a ticker.
+        """
+        self._budget.require_host(self._charts_host)
 
     def request(self, method: str, url: str, **options: Any) -> Response:
         """Send with retries, following redirects within yahoo.com.
@@ -122,7 +130,7 @@ class YahooSession(Session):  # type: ignore[misc]
         is_chart = urlsplit(url).path.startswith(CHART_PATH)
         if is_chart:
             hosts.charge(host, self._errands)
-            self._errands = 0.0
+            self._errands, self._charts_host = 0.0, host
 
         def send() -> Response:
             seconds = budget.seconds_left(host) * (1.0 if is_chart else _ERRAND)

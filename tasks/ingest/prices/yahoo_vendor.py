@@ -71,6 +71,7 @@ class YahooVendor:
                 land(payload)
                 payloads.append(payload)
 
+        self.session.require_charts()
         prepare(self.spec.cache)
         client = ask(
             symbol,
