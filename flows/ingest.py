@@ -56,8 +56,6 @@ from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, cached_answers
 
 TICKERS_PER_TASK = 10
-NETWORK = "network"
-"""What a summary says is missing when no host at all answered."""
 FIRST_DAY = date(1900, 1, 1)
 """No source has anything from before."""
 
@@ -158,11 +156,9 @@ def poll_headlines(settings: Settings) -> IngestSummary:
 
 
 def _noting_network(context: IngestContext, summary: IngestSummary) -> IngestSummary:
-    """The summary, led by the word that there may be no network when nobody answered."""
+    """The summary, which says that there may be no network when nobody answered."""
     words = context.outside.hosts.words_without_network
-    if words is None:
-        return summary
-    return summary.model_copy(update={"missing": ((NETWORK, words), *summary.missing)})
+    return summary if words is None else summary.model_copy(update={"offline": words})
 
 
 def retry_missing(settings: Settings) -> IngestSummary:

@@ -99,7 +99,7 @@ class IngestSummary(BaseModel):
 
     `checked` counts the expectations that the gate examined; all of them held. `missing` names
     each thing requested that could not be had, and why; `partial` each range that came with
-    something missing, and what becomes of it; `notes` what other vendors of prices did for the
+    something missing, and what becomes of it; `offline` that no host at all answered; `notes` what other vendors of prices did for the
     first one. Of the `rows` of an imported file each is kept (a
     bar, a headline), `repeated` (tells what is known) or `refused`, for one of `reasons`.
     `reading` says how the file was read.
@@ -117,6 +117,7 @@ class IngestSummary(BaseModel):
     checked: int = 0
     missing: tuple[tuple[str, str], ...] = ()
     partial: tuple[tuple[str, str], ...] = ()
+    offline: str = ""
     notes: tuple[tuple[str, str], ...] = ()
     rows: int = 0
     repeated: int = 0
@@ -126,8 +127,9 @@ class IngestSummary(BaseModel):
 
     @property
     def lacking(self) -> tuple[tuple[str, str], ...]:
-        """All that is missing, whole or in part."""
-        return (*self.missing, *self.partial)
+        """All that is missing, whole or in part, led by the network if that is."""
+        network = (("network", self.offline),) if self.offline else ()
+        return (*network, *self.missing, *self.partial)
 
     def plus(self, other: IngestSummary) -> IngestSummary:
         """Both summaries as one, over this one's range."""
@@ -142,6 +144,7 @@ class IngestSummary(BaseModel):
             checked=self.checked + other.checked,
             missing=self.missing + other.missing,
             partial=self.partial + other.partial,
+            offline=self.offline or other.offline,
             notes=self.notes + other.notes,
             rows=self.rows + other.rows,
             repeated=self.repeated + other.repeated,

@@ -29,6 +29,13 @@ PRICES = ("yahoo", "stooq", "tiingo")
 NEWS = ("wire", "edgar")
 SOURCES = (*PRICES, *NEWS)
 PAIRS = tuple(combinations(SOURCES, 2))
+FIRST_WAYS: tuple[tuple[Way, Way], ...] = (
+    ("silence", "unavailable"), ("html_page", "empty"), ("no_answer", "empty"),
+    ("partial", "unavailable"), ("unavailable", "no_answer"), ("html_page", "silence"),
+    ("no_answer", "empty"), ("partial", "html_page"), ("silence", "no_answer"),
+    ("no_answer", "silence"),
+)  # fmt: skip
+"""How each pair dies when it first does; the next time each in the way that follows."""
 TICKERS = (
     "AAPL", "AMZN", "BAC", "CSCO", "CVX", "DIS", "GE", "GOOG", "IBM", "INTC",
     "JNJ", "JPM", "KO", "MCD", "MRK", "MSFT", "NVDA", "ORCL", "PEP", "TSLA",
@@ -101,9 +108,9 @@ def source_of(request: Request) -> str:
 
 def deaths(number: int) -> dict[str, Way]:
     """Which two sources are dead on a day, and how: pairs in turn, ways in turn."""
-    first = 2 * number + number // len(PAIRS)
-    ways = (WAYS[first % len(WAYS)], WAYS[(first + 1) % len(WAYS)])
-    return dict(zip(PAIRS[number % len(PAIRS)], ways, strict=True))
+    cycle, place = divmod(number, len(PAIRS))
+    ways = (WAYS[(WAYS.index(way) + cycle) % len(WAYS)] for way in FIRST_WAYS[place])
+    return dict(zip(PAIRS[place], ways, strict=True))
 
 
 class Vendors(SandboxVendor):

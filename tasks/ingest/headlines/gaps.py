@@ -69,7 +69,7 @@ def _with_hush(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatc
     rows = batch.partitions.to_pylist()
     if feed.mode != "search" or feed.edgar is not None or not batch.payloads:
         return batch
-    if any(row["state"] != "empty" for row in rows):
+    if {row["state"] for row in rows} != {"empty"}:
         return batch
     if not lake.read("feed_gave", {"source": feed.name})["gave"][0].as_py():
         return batch
