@@ -99,10 +99,10 @@ class IngestSummary(BaseModel):
 
     `checked` counts the expectations that the gate examined; all of them held. `missing` names
     each thing requested that could not be had, and why; `partial` each range that came with
-    something missing, and what becomes of it; `offline` that no host at all answered; `notes` what other vendors of prices did for the
-    first one. Of the `rows` of an imported file each is kept (a
-    bar, a headline), `repeated` (tells what is known) or `refused`, for one of `reasons`.
-    `reading` says how the file was read.
+    something missing, and what becomes of it; `offline` says that no host at all answered, if so;
+    `notes` what other vendors of prices did for the first one. Of the `rows` of an imported file
+    each is kept (a bar, a headline), `repeated` (tells what is known) or `refused`, for one of
+    `reasons`. `reading` says how the file was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -128,8 +128,11 @@ class IngestSummary(BaseModel):
     @property
     def lacking(self) -> tuple[tuple[str, str], ...]:
         """All that is missing, whole or in part, led by the network if that is."""
-        network = (("network", self.offline),) if self.offline else ()
-        return (*network, *self.missing, *self.partial)
+        return (*self._network, *self.missing, *self.partial)
+
+    @property
+    def _network(self) -> tuple[tuple[str, str], ...]:
+        return (("network", self.offline),) if self.offline else ()
 
     def plus(self, other: IngestSummary) -> IngestSummary:
         """Both summaries as one, over this one's range."""
@@ -158,7 +161,11 @@ class IngestSummary(BaseModel):
         counts = ["requests", "bars", "actions", "headlines", "quarantined"]
         counts += ["rows", "repeated", "refused"] if self.rows else []
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
-        lacking = (("missing", self.missing), ("partial", self.partial), ("vendors", self.notes))
+        lacking = (
+            ("missing", (*self._network, *self.missing)),
+            ("partial", self.partial),
+            ("vendors", self.notes),
+        )
         return rows + [
             {"what": f"{kind}: {plain(key)}", "count": plain(words)}
             for kind, found in lacking
