@@ -114,7 +114,7 @@ def ask_sources(settings: Settings) -> Iterator[Diagnosis]:
         update={"deadline": ANSWER_WITHIN, "retry": RetryPolicy(attempts=1)}
     )
     with (
-        feed_client(sandbox and sandbox.url, once) as client,
+        feed_client(sandbox.url if sandbox else None, once) as client,
         ThreadPoolExecutor(max_workers=len(hosts)) as pool,
     ):
 
@@ -136,7 +136,7 @@ def ask_sources(settings: Settings) -> Iterator[Diagnosis]:
         remedy = (
             "see whether this machine has a network, and what stands between"
             if offline
-            else ("it may be out of order, or shut off from here; others fill in meanwhile")
+            else "it may be out of order, or shut off from here; others fill in meanwhile"
         )
         yield Diagnosis(f"host {host}", fault is None, fault or "answers", hosts[host], remedy)
 

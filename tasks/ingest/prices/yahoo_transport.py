@@ -37,6 +37,8 @@ _CURL_ABORT = 0xFFFFFFFF
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ERRAND = 0.25
 """The share of the time for a chart that the request for a cookie, or for a crumb, may take."""
+_LEAST = 0.1
+"""Seconds that a request may take at least: none would mean to curl that there is no limit."""
 _SECRET_PARAMETERS = frozenset({"crumb"})
 
 
@@ -122,18 +124,15 @@ class YahooSession(Session):  # type: ignore[misc]
         What is asked for besides charts, a cookie and a crumb, yfinance does without: it gets one
         attempt and a part of the time in which the chart must come.
         """
-        host, budget, hosts = (
-            (urlsplit(url).hostname or "").lower(),
-            self._budget,
-            self._budget.hosts,
-        )
-        is_chart = urlsplit(url).path.startswith(CHART_PATH)
+        parts, budget, hosts = urlsplit(url), self._budget, self._budget.hosts
+        host, is_chart = (parts.hostname or "").lower(), parts.path.startswith(CHART_PATH)
         if is_chart:
             hosts.charge(host, self._errands)
             self._errands, self._charts_host = 0.0, host
 
         def send() -> Response:
             seconds = budget.seconds_left(host) * (1.0 if is_chart else _ERRAND)
+            seconds = max(seconds, _LEAST)
             usual = options.get("timeout") or seconds
             timely = options | {"timeout": min(seconds, usual)}
             response = self.send_once(method, url, timely)
