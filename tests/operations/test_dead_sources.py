@@ -246,6 +246,17 @@ def test_run_says_once_who_is_dead_and_nothing_where_another_stood_in(month: Mon
         assert bool(month.said[day]) >= bool(broken), day
 
 
+def test_silence_of_a_source_is_one_alarm_and_not_one_a_ticker(month: Month) -> None:
+    vendors = month.calm.vendors
+    before, vendors.at = vendors.at, vendors.at + timedelta(days=10)
+    try:
+        _, alarms = check_sources(month.calm.settings)
+    finally:
+        vendors.at = before
+    sources = ("yahoo", "edgar", "edgar-current", "wire-search", "wire-latest")
+    assert Counter(alarm.partition(" ")[0] for alarm in alarms) == dict.fromkeys(sources, 1)
+
+
 def test_dead_source_costs_a_few_requests_and_not_two_a_ticker(month: Month) -> None:
     for day, source, asked in month.disturbed.requests:
         if month.dead[day][source] in ("no_answer", "silence"):
