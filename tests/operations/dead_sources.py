@@ -40,7 +40,7 @@ TICKERS = (
     "AAPL", "AMZN", "BAC", "CSCO", "CVX", "DIS", "GE", "GOOG", "IBM", "INTC",
     "JNJ", "JPM", "KO", "MCD", "MRK", "MSFT", "NVDA", "ORCL", "PEP", "TSLA",
 )  # fmt: skip
-PAST = date(2023, 11, 1)
+PAST = date(2023, 12, 1)
 SEED = 11
 _EMPTY_RSS = b'<?xml version="1.0"?><rss version="2.0"><channel><title>t</title></channel></rss>'
 _EMPTY_ATOM = b'<feed xmlns="http://www.w3.org/2005/Atom"><title>Latest Filings</title></feed>'
