@@ -51,7 +51,7 @@ CONFIGURATION = """
 data_root = "data"
 universe = {{ exchange = "XNYS", tickers = {tickers} }}
 history = {{ prices_start = {past}, headlines_start = {past} }}
-dataset = {{ min_headlines = 0 }}
+dataset = {{ min_headlines = 0, render = {{ max_headlines = 20 }} }}
 
 [sandbox]
 market = "universe"
