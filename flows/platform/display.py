@@ -26,6 +26,8 @@ LONGEST = 400
 _SHOWN, _SHOWN_KEYS = 5, 3
 _INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
 _SCHEME = re.compile(r"\b(\w+)://|\b(javascript|data|vbscript):", re.IGNORECASE)
+_KEY = re.compile(r"(\S+ )?(\S+)( \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d)?")
+"""What something is said of: a ticker, its source before it and a range of days behind, if given."""
 _ADDRESS = re.compile(r"\bhttps?://\S+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 SERVED = ("data_docs", "report.html")
@@ -195,21 +197,21 @@ def together(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     A source that died is one line, not one a ticker: the words are those of its first key, others'
     may differ in the address that was asked, or in the ticker itself.
     """
-    said: dict[tuple[str, str], tuple[str, dict[str, None]]] = {}
+    said: dict[tuple[str, str, str], tuple[str, dict[str, None]]] = {}
     for key, words in found:
-        lead, _, own = key.rpartition(" ")
-        likeness = re.sub(rf"\b{re.escape(own)}\b", "", _ADDRESS.sub("", words)) if own else words
-        said.setdefault((lead, likeness), (words, {}))[1][key] = None
-    return [(_in_few(list(keys)), words) for words, keys in said.values()]
+        parts = _KEY.fullmatch(key)
+        lead, own, days = parts.groups("") if parts else ("", key, "")
+        likeness = re.sub(rf"\b{re.escape(own)}\b", "", _ADDRESS.sub("", words))
+        said.setdefault((lead, days, likeness), (words, {}))[1][own] = None
+    return [
+        (f"{lead}{_in_few(list(keys))}{days}", words)
+        for (lead, days, _), (words, keys) in said.items()
+    ]
 
 
 def _in_few(keys: Sequence[str]) -> str:
-    """`yahoo-finance AAPL, IBM and 18 more`: a source that leads every key is named once."""
-    leads = {key.partition(" ")[0] for key in keys}
-    lead = f"{min(leads)} " if len(leads) == 1 and all(" " in key for key in keys) else ""
-    shown = [key.removeprefix(lead) for key in keys[:_SHOWN_KEYS]]
     more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
-    return f"{lead}{', '.join(shown)}{more}"
+    return f"{', '.join(keys[:_SHOWN_KEYS])}{more}"
 
 
 def _listed(found: Sequence[tuple[str, str]]) -> str:

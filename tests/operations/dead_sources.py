@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import combinations
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -28,14 +27,21 @@ WAYS: tuple[Way, ...] = get_args(Way)
 PRICES = ("yahoo", "stooq", "tiingo")
 NEWS = ("wire", "edgar")
 SOURCES = (*PRICES, *NEWS)
-PAIRS = tuple(combinations(SOURCES, 2))
-FIRST_WAYS: tuple[tuple[Way, Way], ...] = (
-    ("silence", "unavailable"), ("html_page", "empty"), ("no_answer", "empty"),
-    ("partial", "unavailable"), ("unavailable", "no_answer"), ("html_page", "silence"),
-    ("no_answer", "empty"), ("partial", "html_page"), ("silence", "no_answer"),
-    ("no_answer", "silence"),
-)  # fmt: skip
-"""How each pair dies when it first does; the next time each in the way that follows."""
+DEATHS: tuple[dict[str, Way], ...] = (
+    {"yahoo": "silence", "stooq": "unavailable"},
+    {"tiingo": "partial", "wire": "html_page"},
+    {"yahoo": "partial", "edgar": "unavailable"},
+    {"stooq": "unavailable", "tiingo": "no_answer"},
+    {"wire": "no_answer", "edgar": "silence"},
+    {"yahoo": "html_page", "tiingo": "empty"},
+    {"stooq": "html_page", "wire": "silence"},
+    {"tiingo": "silence", "edgar": "no_answer"},
+    {"yahoo": "no_answer", "wire": "empty"},
+    {"stooq": "no_answer", "edgar": "empty"},
+)
+"""Every pair once, none of them with a source of the day before; the next time each dies in the way
+that follows."""
+PAIRS = tuple(tuple(dead) for dead in DEATHS)
 TICKERS = (
     "AAPL", "AMZN", "BAC", "CSCO", "CVX", "DIS", "GE", "GOOG", "IBM", "INTC",
     "JNJ", "JPM", "KO", "MCD", "MRK", "MSFT", "NVDA", "ORCL", "PEP", "TSLA",
@@ -49,6 +55,7 @@ _FILINGS = re.compile(rb'"(accessionNumber|filingDate|reportDate|acceptanceDateT
 
 CONFIGURATION = """
 data_root = "data"
+stale_after = "P6D"
 universe = {{ exchange = "XNYS", tickers = {tickers} }}
 history = {{ prices_start = {past}, headlines_start = {past} }}
 dataset = {{ min_headlines = 0, render = {{ max_headlines = 20 }} }}
@@ -108,9 +115,10 @@ def source_of(request: Request) -> str:
 
 def deaths(number: int) -> dict[str, Way]:
     """Which two sources are dead on a day, and how: pairs in turn, ways in turn."""
-    cycle, place = divmod(number, len(PAIRS))
-    ways = (WAYS[(WAYS.index(way) + cycle) % len(WAYS)] for way in FIRST_WAYS[place])
-    return dict(zip(PAIRS[place], ways, strict=True))
+    cycle, place = divmod(number, len(DEATHS))
+    return {
+        source: WAYS[(WAYS.index(way) + cycle) % len(WAYS)] for source, way in DEATHS[place].items()
+    }
 
 
 class Vendors(SandboxVendor):
