@@ -27,7 +27,7 @@ _SHOWN, _SHOWN_KEYS = 5, 3
 _INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
 _SCHEME = re.compile(r"\b(\w+)://|\b(javascript|data|vbscript):", re.IGNORECASE)
 _KEY = re.compile(r"(\S+ )?(\S+)( \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d)?")
-"""What something is said of: a ticker, its source before it and a range of days behind, if given."""
+"""What something is said of: a ticker, with its source before it and days behind it, if given."""
 _ADDRESS = re.compile(r"\bhttps?://\S+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 SERVED = ("data_docs", "report.html")
