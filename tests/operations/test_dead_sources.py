@@ -89,6 +89,7 @@ class Month:
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory, prefect_runs: str) -> Iterator[Month]:
     from flows.backfill import backfill
+    from flows.ingest import poll_headlines
 
     sessions = exchange_sessions("XNYS", FIRST, FIRST + timedelta(days=60)).to_pylist()
     mornings = [row["open_ts"].astimezone(UTC) - EARLY for row in sessions[: DAYS + 1]]
@@ -103,6 +104,7 @@ def month(tmp_path_factory: pytest.TempPathFactory, prefect_runs: str) -> Iterat
         )
         calm.vendors.at = mornings[0] - timedelta(days=1)
         backfill(calm.selection, PAST, calm.vendors.at.date())
+        poll_headlines(calm.settings)
         baselines = _fitted(calm)
         shutil.copytree(calm.folder / "data", disturbed.folder / "data")
         lived = Month(calm, disturbed)
