@@ -23,6 +23,7 @@ from warehouse.tables.batches import Clock
 
 if TYPE_CHECKING:
     from tasks.ingest.http.client import FeedClient
+    from tasks.ingest.http.hosts import Hosts
     from tasks.ingest.prices.vendor import PriceVendor
 
 _LOG = logging.getLogger(__name__)
@@ -37,12 +38,14 @@ class Outside:
     """The injected clock and transports of one run.
 
     `vendors` are those of prices besides Yahoo by their sources, each with a budget of its own.
+    `hosts` says who answers and who was given up.
     """
 
     clock: Clock
     yahoo: Any
     feeds: FeedClient
     synthetic: bool
+    hosts: Hosts
     vendors: Mapping[str, PriceVendor] = field(default_factory=dict)
 
 
@@ -126,31 +129,31 @@ def training_process(settings: Settings) -> AbstractContextManager[None]:
 def outside_world(settings: Settings) -> Iterator[Outside]:
     """Open the clients; in the sandbox profile start the vendor first and point them at it."""
     from tasks.ingest.http.client import feed_client, price_client
+    from tasks.ingest.http.hosts import Hosts
     from tasks.ingest.prices.web_vendor import web_vendor
     from tasks.ingest.prices.yahoo_transport import yahoo_session
 
-    clock = clock_of(settings)
+    clock, hosts = clock_of(settings), Hosts()
+    shared: dict[str, Any] = {"hosts": hosts, "secrets": secret_of_block}
     with _vendor(settings, clock) as redirect_to:
-        yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock)
+        yahoo = yahoo_session(redirect_to, settings.http.prices, clock=clock, hosts=hosts)
         try:
             with ExitStack() as stack:
                 bounds = settings.http.feeds
                 if redirect_to is None:
                     rates = {feed.host: feed.rate for feed in settings.feeds if feed.rate}
                     bounds = bounds.with_rates(rates)
-                feeds = stack.enter_context(
-                    feed_client(redirect_to, bounds, secrets=secret_of_block)
-                )
+                feeds = stack.enter_context(feed_client(redirect_to, bounds, **shared))
                 limits, deadline = settings.http.prices, settings.prices.timeout
                 zone = settings.prices.exchange_zone
                 others: dict[str, PriceVendor] = {}
                 for one in settings.prices.in_order:
                     if one.kind != "yahoo":
                         client = stack.enter_context(
-                            price_client(redirect_to, limits, deadline, secrets=secret_of_block)
+                            price_client(redirect_to, limits, deadline, **shared)
                         )
                         others[one.name] = web_vendor(one, zone, client, clock)
-                yield Outside(clock, yahoo, feeds, redirect_to is not None, others)
+                yield Outside(clock, yahoo, feeds, redirect_to is not None, hosts, others)
         finally:
             yahoo.close()
 

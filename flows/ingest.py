@@ -135,6 +135,7 @@ def ingest(
             summary = summary.plus(_ingest_prices(context, chosen, wanted))
         if "headlines" in what:
             summary = summary.plus(_search_headlines(context, chosen, wanted))
+        summary = _noting_network(context, summary)
     create_table_artifact(summary.table(), key="ingest", description=f"Ingest {start} to {end}")
     show_validation(settings, summary)
     return summary
@@ -151,8 +152,15 @@ def poll_headlines(settings: Settings) -> IngestSummary:
             sink.advance("polls", at, len(feeds), feed.name)
             request = Request(search_keys(feed, settings.universe.tickers), today, today)
             summary = summary.plus(_ingest_headline_group(context, feed, request))
+        summary = _noting_network(context, summary)
     sink.advance("polls", len(feeds), len(feeds))
     return summary
+
+
+def _noting_network(context: IngestContext, summary: IngestSummary) -> IngestSummary:
+    """The summary, which says that there may be no network when nobody answered."""
+    words = context.outside.hosts.words_without_network
+    return summary if words is None else summary.model_copy(update={"offline": words})
 
 
 def retry_missing(settings: Settings) -> IngestSummary:
@@ -168,7 +176,8 @@ def retry_missing(settings: Settings) -> IngestSummary:
             context = IngestContext(settings, outside, lake, only_due=True)
             wanted = (FIRST_DAY, now.date())
             summary = summary.plus(_ingest_prices(context, tickers, wanted))
-            return summary.plus(_search_headlines(context, tickers, wanted))
+            summary = summary.plus(_search_headlines(context, tickers, wanted))
+            return _noting_network(context, summary)
 
 
 def search_keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from prefect.artifacts import create_table_artifact
 
 from flows.connections import clock_of
+from flows.platform.display import together
 from flows.platform.runtime import Described, configured_flow
 from flows.settings import Settings
 from tasks.ingest.prices.agreement import drift_alarms, vendors_check
@@ -82,13 +83,16 @@ def check_sources(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:
         waiting = pc.is_in(table["source"], pa.array(prices.precedence[1:], pa.string()))
         stale = pc.and_(table["stale"], pc.invert(waiting))
         table = table.set_column(table.column_names.index("stale"), "stale", stale)
-    alarms = tuple(
-        f"{row['source']} {row['key']}: last answered {row['last_success_at'] or 'never'}; "
-        f"expected an answer within {limit}. Last error: {row['last_error'] or 'none'}."
+    silent = [
+        (
+            f"{row['source']} {row['key']}",
+            f"last answered {row['last_success_at'] or 'never'}; expected an answer within "
+            f"{limit}. Last error: {row['last_error'] or 'none'}.",
+        )
         for row in table.to_pylist()
         if row["stale"]
-    )
-    return table, alarms
+    ]
+    return table, tuple(f"{keys}: {words}" for keys, words in together(silent))
 
 
 def check_vendors(settings: Settings) -> tuple[pa.Table, tuple[str, ...]]:

@@ -25,8 +25,11 @@ from sandbox.newswire import SOURCE, NewsSpec, session_tones, ticker_headlines
 
 CIKS = {
     "AAPL": 320193, "FB": 1326801, "GOOG": 1652044, "IBM": 51143, "MSFT": 789019, "TSLA": 1318605,
+    "AMZN": 1018724, "BAC": 70858, "CSCO": 858877, "CVX": 93410, "DIS": 1744489, "GE": 40545,
+    "INTC": 50863, "JNJ": 200406, "JPM": 19617, "KO": 21344, "MCD": 63908, "MRK": 310158,
+    "NVDA": 1045810, "ORCL": 1341439, "PEP": 77476,
 }  # fmt: skip
-"""The real numbers of the companies that the sandbox has shares of; others have none here."""
+"""The real numbers of companies whose shares a market of the sandbox may have; others have none."""
 
 RECENT = 300
 """How many filings are in the first file; the older ones are in another."""

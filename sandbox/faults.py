@@ -14,6 +14,7 @@ from sandbox.messages import Request
 WireKind = Literal[
     "rate_limited", "server_error", "reset_mid_body", "slow_drip", "html_page", "truncated",
     "redirect_metadata", "redirect_file", "redirect_loop", "gzip_bomb", "unavailable", "not_found",
+    "no_answer", "silence",
 ]  # fmt: skip
 DocumentKind = Literal["huge_feed", "wrong_encoding", "entity_bomb", "external_entity"]
 ItemKind = Literal[

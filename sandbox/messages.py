@@ -86,11 +86,12 @@ class Answer:
     """One HTTP answer and the way its body travels.
 
     `whole` announces its length; `chunked` does not; `drip` sends a few bytes every `pause`
-    seconds; `reset` breaks the connection half way through an announced body.
+    seconds; `reset` breaks the connection half way through an announced body. `none` closes it
+    before an answer begins, `silence` never begins one while the client waits.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
-    delivery: Literal["whole", "chunked", "drip", "reset"] = "whole"
+    delivery: Literal["whole", "chunked", "drip", "reset", "none", "silence"] = "whole"
     pause: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import struct
 import sys
@@ -148,6 +149,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_POST = do_GET  # noqa: N815 - the base class looks handlers up by this name
 
     def _send(self, answer: Answer) -> None:
+        if answer.delivery in ("none", "silence"):
+            if answer.delivery == "silence":
+                self._await_departure()
+            self._close_at_once()
+            return
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -181,11 +187,20 @@ class _Handler(BaseHTTPRequestHandler):
         elif answer.delivery == "reset":
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            linger_no_more = struct.pack("ii", 1, 0)  # close() then sends RST instead of FIN
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_no_more)
-            self.close_connection = True
+            self._close_at_once()
         else:
             self.wfile.write(body)
+
+    def _await_departure(self) -> None:
+        """Return when the client is gone, or the vendor is to stop."""
+        while not self.server.vendor.stopping.is_set():
+            if select.select([self.connection], [], [], 0.05)[0]:
+                return
+
+    def _close_at_once(self) -> None:
+        linger_no_more = struct.pack("ii", 1, 0)  # close() then sends RST instead of FIN
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_no_more)
+        self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """The request log is `SandboxVendor.requests`; nothing goes to stderr."""

@@ -42,6 +42,14 @@ def _reset(answer: Answer, fault: Fault) -> Answer:
     return replace(answer, delivery="reset")
 
 
+def _no_answer(answer: Answer, fault: Fault) -> Answer:
+    return replace(answer, delivery="none")
+
+
+def _silence(answer: Answer, fault: Fault) -> Answer:
+    return replace(answer, delivery="silence")
+
+
 def _drip(answer: Answer, fault: Fault) -> Answer:
     return replace(answer, delivery="drip", pause=0.2 if fault.value is None else fault.value)
 
@@ -81,6 +89,8 @@ _WIRE_FAULTS: Mapping[str, Callable[[Answer, Fault], Answer]] = {
     "unavailable": _unavailable,
     "not_found": _not_found,
     "reset_mid_body": _reset,
+    "no_answer": _no_answer,
+    "silence": _silence,
     "slow_drip": _drip,
     "html_page": _html_page,
     "truncated": _truncated,

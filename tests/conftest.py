@@ -28,6 +28,7 @@ TOGETHER = ("ingest/backfill", "operations/scale", "report/page", "report/site",
 LONGEST = (
     "training",
     "operations/test_bad_luck.py",
+    "operations/test_dead_sources.py",
     "prediction/test_sixty_days.py",
     "operations/test_whole_job.py",
     "ingest/backfill",

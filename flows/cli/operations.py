@@ -113,12 +113,17 @@ def watch(context: typer.Context) -> None:
 
 
 @app.command()
-def doctor(context: typer.Context) -> None:
+def doctor(
+    context: typer.Context,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask the host of each source whether it answers.")
+    ] = False,
+) -> None:
     """Say what this machine has, what it lacks, and what to do about it."""
     settings = settings_of(context)
-    from flows.cli.doctor import examine, show_diagnoses
+    from flows.cli.doctor import ask_sources, examine, show_diagnoses
 
-    found = list(examine(settings))
+    found = [*examine(settings), *(ask_sources(settings) if online else ())]
     show_diagnoses(found)
     raise typer.Exit(0 if all(item.healthy for item in found) else FAILED)
 

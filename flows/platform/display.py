@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import date
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from tasks.training.job import Progress
 
 LONGEST = 400
+_SHOWN, _SHOWN_KEYS = 5, 3
 _INERT = str.maketrans({"<": "‹", ">": "›", "`": "'", "|": "¦", "[": "(", "]": ")", "!": "."})
 _SCHEME = re.compile(r"\b(\w+)://|\b(javascript|data|vbscript):", re.IGNORECASE)
+_KEY = re.compile(r"(\S+ )?(\S+)( \d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d)?")
+"""What something is said of: a ticker, with its source before it and days behind it, if given."""
+_ADDRESS = re.compile(r"\bhttps?://\S+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 SERVED = ("data_docs", "report")
 """What the site serves of the data root besides the site itself."""
@@ -97,11 +101,10 @@ class IngestSummary(BaseModel):
 
     `checked` counts the expectations that the gate examined; all of them held. `missing` names
     each thing requested that could not be had, and why; `partial` each range that came with
-    something missing, and what becomes of it; `notes` what other vendors of prices did for the
-    first one. Of the `rows` of an imported file each is kept (a
-    bar, a headline, a row of own columns: `features`), `repeated` (tells what is known) or
-    `refused`, for one of `reasons`.
-    `reading` says how the file was read.
+    something missing, and what becomes of it; `offline` says that no host at all answered, if so;
+    `notes` what other vendors of prices did for the first one. Of the `rows` of an imported file
+    each is kept (a bar, a headline, a row of own columns: `features`), `repeated` (tells what is
+    known) or `refused`, for one of `reasons`. `reading` says how the file was read.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -117,6 +120,7 @@ class IngestSummary(BaseModel):
     checked: int = 0
     missing: tuple[tuple[str, str], ...] = ()
     partial: tuple[tuple[str, str], ...] = ()
+    offline: str = ""
     notes: tuple[tuple[str, str], ...] = ()
     rows: int = 0
     repeated: int = 0
@@ -126,8 +130,12 @@ class IngestSummary(BaseModel):
 
     @property
     def lacking(self) -> tuple[tuple[str, str], ...]:
-        """All that is missing, whole or in part."""
-        return (*self.missing, *self.partial)
+        """All that is missing, whole or in part, led by the network if that is."""
+        return (*self._network, *self.missing, *self.partial)
+
+    @property
+    def _network(self) -> tuple[tuple[str, str], ...]:
+        return (("network", self.offline),) if self.offline else ()
 
     def plus(self, other: IngestSummary) -> IngestSummary:
         """Both summaries as one, over this one's range."""
@@ -143,6 +151,7 @@ class IngestSummary(BaseModel):
             checked=self.checked + other.checked,
             missing=self.missing + other.missing,
             partial=self.partial + other.partial,
+            offline=self.offline or other.offline,
             notes=self.notes + other.notes,
             rows=self.rows + other.rows,
             repeated=self.repeated + other.repeated,
@@ -157,11 +166,15 @@ class IngestSummary(BaseModel):
         counts += ["features", "quarantined"] if self.features else ["quarantined"]
         counts += ["rows", "repeated", "refused"] if self.rows else []
         rows = [{"what": name, "count": f"{getattr(self, name):,}"} for name in counts]
-        lacking = (("missing", self.missing), ("partial", self.partial), ("vendors", self.notes))
+        lacking = (
+            ("missing", (*self._network, *self.missing)),
+            ("partial", self.partial),
+            ("vendors", self.notes),
+        )
         return rows + [
             {"what": f"{kind}: {plain(key)}", "count": plain(words)}
             for kind, found in lacking
-            for key, words in found
+            for key, words in together(found)
         ]
 
     def require_complete(self) -> None:
@@ -181,9 +194,34 @@ class IngestSummary(BaseModel):
             )
 
 
+def together(found: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What is said of several keys in the same words, said once: (keys, words), in order.
+
+    A source that died is one line, not one a ticker: the words are those of its first key, others'
+    may differ in the address that was asked, or in the ticker itself.
+    """
+    said: dict[tuple[str, str, str], tuple[str, dict[str, None]]] = {}
+    for key, words in found:
+        parts = _KEY.fullmatch(key)
+        lead, own, days = parts.groups("") if parts else ("", key, "")
+        likeness = re.sub(rf"\b{re.escape(own)}\b", "", _ADDRESS.sub("", words))
+        said.setdefault((lead, days, likeness), (words, {}))[1][own] = None
+    return [
+        (f"{lead}{_in_few(list(keys))}{days}", words)
+        for (lead, days, _), (words, keys) in said.items()
+    ]
+
+
+def _in_few(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
+    return f"{', '.join(keys[:_SHOWN_KEYS])}{more}"
+
+
 def _listed(found: Sequence[tuple[str, str]]) -> str:
-    more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
-    return "; ".join(f"{key}: {words}" for key, words in found[:5]) + more
+    """The first of them in one sentence, each in the same words once."""
+    said = together(found)
+    more = f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else ""
+    return "; ".join(f"{keys}: {words}" for keys, words in said[:_SHOWN]) + more
 
 
 def verdict_table(outcome: Evaluation) -> list[dict[str, str]]:

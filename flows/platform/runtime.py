@@ -21,7 +21,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from flows.platform.api_server import guard_temporary_server
-from flows.platform.display import IngestSummary, plain
+from flows.platform.display import IngestSummary, plain, together
 from flows.platform.processes import signature
 from flows.settings import ConfigSelection, Settings, load_settings
 from tasks.ingest.symbols import SYMBOL
@@ -147,7 +147,8 @@ def ended(summary: IngestSummary) -> IngestSummary:
     """What a flow returns that did its work; `Incomplete` when something could not be had."""
     if not summary.lacking:
         return summary
-    reasons = "; ".join(f"{plain(key)}: {plain(words)}" for key, words in summary.lacking[:5])
+    said = together(summary.lacking)
+    reasons = "; ".join(f"{plain(keys)}: {plain(words)}" for keys, words in said[:5])
     counts = f"{len(summary.missing)} could not be had, {len(summary.partial)} came in part"
     return _named(INCOMPLETE, summary, f"{counts}: {reasons}")
 

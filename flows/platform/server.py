@@ -80,7 +80,7 @@ def prefect_server(
         log_path.open("wb") as log,
         children([words], stdout=log, stderr=subprocess.STDOUT, env=environment) as (server,),
     ):
-        _await_health(server, api_url, log_path)
+        await_health(server, api_url, log_path)
         record = announce_server(data_root, api_url, server.pid)
         try:
             yield api_url
@@ -126,10 +126,17 @@ def require_free(host: str, port: int) -> None:
             ) from error
 
 
-def _await_health(server: subprocess.Popen[bytes], api_url: str, log_path: Path) -> None:
+def await_health(
+    server: subprocess.Popen[bytes], api_url: str, log_path: Path, seconds: float | None = None
+) -> None:
+    """Wait until a server that was started answers, by default for START_SECONDS.
+
+    Raises ServerError when it stops or does not answer in time.
+    """
     import httpx
 
-    deadline = time.monotonic() + START_SECONDS
+    patience = START_SECONDS if seconds is None else seconds
+    deadline = time.monotonic() + patience
     # One client: each would read the certificate store again, which costs more than asking.
     with httpx.Client(timeout=2) as client:
         while time.monotonic() < deadline:
@@ -145,7 +152,7 @@ def _await_health(server: subprocess.Popen[bytes], api_url: str, log_path: Path)
                 pass
             time.sleep(0.25)
     raise ServerError(
-        f"The Prefect server did not answer at {api_url} within {START_SECONDS} s. "
+        f"The Prefect server did not answer at {api_url} within {patience:g} s. "
         f"See {log_path} for what it was doing, and try again on a less busy machine."
     )
 

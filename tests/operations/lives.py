@@ -67,7 +67,7 @@ class PrefectServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        import httpx
+        from flows.platform.server import await_health
 
         self._process = subprocess.Popen(
             self._words,
@@ -76,14 +76,8 @@ class PrefectServer:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        while self._process.poll() is None:
-            try:
-                if httpx.get(f"{self.url}/health", timeout=2).status_code == httpx.codes.OK:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        raise AssertionError(f"the Prefect server ended with {self._process.returncode}")
+        # However busy the machine is.
+        await_health(self._process, self.url, Path(self._log.name), seconds=900)
 
     def die(self) -> None:
         """SIGKILL for the whole group."""

@@ -54,6 +54,7 @@ killed writer leaves. More are a sign that the catalog is not the one they were 
 FILED = (
     "actions", "action_revisions", "bars", "bar_readings", "bar_revisions", "examples",
     "headlines", "headline_revisions", "headline_tickers", "payloads", "predictions", "sessions",
+    "substitutions",
 )  # fmt: skip
 """Tables whose small commits are filed: what labels and prompts are made of, and predictions.
 

@@ -28,6 +28,7 @@ Land = Callable[[Payload], str]
 # A batch has the columns of its tables less those that publishing assigns.
 BARS = without(schemas.BARS, "recorded_at", "vintage")
 ACTIONS = without(schemas.ACTIONS, "recorded_at", "vintage")
+SUBSTITUTIONS = without(schemas.SUBSTITUTIONS, "recorded_at")
 HEADLINES = without(schemas.HEADLINES, "story_id", "edited_at", "revision")
 HEADLINE_TICKERS = schemas.HEADLINE_TICKERS
 FEATURES = without(schemas.FEATURES, "revision")
@@ -67,12 +68,14 @@ class PriceBatch(Batch):
     `precedence` names the sources whose bars may take each other's place, the best first: a bar of
     a better one is the next vintage of a worse one's, one of a worse one changes nothing.
     `readings` (BARS, unique on ticker, session and source) are the bars of all of them.
+    `substitutions` (SUBSTITUTIONS) say for which bars a vendor stood in for a better one, and why.
     `notes` pairs tickers with what other vendors than the first did for them, in words.
     """
 
     bars: pa.Table = field(default_factory=BARS.empty_table)
     readings: pa.Table = field(default_factory=BARS.empty_table)
     precedence: tuple[str, ...] = ()
+    substitutions: pa.Table = field(default_factory=SUBSTITUTIONS.empty_table)
     notes: tuple[tuple[str, str], ...] = ()
     actions: pa.Table = field(default_factory=ACTIONS.empty_table)
     tells_actions: bool = False

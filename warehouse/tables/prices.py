@@ -92,6 +92,7 @@ def publish_prices(lake: Lake, batch: PriceBatch, *, now: datetime) -> PricePubl
         if batch.readings.num_rows:
             readings = tx.read("readings_changed", {"now": now}, incoming_readings=batch.readings)
             tx.upsert("bar_readings", readings, _READING)
+        tx.run("substitutions_record", {"now": now}, incoming_substitutions=batch.substitutions)
         return PricePublication(
             bars_added=bars_added,
             bars_revised=bars_revised,

@@ -36,6 +36,9 @@ BAR_READINGS = _table(
     ticker=_TEXT, session=_DAY, open=_REAL, high=_REAL, low=_REAL, close=_REAL, volume=_LONG,
     basis_date=_DAY, source=_TEXT, payload_id=_TEXT, recorded_at=_AT,
 )  # fmt: skip
+SUBSTITUTIONS = _table(
+    ticker=_TEXT, session=_DAY, source=_TEXT, lacking=_TEXT, reason=_TEXT, recorded_at=_AT
+)
 
 ACTIONS = _table(
     ticker=_TEXT, ex_date=_DAY, kind=_TEXT, value=_REAL, basis_date=_DAY, source=_TEXT,

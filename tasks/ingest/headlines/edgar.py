@@ -169,6 +169,9 @@ class _Wire:
                 builder.reject("payload", request.key, str(error), record, answer.payload_id)
                 problems.append(f"{url}: {error}")
                 continue
+            if named is not None and not table.num_rows and not named.pages:
+                problems.append(f"{url} lists no filing at all; a listed company has some.")
+                continue
             pages.append((answer, table))
             if named is not None:
                 company = named

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,9 @@ from tasks.ingest.headlines.feeds import FeedSpec
 from warehouse.lake import Lake
 from warehouse.tables.batches import PARTITIONS, HeadlineBatch
 
+HUSHED = timedelta(days=7)
+"""For so long a day about which a search has nothing of anybody is asked for again."""
+
 
 def with_gaps(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch:
     """The batch of a feed, its ledger rows partial where items may have been missed.
@@ -20,9 +24,10 @@ def with_gaps(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch
     An answer without one usable item is partial, and asked for again, when the feed gave some
     before: its form or address has changed, or it is out of order. A poll's answer with as many
     items as the feed's cap, none of them known although the feed was read before, does not reach
-    back to what was read then; that cannot be asked for again.
+    back to what was read then; that cannot be asked for again. A search that has nothing about
+    anybody stays empty, and is asked again for some days: it may be out of order.
     """
-    return _with_missed(lake, feed, _with_silence(lake, feed, batch))
+    return _with_missed(lake, feed, _with_hush(lake, feed, _with_silence(lake, feed, batch)))
 
 
 def _with_silence(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch:
@@ -58,6 +63,19 @@ def _silence(before: Mapping[str, Any], reasons: Counter[str]) -> str:
         f"{given}, though it gave some until {before['gave_at']:%Y-%m-%d %H:%M} UTC: see whether "
         "its address or the form of its items has changed"
     )
+
+
+def _with_hush(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch:
+    rows = batch.partitions.to_pylist()
+    if feed.mode != "search" or feed.edgar is not None or not batch.payloads:
+        return batch
+    if {row["state"] for row in rows} != {"empty"}:
+        return batch
+    if not lake.read("feed_gave", {"source": feed.name})["gave"][0].as_py():
+        return batch
+    since = max(payload.fetched_at for payload in batch.payloads).date() - HUSHED
+    again = [row | {"again": row["range_end"] >= since} for row in rows]
+    return _with_partitions(batch, again)
 
 
 def _with_missed(lake: Lake, feed: FeedSpec, batch: HeadlineBatch) -> HeadlineBatch:

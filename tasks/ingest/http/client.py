@@ -12,11 +12,12 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import httpx
 
 from tasks.ingest.http.guard import GuardedTransport
+from tasks.ingest.http.hosts import Hosts
 from tasks.ingest.http.redaction import (
     MissingSecretError,
     RedactingFilter,
@@ -97,7 +98,8 @@ class FeedClient:
         retried by the policy of the limits. What came at last of a body that broke off or was busy
         every time is the `answer` of the TransientError: a Payload. A gzip body is unpacked even if
         no header names it. Raises FetchError when a limit is met, the address is forbidden, the
-        server refuses, or every attempt failed.
+        server refuses, or every attempt failed; HostGivenUpError, one of them, without asking a
+        host that gave nothing before.
         """
         public = redacted(url) if shown is None else shown
         try:
@@ -111,24 +113,28 @@ class FeedClient:
         except MissingSecretError as error:
             raise FetchError(str(error)) from error
 
+        host = (urlsplit(address).hostname or "").lower()
+
         def send() -> Payload:
-            payload = self._attempt(address, public, source, clock, cached, besides)
+            payload = self._attempt(address, host, public, source, clock, cached, besides)
             if busy is not None and (words := busy(payload.body)):
                 raise TransientError(f"{public} answered: {words}", answer=payload, status=429)
             return payload
 
-        return self._budget.retrying(send, public, clock)
+        return self._budget.retrying(send, public, host, clock)
 
     def _attempt(
         self,
         address: str,
+        host: str,
         url: str,
         source: str,
         clock: Clock,
         cached: Payload | None,
         besides: Mapping[str, str],
     ) -> Payload:
-        expires_at = time.monotonic() + self.limits.deadline.total_seconds()
+        seconds = min(self.limits.deadline.total_seconds(), self._budget.seconds_left(host))
+        expires_at = time.monotonic() + seconds
         try:
             with self._http.stream(
                 "GET",
@@ -198,12 +204,13 @@ def feed_client(
     sleep: Callable[[float], None] = time.sleep,
     jitter: random.Random | None = None,
     secrets: Secrets = no_secrets,
+    hosts: Hosts | None = None,
 ) -> FeedClient:
     """A client for feeds.
 
     With `redirect_to` (`http://host:port`) every admitted request goes there; the original host
     then travels in the header X-Sandbox-Host, and names are not looked up. `secrets` are those to
-    which addresses refer and that the environment lacks.
+    which addresses refer and that the environment lacks. `hosts` is what the run's clients share.
     """
     pace = Pace(limits.rates, sleep)
     http = httpx.Client(
@@ -217,7 +224,8 @@ def feed_client(
         # A proxy named in the environment would resolve names for us, past the guard.
         trust_env=False,
     )
-    return FeedClient(http, limits, RequestBudget(limits, sleep=sleep, jitter=jitter), secrets)
+    budget = RequestBudget(limits, sleep=sleep, jitter=jitter, hosts=hosts)
+    return FeedClient(http, limits, budget, secrets)
 
 
 def price_client(
@@ -227,13 +235,15 @@ def price_client(
     *,
     sleep: Callable[[float], None] = time.sleep,
     secrets: Secrets = no_secrets,
+    hosts: Hosts | None = None,
 ) -> FeedClient:
     """A client for one vendor of prices, within the limits of prices; `deadline` in seconds.
 
     The rest is as in `feed_client`.
     """
     bounds = {**limits.model_dump(), "wire_bytes": limits.body_bytes, "deadline": deadline}
-    return feed_client(redirect_to, FeedLimits.model_validate(bounds), sleep=sleep, secrets=secrets)
+    chosen = FeedLimits.model_validate(bounds)
+    return feed_client(redirect_to, chosen, sleep=sleep, secrets=secrets, hosts=hosts)
 
 
 def _conditions(cached: Payload | None) -> dict[str, str]:

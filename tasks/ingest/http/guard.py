@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import queue
 import socket
 import ssl
 import threading
@@ -14,8 +15,10 @@ from typing import Any
 import httpcore
 import httpx
 
-from tasks.ingest.http.retry import FetchError, TransientError
+from tasks.ingest.http.retry import FetchError, LateError, TransientError, UnreachableError
 
+_UNSAID = "without sending a response"
+"""What httpcore says of a connection that was closed before an answer began."""
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
@@ -25,10 +28,10 @@ class _Expiry(threading.local):
     at: float = float("inf")
 
     def remaining(self, timeout: float | None) -> float:
-        """Seconds left, at most `timeout`. Raises FetchError when none is."""
+        """Seconds left, at most `timeout`. Raises LateError when none is."""
         left = self.at - time.monotonic()
         if left <= 0:
-            raise FetchError("The answer took longer than the deadline allows; it was cut off.")
+            raise LateError("The answer took longer than the deadline allows; it was cut off.")
         return left if timeout is None else min(left, timeout)
 
     @contextmanager
@@ -62,7 +65,10 @@ class GuardedTransport(httpx.BaseTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request. Raises FetchError for a forbidden address or a lapsed deadline."""
+        """Send one request.
+
+        Raises FetchError for a forbidden address, UnreachableError when no answer begins in time.
+        """
         url = request.url
         if url.scheme not in {"http", "https"} or not url.host:
             raise FetchError(f"{url} is refused: only http and https addresses are fetched.")
@@ -76,8 +82,13 @@ class GuardedTransport(httpx.BaseTransport):
         self._expiry.at = request.extensions.get("expires_at", float("inf"))
         try:
             answer = self._pool.handle_request(_core_request(request, url))
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException) as error:
-            raise TransientError(f"{request.url} could not be read: {_named(error)}.") from error
+        except LateError as error:
+            raise UnreachableError(f"{request.url}: {error}") from error
+        except httpcore.ProtocolError as error:
+            kind = UnreachableError if _UNSAID in str(error) else TransientError
+            raise kind(f"{request.url} could not be read: {_named(error)}.") from error
+        except (httpcore.NetworkError, httpcore.TimeoutException) as error:
+            raise UnreachableError(f"{request.url} could not be read: {_named(error)}.") from error
         assert isinstance(answer.stream, Iterable)
         return httpx.Response(
             answer.status,
@@ -133,7 +144,10 @@ class _GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        address = host if host in self._allowed else _public_address(host, port)
+        address = host
+        if host not in self._allowed:
+            with self._expiry.watching(None) as left:
+                address = _public_address(host, port, left)
         with self._expiry.watching(timeout) as left:
             stream = self._plain.connect_tcp(address, port, left, local_address, socket_options)
         return _TimedStream(stream, self._expiry)
@@ -183,16 +197,38 @@ def _core_request(request: httpx.Request, url: httpx.URL) -> httpcore.Request:
     )
 
 
-def _public_address(host: str, port: int) -> str:
-    """The first address of `host`, if every one it has is public. Raises FetchError if not."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise TransientError(f"The host {host} could not be looked up: {error}.") from error
-    addresses = [str(entry[4][0]) for entry in found]
+def _public_address(host: str, port: int, seconds: float) -> str:
+    """The first address of `host`, if every one it has is public.
+
+    Raises FetchError if not, UnreachableError for a host that is not found within `seconds`.
+    """
+    addresses = _looked_up(host, port, seconds)
     for address in addresses:
         _refuse_private(host, ipaddress.ip_address(address.partition("%")[0]))
     return addresses[0]
+
+
+def _looked_up(host: str, port: int, seconds: float) -> list[str]:
+    """The addresses of a host. The system's look-up knows no deadline: it is left to its thread."""
+    answers: queue.Queue[list[str] | Exception] = queue.Queue()
+
+    def look_up() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers.put([str(entry[4][0]) for entry in found])
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        answer = answers.get(timeout=min(seconds, threading.TIMEOUT_MAX))
+    except queue.Empty:
+        raise UnreachableError(
+            f"The host {host} could not be looked up within {seconds:.0f} s."
+        ) from None
+    if isinstance(answer, Exception):
+        raise UnreachableError(f"The host {host} could not be looked up: {answer}.") from answer
+    return answer
 
 
 def _refuse_private_literal(host: str) -> None:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tasks.ingest.http.hosts import Hosts
 from tasks.ingest.http.redaction import redacted
 from warehouse.tables.batches import Clock
 
@@ -54,6 +55,18 @@ class TransientError(FetchError):
         self.answer = answer
 
 
+class UnreachableError(TransientError):
+    """The host gave no answer at all: it was not found, took no connection or stayed silent."""
+
+
+class LateError(FetchError):
+    """The answer was still coming when its time was over."""
+
+
+class HostGivenUpError(FetchError):
+    """The host gave nothing to an earlier request of the run, and is not asked again in it."""
+
+
 class RetryPolicy(BaseModel):
     """When a request that met a transient fault is sent again; waits double from the first on."""
 
@@ -86,7 +99,10 @@ class HttpLimits(BaseModel):
     """What one client may cost. Sizes in bytes, times as durations.
 
     `requests` is the budget of the client's whole life, retries counted; `run_deadline` runs from
-    its first request. `body_bytes` bounds what one answer unpacks to.
+    its first request. `host_deadline` is what failing requests to one host may take, waits
+    counted, until it gives something: one that has spent it, and one that gave no answer in all
+    attempts of a request, is not asked again in the run. `body_bytes` bounds what one answer
+    unpacks to.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -94,6 +110,7 @@ class HttpLimits(BaseModel):
     retry: RetryPolicy = RetryPolicy()
     requests: int = Field(default=20_000, ge=1)
     run_deadline: timedelta | None = Field(default=None, gt=timedelta(0))
+    host_deadline: timedelta = Field(default=timedelta(seconds=30), gt=timedelta(0))
     redirects: int = Field(default=5, ge=0)
     body_bytes: int = Field(default=8 << 20, gt=0)
 
@@ -165,7 +182,10 @@ class Pace:
 
 
 class RequestBudget:
-    """Counts one client's requests and time against its limits, and retries within them."""
+    """Counts one client's requests and time against its limits, and retries within them.
+
+    `hosts` is what the clients of a run know of their hosts.
+    """
 
     def __init__(
         self,
@@ -173,33 +193,72 @@ class RequestBudget:
         *,
         sleep: Callable[[float], None] = time.sleep,
         jitter: random.Random | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         self.limits = limits
         self.spent = 0
+        self.hosts = hosts or Hosts()
         self._sleep = sleep
         self._jitter = jitter or random.Random()  # noqa: S311 - spreads retries, nothing else
         self._ends_at: float | None = None
 
-    def retrying(self, send: Callable[[], T], url: str, clock: Clock) -> T:
+    def seconds_left(self, host: str) -> float:
+        """What is left of the time in which a host must give something."""
+        return self.hosts.seconds_left(host, self.limits.host_deadline.total_seconds())
+
+    def require_host(self, host: str) -> None:
+        """Raises HostGivenUpError for a host that is not asked any more."""
+        if (fault := self.hosts.fault(host)) is not None:
+            raise HostGivenUpError(fault)
+
+    def retrying(
+        self, send: Callable[[], T], url: str, host: str, clock: Clock, attempts: int | None = None
+    ) -> T:
         """What `send` returns, sent again after each TransientError as the policy allows.
 
-        Raises BudgetError when budget or deadline is used up, FetchError when the server asks for
-        a longer wait than the policy has, and the last TransientError when every attempt failed.
+        `attempts`: fewer than the policy has. Raises HostGivenUpError for a host that is not asked
+        any more, BudgetError when budget or deadline is used up, FetchError when the server asks
+        for a longer wait than the policy has, and the last TransientError when every attempt
+        failed or the host's time is over.
         """
-        attempts = self.limits.retry.attempts
-        for attempt in range(1, attempts):
+        self.require_host(host)
+        usual = self.limits.retry.attempts
+        most = self.hosts.attempts(host, min(usual, attempts or usual))
+        for attempt in range(1, most + 1):
             self._spend(url)
+            began = self.hosts.now()
             try:
-                return send()
+                answer = send()
             except TransientError as fault:
-                self._pause(attempt, fault, clock())
-        self._spend(url)
-        try:
-            return send()
-        except TransientError as fault:
-            message = f"{fault} It was tried {attempts} times."
-            last = TransientError(message, fault.retry_after, fault.answer, fault.status)
-            raise last from fault.__cause__
+                self.hosts.spent(host, began)
+                if attempt == most:
+                    raise self._given_up(fault, host, attempt) from fault.__cause__
+                self._pause(attempt, fault, host, clock())
+            except FetchError as fault:
+                self._noted(fault, host, began)
+                raise
+            else:
+                self.hosts.answered(host)
+                return answer
+        raise AssertionError("a loop of at least one attempt returns or raises")
+
+    def _noted(self, fault: FetchError, host: str, began: float) -> None:
+        """Note what a fault that is final says of its host: it answered, or took its time."""
+        if isinstance(fault, LateError):
+            self.hosts.spent(host, began)
+            deadline = self.limits.host_deadline.total_seconds()
+            self.hosts.failed(host, str(fault), silent=False, deadline=deadline)
+        elif fault.status is not None:
+            self.hosts.answered(host)
+
+    def _given_up(self, fault: TransientError, host: str, attempt: int) -> TransientError:
+        """The last fault of a request, noted against its host."""
+        deadline = self.limits.host_deadline.total_seconds()
+        silent = isinstance(fault, UnreachableError)
+        self.hosts.failed(host, str(fault), silent=silent, deadline=deadline)
+        kind = UnreachableError if silent else TransientError
+        message = f"{fault} It was tried {attempt} time{'s' * (attempt > 1)}."
+        return kind(message, fault.retry_after, fault.answer, fault.status)
 
     def _spend(self, url: str) -> None:
         now, deadline = time.monotonic(), self.limits.run_deadline
@@ -217,14 +276,22 @@ class RequestBudget:
             )
         self.spent += 1
 
-    def _pause(self, attempt: int, fault: TransientError, now: datetime) -> None:
+    def _pause(self, attempt: int, fault: TransientError, host: str, now: datetime) -> None:
+        """Wait for the next attempt; raises the fault when the host has no time left for it."""
         pause = self.limits.retry.wait(attempt, fault, now, self._jitter)
         if self._ends_at is not None and time.monotonic() + pause >= self._ends_at:
             raise BudgetError(
                 f"{fault} The {self._deadline()} leaves no room for the next attempt, due in "
                 f"{pause:.1f} s; run again to continue, or raise run_deadline."
             ) from fault
+        if fault.retry_after is not None:
+            self._sleep(pause)  # it speaks, and says when: that is no time spent in vain
+            return
+        if pause >= self.seconds_left(host):
+            raise self._given_up(fault, host, attempt) from fault.__cause__
+        began = self.hosts.now()
         self._sleep(pause)
+        self.hosts.spent(host, began)
 
     def _deadline(self) -> str:
         deadline = self.limits.run_deadline

@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 from tasks.ingest.prices.vendor import PriceVendor
 from tasks.ingest.prices.vendor_batch import VendorFetch, overlapped
 from warehouse.lake.scratch import scratch
-from warehouse.tables.batches import ACTIONS, BARS, PARTITIONS, REJECTS, PriceBatch
+from warehouse.tables.batches import (
+    ACTIONS,
+    BARS,
+    PARTITIONS,
+    REJECTS,
+    SUBSTITUTIONS,
+    PriceBatch,
+)
 
 Days = tuple[date, date]
 
@@ -75,6 +82,8 @@ class _Joined:
         first, spec = given[0], self.fetch.spec
         readings = _bars(given)
         actions = pa.concat_tables([batch.actions for batch in given])
+        rejects = pa.concat_tables([REJECTS.empty_table(), *(one.rejects for one in given)])
+        ledger = pa.concat_tables([PARTITIONS.empty_table(), *(one.partitions for one in given)])
         ranks = {vendor.source: rank for rank, vendor in enumerate(self.vendors, 1)}
         with scratch() as engine:
             tables = {
@@ -95,6 +104,16 @@ class _Joined:
                 actions=_ranked(actions, ranks),
                 chosen=chosen,
             ).cast(ACTIONS)
+            substitutions = engine.read(
+                "bars_substituted",
+                {"start": self.days[0], "end": self.days[1]},
+                chosen=_ranked(chosen, ranks),
+                vendors=pa.table({"source": list(ranks), "rank": list(ranks.values())}),
+                held=tables["held"].select(["ticker", "session"]),
+                ledger=ledger,
+                rejects=rejects,
+                strayed=strayed,
+            ).cast(SUBSTITUTIONS)
         lacking = self._lacking(given, chosen)
         missing, notes = self._words(given, chosen, lacking, strayed)
         return replace(
@@ -104,11 +123,10 @@ class _Joined:
             precedence=spec.precedence,
             actions=actions,
             tells_actions=any(vendor.tells_actions for vendor in self.vendors),
-            rejects=pa.concat_tables([REJECTS.empty_table(), *(one.rejects for one in given)]),
+            substitutions=substitutions,
+            rejects=rejects,
             payloads=tuple(payload for batch in given for payload in batch.payloads),
-            partitions=pa.concat_tables(
-                [PARTITIONS.empty_table(), *(one.partitions for one in given)]
-            ),
+            partitions=ledger,
             missing=missing,
             notes=notes,
         )

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.ingest.http.retry import HostGivenUpError
 from tasks.ingest.prices.coverage import UNKNOWN_SPAN, TradingSpan
 from tasks.ingest.prices.surroundings import NOTHING_KNOWN, Surroundings
 from tasks.ingest.prices.validation import PriceRules, validate_actions, validate_bars
@@ -73,6 +74,9 @@ class TickerReader:
             with scratch() as engine:
                 reading = self.vendor.read(ticker, self.first, self.end, engine, land)
                 bars, actions, rejects = self._validated(ticker, reading, own, engine)
+        except HostGivenUpError as error:
+            nothing = (BARS.empty_table(), ACTIONS.empty_table(), REJECTS.empty_table())
+            return TickerPrices(ticker, *nothing, tuple(payloads), str(error))
         except Exception as error:
             if own.failure is not None:
                 raise own.failure from None

@@ -20,8 +20,7 @@ from tasks.ingest.prices.reader import TickerPrices, TickerReader
 from tasks.ingest.prices.spec import PriceSpec, VendorSpec
 from tasks.ingest.prices.surroundings import Surroundings
 from tasks.ingest.prices.web_vendor import web_vendor
-from tasks.ingest.prices.yahoo import CHART_PATH
-from tasks.ingest.prices.yahoo_transport import Answer, LenientResponse, YahooSession
+from tasks.ingest.prices.yahoo_transport import CHART_PATH, Answer, LenientResponse, YahooSession
 from tasks.ingest.prices.yahoo_vendor import YahooVendor
 from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload

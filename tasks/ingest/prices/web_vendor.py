@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Protocol
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -141,6 +142,14 @@ class WebVendor:
 def web_vendor(vendor: VendorSpec, zone: str, client: Fetches, clock: Clock) -> WebVendor:
     """The vendor that `vendor` (of another kind than Yahoo) stands for."""
     return WebVendor(vendor, _DIALECTS[vendor.kind], zone, client, clock)
+
+
+def host_of(vendor: VendorSpec) -> str:
+    """The host that is asked for a vendor's bars."""
+    if vendor.kind == "yahoo":
+        return "query2.finance.yahoo.com"
+    day = date(2000, 1, 3)
+    return urlsplit(_DIALECTS[vendor.kind].address("IBM", day, day, day)).hostname or ""
 
 
 def _within(rows: pa.Table, column: str, first: date, last: date) -> pa.Table:

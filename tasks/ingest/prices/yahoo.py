@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from tasks.ingest.prices.yahoo_transport import Answer, YahooSession
 
-CHART_PATH = "/v8/finance/chart/"
-
 _EVENING = 22
 
 # yfinance keeps one client per process; two sessions must not take turns inside one request.

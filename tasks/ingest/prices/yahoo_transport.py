@@ -16,20 +16,29 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from curl_cffi.requests import Response, Session
+from curl_cffi.requests.exceptions import ConnectionError as Unconnected
 from curl_cffi.requests.exceptions import RequestException
 
+from tasks.ingest.http.hosts import Hosts
 from tasks.ingest.http.redaction import redacted
 from tasks.ingest.http.retry import (
     FetchError,
+    HostGivenUpError,
     PriceLimits,
     RequestBudget,
     TransientError,
+    UnreachableError,
     is_retryable,
 )
 from warehouse.tables.batches import Clock
 
+CHART_PATH = "/v8/finance/chart/"
 _CURL_ABORT = 0xFFFFFFFF
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_ERRAND = 0.25
+"""The share of the time for a chart that the request for a cookie, or for a crumb, may take."""
+_LEAST = 0.1
+"""Seconds that a request may take at least: none would mean to curl that there is no limit."""
 _SECRET_PARAMETERS = frozenset({"crumb"})
 
 
@@ -70,6 +79,8 @@ class YahooSession(Session):  # type: ignore[misc]
         self._budget = budget
         self._clock = clock
         self._redirect_to = redirect_to
+        self._errands = 0.0
+        self._charts_host = ""
         self.record: Callable[[Answer], None] = lambda _: None
 
     @contextmanager
@@ -81,11 +92,18 @@ class YahooSession(Session):  # type: ignore[misc]
         finally:
             self.record = previous
 
+    def require_charts(self) -> None:
+        """Raises HostGivenUpError when the host of the charts is not asked any more.
+
+        yfinance would ask for a cookie all the same, and warn of it once a ticker.
+        """
+        self._budget.require_host(self._charts_host)
+
     def request(self, method: str, url: str, **options: Any) -> Response:
         """Send with retries, following redirects within yahoo.com.
 
-        Raises FetchError on a refused host, an endless answer or a used-up budget, and curl_cffi's
-        own exception when the last attempt fails.
+        Raises FetchError on a refused host, an endless answer, a used-up budget or a host that is
+        given up, and curl_cffi's own exception when the last attempt fails.
         """
         options.pop("allow_redirects", None)
         url = _with_query(url, options.pop("params", None) or {})
@@ -101,24 +119,41 @@ class YahooSession(Session):  # type: ignore[misc]
         )
 
     def _persistently(self, method: str, url: str, options: dict[str, Any]) -> Response:
-        """Retry 429, 5xx and broken connections; the last attempt stands as it came."""
+        """Retry 429, 5xx and broken connections; the last attempt stands as it came.
+
+        What is asked for besides charts, a cookie and a crumb, yfinance does without: it gets one
+        attempt and a part of the time in which the chart must come.
+        """
+        parts, budget, hosts = urlsplit(url), self._budget, self._budget.hosts
+        host, is_chart = (parts.hostname or "").lower(), parts.path.startswith(CHART_PATH)
+        if is_chart:
+            hosts.charge(host, self._errands)
+            self._errands, self._charts_host = 0.0, host
 
         def send() -> Response:
-            try:
-                response = self.send_once(method, url, options)
-            except RequestException as error:
-                raise TransientError(f"{_public(url)}: {error}.") from error
+            seconds = budget.seconds_left(host) * (1.0 if is_chart else _ERRAND)
+            seconds = max(seconds, _LEAST)
+            usual = options.get("timeout") or seconds
+            timely = options | {"timeout": min(seconds, usual)}
+            response = self.send_once(method, url, timely)
             if not is_retryable(response.status_code):
                 return response
             message = f"{_public(url)} answered HTTP {response.status_code}; expected 200."
             raise TransientError(message, response.headers.get("retry-after"), response)
 
+        began = hosts.now()
         try:
-            return self._budget.retrying(send, _public(url), self._clock)
+            return budget.retrying(send, _public(url), host, self._clock, None if is_chart else 1)
+        except HostGivenUpError as fault:
+            if is_chart:
+                raise
+            raise Unconnected(str(fault)) from None  # which yfinance takes for no cookie
         except TransientError as fault:
             # yfinance has errors of its own for the last answer and the last broken connection.
             if fault.answer is not None:
                 return fault.answer
+            if not is_chart:
+                self._errands += hosts.now() - began
             raise (fault.__cause__ or fault) from None
 
     def send_once(self, method: str, url: str, options: dict[str, Any]) -> Response:
@@ -134,7 +169,8 @@ class YahooSession(Session):  # type: ignore[misc]
                     f"{_public(url)} answered with more than {body.limit} bytes; "
                     "raise body_bytes if that is expected."
                 ) from error
-            raise
+            kind = TransientError if body.content else UnreachableError
+            raise kind(f"{_public(url)}: {error}.") from error
         response.content = body.content
         answered = tuple(sorted((name.lower(), text) for name, text in response.headers.items()))
         self.record(Answer(_public(url), response.status_code, answered, body.content))
@@ -186,14 +222,15 @@ def yahoo_session(
     clock: Clock,
     seed: int = 0,
     sleep: Callable[[float], None] = time.sleep,
+    hosts: Hosts | None = None,
 ) -> YahooSession:
     """A session for yfinance: to the real Yahoo, or with `redirect_to` to that origin instead.
 
     `clock` dates a Retry-After given as a date; `seed` fixes the jitter of the waits. Budget and
-    deadline in `limits` hold for the session's whole life.
+    deadline in `limits` hold for the session's whole life. `hosts` is what the run's clients share.
     """
     jitter = random.Random(seed)  # noqa: S311 - spreads retries, decides nothing else
-    budget = RequestBudget(limits or PriceLimits(), sleep=sleep, jitter=jitter)
+    budget = RequestBudget(limits or PriceLimits(), sleep=sleep, jitter=jitter, hosts=hosts)
     return YahooSession(redirect_to, budget, clock)
 
 

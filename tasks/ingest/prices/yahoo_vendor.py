@@ -12,7 +12,8 @@ from tasks.ingest.prices.coverage import TradingSpan, trading_span
 from tasks.ingest.prices.spec import Basis, PriceSpec, VendorSpec
 from tasks.ingest.prices.validation import CANDIDATES
 from tasks.ingest.prices.vendor import VendorReading, fetch_date
-from tasks.ingest.prices.yahoo import CHART_PATH, ask, prepare, read_actions, read_chart
+from tasks.ingest.prices.yahoo import ask, prepare, read_actions, read_chart
+from tasks.ingest.prices.yahoo_transport import CHART_PATH
 from warehouse.lake.scratch import Scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import Clock
@@ -70,6 +71,7 @@ class YahooVendor:
                 land(payload)
                 payloads.append(payload)
 
+        self.session.require_charts()
         prepare(self.spec.cache)
         client = ask(
             symbol,

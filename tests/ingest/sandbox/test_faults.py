@@ -72,6 +72,18 @@ def test_connection_breaks_half_way_through_the_body(fetch: Fetch) -> None:
         fetch(FEED)
 
 
+@fault("no_answer")
+def test_connection_is_closed_before_an_answer_begins(fetch: Fetch) -> None:
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        fetch(FEED)
+
+
+@fault("silence")
+def test_answer_never_begins(vendor: SandboxVendor) -> None:
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{vendor.base_url}/rss/2.0/headline?s=IBM", timeout=0.5)
+
+
 @fault("slow_drip", value=0.2)
 def test_drip_is_slower_than_any_single_read_timeout(vendor: SandboxVendor) -> None:
     with httpx.stream("GET", f"{vendor.base_url}/rss/2.0/headline?s=IBM", timeout=60) as answer:

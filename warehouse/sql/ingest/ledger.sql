@@ -374,6 +374,7 @@ USING incoming_partitions AS incoming
 WHEN MATCHED AND (
     incoming.state IN ('partial', 'failed')
     OR incoming.again
+    OR stored.retry_at IS NOT NULL
     OR stored.state <> incoming.state
     OR stored.rows <> incoming.rows
     OR stored.payload_id IS DISTINCT FROM incoming.payload_id
@@ -476,6 +477,11 @@ WHERE
         OR day_is_over(incoming.range_end) > pauses.newest + INTERVAL 7 DAYS + 2 * pauses.longest
     )
 ORDER BY incoming.key, incoming.range_start;
+
+
+-- name: feed_gave
+-- grain: one row: whether a feed ever gave an item that was kept
+SELECT count(*) > 0 AS gave FROM partitions WHERE source = $source AND rows > 0;
 
 
 -- name: payloads_record

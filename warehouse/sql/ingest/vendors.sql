@@ -98,6 +98,51 @@ QUALIFY row_number() OVER (PARTITION BY readings.ticker, readings.session ORDER 
 ORDER BY readings.ticker, readings.session;
 
 
+-- name: bars_substituted
+-- grain: one row per ticker, session and vendor that was to give a new bar of $start to $end before its source
+-- Tables: chosen (bars with rank); vendors (source, rank); held (bars on record); ledger and rejects of all
+-- vendors' answers; strayed.
+WITH refused AS (
+    SELECT
+        source, split_part(key, '@', 1) AS ticker, try_cast(split_part(key, '@', 2) AS DATE) AS session,
+        min(reason) AS reason
+    FROM rejects
+    WHERE kind = 'bar'
+    GROUP BY ALL
+),
+
+failed AS (
+    SELECT source, key AS ticker, min(error) AS error FROM ledger WHERE state = 'failed' GROUP BY ALL
+)
+
+SELECT
+    chosen.ticker, chosen.session, chosen.source, vendors.source AS lacking,
+    coalesce(
+        failed.error,
+        'its bar was refused: ' || refused.reason,
+        CASE WHEN strayed.source IS NOT NULL THEN 'it disagrees with the other bars on most sessions' END,
+        'its answer leaves the session out'
+    ) AS reason
+FROM chosen
+INNER JOIN vendors ON vendors.rank < chosen.rank
+ANTI JOIN held ON chosen.ticker = held.ticker AND chosen.session = held.session
+LEFT JOIN failed ON failed.ticker = chosen.ticker AND failed.source = vendors.source
+LEFT JOIN refused
+    ON refused.ticker = chosen.ticker AND refused.session = chosen.session AND refused.source = vendors.source
+LEFT JOIN strayed ON strayed.ticker = chosen.ticker AND strayed.source = vendors.source
+WHERE chosen.session BETWEEN $start::DATE AND $end::DATE
+ORDER BY chosen.ticker, chosen.session, vendors.rank;
+
+
+-- name: substitutions_record
+-- writes: substitutions (ticker, session, source, lacking), idempotent
+-- grain: one inserted row per substitution not yet known; the first reason stays
+INSERT INTO substitutions BY NAME
+SELECT incoming.*, $now::TIMESTAMPTZ AS recorded_at
+FROM incoming_substitutions AS incoming
+ANTI JOIN substitutions USING (ticker, session, source, lacking);
+
+
 -- name: actions_by_precedence
 -- grain: one row per ticker, ex-date and kind: the first vendor's, and others' of days whose bar is not its
 -- Tables: actions with rank, chosen (bars).
@@ -162,7 +207,8 @@ ORDER BY ticker, session;
 
 -- name: vendors_check
 -- grain: one row per vendor that gave a bar from $since on while several were configured
--- held: bars whose value is the vendor's. compared: those it gave beside another's that is held; alone: those
+-- held: bars whose value is the vendor's. stood_in: bars it gave in a better vendor's place; failed_to_give:
+-- bars that another gave in its place, and the reason of the last of them. compared: those it gave beside another's that is held; alone: those
 -- that nobody else gave. drifting: of its last $drift_sessions sessions with a comparison more than
 -- $drift_share disagree. Sources of which no reading was ever kept beside others are not compared.
 WITH compared AS (
@@ -187,12 +233,29 @@ recent AS (
     FROM placed
     WHERE place <= $drift_sessions
     GROUP BY source
+),
+
+stood_in AS (
+    SELECT source, count(DISTINCT (ticker, session)) AS bars
+    FROM substitutions
+    WHERE session >= $since::DATE
+    GROUP BY source
+),
+
+lacking AS (
+    SELECT lacking AS source, count(DISTINCT (ticker, session)) AS bars, arg_max(reason, recorded_at) AS reason
+    FROM substitutions
+    WHERE session >= $since::DATE
+    GROUP BY lacking
 )
 
 SELECT
     compared.source,
     count(*) AS given,
     count(*) FILTER (WHERE compared.source = compared.held_by) AS held,
+    coalesce(any_value(stood_in.bars), 0) AS stood_in,
+    coalesce(any_value(lacking.bars), 0) AS failed_to_give,
+    any_value(lacking.reason) AS last_reason,
     count(compared.differs) AS compared,
     count(*) FILTER (WHERE NOT compared.differs) AS agreed,
     count(*) FILTER (WHERE compared.differs) AS disagreed,
@@ -203,6 +266,8 @@ SELECT
     coalesce(any_value(recent.recently_disagreed / recent.recently_compared) > $drift_share, FALSE) AS drifting
 FROM compared
 LEFT JOIN recent USING (source)
+LEFT JOIN stood_in USING (source)
+LEFT JOIN lacking USING (source)
 GROUP BY compared.source
 ORDER BY compared.source;
 
