@@ -16,8 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from newsvane.errors import ReadError
 from newsvane.reader import Reader
-from newsvane.results import Dataset, Evaluation, ReadError, Rows
+from newsvane.results import Dataset, Evaluation, Rows
 
 __all__ = ["Dataset", "Evaluation", "ReadError", "Reader", "Rows", "connect"]
 

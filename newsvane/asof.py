@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from newsvane.results import ReadError
+from newsvane.errors import ReadError
 
 if TYPE_CHECKING:
     import pandas as pd

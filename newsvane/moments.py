@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, time
 
-from newsvane.results import ReadError
+from newsvane.errors import ReadError
 
 Moment = datetime | str
 """An instant: an aware datetime or pandas Timestamp, or ISO 8601 with a zone, e.g.

@@ -9,8 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from newsvane.errors import ReadError
 from newsvane.moments import Day, Moment, Tickers, day, instant, symbols
-from newsvane.results import Dataset, Evaluation, ReadError, Rows, Split
+from newsvane.results import Dataset, Evaluation, Rows, Split
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,6 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from newsvane.asof import join_asof
+from newsvane.errors import ReadError
+
 if TYPE_CHECKING:
     import datasets
     import pandas as pd
@@ -22,10 +25,6 @@ if TYPE_CHECKING:
 Split = Literal["train", "validation", "test"]
 _PREVIEW_ROWS = 20
 _ITERATED_ROWS = 10_000
-
-
-class ReadError(RuntimeError):
-    """What was asked cannot be answered; the message says what was expected and what to do next."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +74,6 @@ class Rows:
         was known the columns of `own` are null. Raises ReadError for columns that are absent, are
         no instants with a zone, or are in both, and for two rows of one `by` and instant.
         """
-        from newsvane.asof import join_asof
-
         joined = join_asof(self.table, own, on=on, known_at=known_at, by=by, within=within)
         return Rows(joined, self.grain)
 
