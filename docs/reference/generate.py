@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[2]
 SQL = REPOSITORY / "warehouse" / "sql"
 RECIPES = REPOSITORY / "tasks" / "training" / "recipes"
-_COLUMN = re.compile(r"^\s+(?P<name>\w+)\s+(?P<type>[A-Z]+(?:\(.+\))?(?:\[\])?)(?P<filled> NOT NULL)?,?$")
+_COLUMN = re.compile(
+    r"^\s+(?P<name>\w+)\s+(?P<type>[A-Z]+(?:\(.+\))?(?:\[\])?)(?P<filled> NOT NULL)?,?$"
+)
 
 Tables = list[tuple[str, type[BaseModel]]]
 """Keys of the configuration and the models of their tables."""
