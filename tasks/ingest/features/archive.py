@@ -51,8 +51,8 @@ class FeatureArchive:
 
     def newest(self) -> date | None:
         """The last day the stamps speak of, UTC; None when none can be read."""
-        last = pc.max(self.cells["known_at"]).as_py()
-        return last and last.date()
+        last: datetime | None = pc.max(self.cells["known_at"]).as_py()
+        return None if last is None else last.date()
 
     def batch(self, land: Land, tickers: Collection[str]) -> FeatureBatch:
         """The rows, validated: of a known one of `tickers`, dated by an instant or a day, finite.
