@@ -438,6 +438,14 @@ def test_key_that_is_spelled_out_is_refused_and_not_repeated(tmp_path: Path) -> 
     assert SECRET not in str(refused.value)
 
 
+def test_part_of_a_presets_api_may_be_given_alone() -> None:
+    shipped = feed_presets()["polygon"].api
+    headers = {"Authorization": "Bearer ${MY_KEY}"}
+    own = FeedSpec.model_validate({"preset": "polygon", "api": {"headers": headers}}).api
+    assert shipped is not None
+    assert own == shipped.model_copy(update={"headers": headers})
+
+
 def test_file_of_ones_own_describes_a_feed_beside_the_configuration(tmp_path: Path) -> None:
     own = tmp_path / "vendor.toml"
     own.write_text(

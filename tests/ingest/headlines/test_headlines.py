@@ -202,7 +202,7 @@ def test_an_address_tells_the_request_it_came_from(name: str, ticker: str) -> No
 
 
 def test_unknown_preset_lists_those_there_are() -> None:
-    with pytest.raises(ValidationError, match=r"called 'yahu'; there are cnbc-top-news"):
+    with pytest.raises(ValidationError, match=r"called 'yahu'; there are alpaca, alpaca-latest, "):
         FeedSpec.model_validate({"preset": "yahu"})
 
 
