@@ -69,7 +69,9 @@ def diff_datasets(lake: Lake, one: Path, other: Path) -> DatasetDiff:
     clock.
     """
     a, b = (_flat(read_manifest(folder).spec.model_dump(mode="json")) for folder in (one, other))
-    settings = {name: (a[name], b[name]) for name in a if a[name] != b[name]}
+    settings = {
+        name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)
+    }
     return DatasetDiff(settings, compare_splits(lake, _rows(one), _rows(other)))
 
 
