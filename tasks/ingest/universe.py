@@ -110,6 +110,23 @@ class Asked:
     headlines: Spans
     ended: Mapping[str, date] = field(default_factory=dict)
 
+    def within(self, days: tuple[date, date]) -> Asked:
+        """The same less what lies outside of the inclusive `days`."""
+        return Asked(clipped(self.prices, days), clipped(self.headlines, days), self.ended)
+
+
+def clipped(spans: Spans, days: tuple[date, date]) -> Spans:
+    """The parts of the ranges that lie in the inclusive `days`; a symbol without any is left out."""
+    parts = {
+        symbol: tuple(
+            (max(first, days[0]), min(last, days[1]))
+            for first, last in ranges
+            if first <= days[1] and last >= days[0]
+        )
+        for symbol, ranges in spans.items()
+    }
+    return {symbol: ranges for symbol, ranges in parts.items() if ranges}
+
 
 def read_memberships(path: Path, exchange: str) -> MembershipFile:
     """The memberships in a CSV file, whatever order, spelling and column names it has.

@@ -52,9 +52,9 @@ class DatasetSpec(BaseModel):
     """Everything that decides a data set's content, given the warehouse.
 
     `tickers=None` takes every ticker. `universe` names a dated universe of the warehouse: then only
-    its members on a session have an example of it. A session enters with at least `min_headlines` stories;
-    with 0, every session of every ticker that has bars does. `files="monthly"` writes one file
-    per split and month, of which a later build takes over what has not changed.
+    its members on a session have an example of it. A session enters with at least `min_headlines`
+    stories; with 0, every session of every ticker that has bars does. `files="monthly"` writes one
+    file per split and month, of which a later build takes over what has not changed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

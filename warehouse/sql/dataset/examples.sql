@@ -51,6 +51,11 @@ WITH changed AS (
     -- Another name or exchange for a ticker may concern any session.
     SELECT '-infinity'::TIMESTAMPTZ
     FROM lake.table_changes('tickers', $first_snapshot, $last_snapshot)
+    UNION ALL
+    -- Memberships that came, went or ended otherwise.
+    SELECT member_from::TIMESTAMPTZ
+    FROM lake.table_changes('memberships', $first_snapshot, $last_snapshot)
+    WHERE universe = $universe
 ), earliest AS (
     SELECT min(since) AS since FROM touched
 ), pending AS (
