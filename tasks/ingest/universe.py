@@ -116,7 +116,7 @@ class Asked:
 
 
 def clipped(spans: Spans, days: tuple[date, date]) -> Spans:
-    """The parts of the ranges that lie in the inclusive `days`; a symbol without any is left out."""
+    """The parts of the ranges in the inclusive `days`; a symbol without any is left out."""
     parts = {
         symbol: tuple(
             (max(first, days[0]), min(last, days[1]))
