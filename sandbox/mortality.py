@@ -88,14 +88,14 @@ def _declining(history: History, death: Death) -> History:
     days = np.clip(np.arange(len(history.sessions)) - end + death.decline + 1, 0, death.decline)
     closed = (1 - DAILY_LOSS) ** days
     opened = np.concatenate(([1.0], closed[:-1]))
-    open_, close = _cents(history.open * opened), _cents(history.close * closed)
+    open_, close = _lowered(history.open, opened), _lowered(history.close, closed)
     return replace(
         history,
         open=open_,
         close=close,
-        high=np.maximum(_cents(history.high * opened), np.maximum(open_, close)),
-        low=np.minimum(_cents(history.low * closed), np.minimum(open_, close)),
-        adj_close=history.adj_close * close / history.close,
+        high=np.maximum(_lowered(history.high, opened), np.maximum(open_, close)),
+        low=np.minimum(_lowered(history.low, closed), np.minimum(open_, close)),
+        adj_close=history.adj_close * (close / history.close),
     )
 
 
@@ -108,8 +108,9 @@ def _until(history: History, end: date) -> History:
     return replace(history, **kept, actions=actions)
 
 
-def _cents(prices: np.ndarray) -> np.ndarray:
-    return np.asarray(np.maximum(np.round(prices, 2), 0.01))
+def _lowered(prices: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """What is left of each price, to the cent; the others as they are."""
+    return np.where(share < 1, np.maximum(np.round(prices * share, 2), 0.01), prices)
 
 
 def _number(seed: int, ticker: str, what: str) -> int:

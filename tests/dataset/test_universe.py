@@ -133,7 +133,9 @@ def test_a_bar_that_is_late_is_no_death(lake, fill, tmp_path) -> None:
 def test_a_member_without_any_bar_is_named_in_the_manifest(lake, fill, tmp_path) -> None:
     bars(fill, "AAA", DAYS)
     news(fill, "AAA", DAYS)
-    known(lake, ("AAA", DAYS[0], None), ("GONE", DAYS[0], DAYS[9]), ("OLD", date(1999, 1, 4), DAYS[0]))
+    known(
+        lake, ("AAA", DAYS[0], None), ("GONE", DAYS[0], DAYS[9]), ("OLD", date(1999, 1, 4), DAYS[0])
+    )
     chosen = build(lake, tmp_path, split=CUT.model_copy(update={"start": DAYS[0]})).universe
     assert (chosen.chosen, chosen.name, chosen.members, chosen.without_bars) == (
         "dated", "index", 2, 1,
