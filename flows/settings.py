@@ -159,7 +159,8 @@ class Settings(BaseSettings):
 
         Absolute paths stay as they are. Raises MembershipError for an unusable `universe.index`.
         """
-        root, universe = folder / self.data_root, self.universe.placed_below(folder)
+        root = folder / self.data_root
+        universe = self.universe.placed_below(folder, self.dataset.label.benchmark)
         endpoint = self.warehouse.endpoint or os.environ.get("AWS_ENDPOINT_URL") or None
         lake = self.warehouse.placed_below(root)
         sandbox = self.sandbox

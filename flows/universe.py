@@ -43,26 +43,26 @@ def record_universe(lake: Lake, settings: Settings, now: datetime) -> tuple[tupl
 def asked(
     settings: Settings, tickers: tuple[str, ...] | None, wanted: DateRange, today: date
 ) -> Asked:
-    """What may be asked for in the inclusive range `wanted`, by symbol.
+    """What may be asked for in the inclusive range `wanted`, by symbol; only `tickers`, if given.
 
-    Of a dated universe each symbol while it was a member, and the days around that which context
-    and labels need; of a list, or of `tickers` given for one run, each in all of the range.
+    Of a dated universe each member while it was one, and the days around that which context and
+    labels need; who never was a member, such as a benchmark, and a list, in all of the range.
     """
-    file = None if tickers else settings.universe.memberships()
+    chosen, file = tickers or settings.universe.tickers, settings.universe.memberships()
     if file is None:
-        chosen = tickers or settings.universe.tickers
         spans = dict.fromkeys(chosen, (wanted,))
         return Asked(spans, spans)
     spec = settings.dataset
     lookback = spec.render.return_window if spec.render.uses_context else 0
     found = asked_of(
-        file.members,
+        file.members.filter(pc.is_in(file.members["ticker"], pa.array(chosen, pa.string()))),
         renames_until(load_aliases(settings.universe.aliases), today),
         today,
         before=_days(spec.label.horizon + lookback + 2),
         after=_days(spec.label.horizon),
-    )
-    return found.within(wanted)
+    ).within(wanted)
+    others = dict.fromkeys((one for one in chosen if one not in file.tickers), (wanted,))
+    return Asked({**found.prices, **others}, {**found.headlines, **others}, found.ended)
 
 
 def _days(sessions: int) -> int:

@@ -39,8 +39,9 @@ class UniverseSpec(BaseModel):
     """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it).
 
     With `index`, a file of dated memberships (see `read_memberships`), the universe is as of the
-    day, and `tickers` are all that ever were members. `name` is what the warehouse calls it; None:
-    the file's name without its ending. Without, a list of tickers counts on every day.
+    day, and `tickers` are all that ever were members, and the benchmark. `name` is what the
+    warehouse calls it; None: the file's name without its ending. Without, a list of tickers counts
+    on every day.
     """
 
     model_config = _FROZEN
@@ -65,10 +66,10 @@ class UniverseSpec(BaseModel):
         """The file of a dated universe, read; raises MembershipError."""
         return None if self.index is None else read_memberships(self.index, self.exchange)
 
-    def placed_below(self, folder: Path) -> UniverseSpec:
+    def placed_below(self, folder: Path, benchmark: str | None = None) -> UniverseSpec:
         """The same with its files taken from `folder`, and the tickers of a dated universe.
 
-        Raises MembershipError.
+        A `benchmark` is none of its members and is asked for all the same. Raises MembershipError.
         """
         placed = self.model_copy(
             update={
@@ -77,7 +78,10 @@ class UniverseSpec(BaseModel):
             }
         )
         members = placed.memberships()
-        return placed.model_copy(update={"tickers": members.tickers}) if members else placed
+        if members is None:
+            return placed
+        others = () if benchmark in (None, *members.tickers) else require_symbols([str(benchmark)])
+        return placed.model_copy(update={"tickers": (*members.tickers, *others)})
 
 
 class HistorySpec(BaseModel):

@@ -272,11 +272,17 @@ def test_renamings_follow_one_another_and_a_symbol_may_be_taken_again() -> None:
     }
 
 
-def test_a_list_of_tickers_is_asked_for_in_all_of_the_range(tmp_path: Path) -> None:
+def test_a_list_and_a_benchmark_are_asked_for_in_all_of_the_range(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, "ticker,from,to\nIBM,2010-01-04,2011-01-03\n")
     days = (D("2012-01-03"), D("2012-06-01"))
     assert asked(settings, None, days, TODAY).prices == {}
-    assert asked(settings, ("IBM",), days, TODAY).prices == {"IBM": (days,)}, "by name, whenever"
+    assert asked(settings, ("IBM",), days, TODAY).prices == {}, "a shard of it is no other universe"
+    assert asked(settings, ("SPY",), days, TODAY).prices == {"SPY": (days,)}
+    lines = "ticker,from,to\nIBM,2010-01-04,2011-01-03\n"
+    against = settings_of(tmp_path, lines, "dataset.label.benchmark=SPY")
+    assert asked(against, None, days, TODAY).prices == {"SPY": (days,)}
+    plain = load_settings(REPOSITORY / "newsvane.toml", None, ('universe.tickers=["IBM"]',))
+    assert asked(plain, None, days, TODAY).prices == {"IBM": (days,)}
     requests = plan_requests(("A", "B"), days, {"A": [days]}, 10, {"B": [(days[0], days[0])]})
     assert requests == [Request(("B",), days[0], days[0])]
 

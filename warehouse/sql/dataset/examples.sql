@@ -124,6 +124,13 @@ WITH wanted AS (
     JOIN price_vintages AS before
         ON before.cell = last.cell - 1
         AND d.decision_ts > before.known_from AND d.decision_ts <= before.known_until
+    -- Of a dated universe the market is its members of the day.
+    WHERE $universe IS NULL OR EXISTS (
+        SELECT 1
+        FROM members AS m
+        WHERE m.number = l.number
+            AND cell_of(l.number, d.position) BETWEEN m.first_cell AND m.last_cell
+    )
     GROUP BY ALL
 )
 SELECT
