@@ -105,6 +105,7 @@ def _mortal(root: Path, deaths: Sequence[Death], start: date) -> tuple[str, ...]
     """Settings of a market in which names die, all of them members until they do."""
     ends = {death.ticker: death.on for death in deaths}
     lines = [f"{ticker},{start},{ends.get(ticker, '')}" for ticker in MORTALS]
+    root.mkdir(parents=True, exist_ok=True)
     write_text(root / "members.csv", "\n".join(["ticker,from,to", *lines, ""]))
     dying = ", ".join(death.as_toml() for death in deaths)
     return (
