@@ -102,14 +102,26 @@ def _plainer(settings: Settings) -> tuple[str, ...]:
 
 
 def _mortal(root: Path, deaths: Sequence[Death], start: date) -> tuple[str, ...]:
-    """Settings of a market in which names die, all of them members until they do."""
+    """Settings of a market in which names die, all of them members until they do.
+
+    Where Yahoo has forgotten one, another vendor has its bars; one that is renamed has an alias.
+    """
     ends = {death.ticker: death.on for death in deaths}
     lines = [f"{ticker},{start},{ends.get(ticker, '')}" for ticker in MORTALS]
+    renamed = [
+        f"{death.successor},XNYS,{death.ticker},former_symbol,{death.on},"
+        for death in deaths
+        if death.successor is not None
+    ]
     root.mkdir(parents=True, exist_ok=True)
     write_text(root / "members.csv", "\n".join(["ticker,from,to", *lines, ""]))
+    heading = "ticker,exchange,alias,kind,valid_from,valid_to"
+    write_text(root / "aliases.csv", "\n".join([heading, *renamed, ""]))
     dying = ", ".join(death.as_toml() for death in deaths)
     return (
         f"universe.index={json.dumps(str(root / 'members.csv'))}",
+        f"universe.aliases={json.dumps(str(root / 'aliases.csv'))}",
+        'prices.vendors=["yahoo", "stooq"]',
         f"sandbox.deaths=[{dying}]",
         "sandbox.market=universe",
         "sandbox.news=null",

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from flows.backfill import plan_backfill
 from flows.settings import ConfigSelection, ConfigurationError, load_settings
 from flows.universe import asked, record_universe
 from sandbox.mortality import Death, drawn_deaths, with_deaths
@@ -285,6 +286,19 @@ def test_a_list_and_a_benchmark_are_asked_for_in_all_of_the_range(tmp_path: Path
     assert asked(plain, None, days, TODAY).prices == {"IBM": (days,)}
     requests = plan_requests(("A", "B"), days, {"A": [days]}, 10, {"B": [(days[0], days[0])]})
     assert requests == [Request(("B",), days[0], days[0])]
+
+
+def test_the_plan_of_a_backfill_costs_nothing_for_who_was_no_member(tmp_path: Path) -> None:
+    lines = "ticker,from,to\nIBM,2010-01-04,2011-01-03\nMSFT,2009-01-05,\nAAPL,2012-06-01,\n"
+    settings = settings_of(tmp_path, lines)
+    days = (D("2010-12-01"), D("2011-06-01"))
+    planned = plan_backfill(settings, *days, None, ("prices", "headlines"), force=False)
+    ibm_until = D("2011-01-03") + timedelta(days=11)
+    assert {(one.what, one.start, one.end, one.keys) for one in planned} == {
+        (what, days[0], last, 1)
+        for what in ("prices", "headlines")
+        for last in (ibm_until, days[1])
+    }
 
 
 NOW = datetime(2013, 3, 1, 22, 30, tzinfo=UTC)
