@@ -9,7 +9,7 @@ from typing import Annotated, Literal, cast, get_args
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.connections import clock_of
-from flows.ingest import TICKERS_PER_TASK, ingest, search_keys
+from flows.ingest import TICKERS_PER_TASK, ingest, search_spans
 from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
 from flows.platform.runtime import (
@@ -23,6 +23,7 @@ from flows.platform.runtime import (
 )
 from flows.prediction import backtest
 from flows.settings import Settings
+from flows.universe import asked as asked_of_universe
 from tasks.dataset.build import refresh_examples
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.requests import feed_requests
@@ -37,6 +38,7 @@ from tasks.ingest.planning import (
     plan_requests,
     plan_retries,
 )
+from tasks.ingest.universe import Spans
 from warehouse.lake import Lake
 
 What = Literal["prices", "headlines", "examples", "predictions"]
@@ -92,22 +94,26 @@ def plan_backfill(
     last = min(end, clock_of(settings)().date() - timedelta(days=1))
     if last < start:
         return ()
-    chosen = tickers or settings.universe.tickers
     wanted, prices = (start, last), settings.prices.first_source
-    sources: list[tuple[What, str, FeedSpec | None, tuple[str, ...]]] = []
+    may = asked_of_universe(settings, tickers, wanted, clock_of(settings)().date())
+    sources: list[tuple[What, str, FeedSpec | None, Spans]] = []
     if "prices" in what:
-        sources.append(("prices", prices, None, chosen))
+        sources.append(("prices", prices, None, may.prices))
     if "headlines" in what:
         searches = [feed for feed in settings.feeds if feed.mode == "search"]
-        sources += [("headlines", one.name, one, search_keys(one, chosen)) for one in searches]
+        sources += [
+            ("headlines", one.name, one, search_spans(one, may.headlines, wanted))
+            for one in searches
+        ]
     planned: list[PlannedRange] = []
     with Lake.open(settings.warehouse) as lake:
         now = clock_of(settings)()
-        for kind, source, feed, keys in sources:
+        for kind, source, feed, spans in sources:
+            keys = tuple(spans)
             reach = NEARBY if feed is None else 0
             ledger = Ledger() if force else ledger_of(lake, source, now, reach)
             for gap in (
-                *plan_requests(keys, wanted, ledger.answered, len(keys)),
+                *plan_requests(keys, wanted, ledger.answered, max(len(keys), 1), spans),
                 *plan_retries(keys, wanted, ledger.due, TICKERS_PER_TASK, reach),
             ):
                 asked = feed_requests(feed, gap.keys, gap.start, gap.end) if feed else gap.keys

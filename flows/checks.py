@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,14 +18,29 @@ from flows.ingest import ingest
 from flows.platform.display import current_sink, report_progress
 from flows.platform.runtime import configured_flow
 from flows.settings import ConfigSelection, Settings, load_settings
-from tasks.checks.canaries import Bench, Market, SelftestReport, plant_column, plant_future
+from sandbox.mortality import drawn_deaths
+from sandbox.spec import Death
+from tasks.checks.canaries import (
+    Bench,
+    Market,
+    SelftestReport,
+    Survivorship,
+    audit_survivors,
+    plant_column,
+    plant_future,
+)
 from tasks.checks.canaries import selftest as try_canaries
+from tasks.dataset.build import refresh_examples
 from tasks.prediction.predictors import FinetunedTextModel, tfidf_text_model
 from tasks.training.recipe import Recipe, load_recipe
 from warehouse.lake import Lake
 from warehouse.storage.atomic import write_text
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
+
+MORTALS = tuple(f"SB{letter}" for letter in "ABCDEFGHI")
+MORTAL_DAYS = 365
+"""Who lives in the market of which a third dies, and for how many calendar days it is watched."""
 
 TRAIN_ROWS, VALIDATION_ROWS, BATCH_SIZE = 256, 32, 8
 """Enough for a pre-trained model to hear the planted tone, and minutes instead of an hour."""
@@ -62,6 +79,7 @@ def selftest(settings: Settings, quick: bool = False) -> SelftestReport:
         base_scores=quick_base_scores if quick else model.base_scores,
         plant_future=try_on.plant_future,
         plant_column=try_on.plant_column,
+        survivors=try_on.survivors,
     )
     with training_process(settings):
         report = try_canaries(
@@ -82,6 +100,36 @@ def _plainer(settings: Settings) -> tuple[str, ...]:
         "sandbox.strength=1.0",
         f"history.headlines_start={start}",
         f"dataset.split.start={start}",
+    )
+
+
+def _mortal(root: Path, deaths: Sequence[Death], start: date) -> tuple[str, ...]:
+    """Settings of a market in which names die, all of them members until they do.
+
+    Where Yahoo has forgotten one, another vendor has its bars; one that is renamed has an alias.
+    """
+    ends = {death.ticker: death.on for death in deaths}
+    lines = [f"{ticker},{start},{ends.get(ticker, '')}" for ticker in MORTALS]
+    renamed = [
+        f"{death.successor},XNYS,{death.ticker},former_symbol,{death.on},"
+        for death in deaths
+        if death.successor is not None
+    ]
+    root.mkdir(parents=True, exist_ok=True)
+    write_text(root / "members.csv", "\n".join(["ticker,from,to", *lines, ""]))
+    heading = "ticker,exchange,alias,kind,valid_from,valid_to"
+    write_text(root / "aliases.csv", "\n".join([heading, *renamed, ""]))
+    dying = ", ".join(death.as_toml() for death in deaths)
+    return (
+        f"universe.index={json.dumps(str(root / 'members.csv'))}",
+        f"universe.aliases={json.dumps(str(root / 'aliases.csv'))}",
+        'prices.vendors=["yahoo", "stooq"]',
+        f"sandbox.deaths=[{dying}]",
+        "sandbox.market=universe",
+        "sandbox.news=null",
+        "prices.basis=fetch",
+        f"history.prices_start={start}",
+        f"history.headlines_start={start}",
     )
 
 
@@ -131,12 +179,28 @@ class _RealPipeline:
         with Lake.open(settings.warehouse) as lake:
             return plant_column(lake, settings.dataset, marker, now=clock_of(settings)())
 
+    def survivors(self) -> Survivorship:
+        """A year of a made-up market of which a third dies, ingested, built and audited."""
+        now = clock_of(self.settings)()
+        start, end = now.date() - timedelta(days=MORTAL_DAYS), now.date()
+        quarter = timedelta(days=MORTAL_DAYS // 4)
+        deaths = drawn_deaths(MORTALS, 1 / 3, start + quarter, end - quarter)
+        root = self.settings.data_root.resolve() / "selftest" / "mortal"
+        chosen, settings = self._chosen(root, *_mortal(root, deaths, start))
+        ingest(chosen, start, end)
+        with Lake.open(settings.warehouse) as lake:
+            refresh_examples(lake, settings.dataset, now=now)
+            return audit_survivors(lake, settings.dataset)
+
     def _market(self, market: Market) -> tuple[ConfigSelection, Settings]:
         root = self.settings.data_root.resolve() / "selftest" / market
+        return self._chosen(root, f"sandbox.news={market}")
+
+    def _chosen(self, root: Path, *words: str) -> tuple[ConfigSelection, Settings]:
         own = (
             f"data_root={root}",
             f"training.cache={self.settings.training.cache.resolve()}",
-            f"sandbox.news={market}",
+            *words,
         )
         selection = self.settings.selection
         overrides = (*self.defaults, *selection.overrides, *own)

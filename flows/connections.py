@@ -166,6 +166,7 @@ def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
         return
     from sandbox.chart import Quoting
     from sandbox.market import bokeh_market, synthetic_market
+    from sandbox.mortality import with_deaths
     from sandbox.newswire import NewsSpec
     from sandbox.vendor import SandboxVendor
 
@@ -179,6 +180,8 @@ def _vendor(settings: Settings, clock: Clock) -> Iterator[str | None]:
             end=clock().date() + timedelta(days=7),  # the evening poll has news of tomorrow
             seed=chosen.seed,
         )
+    if chosen.deaths:
+        market = with_deaths(market, chosen.deaths)
     news = NewsSpec(
         seed=chosen.seed, mode=chosen.news, strength=chosen.strength, coverage=chosen.coverage
     )

@@ -8,6 +8,7 @@ from flows.connections import clock_of
 from flows.platform.display import current_sink
 from flows.platform.runtime import configured_flow
 from flows.settings import Settings
+from flows.universe import record_universe
 from tasks.dataset.build import assemble_dataset
 from tasks.dataset.spec.manifest import DatasetManifest
 from warehouse.lake import Lake
@@ -18,9 +19,11 @@ def build_dataset(settings: Settings) -> DatasetManifest:
     """Build the configured data set from what the warehouse holds; an equal one is found again."""
     sink = current_sink()
     sink.advance("data set", 0, 1)
+    now = clock_of(settings)()
     with Lake.open(settings.warehouse) as lake:
+        record_universe(lake, settings, now)
         manifest = assemble_dataset(
-            lake, settings.dataset, settings.data_root / "datasets", now=clock_of(settings)()
+            lake, settings.dataset, settings.data_root / "datasets", now=now
         )
     sink.advance("data set", 1, 1, manifest.dataset_id)
     card = (settings.data_root / "datasets" / manifest.dataset_id / "card.md").read_text("utf-8")

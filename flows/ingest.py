@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
 
@@ -31,6 +31,7 @@ from flows.publish import (
     show_validation,
 )
 from flows.settings import Settings
+from flows.universe import asked, record_universe
 from tasks.ingest.headlines.edgar import fetch_filings
 from tasks.ingest.headlines.feeds import FeedSpec
 from tasks.ingest.headlines.fetch import fetch_headlines
@@ -54,6 +55,7 @@ from tasks.ingest.planning import (
 from tasks.ingest.prices.agreement import drift_alarms, vendors_check
 from tasks.ingest.prices.fetch import fetch_prices
 from tasks.ingest.prices.surroundings import Surroundings
+from tasks.ingest.universe import Spans
 from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, cached_answers
 
@@ -66,7 +68,8 @@ FIRST_DAY = date(1900, 1, 1)
 class IngestContext:
     """Settings, outside world and warehouse of one run.
 
-    `force`: ask again for what is done. `only_due`: ask for nothing but what is due again.
+    `force`: ask again for what is done. `only_due`: ask for nothing but what is due again. `ended`:
+    the first day without membership of symbols that left a dated universe.
     """
 
     settings: Settings
@@ -74,21 +77,23 @@ class IngestContext:
     lake: Lake
     force: bool = False
     only_due: bool = False
+    ended: Mapping[str, date] = field(default_factory=dict)
 
     @property
     def landing(self) -> Landing:
         """Where payloads are kept as received."""
         return Landing.of(self.settings.warehouse)
 
-    def plan(
-        self, source: str, keys: tuple[str, ...], wanted: DateRange, group_size: int
-    ) -> list[Request]:
+    def plan(self, source: str, spans: Spans, wanted: DateRange, group_size: int) -> list[Request]:
         """The requests that `source` has not answered yet, and those that are due again."""
+        keys = tuple(spans)
         reach = NEARBY if source == self.settings.prices.first_source else 0
         ledger = Ledger()
         if not self.force:
             ledger = ledger_of(self.lake, source, self.outside.clock(), reach)
-        fresh = [] if self.only_due else plan_requests(keys, wanted, ledger.answered, group_size)
+        fresh = (
+            [] if self.only_due else plan_requests(keys, wanted, ledger.answered, group_size, spans)
+        )
         return [*fresh, *plan_retries(keys, wanted, ledger.due, group_size, reach)]
 
     def incomplete(self, source: str, request: Request) -> tuple[tuple[str, str], ...]:
@@ -106,7 +111,8 @@ class IngestContext:
         folder = self.settings.data_root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f"{name}.lock"):
-            yield self.plan(source, request.keys, (request.start, request.end), len(request.keys))
+            days = (request.start, request.end)
+            yield self.plan(source, dict.fromkeys(request.keys, (days,)), days, len(request.keys))
 
 
 @configured_flow("ingest", run_name="ingest {start} to {end}")
@@ -120,21 +126,25 @@ def ingest(
 ) -> IngestSummary:
     """Bring the warehouse up to date for `tickers` between two dates, inclusive.
 
-    Only ranges the ledger lacks are asked for, or all with `force`. What one ticker or feed cannot
-    deliver is recorded in the ledger and listed in the summary; the others go on. Raises
-    PlanningError for a range that is back to front.
+    Only ranges the ledger lacks are asked for, or all with `force`; of a dated universe, each
+    ticker while it was a member and the days around that which examples need. What one ticker or
+    feed cannot deliver is recorded in the ledger and listed in the summary; the others go on.
+    Raises PlanningError for a range that is back to front.
     """
     check_range(start, end)
-    chosen = tickers or settings.universe.tickers
-    summary = IngestSummary(start=start, end=end)
     with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
-        wanted = (start, min(end, outside.clock().date()))
-        context = IngestContext(settings, outside, lake, force)
-        record_sessions(lake, settings.universe, chosen, wanted, outside.clock())
+        refused = record_universe(lake, settings, outside.clock())
+        summary = IngestSummary(start=start, end=end, partial=refused)
+        today = outside.clock().date()
+        wanted = (start, min(end, today))
+        may = asked(settings, tickers, wanted, today)
+        symbols = tuple(dict.fromkeys((*may.prices, *may.headlines)))
+        context = IngestContext(settings, outside, lake, force, ended=may.ended)
+        record_sessions(lake, settings.universe, symbols, wanted, outside.clock())
         if "prices" in what:
-            summary = summary.plus(_ingest_prices(context, chosen, wanted))
+            summary = summary.plus(_ingest_prices(context, may.prices, wanted))
         if "headlines" in what:
-            summary = summary.plus(_search_headlines(context, chosen, wanted))
+            summary = summary.plus(_search_headlines(context, may.headlines, wanted))
         summary = _noting_network(context, summary)
     create_table_artifact(summary.table(), key="ingest", description=f"Ingest {start} to {end}")
     show_validation(settings, summary)
@@ -148,9 +158,13 @@ def poll_headlines(settings: Settings) -> IngestSummary:
     with outside_world(settings) as outside, Lake.open(settings.warehouse) as lake:
         context, today = IngestContext(settings, outside, lake), outside.clock().date()
         summary = IngestSummary(start=today, end=today)
+        known = tuple(asked(settings, None, (today, today), today).headlines)
         for at, feed in enumerate(feeds):
             sink.advance("polls", at, len(feeds), feed.name)
-            request = Request(search_keys(feed, settings.universe.tickers), today, today)
+            keys = search_keys(feed, known)
+            if not keys:  # nobody is a member of a dated universe today
+                continue
+            request = Request(keys, today, today)
             summary = summary.plus(_ingest_headline_group(context, feed, request))
         summary = _noting_network(context, summary)
     sink.advance("polls", len(feeds), len(feeds))
@@ -165,7 +179,7 @@ def _noting_network(context: IngestContext, summary: IngestSummary) -> IngestSum
 
 def retry_missing(settings: Settings) -> IngestSummary:
     """Ask again for all that the ledger knows to be missing and whose time has come, of any age."""
-    tickers, now = settings.universe.tickers, clock_of(settings)()
+    now = clock_of(settings)()
     searches = [feed.name for feed in settings.feeds if feed.mode == "search"]
     summary = IngestSummary(start=now.date(), end=now.date())
     with Lake.open(settings.warehouse) as lake:
@@ -173,10 +187,11 @@ def retry_missing(settings: Settings) -> IngestSummary:
         if not any(ledger_of(lake, name, now).due for name in sources):
             return summary
         with outside_world(settings) as outside:
-            context = IngestContext(settings, outside, lake, only_due=True)
             wanted = (FIRST_DAY, now.date())
-            summary = summary.plus(_ingest_prices(context, tickers, wanted))
-            summary = summary.plus(_search_headlines(context, tickers, wanted))
+            may = asked(settings, None, wanted, now.date())
+            context = IngestContext(settings, outside, lake, only_due=True, ended=may.ended)
+            summary = summary.plus(_ingest_prices(context, may.prices, wanted))
+            summary = summary.plus(_search_headlines(context, may.headlines, wanted))
             return _noting_network(context, summary)
 
 
@@ -185,9 +200,12 @@ def search_keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:
     return tuple(tickers) if feed.scope == "ticker" else (GENERAL,)
 
 
-def _ingest_prices(
-    context: IngestContext, tickers: tuple[str, ...], wanted: DateRange
-) -> IngestSummary:
+def search_spans(feed: FeedSpec, spans: Spans, wanted: DateRange) -> Spans:
+    """The same with their ranges: those of each symbol, or all that is wanted of everything."""
+    return spans if feed.scope == "ticker" else {GENERAL: (wanted,)}
+
+
+def _ingest_prices(context: IngestContext, spans: Spans, wanted: DateRange) -> IngestSummary:
     """Ingest the bars and actions that the ledger lacks, up to the last finished session."""
     exchange, prices = context.settings.universe.exchange, context.settings.prices
     summary, source = IngestSummary(start=wanted[0], end=wanted[1]), prices.first_source
@@ -195,7 +213,7 @@ def _ingest_prices(
     finished = last_finished_session(context.lake, exchange, wanted, settled)
     if finished is None:
         return summary
-    plan = context.plan(source, tickers, (wanted[0], finished), TICKERS_PER_TASK)
+    plan = context.plan(source, spans, (wanted[0], finished), TICKERS_PER_TASK)
     sink = current_sink()
     for at, group in enumerate(plan):
         sink.advance("prices", at, len(plan), f"{group.keys[0]} to {group.keys[-1]}")
@@ -210,9 +228,7 @@ def _ingest_prices(
     return summary.model_copy(update={"partial": (*summary.partial, *drifting)})
 
 
-def _search_headlines(
-    context: IngestContext, tickers: tuple[str, ...], wanted: DateRange
-) -> IngestSummary:
+def _search_headlines(context: IngestContext, spans: Spans, wanted: DateRange) -> IngestSummary:
     """Ask every search feed for the days that the ledger lacks, up to the last day that is over."""
     summary = IngestSummary(start=wanted[0], end=wanted[1])
     first, last = wanted[0], min(wanted[1], context.outside.clock().date() - timedelta(days=1))
@@ -223,7 +239,7 @@ def _search_headlines(
         for feed in context.settings.feeds
         if feed.mode == "search"
         for group in context.plan(
-            feed.name, search_keys(feed, tickers), (first, last), TICKERS_PER_TASK
+            feed.name, search_spans(feed, spans, (first, last)), (first, last), TICKERS_PER_TASK
         )
     ]
     sink = current_sink()
@@ -258,6 +274,7 @@ def _ingest_price_group(context: IngestContext, request: Request) -> IngestSumma
         first_known=first_known(context.lake, request.keys),
         surroundings=Surroundings(read=context.lake.read),
         others=context.outside.vendors,
+        ended=context.ended,
     )
     name = f"{settings.prices.first_source} {request.keys[0]}-{request.keys[-1]} {request.start}"
     days = (request.start, request.end)

@@ -11,6 +11,7 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from flows.connections import clock_of, scorer_of
 from flows.platform.runtime import configured_flow
 from flows.settings import Settings
+from flows.universe import record_universe
 from tasks.checks.integrity import seal
 from tasks.dataset.build import refresh_examples
 from tasks.evaluation.baselines import fit_baselines
@@ -43,6 +44,7 @@ def predict(settings: Settings) -> pa.Table:
     """
     clock, spec_id = clock_of(settings), settings.dataset.spec_id
     with Lake.open(settings.warehouse) as lake:
+        record_universe(lake, settings, clock())
         refresh_examples(lake, settings.dataset, now=clock())
         frame = upcoming_examples(lake, spec_id, now=clock())
         active = active_models(lake, spec_id)

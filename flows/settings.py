@@ -39,6 +39,7 @@ from tasks.ingest.headlines.feeds import FeedSpec, preset_fields
 from tasks.ingest.http.redaction import holds_secret, redacted
 from tasks.ingest.prices.spec import PriceSpec
 from tasks.ingest.spec import ArchiveSpec, HistorySpec, HttpSpec, UniverseSpec, with_new_names
+from tasks.ingest.universe import MembershipError
 from tasks.prediction.registry import RetrainSpec
 from warehouse.lake import LakeSpec
 from warehouse.lake.home import provide_home
@@ -158,9 +159,10 @@ class Settings(BaseSettings):
     def placed_below(self, folder: Path) -> Settings:
         """The same settings with `data_root` taken from `folder`, and all data below `data_root`.
 
-        Absolute paths stay as they are.
+        Absolute paths stay as they are. Raises MembershipError for an unusable `universe.index`.
         """
-        root, aliases = folder / self.data_root, self.universe.aliases
+        root = folder / self.data_root
+        universe = self.universe.placed_below(folder, self.dataset.label.benchmark)
         endpoint = self.warehouse.endpoint or os.environ.get("AWS_ENDPOINT_URL") or None
         lake = self.warehouse.placed_below(root)
         sandbox = self.sandbox
@@ -172,7 +174,10 @@ class Settings(BaseSettings):
             "features": tuple(
                 source.model_copy(update={"file": folder / source.file}) for source in self.features
             ),
-            "universe": self.universe.model_copy(update={"aliases": aliases and folder / aliases}),
+            "universe": universe,
+            "dataset": self.dataset.model_copy(
+                update={"universe": self.dataset.universe or universe.dated}
+            ),
             "warehouse": lake.model_copy(
                 update={"endpoint": endpoint, "kind": "sandbox" if self.sandbox else "live"}
             ),
@@ -225,6 +230,8 @@ def load_settings(
         settings = FromFile(**given).placed_below(path.parent)
     except ValidationError as error:
         raise ConfigurationError(_in_words(error, path)) from error
+    except MembershipError as error:
+        raise ConfigurationError(str(error)) from error
     # Every command and every run comes by here before it calls a library that wants a home.
     provide_home(settings.data_root)
     return settings

@@ -84,7 +84,7 @@ class Responder:
         if symbol in self._charts:
             body = self._charts[symbol].read_bytes()
             return Answer(200, {"Content-Type": "application/json"}, body)
-        if "delisted" in kinds or not self._market.trades(symbol, now):
+        if "delisted" in kinds or not self._market.remembered(symbol, now):
             return _json(404, error_body("Not Found", "No data found, symbol may be delisted"))
         history = self._market.history(symbol)
         try:
@@ -121,14 +121,17 @@ class Responder:
         return price_answer(wire, symbol, tape)
 
     def _feed(self, request: Request, now: int, due: list[tuple[Fault, int]]) -> Answer:
-        wanted = [symbol for symbol in request.tickers if self._market.trades(symbol, now)]
         if request.path == "/rss/search":
             try:
                 start, end = _search_window(request.query.get("q", ""))
             except ValueError as error:
                 return _text(400, "text/plain", f"after: and before: take YYYY-MM-DD ({error})")
-            items = self._newsroom.between(wanted, start, end, now)
+            seen = min(end, now + 1)
+            # An archive keeps what was written of a name that is no more.
+            written = [one for one in request.tickers if self._market.known(one, start, seen)]
+            items = self._newsroom.between(written, start, end, now)
         elif request.tickers:
+            wanted = [symbol for symbol in request.tickers if self._market.trades(symbol, now)]
             items = self._newsroom.latest(wanted, now)
         else:
             items = self._newsroom.general(now)

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sandbox.history import exchange_midnight
 from sandbox.market import Market
 from sandbox.newswire import SOURCE, NewsSpec, ticker_headlines
 
@@ -66,7 +67,9 @@ class Newsroom:
         """The newest items of the whole market around the last three sessions, newest first."""
         found: list[Item] = []
         for ticker in self._market.tickers:
-            if not self._market.trades(ticker, now):
+            ended = self._market.history(ticker).listing.ended
+            over = ended is not None and exchange_midnight(ended) <= now
+            if over or not self._market.trades(ticker, now):
                 continue
             row = int(np.searchsorted(self._market.history(ticker).opens_at, now))
             recent = self._load(ticker, slice(max(0, row - 2), row + 1))

@@ -54,13 +54,16 @@ _DAILY_VOLATILITY = 0.018
 class Listing:
     """One quoted share and the short company name headlines use for it.
 
-    The symbol is in use from exchange date `since` up to, not including, `until`.
+    The symbol is in use from exchange date `since` up to, not including, `until`. From `ended` on
+    the share is traded no more; from `forgotten` on Yahoo does not know the symbol any longer.
     """
 
     ticker: str
     name: str
     since: date | None = None
     until: date | None = None
+    ended: date | None = None
+    forgotten: date | None = None
 
     @property
     def trading_window(self) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from sandbox.history import (
     Listing,
     bokeh_history,
     bokeh_listings,
+    exchange_midnight,
     made_up_listing,
     opening_instants,
     random_walk,
@@ -50,12 +51,30 @@ class Market:
         return self.load(listing)
 
     def trades(self, ticker: str, now: int) -> bool:
-        """Whether `ticker` is in use at `now` (Unix seconds): already listed, not yet renamed."""
+        """Whether `ticker` is in use at `now` (Unix seconds): already listed, not yet renamed.
+
+        That its bars have ended is another matter: a vendor may know it nevertheless.
+        """
         listing = self._by_ticker.get(ticker)
         if listing is None:
             return False
         start, end = listing.trading_window
         return start <= now < end and self.load(listing).opens_at[0] <= now
+
+    def remembered(self, ticker: str, now: int) -> bool:
+        """Whether Yahoo still knows a symbol at `now`; it drops some that are delisted."""
+        listing = self._by_ticker.get(ticker)
+        if listing is None or not self.trades(ticker, now):
+            return False
+        return listing.forgotten is None or now < exchange_midnight(listing.forgotten)
+
+    def known(self, ticker: str, start: int, end: int) -> bool:
+        """Whether `ticker` was in use at some time in [start, end), in Unix seconds."""
+        listing = self._by_ticker.get(ticker)
+        if listing is None:
+            return False
+        first, until = listing.trading_window
+        return first < end and start < until and self.load(listing).opens_at[0] < end
 
     @functools.cached_property
     def _by_ticker(self) -> dict[str, Listing]:

@@ -2,13 +2,48 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import json
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sandbox.faults import FaultPlan
+
+Manner = Literal["delisted", "forgotten", "renamed"]
+
+
+class Death(BaseModel):
+    """One name's end: `on` is the first exchange date on which it no longer trades as `ticker`.
+
+    On each of the `decline` sessions before, it loses 6% from open to close. `delisted`: its bars
+    end, and the vendor keeps them. `forgotten`: a week later Yahoo knows the symbol no more (404),
+    while other vendors keep its bars. `renamed`: it trades on, at its small price, as `successor`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ticker: str
+    on: date
+    manner: Manner = "delisted"
+    successor: str | None = None
+    decline: int = Field(default=40, ge=0)
+
+    def as_toml(self) -> str:
+        """The death as an inline table of the configuration."""
+        given = self.model_dump(mode="json", exclude_none=True)
+        texts = {name: json.dumps(value) for name, value in given.items()} | {"on": str(self.on)}
+        return f"{{ {', '.join(f'{name} = {text}' for name, text in texts.items())} }}"
+
+    @model_validator(mode="after")
+    def _named(self) -> Death:
+        if (self.manner == "renamed") != (self.successor is not None):
+            raise ValueError(
+                f"{self.ticker} is {self.manner} with the successor {self.successor}; expected a "
+                "successor of a renamed ticker, and of no other."
+            )
+        return self
 
 
 class SandboxSpec(BaseModel):
@@ -17,7 +52,8 @@ class SandboxSpec(BaseModel):
     With `url`, a vendor that already runs there is asked (`python -m sandbox --now …`), by any
     number of processes; what it offers and what goes wrong is then its own business. The market
     "universe" is made up as "synthetic" is, under the universe's own symbols. `recorded` is a
-    folder of recorded answers that are given instead of made-up ones, if it is there.
+    folder of recorded answers that are given instead of made-up ones, if it is there. `deaths`:
+    which names decline and end, when and how.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,6 +65,7 @@ class SandboxSpec(BaseModel):
     coverage: float = Field(default=0.6, gt=0, le=1)
     seed: int = 20130301
     faults: FaultPlan = FaultPlan()
+    deaths: tuple[Death, ...] = ()
     recorded: Path | None = None
     now: datetime = datetime(2013, 3, 2, 12, 0, tzinfo=UTC)
 

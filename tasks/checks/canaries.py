@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from tasks.checks.lookahead import ExampleAudit
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.features import FeatureSpec
@@ -38,6 +39,23 @@ Learn = Callable[[pa.Table, Sequence[pa.Table]], Sequence[Any]]
 BaseScores = Callable[[], tuple[Any, Any]]
 PlantFuture = Callable[[str], tuple[Sequence[str], Sequence[str]]]
 
+
+@dataclass(frozen=True, slots=True)
+class Survivorship:
+    """What the audit says of a dated universe, and of the same filtered to today's survivors.
+
+    `honest` and `filtered` are its findings, each whether it passed; `up` and `survivors_up` the
+    shares of up among the labels of all members and of the survivors.
+    """
+
+    honest: bool
+    filtered: bool
+    up: float
+    survivors_up: float
+
+
+Survivors = Callable[[], Survivorship]
+
 CANDIDATE = "text_model"
 MARKER = "Quokkaberry"  # a word no headline has
 
@@ -52,7 +70,8 @@ class Bench:
     `base_scores()`: the base model's scores before an adapter is attached and after it is put
     aside again. `plant_future(marker)`: publish a headline with that word just after a decision;
     the inputs decided before it was published, and those decided after. `plant_column(marker)`: the
-    same with a value of an own column.
+    same with a value of an own column. `survivors()`: build a universe in which names die, and
+    audit it as it is and filtered to who is left.
     """
 
     examples: Examples
@@ -60,6 +79,7 @@ class Bench:
     base_scores: BaseScores
     plant_future: PlantFuture
     plant_column: PlantFuture
+    survivors: Survivors
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +129,8 @@ def selftest(
     found.append(future_headline(bench.plant_future))
     progress("future column")
     found.append(future_column(bench.plant_column))
+    progress("survivors")
+    found.append(survivors_only(bench.survivors))
     progress("base scores")
     found.append(base_unchanged(bench.base_scores))
     return SelftestReport(tuple(found))
@@ -159,6 +181,31 @@ def _in_later_inputs_alone(name: str, what: str, plant: PlantFuture) -> Canary:
     words = f"{early} of {len(before)} inputs decided before its publication hold the {what}, "
     words += f"{late} of {len(after)} decided after it do; expected none and at least one."
     return Canary(name, early == 0 and late > 0, words)
+
+
+def survivors_only(survivors: Survivors) -> Canary:
+    """A universe filtered to who is left must be noticed, and the honest one must not be blamed."""
+    seen = survivors()
+    words = (
+        f"{seen.up:.1%} of the labels are up among all members of the day, {seen.survivors_up:.1%} "
+        "among those still there at the end. The audit "
+        f"{'passes' if seen.honest else 'blames'} the former, expected to pass, and "
+        f"{'passes' if seen.filtered else 'blames'} the latter, expected to be blamed."
+    )
+    return Canary("survivors", seen.honest and not seen.filtered, words)
+
+
+def audit_survivors(lake: Lake, spec: DatasetSpec) -> Survivorship:
+    """The survivorship check on the examples of a dated `spec`, and on a copy that leaks.
+
+    The copy takes only tickers that are members today, as a list made today would. Nothing is
+    stored.
+    """
+    audit = ExampleAudit(lake, spec, seed=0)
+    honest, shares = not audit.survivorship(), audit.up_shares()
+    leaky = spec.model_copy(update={"tickers": audit.survivors()})
+    filtered = not ExampleAudit(lake, leaky, seed=0).survivorship()
+    return Survivorship(honest, filtered, *shares)
 
 
 def plant_future(

@@ -13,7 +13,10 @@ from tasks.dataset.spec.dataset import DatasetSpec
 from warehouse.lake import Lake
 from warehouse.tables.examples import CountTokens, derive_examples
 
-CHECKS = ("clock", "features", "stored", "truncated", "restated", "planted", "split")
+CHECKS = (
+    "clock", "features", "stored", "survivorship", "truncated", "restated", "planted", "split",
+)  # fmt: skip
+HINDSIGHT = "the tickers are one list for all sessions: who is missing from it cannot be told"
 AT = "%Y-%m-%d %H:%M UTC"
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 Rows = list[dict[str, Any]]
@@ -71,7 +74,9 @@ def audit_lookahead(
     `clock`: every row keeps the clock's order, checked against sessions and sources directly.
     `features`: every own column is the row that a join of our own finds known at the decision; what
     is suspicious about a column is noted.
-    `stored`: stored examples equal the derived ones. `split`: the splits do not overlap.
+    `stored`: stored examples equal the derived ones. `survivorship`: of a dated universe exactly
+    the members of the day have examples, those that left or died later among them; of a list
+    nothing can be checked, and the finding says so. `split`: the splits do not overlap.
     Writes nothing. `on_check` is called with what comes next.
     """
     on_check("deriving the examples")
@@ -82,6 +87,9 @@ def audit_lookahead(
         *audit.planned_features(),
         ("stored", "stored examples equal what the warehouse gives", audit.stored),
     ]
+    if spec.universe is not None:
+        words = "members of the day have the examples, those that left later too, and nobody else"
+        planned.append(("survivorship", words, audit.survivorship))
     for at in drawn:
         words = f"known only what was known at {at:{AT}}, every earlier row is the same"
         planned.append(("truncated", words, partial(audit.truncated, at)))
@@ -97,6 +105,8 @@ def audit_lookahead(
             findings.append(_finding(check, expected, compare()))
     if "features" in checks:
         findings.extend(Finding("features", None, words) for words in audit.feature_facts())
+    if "survivorship" in checks and spec.universe is None:
+        findings.append(Finding("survivorship", None, HINDSIGHT))
     if "split" in checks:
         on_check("the splits do not overlap")
         findings.extend(_split_findings(audit.splits()))
@@ -149,6 +159,27 @@ class ExampleAudit:
         rows = self._read("audit_feature_facts", self._parameters)
         return [f"{row['name']}: {row['fact']}" for row in rows]
 
+    def survivorship(self) -> Rows:
+        """Examples of non-members, and those that members who left lack, as `what` and rows."""
+        return self._read("audit_survivorship", self._parameters)
+
+    def up_shares(self) -> tuple[float, float]:
+        """The share of up among the labels of all members, and of those still members at the end.
+
+        NaN where there is no label.
+        """
+        self._lake.read("audit_survivors", self._parameters)
+        (found,) = self._read("audit_up_share", self._parameters)
+        return (
+            _share(found["up"], found["labelled"]),
+            _share(found["survivors_up"], found["survivors_labelled"]),
+        )
+
+    def survivors(self) -> tuple[str, ...]:
+        """The tickers that still are members on the last session with a bar."""
+        rows = self._lake.read("audit_survivors", self._parameters)
+        return tuple(rows["ticker"].to_pylist())
+
     def truncated(self, moment: datetime) -> Rows:
         """Columns that differ, for decisions up to `moment`, had nothing later been known."""
         with self._altered("audit_world_truncated", moment=moment):
@@ -185,6 +216,10 @@ class ExampleAudit:
     def _read(self, name: str, parameters: dict[str, Any]) -> Rows:
         rows: Rows = self._lake.read(name, parameters).to_pylist()
         return rows
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
 
 
 def _finding(check: str, expected: str, rows: Rows) -> Finding:

@@ -19,6 +19,7 @@ from tasks.dataset.spec.manifest import (
     FeatureEntry,
     FileEntry,
     SplitEntry,
+    UniverseEntry,
     card,
 )
 from tasks.dataset.spec.split import SPLITS
@@ -42,7 +43,8 @@ def assemble_dataset(
     `now` (UTC) decides how far ahead sessions are laid out and is noted in `datasets`; no byte
     of the data set depends on it. The same content and spec give the same id and the same bytes;
     then nothing is written and the manifest on disk is returned. Raises LookaheadError if a row
-    knows the future, CalendarError for an exchange without a calendar.
+    knows the future, CalendarError for an exchange without a calendar, UniverseError if the
+    warehouse does not hold the spec's dated universe.
     """
     refresh_examples(lake, spec, now=now, count_tokens=count_tokens)
     snapshot_id = lake.snapshot_id()
@@ -68,6 +70,7 @@ def write_dataset(
     """
     parameters = spec.sql_parameters()
     counts, dropped, parts = assign_splits(lake, parameters)
+    universe = _universe(lake, spec)
 
     def fill(folder: Path) -> str:
         files: dict[str, list[FileEntry]] = {split: [] for split in SPLITS}
@@ -78,7 +81,7 @@ def write_dataset(
             ]
         found = {row.pop("split"): row for row in counts.to_pylist()}
         manifest = DatasetManifest(
-            dataset_id=_identity(spec, files),
+            dataset_id=_identity(spec, files, universe),
             spec_id=spec.spec_id,
             spec=spec,
             snapshot_id=snapshot_id,
@@ -91,6 +94,7 @@ def write_dataset(
             dropped={row["drop_reason"]: row["rows"] for row in dropped.to_pylist()},
             granularity=_granularity(lake),
             features=_features(lake, spec),
+            universe=universe,
         )
         write_text(folder / "card.md", card(manifest))
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
@@ -99,6 +103,13 @@ def write_dataset(
     dataset_id, _ = publish_folder(root, fill, last="manifest.json")
     text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
     return DatasetManifest.model_validate_json(text), root / dataset_id
+
+
+def _universe(lake: Lake, spec: DatasetSpec) -> UniverseEntry:
+    if spec.universe is None:
+        return UniverseEntry()
+    (found,) = lake.read("universe_described", spec.sql_parameters()).to_pylist()
+    return UniverseEntry(chosen="dated", name=spec.universe, **found)
 
 
 def _granularity(lake: Lake) -> dict[str, dict[str, int]]:
@@ -179,10 +190,13 @@ def lay_out_sessions(lake: Lake, spec: DatasetSpec, now: datetime) -> None:
     publish_sessions(lake, spans, calendar_years, calendar_version())
 
 
-def _identity(spec: DatasetSpec, files: dict[str, list[FileEntry]]) -> str:
+def _identity(spec: DatasetSpec, files: dict[str, list[FileEntry]], universe: UniverseEntry) -> str:
     lines = [entry for entries in files.values() for entry in entries if ".jsonl" in entry.name]
     content = {entry.name: entry.sha256 for entry in lines}
-    text = json.dumps({"spec": spec.digest, "content": content}, sort_keys=True)
+    made_of: dict[str, object] = {"spec": spec.digest, "content": content}
+    if universe.sha256 is not None:
+        made_of["universe"] = universe.sha256
+    text = json.dumps(made_of, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

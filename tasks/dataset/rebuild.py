@@ -69,7 +69,7 @@ def diff_datasets(lake: Lake, one: Path, other: Path) -> DatasetDiff:
     clock.
     """
     a, b = (_flat(read_manifest(folder).spec.model_dump(mode="json")) for folder in (one, other))
-    # Not every manifest names every setting: features stand only where there are some.
+    # Not every manifest names every setting: features and a universe stand only where they are.
     settings = {
         name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)
     }

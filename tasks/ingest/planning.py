@@ -58,10 +58,27 @@ def missing_ranges(wanted: DateRange, done: Iterable[DateRange]) -> list[DateRan
 
 
 def plan_requests(
-    keys: Sequence[str], wanted: DateRange, done: Mapping[str, Iterable[DateRange]], group_size: int
+    keys: Sequence[str],
+    wanted: DateRange,
+    done: Mapping[str, Iterable[DateRange]],
+    group_size: int,
+    within: Mapping[str, Sequence[DateRange]] | None = None,
 ) -> list[Request]:
-    """One request per group of at most `group_size` keys that share a gap, oldest gap first."""
-    gaps = {key: missing_ranges(wanted, done.get(key, ())) for key in keys}
+    """One request per group of at most `group_size` keys that share a gap, oldest gap first.
+
+    With `within`, only the parts of `wanted` that lie in a key's own ranges are asked for.
+    """
+    gaps = {
+        key: [
+            gap
+            for first, last in (within or {}).get(key, () if within is not None else (wanted,))
+            if first <= wanted[1] and last >= wanted[0]
+            for gap in missing_ranges(
+                (max(first, wanted[0]), min(last, wanted[1])), done.get(key, ())
+            )
+        ]
+        for key in keys
+    }
     return _grouped(gaps, group_size)
 
 

@@ -15,6 +15,7 @@ from tasks.ingest.http.retry import FeedLimits, PriceLimits
 from tasks.ingest.prices.actions_archive import ActionMapping
 from tasks.ingest.prices.archive import PriceMapping
 from tasks.ingest.symbols import require_symbols
+from tasks.ingest.universe import MembershipFile, read_memberships
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,18 +36,52 @@ _RETRY_KEYS = frozenset({"attempts", "first_wait", "longest_wait"})
 
 
 class UniverseSpec(BaseModel):
-    """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it)."""
+    """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it).
+
+    With `index`, a file of dated memberships (see `read_memberships`), the universe is as of the
+    day, and `tickers` are all that ever were members, and the benchmark. `name` is what the
+    warehouse calls it; None: the file's name without its ending. Without, a list of tickers counts
+    on every day.
+    """
 
     model_config = _FROZEN
 
     exchange: str = "XNYS"
     tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
+    index: Path | None = Field(default=None, description="CSV of memberships: ticker, from, to")
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]{0,63}$")
     aliases: Path | None = Field(default=None, description="names and symbols; None: the shipped")
 
     @field_validator("tickers")
     @classmethod
     def _symbols(cls, tickers: tuple[str, ...]) -> tuple[str, ...]:
         return require_symbols(tickers)
+
+    @property
+    def dated(self) -> str | None:
+        """The name of a dated universe; None for a list of tickers."""
+        return None if self.index is None else self.name or self.index.stem
+
+    def memberships(self) -> MembershipFile | None:
+        """The file of a dated universe, read; raises MembershipError."""
+        return None if self.index is None else read_memberships(self.index, self.exchange)
+
+    def placed_below(self, folder: Path, benchmark: str | None = None) -> UniverseSpec:
+        """The same with its files taken from `folder`, and the tickers of a dated universe.
+
+        A `benchmark` is none of its members and is asked for all the same. Raises MembershipError.
+        """
+        placed = self.model_copy(
+            update={
+                "aliases": self.aliases and folder / self.aliases,
+                "index": self.index and folder / self.index,
+            }
+        )
+        members = placed.memberships()
+        if members is None:
+            return placed
+        others = () if benchmark in (None, *members.tickers) else require_symbols([str(benchmark)])
+        return placed.model_copy(update={"tickers": (*members.tickers, *others)})
 
 
 class HistorySpec(BaseModel):

@@ -16,6 +16,7 @@ from sandbox.newswire import NewsSpec, ticker_headlines
 from tasks.checks.canaries import (
     Bench,
     Market,
+    Survivorship,
     base_unchanged,
     future_headline,
     planted_and_shifted,
@@ -84,6 +85,7 @@ BENCH = Bench(
     base_scores=lambda: (np.linspace(0, 1, 9), np.linspace(0, 1, 9)),
     plant_future=plant_future,
     plant_column=plant_future,
+    survivors=lambda: Survivorship(honest=True, filtered=False, up=0.47, survivors_up=0.5),
 )
 
 
@@ -102,9 +104,10 @@ def test_sound_pipeline_passes_every_canary() -> None:
         "shuffled labels",
         "future headline",
         "future column",
+        "survivors",
         "base scores",
     ]
-    assert len(names) == 6
+    assert len(names) == 7
     assert "# Self-test: passed" in report.markdown()
 
 
@@ -159,6 +162,12 @@ def test_headline_planted_too_early_kills_the_future_headline() -> None:
 
     assert _failed(replace(BENCH, plant_future=early)) == {"future headline"}
     assert _failed(replace(BENCH, plant_column=early)) == {"future column"}
+
+
+@pytest.mark.parametrize(("honest", "filtered"), [(False, False), (True, True), (False, True)])
+def test_audit_that_blames_all_or_nothing_kills_the_survivors(honest: bool, filtered: bool) -> None:
+    seen = Survivorship(honest, filtered, up=0.47, survivors_up=0.5)
+    assert _failed(replace(BENCH, survivors=lambda: seen)) == {"survivors"}
 
 
 @pytest.mark.parametrize("after", [["rally"], []])

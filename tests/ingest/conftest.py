@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -61,6 +61,8 @@ class YahooSource:
         *,
         now: datetime = AFTER_CLOSE,
         limits: PriceLimits = QUICK,
+        ended: Mapping[str, date] | None = None,
+        first_known: Mapping[str, date] | None = None,
         **changes: Any,
     ) -> PriceBatch:
         """Ask the vendor that is already running."""
@@ -78,6 +80,8 @@ class YahooSource:
                 clock=lambda: now,
                 land=Landing(self.folder / "landing").store,
                 calendar=self.calendar,
+                first_known=first_known,
+                ended=ended,
             )
 
     def charts_requested(self, ticker: str) -> int:

@@ -114,3 +114,22 @@ CREATE OR REPLACE TEMP MACRO change_of_source(sources, incoming, stored) AS
         WHEN list_position(sources, incoming) < list_position(sources, stored) THEN 'revised'
         ELSE 'outranked'
     END;
+
+-- A day as files of memberships write it: 2022-06-09, 2022/06/09 or 20220609, midnight behind it or not.
+CREATE OR REPLACE TEMP MACRO written_day(words) AS
+    CASE
+        WHEN try_strptime(trim(words), ['%Y-%m-%d', '%Y/%m/%d', '%Y%m%d', '%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S'])
+            BETWEEN TIMESTAMP '1900-01-01' AND TIMESTAMP '2199-12-31'
+            THEN try_strptime(
+                trim(words), ['%Y-%m-%d', '%Y/%m/%d', '%Y%m%d', '%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S']
+            )::DATE
+    END;
+
+-- Whether a cell says nothing, in any of the ways in which tables are written out.
+CREATE OR REPLACE TEMP MACRO is_blank(words) AS
+    lower(trim(coalesce(words, ''))) IN ('', '-', 'nat', 'nan', 'none', 'null', 'na', 'n/a');
+
+-- A symbol with its class of shares after a dash, as the vendors of US bars write it: BRK.B, BRK/B and BRK B
+-- are BRK-B. Elsewhere a dot parts the exchange off (VOD.L) and stays.
+CREATE OR REPLACE TEMP MACRO class_of_shares(symbol, dashed) AS
+    CASE WHEN dashed THEN regexp_replace(symbol, '^([A-Z0-9]{1,6})[./ ]([A-Z])$', '\1-\2') ELSE symbol END;

@@ -22,7 +22,13 @@ FROM_THE_START = date(1, 1, 1)
 # warehouse of any size to be built in the same memory.
 BATCH_HEADLINES = 250_000
 ALL_AT_ONCE = 1 << 60
-_ONCE = ("sessions_clock", "examples_batches", "examples_repeats", "examples_placed")
+_ONCE = (
+    "sessions_clock",
+    "universe_members",
+    "examples_batches",
+    "examples_repeats",
+    "examples_placed",
+)
 _PER_BATCH = ("labels_prices", "examples_gathered", "labels", "examples_context")
 _FEATURES = ("features_known", "features_joined")
 
@@ -37,6 +43,10 @@ class UnknownFeatureError(RuntimeError):
 
 class TokenBudgetError(RuntimeError):
     """A prompt does not fit its token budget even without a single headline."""
+
+
+class UniverseError(RuntimeError):
+    """The spec names a dated universe that the warehouse does not hold."""
 
 
 def needed_sessions(lake: Lake, parameters: Parameters) -> pa.Table:
@@ -69,7 +79,7 @@ def build_examples(
         if mark["followed"] == mark["snapshot_id"]:
             return 0
         with lake.frozen(mark["snapshot_id"]) as past:
-            past("sessions_clock", parameters)
+            _lay_out(past, parameters)
             since = _scope(past, parameters, mark)
             if since is None:
                 return 0
@@ -79,6 +89,23 @@ def build_examples(
         return changes
 
     return lake.transact(refresh)
+
+
+def _lay_out(run: ReadSql, parameters: Parameters) -> None:
+    """The clock, the listings, and who of a dated universe is a member when.
+
+    Snapshots from before universes had dates hold no memberships; no spec of theirs asks for any.
+    """
+    run("sessions_clock", parameters)
+    if parameters["universe"] is None:
+        return
+    if not run("memberships_stored", parameters).num_rows:
+        raise UniverseError(
+            f"The warehouse holds no memberships of {parameters['universe']!r}, which the data set "
+            "is to be built for. Set universe.index to its file and ingest, or correct "
+            "dataset.universe; nothing was built."
+        )
+    run("universe_members", parameters)
 
 
 def _publish(tx: Transaction, past: ReadSql, scoped: Parameters) -> int:
@@ -124,7 +151,7 @@ def derived_batches(
     At each step the temporary table `fresh_examples` holds those of one batch. Nothing is
     stored or checked.
     """
-    lake.read("sessions_clock", parameters)
+    _lay_out(lake.read, parameters)
     for _ in _batches(lake.read, parameters, count_tokens, FROM_THE_START, batch):
         yield
 

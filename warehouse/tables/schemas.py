@@ -62,6 +62,10 @@ TICKERS = _table(
     "valid_to",
     ticker=_TEXT, exchange=_TEXT, alias=_TEXT, kind=_TEXT, valid_from=_DAY, valid_to=_DAY,
 )  # fmt: skip
+MEMBERSHIPS = _table(
+    "member_until",
+    universe=_TEXT, ticker=_TEXT, member_from=_DAY, member_until=_DAY,
+)  # fmt: skip
 SESSIONS = _table(
     "calendar_version",
     exchange=_TEXT, session=_DAY, open_ts=_AT, close_ts=_AT, calendar_version=_TEXT,

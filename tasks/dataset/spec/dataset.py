@@ -57,9 +57,10 @@ class LabelSpec(BaseModel):
 class DatasetSpec(BaseModel):
     """Everything that decides a data set's content, given the warehouse.
 
-    `tickers=None` takes every ticker. A session enters with at least `min_headlines` stories;
-    with 0, every session of every ticker that has bars does. `files="monthly"` writes one file
-    per split and month, of which a later build takes over what has not changed. `features` are
+    `tickers=None` takes every ticker. `universe` names a dated universe of the warehouse: then only
+    its members on a session have an example of it. A session enters with at least `min_headlines`
+    stories; with 0, every session of every ticker that has bars does. `files="monthly"` writes one
+    file per split and month, of which a later build takes over what has not changed. `features` are
     columns of your own: in the prompt where the template has places for them, and in the numbers
     that the cheap baselines read. `name` is what the data sets built from it are called; no part of
     their identity. It holds a letter beyond f or a hyphen, so that it is never taken for the
@@ -72,6 +73,8 @@ class DatasetSpec(BaseModel):
         default=None, exclude=True, max_length=40, pattern=r"^[a-z0-9-]*[g-z-][a-z0-9-]*$"
     )
     tickers: tuple[str, ...] | None = None
+    # Left out where unset: specs from before universes had dates keep their identity.
+    universe: str | None = Field(default=None, exclude_if=lambda name: name is None)
     min_headlines: int = Field(default=1, ge=0)
     clock: ClockSpec = ClockSpec()
     label: LabelSpec = LabelSpec()
@@ -111,6 +114,7 @@ class DatasetSpec(BaseModel):
             "spec_id": self.spec_id,
             "tradable": self.tradable,
             "tickers": None if self.tickers is None else list(self.tickers),
+            "universe": self.universe,
             "min_headlines": self.min_headlines,
             "monthly": self.files == "monthly",
             "exchange": clock.exchange,

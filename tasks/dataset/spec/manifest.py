@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +55,22 @@ class FeatureEntry(BaseModel):
     asserted: int
 
 
+class UniverseEntry(BaseModel):
+    """How the tickers were chosen: dated by a file of memberships, or with hindsight, by a list.
+
+    Of a dated universe: its `name`, a hash of its memberships, how many tickers were `members` at
+    some time of the data set, and how many of them have no bar at all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chosen: Literal["dated", "hindsight"] = "hindsight"
+    name: str | None = None
+    sha256: str | None = None
+    members: int | None = None
+    without_bars: int | None = None
+
+
 class DatasetManifest(BaseModel):
     """The last file written of a data set: what it is made of, and how to check it."""
 
@@ -71,6 +88,26 @@ class DatasetManifest(BaseModel):
     """Headlines by source and by what their stamps are good for: second, minute or day."""
     features: dict[str, FeatureEntry] = Field(default={}, exclude_if=lambda found: not found)
     """What the examples of the splits know of each column of one's own, by SET.COLUMN."""
+    universe: UniverseEntry = UniverseEntry()
+    """Manifests from before universes had dates leave it out: theirs were lists."""
+
+    @property
+    def universe_in_words(self) -> str:
+        """Whether the tickers were those of the day, in one sentence for a reader."""
+        chosen = self.universe
+        if chosen.chosen == "hindsight":
+            return (
+                "The universe was chosen with hindsight: one list of tickers stands for all "
+                "sessions, and names that had failed or left before it was made are not in it "
+                "(survivorship bias)."
+            )
+        return (
+            f"The universe is as of the day: {chosen.members} tickers were members of "
+            f"{chosen.name} at some time and have examples only while they were "
+            f"({chosen.without_bars} have no bars at all; "
+            f"{self.dropped.get('delisted', 0)} examples have no label because trading ended "
+            "before it)."
+        )
 
 
 def card(manifest: DatasetManifest) -> str:
@@ -93,6 +130,7 @@ def card(manifest: DatasetManifest) -> str:
             if manifest.tradable
             else "**no**, the entry price was struck before the decision."
         ),
+        f"- {manifest.universe_in_words}",
         f"- Warehouse snapshot {manifest.snapshot_id}, newsvane {manifest.code_version}.",
         "",
         "| split | rows | up | down | share up | sessions | tickers | from | to |",

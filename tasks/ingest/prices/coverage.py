@@ -29,6 +29,8 @@ _ANSWERS = pa.schema(
         ("last_traded", pa.date32()),
         ("first_known", pa.date32()),
         ("vacant", pa.bool_()),
+        ("ended", pa.date32()),
+        ("gone", pa.bool_()),
         ("payload_id", pa.string()),
         ("error", pa.string()),
         ("position", pa.int64()),
@@ -97,8 +99,8 @@ def ledger_rows(
 ) -> pa.Table:
     """The PARTITIONS of one request, one row per answer, in order.
 
-    An answer has ticker, listed, last_traded, first_known, vacant, payload_id and error (see
-    `bar_ledger`); `days` are the inclusive dates requested, `today` the exchange's date.
+    An answer has ticker, listed, last_traded, first_known, vacant, ended, gone, payload_id and
+    error (see `bar_ledger`); `days` are the inclusive dates requested, `today` the exchange's date.
     """
     rows = [{**answer, "position": at} for at, answer in enumerate(answers)]
     with scratch() as engine:

@@ -45,6 +45,7 @@ def fetch_prices(
     first_known: Mapping[str, date] | None = None,
     surroundings: Surroundings = NOTHING_KNOWN,
     others: Mapping[str, PriceVendor] | None = None,
+    ended: Mapping[str, date] | None = None,
 ) -> PriceBatch:
     """Bars and actions of `tickers` for the exchange dates start..end, both inclusive.
 
@@ -52,7 +53,9 @@ def fetch_prices(
     `overlap_sessions` before `start`; bars from there on are returned. A ticker without a usable
     bar is requested again (`passes` times in all) and then listed in `missing`; the others go on.
     The ledger rows tell which sessions the calendar has between listing and last trade, and which
-    of them did not come; `first_known` has the first session on record of each ticker. Bars and
+    of them did not come; `first_known` has the first session on record of each ticker. `ended` has
+    the first day without membership of tickers that left a dated universe: that a vendor no longer
+    knows one of them is no failure, and after its last bar nothing is expected of it. Bars and
     actions are judged beside what `surroundings` has on record. Without a session in the range
     nothing is requested: it is empty. `session` asks Yahoo; `others` are the other vendors of
     `spec` by their sources, which remember from call to call that a limit is reached. What several
@@ -63,7 +66,7 @@ def fetch_prices(
     if not _sessions_between(start, end, calendar):
         rows = without_sessions(tickers, start, end, spec.first_source)
         return PriceBatch(requested=tuple(tickers), partitions=rows)
-    fetch = VendorFetch(spec, clock, land, calendar, first_known or {}, surroundings)
+    fetch = VendorFetch(spec, clock, land, calendar, first_known or {}, surroundings, ended or {})
     vendors = _vendors(spec, session, others or {}, clock)
     return fetch_in_order(vendors, tickers, (start, end), fetch)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.ingest.http.retry import HostGivenUpError
-from tasks.ingest.prices.coverage import UNKNOWN_SPAN, TradingSpan
+from tasks.ingest.prices.coverage import SETTLED, UNKNOWN_SPAN, TradingSpan
 from tasks.ingest.prices.surroundings import NOTHING_KNOWN, Surroundings
 from tasks.ingest.prices.validation import PriceRules, validate_actions, validate_bars
 from tasks.ingest.prices.vendor import PriceVendor, VendorReading, fetch_date
@@ -22,13 +22,16 @@ from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Land
 
 A = TypeVar("A")
 R = TypeVar("R")
+_ANSWERED = (200, 400, 404)
+"""Statuses of a vendor that tells what it has; others tell of the moment or of the client."""
 
 
 @dataclass(frozen=True, slots=True)
 class TickerPrices:
     """What one ticker's request came to: tables as in PriceBatch, or the error instead of bars.
 
-    `span`: from when to when the vendor says the ticker traded.
+    `span`: from when to when the vendor says the ticker traded. `gone`: the vendor no longer knows
+    a ticker that left a dated universe; then `error` has its words.
     """
 
     ticker: str
@@ -38,6 +41,12 @@ class TickerPrices:
     payloads: tuple[Payload, ...]
     error: str | None
     span: TradingSpan = UNKNOWN_SPAN
+    gone: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the request came to nothing and should have come to something."""
+        return self.error is not None and not self.gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class TickerReader:
     calendar: pa.Table
     first_known: Mapping[str, date] = field(default_factory=dict)
     surroundings: Surroundings = NOTHING_KNOWN
+    ended: Mapping[str, date] = field(default_factory=dict)
 
     def prices_of(self, ticker: str) -> TickerPrices:
         """Ask, land, reconcile and validate.
@@ -95,7 +105,11 @@ class TickerReader:
         actions: pa.Table | None = None,
         rejects: pa.Table | None = None,
     ) -> TickerPrices:
-        """An empty answer is an error, unless the ticker did not trade in all of the range."""
+        """An empty answer is an error, unless the ticker did not trade in all of the range.
+
+        Nor is it one of a ticker whose membership ended long enough ago, if the vendor answered.
+        """
+        gone = False
         if payloads:
             span = self.vendor.span(payloads[-1], ticker)
             span = span.beginning(self.first_known.get(ticker))
@@ -103,6 +117,9 @@ class TickerReader:
             if span.lies_outside(self.first, self.end, today) and not (rejects or ()):
                 nothing = (BARS.empty_table(), ACTIONS.empty_table(), REJECTS.empty_table())
                 return TickerPrices(ticker, *nothing, tuple(payloads), None, span)
+            ended = self.ended.get(ticker, date.max)
+            answered = payloads[-1].status in _ANSWERED and not (rejects or ())
+            gone = answered and ended < today - SETTLED
         error = (
             f"No usable bar of {self.vendor.symbol(ticker)} from {self.first} to {self.end}: "
             f"{reason}. Check the symbol, declare a rename in symbols, or run again later."
@@ -114,6 +131,7 @@ class TickerReader:
             rejects or REJECTS.empty_table(),
             tuple(payloads),
             error,
+            gone=gone,
         )
 
     def _validated(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 from zoneinfo import ZoneInfo
 
@@ -29,6 +29,7 @@ class VendorFetch:
     calendar: pa.Table
     first_known: Mapping[str, date]
     surroundings: Surroundings
+    ended: Mapping[str, date] = field(default_factory=dict)
 
     def knowing(self, splits: pa.Table) -> VendorFetch:
         """The same with more splits (ACTIONS) to judge by: those that another vendor has told."""
@@ -49,11 +50,12 @@ class VendorFetch:
             self.calendar,
             known,
             surroundings=self.surroundings,
+            ended=self.ended,
         )
         found: dict[str, TickerPrices] = {}
         payloads: list[Payload] = []
         for _ in range(spec.passes):
-            for ticker in [one for one in tickers if one not in found or found[one].error]:
+            for ticker in [one for one in tickers if one not in found or found[one].failed]:
                 found[ticker] = reader.prices_of(ticker)
                 payloads.extend(found[ticker].payloads)
         answers = [found[ticker] for ticker in tickers]
@@ -66,9 +68,13 @@ class VendorFetch:
             rejects=rejects,
             payloads=tuple(payloads),
             requested=tuple(tickers),
-            missing=tuple((answer.ticker, answer.error) for answer in answers if answer.error),
+            missing=tuple(
+                (answer.ticker, answer.error)
+                for answer in answers
+                if answer.error and answer.failed
+            ),
             partitions=ledger_rows(
-                [_ledger_answer(answer, known) for answer in answers],
+                [_ledger_answer(answer, known, self.ended) for answer in answers],
                 bars,
                 rejects,
                 self.calendar,
@@ -79,13 +85,17 @@ class VendorFetch:
         )
 
 
-def _ledger_answer(answer: TickerPrices, known: Mapping[str, date]) -> dict[str, object]:
+def _ledger_answer(
+    answer: TickerPrices, known: Mapping[str, date], ended: Mapping[str, date]
+) -> dict[str, object]:
     return {
         "ticker": answer.ticker,
         "listed": answer.span.first,
         "last_traded": answer.span.last,
         "first_known": known.get(answer.ticker),
         "vacant": answer.span.vacant,
+        "ended": ended.get(answer.ticker),
+        "gone": answer.gone,
         "payload_id": answer.payloads[-1].payload_id if answer.payloads else None,
         "error": answer.error,
     }

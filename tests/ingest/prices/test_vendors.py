@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +16,9 @@ import pytest
 from sandbox.chart import Quoting
 from sandbox.faults import Fault, FaultPlan
 from sandbox.market import Market
+from sandbox.mortality import with_deaths
 from sandbox.newswire import NewsSpec
+from sandbox.spec import Death
 from sandbox.vendor import SandboxVendor
 from tasks.ingest.http.client import price_client
 from tasks.ingest.http.retry import FetchError, PriceLimits, RetryPolicy
@@ -67,6 +69,7 @@ class Several:
         tickers: tuple[str, ...] = ("AAPL",),
         days: tuple[date, date] = (START, END),
         now: datetime = NOW,
+        ended: Mapping[str, date] | None = None,
         **changes: Any,
     ) -> PriceBatch:
         """What the vendors give at `now` while they commit `faults`. Yahoo quotes as traded."""
@@ -100,6 +103,7 @@ class Several:
                 calendar=self.calendar,
                 surroundings=Surroundings(read=self.lake.read),
                 others=self.others,
+                ended=ended,
             )
 
     def publish(self, batch: PriceBatch, now: datetime = NOW) -> PricePublication:
@@ -194,6 +198,21 @@ def test_next_vendor_fills_in_where_the_first_is_down_or_limited(
     [(ticker, note)] = batch.notes
     assert (ticker, words in note) == ("AAPL", True)
     assert f"stooq gave {len(several.truth())} bars that yahoo did not" in note
+
+
+def test_next_vendor_fills_in_a_dead_name_that_the_first_has_forgotten(several: Several) -> None:
+    """Else who ingests after a death has survivors only, and no word of the others."""
+    died = date(2005, 2, 22)
+    several.market = with_deaths(
+        several.market, [Death(ticker="AAPL", on=died, manner="forgotten", decline=0)]
+    )
+    batch = several.fetch(ended={"AAPL": died})
+    assert batch.missing == ()
+    assert set(sources(batch.bars)) == {day for day in several.truth() if day < died}
+    assert set(sources(batch.bars).values()) == {"stooq"}
+    assert ledger(batch) == {("yahoo", "AAPL"): "empty", ("stooq", "AAPL"): "done"}
+    (row,) = [row for row in batch.partitions.to_pylist() if row["source"] == "stooq"]
+    assert row["missing"] is None, "Stooq names no last trade: its last bar is the end"
 
 
 def test_only_what_the_first_vendor_lacks_is_asked_of_the_next(several: Several) -> None:

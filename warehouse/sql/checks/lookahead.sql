@@ -106,6 +106,85 @@ GROUP BY rule
 ORDER BY rule;
 
 
+-- name: audit_survivorship
+-- grain: one row per rule about who had to be in a dated universe that is broken
+-- Membership is read from the source, and what had to be an example from memberships and news alone: a story
+-- belongs to the first session decided after it was first available, and its ticker was a member then.
+WITH outsiders AS (
+    SELECT e.example_id
+    FROM full_examples AS e
+    LEFT JOIN lake.main.memberships AS m
+        ON m.universe = $universe AND m.ticker = e.ticker AND e.session >= m.member_from
+        AND (m.member_until IS NULL OR e.session < m.member_until)
+    WHERE m.ticker IS NULL
+), leavers AS (
+    SELECT ticker, member_from, member_until
+    FROM lake.main.memberships
+    WHERE universe = $universe
+        AND member_until <= (SELECT max(session) FROM lake.main.bars)
+), stories AS (
+    SELECT a.ticker, h.story_id, min(v.available_at) AS available_at
+    FROM lake.main.headline_tickers AS a
+    JOIN lake.main.headlines AS h USING (headline_id)
+    JOIN headline_versions AS v USING (headline_id)
+    WHERE a.ticker IN (SELECT ticker FROM leavers)
+    GROUP BY ALL
+), told AS (
+    SELECT
+        s.ticker,
+        CASE WHEN s.available_at < d.decision_ts THEN d.session ELSE d.next_session END AS session
+    FROM stories AS s
+    LEFT JOIN ticker_exchanges AS l USING (ticker)
+    JOIN clock_days AS d
+        ON d.exchange = coalesce(l.exchange, $exchange) AND d.day = utc_day(s.available_at)
+), owed AS (
+    SELECT t.ticker, t.session
+    FROM told AS t
+    JOIN leavers AS m
+        ON m.ticker = t.ticker AND t.session >= m.member_from AND t.session < m.member_until
+    -- A bar of its own: whether a ticker that has none was a share at all, nobody can tell.
+    WHERE t.ticker IN (SELECT ticker FROM lake.main.bars)
+    GROUP BY ALL
+    HAVING count(*) >= $min_headlines
+), lost AS (
+    SELECT concat(o.ticker, '@', o.session) AS example_id
+    FROM owed AS o
+    ANTI JOIN full_examples AS e ON e.ticker = o.ticker AND e.session = o.session
+)
+SELECT what, count(*) AS rows, min(example_id) AS first_example
+FROM (
+    SELECT 'an example of a ticker that was no member on the session' AS what, example_id
+    FROM outsiders
+    UNION ALL
+    SELECT 'no example of a member that left later, though it had news and bars', example_id FROM lost
+)
+GROUP BY what
+ORDER BY what;
+
+
+-- name: audit_up_share
+-- grain: one row: labelled examples and those up among them, of all members and of those who still are one
+SELECT
+    count(*)                                                  AS labelled,
+    count(*) FILTER (label = 'up')                            AS up,
+    count(*) FILTER (ticker IN (FROM survivors))              AS survivors_labelled,
+    count(*) FILTER (label = 'up' AND ticker IN (FROM survivors)) AS survivors_up
+FROM full_examples
+WHERE label IS NOT NULL;
+
+
+-- name: audit_survivors
+-- builds: survivors
+-- grain: one row per ticker that is a member of the universe on the last session with a bar
+CREATE OR REPLACE TEMP TABLE survivors AS
+SELECT DISTINCT ticker
+FROM memberships
+WHERE universe = $universe
+    AND coalesce(member_until, 'infinity'::DATE) > (SELECT max(session) FROM bars);
+
+SELECT ticker FROM survivors ORDER BY ticker;
+
+
 -- name: audit_world_truncated
 -- builds: features, headlines, headline_revisions, audit_bars, bars, bar_revisions, actions
 -- grain: one temporary table per source, holding what was known at $moment and nothing later

@@ -2,7 +2,7 @@
 
 
 -- name: sessions_clock
--- builds: clock, clock_days, listings, ends
+-- builds: clock, clock_days, lent, listings, ends, members
 -- grain: one row per exchange and session
 -- The calendar's part of every example: when it is decided, what is known, what the label spans.
 CREATE OR REPLACE TEMP TABLE clock AS
@@ -53,14 +53,30 @@ SELECT
 FROM followed
 WHERE previous_decision_ts IS NOT NULL;
 
+-- A renamed share has two tickers: until the day of the renaming each lends the other what it lacks, and the
+-- later one lends its bars after that day too, for windows that reach across it.
+CREATE OR REPLACE TEMP TABLE lent AS
+WITH renamings AS (
+    SELECT DISTINCT alias AS former, ticker, valid_from AS renamed_on
+    FROM tickers
+    WHERE kind = 'former_symbol'
+)
+SELECT former AS lender, ticker, renamed_on, renamed_on AS bars_until FROM renamings
+UNION ALL
+SELECT ticker, former, renamed_on, 'infinity'::DATE FROM renamings;
+
 -- The exchange of every ticker that is needed; the benchmark need not be a subject itself.
 -- A ticker and a session together are a cell (see macros.sql). traded_from: the first session with any volume,
 -- or the first of all if those before quote one price: a listing that does not trade yet, not an index.
 CREATE OR REPLACE TEMP TABLE listings AS
-WITH named AS (
+WITH stored AS (
     SELECT ticker FROM bars
     UNION
     SELECT ticker FROM headline_tickers
+), named AS (
+    SELECT ticker FROM stored
+    UNION
+    SELECT ticker FROM lent WHERE lender IN (SELECT ticker FROM stored)
 ), voluminous AS (
     SELECT ticker, min(session) AS first_session FROM bars WHERE volume > 0 GROUP BY ticker
 ), quoted AS (
@@ -85,9 +101,15 @@ WHERE is_subject OR n.ticker = $benchmark;
 
 -- Where each ticker's bars begin, and where those of its exchange end.
 CREATE OR REPLACE TEMP TABLE ends AS
-WITH spans AS (
-    SELECT l.exchange, l.number, min(b.session) AS first_session, max(b.session) AS last_session
+WITH quoted AS NOT MATERIALIZED (
+    SELECT ticker, session FROM bars
+    UNION ALL
+    SELECT t.ticker, b.session
     FROM bars AS b
+    JOIN lent AS t ON t.lender = b.ticker AND b.session < t.bars_until
+), spans AS (
+    SELECT l.exchange, l.number, min(b.session) AS first_session, max(b.session) AS last_session
+    FROM quoted AS b
     JOIN listings AS l USING (ticker)
     GROUP BY ALL
 )
@@ -95,6 +117,25 @@ SELECT t.exchange, t.number, t.first_session, max(c.position) AS last_position
 FROM (SELECT *, max(last_session) OVER (PARTITION BY exchange) AS latest FROM spans) AS t
 JOIN clock AS c ON c.exchange = t.exchange AND c.session <= t.latest
 GROUP BY ALL;
+
+-- The cells of a dated universe's memberships, first and last included; empty for any other (see
+-- universe_members).
+CREATE OR REPLACE TEMP TABLE members (number BIGINT, first_cell BIGINT, last_cell BIGINT);
+
+
+-- name: universe_members
+-- builds: members
+-- grain: one row per membership of the spec's dated universe that holds a session
+-- A ticker is a member on a session that is not before its first day and before the day it is none any more.
+INSERT INTO members
+SELECT l.number, min(cell_of(l.number, c.position)), max(cell_of(l.number, c.position))
+FROM memberships AS m
+JOIN listings AS l USING (ticker)
+JOIN clock AS c
+    ON c.exchange = l.exchange
+    AND c.session >= m.member_from AND c.session < coalesce(m.member_until, 'infinity'::DATE)
+WHERE m.universe = $universe
+GROUP BY l.number, m.member_from;
 
 
 -- name: examples_batches

@@ -35,6 +35,39 @@ GROUP BY ALL
 ORDER BY ALL;
 
 
+-- name: universe_described
+-- grain: one row: what a dated universe was over the sessions of a data set
+-- sha256: of all its memberships. members: tickers that were one at some time from $start to $end (NULL: from
+-- the first bar, to the last). without_bars: those of them of which there is no bar, under no symbol.
+WITH span AS (
+    SELECT coalesce($start, min(session)) AS first, coalesce($end, max(session)) AS last FROM bars
+), known AS (
+    SELECT ticker FROM bars
+    UNION
+    SELECT unnest([r.ticker, r.alias])
+    FROM tickers AS r
+    WHERE r.kind = 'former_symbol'
+        AND (r.ticker IN (SELECT ticker FROM bars) OR r.alias IN (SELECT ticker FROM bars))
+), inside AS (
+    SELECT DISTINCT m.ticker
+    FROM memberships AS m, span
+    WHERE m.universe = $universe
+        AND m.member_from <= span.last AND coalesce(m.member_until, 'infinity'::DATE) > span.first
+)
+SELECT
+    (
+        SELECT sha256(string_agg(
+            concat_ws('|', ticker, member_from, coalesce(member_until::VARCHAR, '-')), chr(10)
+            ORDER BY ticker, member_from
+        ))
+        FROM memberships
+        WHERE universe = $universe
+    )                                                                   AS sha256,
+    count(*)                                                            AS members,
+    count(*) FILTER (ticker NOT IN (SELECT ticker FROM known))          AS without_bars
+FROM inside;
+
+
 -- name: dataset_rows
 -- grain: one row per example that is chosen: its JSON line, and its columns
 WITH instants AS (

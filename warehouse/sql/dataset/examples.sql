@@ -55,6 +55,11 @@ WITH changed AS (
     -- Another name or exchange for a ticker may concern any session.
     SELECT '-infinity'::TIMESTAMPTZ
     FROM lake.table_changes('tickers', $first_snapshot, $last_snapshot)
+    UNION ALL
+    -- Memberships that came, went or ended otherwise.
+    SELECT member_from::TIMESTAMPTZ
+    FROM lake.table_changes('memberships', $first_snapshot, $last_snapshot)
+    WHERE universe = $universe
 ), earliest AS (
     SELECT min(since) AS since FROM touched
 ), pending AS (
@@ -123,6 +128,13 @@ WITH wanted AS (
     JOIN price_vintages AS before
         ON before.cell = last.cell - 1
         AND d.decision_ts > before.known_from AND d.decision_ts <= before.known_until
+    -- Of a dated universe the market is its members of the day.
+    WHERE $universe IS NULL OR EXISTS (
+        SELECT 1
+        FROM members AS m
+        WHERE m.number = l.number
+            AND cell_of(l.number, d.position) BETWEEN m.first_cell AND m.last_cell
+    )
     GROUP BY ALL
 )
 SELECT

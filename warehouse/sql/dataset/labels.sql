@@ -11,21 +11,37 @@
 -- two of them: quoted price times the product of the splits its basis_date already holds.
 -- A vintage is the one known from known_from until known_until; the first is taken as known all along.
 CREATE OR REPLACE TEMP TABLE price_vintages AS
-WITH splits AS (
+WITH told AS (
+    SELECT ticker, ex_date, value FROM actions WHERE kind = 'split'
+    UNION ALL
+    SELECT t.ticker, a.ex_date, any_value(a.value)
+    FROM actions AS a
+    JOIN lent AS t ON t.lender = a.ticker AND a.ex_date < t.bars_until
+    ANTI JOIN actions AS own
+        ON own.ticker = t.ticker AND own.ex_date = a.ex_date AND own.kind = 'split'
+    WHERE a.kind = 'split'
+    GROUP BY t.ticker, a.ex_date
+), splits AS (
     SELECT
         ticker,
         ex_date                                                AS from_date,
         coalesce(lead(ex_date) OVER by_date, 'infinity'::DATE) AS until_date,
         product(value) OVER by_date                            AS factor
-    FROM actions
-    WHERE kind = 'split'
+    FROM told
     WINDOW by_date AS (PARTITION BY ticker ORDER BY ex_date)
-), versions AS (
+), own AS NOT MATERIALIZED (
     SELECT
         * EXCLUDE (source, payload_id, superseded_at),
         coalesce(superseded_at, 'infinity') AS known_until
     FROM bar_versions
     WHERE session BETWEEN $bars_from AND $bars_until
+), versions AS (
+    FROM own
+    UNION ALL
+    SELECT o.* REPLACE (t.ticker AS ticker)
+    FROM own AS o
+    JOIN lent AS t ON t.lender = o.ticker AND o.session < t.bars_until
+    ANTI JOIN bars AS b ON b.ticker = t.ticker AND b.session = o.session
 )
 SELECT
     cell_of(l.number, c.position)                                                AS cell,

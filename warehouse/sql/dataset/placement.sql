@@ -2,7 +2,7 @@
 
 
 -- name: examples_repeats
--- builds: touched_stories, near_duplicates, touched_subjects, repeats, news_days
+-- builds: touched_stories, near_duplicates, touched_subjects, lent_subjects, repeats, news_days
 -- grain: one row per headline version that does not count: not the first of its story for the ticker
 -- Stories of which a version is available from $from_ts on are looked at, through all their history.
 -- wording: as in the view headline_versions.
@@ -49,11 +49,26 @@ WHERE NOT $whole AND headline_id IN (
     SELECT headline_id FROM headline_revisions WHERE available_at >= $from_ts
 );
 
+-- What is about a share under its other ticker, from before it was renamed.
+CREATE OR REPLACE TEMP TABLE lent_subjects AS
+WITH subjects AS NOT MATERIALIZED (
+    SELECT headline_id, ticker FROM touched_subjects
+    UNION ALL
+    SELECT headline_id, ticker FROM headline_tickers WHERE $whole
+)
+SELECT DISTINCT a.headline_id, t.ticker
+FROM subjects AS a
+JOIN lent AS t ON t.lender = a.ticker
+JOIN headlines AS h ON h.headline_id = a.headline_id AND h.available_at < t.renamed_on::TIMESTAMPTZ
+ANTI JOIN subjects AS own ON own.headline_id = a.headline_id AND own.ticker = t.ticker;
+
 CREATE OR REPLACE TEMP TABLE repeats AS
 WITH subjects AS NOT MATERIALIZED (
     SELECT headline_id, ticker FROM touched_subjects
     UNION ALL
     SELECT headline_id, ticker FROM headline_tickers WHERE $whole
+    UNION ALL
+    FROM lent_subjects
 ), placed AS (
     SELECT
         l.number,
@@ -95,6 +110,8 @@ WITH versions AS (
     SELECT headline_id, ticker FROM touched_subjects
     UNION ALL
     SELECT headline_id, ticker FROM headline_tickers WHERE $whole
+    UNION ALL
+    FROM lent_subjects
 ), found AS (
     SELECT
         t.headline_id, t.wording, l.number,
@@ -110,6 +127,14 @@ FROM found AS f
 ANTI JOIN repeats AS r
     ON r.number = f.number AND r.headline_id = f.headline_id AND r.wording = f.wording
 WHERE f.shown_in >= $from_session;
+
+-- Of a dated universe only who is a member on the session has an example.
+DELETE FROM placed
+WHERE $universe IS NOT NULL AND NOT EXISTS (
+    SELECT 1
+    FROM members AS m
+    WHERE m.number = cell_number(placed.cell) AND placed.cell BETWEEN m.first_cell AND m.last_cell
+);
 
 
 -- name: examples_gathered
@@ -200,7 +225,13 @@ JOIN clock AS c
     ON c.exchange = e.exchange
     AND c.session >= e.first_session AND c.position <= e.last_position + 1
 ANTI JOIN gathered AS g ON g.cell = cell_of(e.number, c.position)
-WHERE $min_headlines = 0 AND c.session >= $from_session AND c.session < $until_session;
+WHERE $min_headlines = 0 AND c.session >= $from_session AND c.session < $until_session
+    AND ($universe IS NULL OR EXISTS (
+        SELECT 1
+        FROM members AS m
+        WHERE m.number = e.number
+            AND cell_of(e.number, c.position) BETWEEN m.first_cell AND m.last_cell
+    ));
 
 -- How many headlines an example may show where the token budget has cut it down.
 CREATE OR REPLACE TEMP TABLE headline_limits (ticker VARCHAR, session DATE, max_shown BIGINT);

@@ -5,17 +5,28 @@
 -- builds: split_rows
 -- grain: one row per example of the spec
 -- split: train | validation | test, or NULL: then drop_reason says why the example is in none of them.
+-- delisted: a bar is missing because trading ended before the label window did, and two weeks have passed
+-- without another. It is told here, not in the examples: that time passes changes no row of theirs.
 CREATE OR REPLACE TEMP TABLE split_rows AS
-WITH bounded AS NOT MATERIALIZED (
+WITH ended AS (
+    SELECT ticker, max(session) AS last_session
+    FROM bars
+    WHERE $universe IS NOT NULL
+        AND ticker NOT IN (SELECT alias FROM tickers WHERE kind = 'former_symbol')
+    GROUP BY ticker
+    HAVING max(session) < (SELECT max(session) FROM bars) - 14
+), bounded AS NOT MATERIALIZED (
     SELECT
-        ticker, session, decision_ts, label_end_ts, label, story_ids,
+        e.ticker, e.session, e.decision_ts, e.label_end_ts, e.label, e.story_ids,
         CASE
-            WHEN session < coalesce($start, session) OR session > coalesce($end, session)
+            WHEN e.session < coalesce($start, e.session) OR e.session > coalesce($end, e.session)
                 THEN 'outside_window'
-            WHEN label IS NULL THEN label_reason
+            WHEN e.label_reason = 'missing_bar' AND d.last_session < e.label_end_ts::DATE THEN 'delisted'
+            WHEN e.label IS NULL THEN e.label_reason
         END AS drop_reason
-    FROM examples
-    WHERE spec_id = $spec_id
+    FROM examples AS e
+    LEFT JOIN ended AS d ON d.ticker = e.ticker
+    WHERE e.spec_id = $spec_id
 ), days AS (
     SELECT
         *,

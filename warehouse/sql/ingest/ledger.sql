@@ -90,10 +90,12 @@ GROUP BY ticker;
 
 -- name: bar_ledger
 -- grain: one row per answer: which sessions of $start to $end were expected of it, came, and are missing
--- Tables: answers (ticker, listed, last_traded, first_known, vacant, payload_id, error), in order; bars;
--- rejects; calendar. A quarantined bar has come, an unfinished one has not. listed and last_traded are the
+-- Tables: answers (ticker, listed, last_traded, first_known, vacant, ended, gone, payload_id, error), in order;
+-- bars; rejects; calendar. A quarantined bar has come, an unfinished one has not. listed and last_traded are the
 -- vendor's words; without them a listing begins with the first bar ever received. That trading has ended is
--- believed of the vendor after $settled days; until then a bar may only be late.
+-- believed of the vendor after $settled days; until then a bar may only be late. ended: since when a ticker is no
+-- member of a dated universe; where the vendor says nothing, its last bar is then the end of its trading. gone:
+-- the vendor no longer knows such a ticker.
 WITH received AS (
     SELECT ticker, session FROM bars
     UNION
@@ -118,6 +120,8 @@ spans AS (
         least($end::DATE, CASE
             WHEN answers.last_traded < $today::DATE - $settled
                 THEN greatest(answers.last_traded, reached.last)
+            WHEN answers.last_traded IS NULL AND answers.ended < $today::DATE - $settled
+                THEN coalesce(reached.last, $start::DATE - 1)
         END) AS last
     FROM answers
     LEFT JOIN reached USING (ticker)
@@ -150,7 +154,7 @@ kept AS (
 SELECT
     $source AS source, answers.ticker AS key, $start::DATE AS range_start, $end::DATE AS range_end,
     CASE
-        WHEN answers.error IS NOT NULL THEN 'failed'
+        WHEN answers.error IS NOT NULL AND NOT coalesce(answers.gone, FALSE) THEN 'failed'
         WHEN answers.vacant OR counted.expected IS NULL THEN 'empty'
         WHEN len(counted.missing) > 0 THEN 'partial'
         ELSE 'done'
@@ -161,7 +165,7 @@ SELECT
     CASE WHEN state = 'partial' THEN counted.missing END AS missing,
     answers.payload_id, answers.error,
     -- "Nothing there" without a listing to go by may be a mistake of the vendor's.
-    answers.vacant OR state = 'partial' AS again
+    answers.vacant OR state = 'partial' OR coalesce(answers.gone AND $start < answers.ended, FALSE) AS again
 FROM answers
 LEFT JOIN counted USING (ticker)
 LEFT JOIN kept USING (ticker)

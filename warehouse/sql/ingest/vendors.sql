@@ -13,7 +13,8 @@ ORDER BY ticker, session;
 -- grain: one row per ticker and session from $start to $end that the first vendor owes and that has no bar
 -- Tables: ledger and rejects of the first vendor's answer; found (bars of all vendors) and held (on record),
 -- each with ticker and session; calendar. Owed is what its ledger misses, what it gave and was refused, and,
--- where it failed, every session from the first known bar on. A session that is not over is owed by nobody.
+-- where it failed or no longer knows the ticker, every session from the first known bar on. A session that is not
+-- over is owed by nobody.
 WITH present AS (
     SELECT ticker, session FROM found
     UNION
@@ -33,7 +34,7 @@ owed AS (
     INNER JOIN calendar
         ON calendar.session BETWEEN
             greatest(ledger.range_start, coalesce(begun.session, ledger.range_start)) AND ledger.range_end
-    WHERE ledger.state = 'failed'
+    WHERE ledger.state = 'failed' OR (ledger.state = 'empty' AND ledger.error IS NOT NULL)
     UNION
     SELECT key, unnest(missing) FROM ledger
     UNION

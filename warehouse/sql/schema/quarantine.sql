@@ -1,5 +1,5 @@
 -- grain: one row per rejected record and reason
--- kind: bar | action | headline | feature | payload | example. record: JSON text of what was rejected.
+-- kind: bar | action | headline | feature | payload | example | membership. record: JSON text of what was rejected.
 CREATE TABLE IF NOT EXISTS quarantine (
     quarantine_id  VARCHAR NOT NULL,
     kind           VARCHAR NOT NULL,
