@@ -1,19 +1,6 @@
 -- Reads as of an instant, for notebooks and scripts.
 
 
--- name: tickers_known
--- grain: one row per ticker that anything in the warehouse is about
-SELECT DISTINCT ticker
-FROM (
-    SELECT ticker FROM tickers
-    UNION ALL
-    SELECT ticker FROM bars
-    UNION ALL
-    SELECT ticker FROM headline_tickers
-)
-ORDER BY ticker;
-
-
 -- name: bars_known
 -- grain: one row per ticker and session whose bar was known before $asof, in the vintage known then
 -- The rule of the decision clock: a first vintage counts as known $bar_lag after the close of its
