@@ -65,11 +65,13 @@ def read_manifest(path: Path) -> DatasetManifest:
 def diff_datasets(lake: Lake, one: Path, other: Path) -> DatasetDiff:
     """Compare two data set folders: their settings, and row by row their examples.
 
-    An example may be added or removed, or differ in split, headlines, wording, label, return or
+    The final holdout is left out. An example may be added or removed, or differ in split, headlines, wording, label, return or
     clock.
     """
     a, b = (_flat(read_manifest(folder).spec.model_dump(mode="json")) for folder in (one, other))
-    settings = {name: (a[name], b[name]) for name in a if a[name] != b[name]}
+    # A setting that is unset may not be written down at all.
+    names = dict.fromkeys((*a, *b))
+    settings = {n: (a.get(n), b.get(n)) for n in names if a.get(n) != b.get(n)}
     return DatasetDiff(settings, compare_splits(lake, _rows(one), _rows(other)))
 
 

@@ -334,7 +334,7 @@ WITH rows AS (
     JOIN examples AS e ON e.spec_id = $spec_id AND e.ticker = r.ticker AND e.session = r.session
     WHERE r.split IS NOT NULL
 ), ordered AS (
-    SELECT *, list_position(['train', 'validation', 'test'], split) AS part FROM rows
+    SELECT *, list_position(['train', 'validation', 'test', 'final'], split) AS part FROM rows
 ), overlap AS (
     SELECT a.example_id
     FROM ordered AS a
