@@ -65,8 +65,8 @@ def read_manifest(path: Path) -> DatasetManifest:
 def diff_datasets(lake: Lake, one: Path, other: Path) -> DatasetDiff:
     """Compare two data set folders: their settings, and row by row their examples.
 
-    The final holdout is left out. An example may be added or removed, or differ in split, headlines, wording, label, return or
-    clock.
+    An example may be added or removed, or differ in split, headlines, wording, label, return or
+    clock. A final holdout is left out.
     """
     a, b = (_flat(read_manifest(folder).spec.model_dump(mode="json")) for folder in (one, other))
     # A setting that is unset may not be written down at all.

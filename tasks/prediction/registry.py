@@ -111,7 +111,8 @@ def nominate(lake: Lake, model_id: str) -> Model:
 def latest_split(sessions: Sequence[date], spec: RetrainSpec, base: SplitSpec) -> SplitSpec:
     """`base` with its cuts moved to the end of `sessions` (finished, distinct, ascending).
 
-    A final holdout stays set aside: the cuts lie before it. Raises RetrainingError when no session would be left to learn from.
+    A final holdout stays set aside: the cuts lie before it. Raises RetrainingError when no session
+    would be left to learn from.
     """
     known = [day for day in sessions if base.start is None or day >= base.start]
     ends = known[-1:]

@@ -119,8 +119,9 @@ def walk_forward(
 ) -> tuple[SplitSpec, ...]:
     """The split of each fold over `sessions` (distinct, ascending), oldest first.
 
-    Everything but the dates is taken from `base`, and no fold has a final holdout. A last fold with an incomplete test is left out.
-    Raises ValueError if the sessions are not ascending or not enough for one fold.
+    Everything but the dates is taken from `base`, and no fold has a final holdout. A last fold
+    with an incomplete test is left out. Raises ValueError if the sessions are not ascending or not
+    enough for one fold.
     """
     if any(earlier >= later for earlier, later in pairwise(sessions)):
         raise ValueError("The sessions must be distinct and ascending; sort them first.")
