@@ -7,7 +7,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SPLITS = ("train", "validation", "test")
 FINAL = "final"
@@ -52,6 +52,19 @@ class SplitSpec(BaseModel):
     final: Annotated[int, Field(ge=1)] | date | None = Field(
         default=None, exclude_if=lambda final: final is None
     )
+
+    @field_validator("final", mode="before")
+    @classmethod
+    def _day_or_number(cls, given: object) -> object:
+        # A number that is none of sessions would be read as seconds since 1970.
+        if isinstance(given, str) and given.strip().isdigit():
+            given = int(given)
+        if isinstance(given, bool | float) or (isinstance(given, int) and given < 1):
+            raise ValueError(
+                f"final is {given}; expected the holdout's first day, such as 2024-01-02, or a "
+                "number of sessions from 1."
+            )
+        return given
 
     @property
     def names(self) -> tuple[str, ...]:
