@@ -126,12 +126,15 @@ def open_final(
         predictions = predictors.p_up(final, folder, FINAL)
         spec = candidate_spec(settings, tuned=True)
         outcome = evaluation.evaluate(final, predictions, spec)
-        ids, at = {FINE_TUNED: first.model_id} | {name: name for name in beside}, now()
+        ids, at = {FINE_TUNED: first.model_id, **{own: own for own in beside}}, now()
         looked = tuple(judged(predictions))
-        about = {"dataset_id": name, "model_ids": ids}
-        open_holdout(lake, final, outcome.rows, predictions, looked, **about, now=at)
+        open_holdout(
+            lake, final, outcome.rows, predictions, looked, dataset_id=name, model_ids=ids, now=at
+        )
         seal(lake, now=at)
-        verdicts = corrected(lake, outcome.verdicts, spec, split=FINAL, **about)
+        verdicts = corrected(
+            lake, outcome.verdicts, spec, dataset_id=name, split=FINAL, model_ids=ids
+        )
         outcome = replace(outcome, verdicts=verdicts)
     _show(outcome, "final-verdict", "Final holdout")
     return outcome

@@ -186,8 +186,9 @@ class Reader:
         table = self._lake.read(statement, {"dataset_id": name}).filter(pc.field("split") == split)
         if not table.num_rows:
             raise ReadError(
-                f"No evaluation of data set {name} on its {split} split is stored. "
-                "Run `newsvane evaluate`, or name another data set."
+                f"No evaluation of data set {name} on its {split} split is stored. Run "
+                f"`newsvane {'dataset open-final MODEL' if split == 'final' else 'evaluate'}`, or "
+                "name another data set."
             )
         spec = self._evaluation_spec()
         verdicts = stored_verdicts(self._lake, table, spec, dataset_id=name, split=split)

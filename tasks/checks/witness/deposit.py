@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,7 +15,7 @@ from tasks.checks.witness.spec import Copy, WitnessError
 from warehouse.lake import Lake
 from warehouse.tables.schemas import DEPOSITED
 
-FORMAT = "newsvane-deposit-1"
+FORMAT: Final = "newsvane-deposit-1"
 
 
 class _Part(BaseModel):

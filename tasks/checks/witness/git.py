@@ -53,7 +53,9 @@ class GitWitness:
         log = self._git(
             clone, "log", "--reverse", "--no-renames", "--name-status", "--format=%H", "--", FOLDER
         )
-        copies, problems, commit = [], [], ""
+        copies: list[Copy] = []
+        problems: list[str] = []
+        commit = ""
         for line in log.decode("utf-8", "replace").splitlines():
             status, separator, name = line.partition("\t")
             if not separator:

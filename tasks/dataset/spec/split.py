@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 SPLITS = ("train", "validation", "test")
-FINAL = "final"
+FINAL: Final = "final"
 """The split of the final holdout, where a specification sets one aside."""
 
 

@@ -112,7 +112,9 @@ def collect(
     )
     spec = spec or EvaluationSpec(synthetic=synthetic)
     verdicts, final = (
-        stored_verdicts(lake, stored, spec, dataset_id=about["dataset_id"], split=split)
+        stored_verdicts(
+            lake, stored, spec, dataset_id=dataset.dataset_id if dataset else "", split=split
+        )
         for split in (TEST, FINAL)
     )
     return ReportData(
