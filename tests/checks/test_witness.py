@@ -308,10 +308,17 @@ def test_remote_that_hangs_is_left_after_its_time(lake: Lake) -> None:
             GitWitness(spec).kept()
 
 
+@pytest.mark.parametrize("url", ["ssh://git@git.example/chain.git", "git@git.example:chain.git"])
+def test_user_of_an_ssh_address_is_no_secret(url: str) -> None:
+    assert WitnessSpec(kind="git", url=url).url == url
+
+
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
         ({"kind": "git", "url": "https://me:hunter2hunter2@git.example/chain"}, "spells a secret"),
+        ({"kind": "git", "url": "ssh://me:hunter2hunter2@git.example/chain"}, "spells a secret"),
+        ({"kind": "git", "url": "https://hunter2hunter2@git.example/chain"}, "spells a secret"),
         ({"kind": "git", "url": "https://${TOKEN}@git.example/chain"}, "credential helper"),
         ({"kind": "git", "url": "--upload-pack=touch /tmp/x"}, "git clone"),
         ({"kind": "git", "url": "x", "branch": "--force"}, "branch"),

@@ -14,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from tasks.ingest.http.redaction import holds_secret, redacted
 
 _REFERENCE = re.compile(r"\$\{\w+\}")
+_SSH_USER = re.compile(r"^ssh://[\w.-]+@")
+"""Of an address by ssh the user is no secret; before https a lone name may be a token."""
 _SCHEMES = {"rfc3161": ("http://", "https://"), "http": ("http://", "https://")}
 
 
@@ -45,7 +47,7 @@ class WitnessSpec(BaseModel):
     @model_validator(mode="after")
     def _usable(self) -> WitnessSpec:
         shown = redacted(self.url)
-        if holds_secret(self.url):
+        if holds_secret(_SSH_USER.sub("ssh://", self.url)):
             raise ValueError(
                 f"the witness's url {shown} spells a secret out; expected ${{NAME}} in its place, "
                 "or for git an ssh key or a credential helper"
