@@ -169,11 +169,22 @@ def test_rewritten_warehouse_is_caught_from_every_witness_copy(
         for one in compare(lake, deposited.witnesses):
             assert not one.sound, one.words
             assert f"link {day + 1}: from this link on the chain is not the one deposi" in one.words
-        before = [len(one.kept().copies) for one in deposited.witnesses.values()]
-        for one in deposit(lake, deposited.witnesses, now=_sealed_at(DAYS)):
+
+
+def test_nothing_more_is_deposited_with_a_witness_of_another_chain(
+    deposited: Deposited, open_lake: OpenLake, tmp_path: Path
+) -> None:
+    """Its copies are the evidence."""
+    history = _history()
+    history[1][0]["p_up"] = 0.99
+    with open_lake(tmp_path) as lake:
+        _live(lake, [*history, [_prediction("p40", DAYS, 0.5)]])
+        for one in deposit(lake, deposited.witnesses, now=_sealed_at(DAYS + 1)):
             assert not one.sound
-            assert "Nothing more is deposited" in one.words  # its copies are the evidence
-        assert [len(one.kept().copies) for one in deposited.witnesses.values()] == before
+            assert "Nothing more is deposited" in one.words
+            assert "prediction p10: is not as it was deposited" in one.words
+        assert lake.sql("FROM deposits").num_rows == 0
+    assert {len(one.kept().copies) for one in deposited.witnesses.values()} == {DAYS}
 
 
 def test_the_same_history_lived_again_is_no_alarm(
