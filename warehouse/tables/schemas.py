@@ -126,10 +126,6 @@ SEALS = _table(
     seal_no=_LONG, rows=_LONG, content_hash=_TEXT, prev_hash=_TEXT, hash=_TEXT, sealed_at=_AT
 )
 SEALED_ROWS = _table(seal_no=_LONG, subject=_TEXT, record_id=_TEXT, row_hash=_TEXT)
-DEPOSITED = pa.schema(
-    [pa.field("seal_no", _LONG, nullable=False), *(f for f in PREDICTIONS if f.name != "kind")]
-)
-"""A forward prediction as it is deposited with a witness."""
 DEPOSITS = _table(witness=_TEXT, seal_no=_LONG, hash=_TEXT, deposited_at=_AT)
 SCHEMA_VERSIONS = _table(version=_INT, name=_TEXT, sha256=_TEXT)
 

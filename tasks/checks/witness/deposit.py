@@ -13,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tasks.checks.witness.spec import Copy, WitnessError
 from warehouse.lake import Lake
-from warehouse.tables.schemas import DEPOSITED
+from warehouse.tables.schemas import PREDICTIONS, SEALS, without
 
+_ROWS = pa.schema([SEALS.field("seal_no"), *without(PREDICTIONS, "kind")])
+"""Of `deposit_predictions`."""
 FORMAT: Final = "newsvane-deposit-1"
 
 
@@ -132,7 +134,7 @@ def differences(lake: Lake, deposits: Sequence[Deposit]) -> list[Difference]:
             found.append(Difference("link", str(number), problem))
             break
     rows = [row.model_dump() for deposit in deposits for row in deposit.predictions]
-    table = pa.Table.from_pylist(rows, schema=DEPOSITED)
+    table = pa.Table.from_pylist(rows, schema=_ROWS)
     last = {"last": max(number for number, _ in links)}
     lake_rows = lake.read("deposit_differences", last, deposited=table).to_pylist()
     return found + [Difference("prediction", r["prediction_id"], r["problem"]) for r in lake_rows]
