@@ -22,6 +22,7 @@ from warehouse.lake import Lake
 from warehouse.tables.batches import Clock
 
 if TYPE_CHECKING:
+    from tasks.checks.witness.spec import Witness
     from tasks.ingest.http.client import FeedClient
     from tasks.ingest.http.hosts import Hosts
     from tasks.ingest.prices.vendor import PriceVendor
@@ -113,6 +114,22 @@ def finetune_job(settings: Settings, dataset_id: str) -> FinetuneJob:
         score=("validation", "test"),
         scores=settings.data_root / "scores",
     )
+
+
+def witnesses_of(settings: Settings) -> dict[str, Witness]:
+    """The configured witnesses by name. Raises WitnessError when there is none."""
+    from tasks.checks.witness.spec import WitnessError
+    from tasks.checks.witness.witnesses import witness_of
+
+    if not settings.witness:
+        raise WitnessError(
+            "No witness is configured; expected a table such as [witness.offsite] with kind and "
+            "url. Nothing was deposited or compared."
+        )
+    return {
+        name: witness_of(name, spec, settings.data_root, secret_of_block)
+        for name, spec in settings.witness.items()
+    }
 
 
 def scorer_of(settings: Settings) -> Scorer:

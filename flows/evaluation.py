@@ -19,8 +19,9 @@ from flows.connections import (
 from flows.platform.display import current_sink, report_progress, verdict_table
 from flows.platform.runtime import DatasetId, Described, ModelId, configured_flow
 from flows.settings import Settings
+from tasks.checks.integrity import seal
 from tasks.dataset.spec.manifest import DatasetManifest
-from tasks.dataset.spec.split import SplitSpec
+from tasks.dataset.spec.split import FINAL, SplitSpec
 from tasks.evaluation import evaluate as evaluation
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation
@@ -38,12 +39,13 @@ from tasks.prediction.backtest import (
     split_frame,
     with_memory,
 )
+from tasks.prediction.holdout import closed_holdout, unexposed_models
 from tasks.prediction.predictors import LanguageModel, Predictors, language_models
 from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
 from warehouse.tables.evaluations import store_evaluation
-from warehouse.tables.looks import store_looks
+from warehouse.tables.looks import open_holdout, store_looks
 from warehouse.tables.predictions import store_backtest
 
 
@@ -88,11 +90,53 @@ def evaluate(
         store_backtest(lake, test, predictions, dataset_id=name, model_ids=ids, now=at)
         looked = judged(predictions)
         store_looks(lake, test, looked, dataset_id=name, split=TEST, model_ids=ids, now=at)
+        seal(lake, now=at)
         verdicts = corrected(
             lake, outcome.verdicts, spec, dataset_id=name, split=TEST, model_ids=ids
         )
         outcome = replace(outcome, verdicts=verdicts)
     _show(outcome, "verdict", "Test split")
+    return outcome
+
+
+@configured_flow("open-final", hours=24)
+def open_final(
+    settings: Settings,
+    model_ids: Annotated[tuple[str, ...], Described("The models it is opened for, all at once.")],
+    dataset_id: DatasetId = None,
+) -> Evaluation:
+    """Open a data set's final holdout for the models named: once, and never again.
+
+    Models and baselines are scored side by side, the first model as the candidate. Evaluation,
+    predictions and looks are stored together before anything is shown, and sealed in the hash
+    chain. Raises HoldoutError, and shows nothing, when a session of it was opened before or a
+    model may have learned from it.
+    """
+    manifest = find_dataset(settings, dataset_id)
+    folder, name = settings.data_root / "datasets" / manifest.dataset_id, manifest.dataset_id
+    now = clock_of(settings)
+    with Lake.open(settings.warehouse) as lake, training_process(settings):
+        final = closed_holdout(lake, manifest, folder)
+        first, *others = unexposed_models(lake, manifest, model_ids, final)
+        train = split_frame(lake, manifest, folder, "train")
+        predictors = predictors_of(settings, train, LanguageModel.of(first), language=True)
+        beside = {model.model_id: LanguageModel.of(model) for model in others}
+        predictors = replace(predictors, models={**predictors.models, **beside})
+        final = with_memory(final, predictors)
+        predictions = predictors.p_up(final, folder, FINAL)
+        spec = candidate_spec(settings, tuned=True)
+        outcome = evaluation.evaluate(final, predictions, spec)
+        ids, at = {FINE_TUNED: first.model_id, **{own: own for own in beside}}, now()
+        looked = tuple(judged(predictions))
+        open_holdout(
+            lake, final, outcome.rows, predictions, looked, dataset_id=name, model_ids=ids, now=at
+        )
+        seal(lake, now=at)
+        verdicts = corrected(
+            lake, outcome.verdicts, spec, dataset_id=name, split=FINAL, model_ids=ids
+        )
+        outcome = replace(outcome, verdicts=verdicts)
+    _show(outcome, "final-verdict", "Final holdout")
     return outcome
 
 
@@ -123,6 +167,7 @@ def walk_forward(
         )
         looked = judged(predictions)
         store_looks(lake, frame, looked, dataset_id=name, split=WALK_FORWARD, model_ids={}, now=at)
+        seal(lake, now=at)
     _show(outcome, "walk-forward", f"{len(folds)} folds, pooled")
     return outcome
 

@@ -14,6 +14,7 @@ from flows.dataset import build_dataset
 from flows.evaluation import evaluate
 from flows.features import import_what_is_there
 from flows.ingest import ingest, poll_headlines, retry_missing
+from flows.operations import deposit_without_delay
 from flows.platform.display import IngestSummary
 from flows.platform.notifications import one_heartbeat
 from flows.platform.runtime import Described, configured_flow, ended, skipped
@@ -80,8 +81,9 @@ def run_everything(settings: Settings) -> Outcome:
 def daily(settings: Settings, skip_closed_days: SkipClosedDays = False) -> IngestSummary:
     """Fill the gaps of the last two weeks, poll every feed, score, predict, write the site.
 
-    Own columns are read again from their files, as [[features]] says.
-    What is missing from any earlier day is asked for again when it is due.
+    Own columns are read again from their files, as [[features]] says. What is missing from any
+    earlier day is asked for again when it is due. Where a witness is configured, the hash chain
+    over the predictions is deposited with it.
     Started by hand it also runs on days without a session: news of weekends and holidays counts
     for the next one, and the prediction for it may be made as soon as there is some. A scheduled
     run ends there as Skipped; the next one asks for what it left. It ends as Incomplete when a
@@ -102,6 +104,7 @@ def daily(settings: Settings, skip_closed_days: SkipClosedDays = False) -> Inges
         build_dataset(selection)
         score(selection)
         predict(selection)
+        deposit_without_delay(settings)
         write_site(selection)
     return ended(summary)
 

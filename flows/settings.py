@@ -31,6 +31,7 @@ from pydantic_settings import (
 )
 
 from sandbox.spec import SandboxSpec
+from tasks.checks.witness.spec import WitnessSpec
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.split import WalkForwardSpec
 from tasks.evaluation.spec import EvaluationSpec
@@ -104,6 +105,10 @@ class AlarmSpec(_Table):
         return given or None  # as an environment variable that a compose file passes on
 
 
+WitnessName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+"""What a witness is called; it names a folder, too."""
+
+
 def _preset(feed: object) -> object:
     """A feed given by name is a shipped preset."""
     return preset_fields(feed) if isinstance(feed, str) else feed
@@ -138,6 +143,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationSpec = EvaluationSpec()
     walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
     alarms: AlarmSpec = AlarmSpec()
+    witness: dict[WitnessName, WitnessSpec] = Field(default_factory=dict)
     selection: ConfigSelection = ConfigSelection()
 
     @model_validator(mode="before")
@@ -168,7 +174,14 @@ class Settings(BaseSettings):
         sandbox = self.sandbox
         if sandbox is not None and sandbox.recorded is not None:
             sandbox = sandbox.model_copy(update={"recorded": folder / sandbox.recorded})
+        witnesses = {
+            name: one.model_copy(update={"certificates": folder / one.certificates})
+            if one.certificates
+            else one
+            for name, one in self.witness.items()
+        }
         placed = {
+            "witness": witnesses,
             "data_root": root,
             "sandbox": sandbox,
             "features": tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,19 +127,31 @@ class Reader:
         """The examples of one spec (default: the newest data set's), by session and ticker.
 
         With `asof`, those decided by then; an outcome shows only if its window was over. Without,
-        all of them. `label` is up, down or null, and `label_reason` says why.
+        all of them. `label` is up, down or null, and `label_reason` says why; of a final holdout
+        that was not opened it is null, and the reason `set_aside`.
         """
+        name = spec_id or self.dataset().spec_id
         return self._rows(
             "examples_asof",
-            spec_id=spec_id or self.dataset().spec_id,
+            spec_id=name,
+            set_aside=self._set_aside(name),
             asof=None if asof is None else instant(asof),
             tickers=self._known(tickers),
             bar_lag=self._clock.bar_lag,
         )
 
+    def _set_aside(self, spec_id: str) -> list[date]:
+        """The sessions of one spec's final holdout while it is closed."""
+        if not any("final" in one.manifest.splits for one in self.datasets()):
+            return []
+        rows = self._lake.read("sessions_set_aside", {"spec_id": spec_id})
+        days: list[date] = rows["session"].to_pylist()
+        return days
+
     def datasets(self) -> tuple[Dataset, ...]:
         """All data sets, newest first."""
         from tasks.dataset.spec.manifest import DatasetManifest
+        from warehouse.tables.looks import holdout_opened
 
         return tuple(
             Dataset(
@@ -148,9 +160,13 @@ class Reader:
                 snapshot_id=row["snapshot_id"],
                 created_at=row["created_at"].astimezone(UTC),
                 folder=self.root / "datasets" / row["dataset_id"],
-                manifest=DatasetManifest.model_validate(json.loads(row["manifest"])),
+                manifest=manifest,
+                # A snapshot from before looks were recorded has no holdouts either.
+                final_opened="final" in manifest.splits
+                and holdout_opened(self._lake, manifest.dataset_id),
             )
             for row in self._lake.read("report_datasets").to_pylist()
+            for manifest in [DatasetManifest.model_validate(json.loads(row["manifest"]))]
         )
 
     def dataset(self, dataset_id: str | None = None) -> Dataset:
@@ -179,21 +195,23 @@ class Reader:
         """What was found on one split of a data set (default: the newest), latest models only.
 
         Rows: one per slice, predictor, metric and baseline, with its interval. Raises ReadError
-        when nothing was evaluated yet.
+        when nothing was evaluated yet. Verdicts count every look at the split's sessions.
         """
         import pyarrow.compute as pc
 
-        from tasks.evaluation.verdict import read_verdicts
+        from tasks.evaluation.looks import stored_verdicts
 
         name = self.dataset(dataset_id).dataset_id
         statement = "report_evaluations"
         table = self._lake.read(statement, {"dataset_id": name}).filter(pc.field("split") == split)
         if not table.num_rows:
             raise ReadError(
-                f"No evaluation of data set {name} on its {split} split is stored. "
-                "Run `newsvane evaluate`, or name another data set."
+                f"No evaluation of data set {name} on its {split} split is stored. Run "
+                f"`newsvane {'dataset open-final MODEL' if split == 'final' else 'evaluate'}`, or "
+                "name another data set."
             )
-        verdicts = read_verdicts(table, self._evaluation_spec())
+        spec = self._evaluation_spec()
+        verdicts = stored_verdicts(self._lake, table, spec, dataset_id=name, split=split)
         return Evaluation(name, split, Rows(table, _grain(statement)), verdicts)
 
     def backtest(self, dataset_id: str | None = None) -> Rows:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.verdict import Verdict
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "final"]
 _PREVIEW_ROWS = 20
 _ITERATED_ROWS = 10_000
 
@@ -138,7 +138,10 @@ def _held_by_python() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """One data set: who it is, what it says of itself, where its files are. `created_at` is UTC."""
+    """One data set: who it is, what it says of itself, where its files are. `created_at` is UTC.
+
+    `final_opened`: whether its final holdout, if it has one, was opened.
+    """
 
     dataset_id: str
     spec_id: str
@@ -146,13 +149,15 @@ class Dataset:
     created_at: datetime
     folder: Path
     manifest: DatasetManifest
+    final_opened: bool = False
 
     def split(self, name: Split) -> Rows:
         """The examples of one split in stored order; a split without rows gives an empty table.
 
         Columns: input, output, example_id, ticker, session (date), decision_ts, label_start_ts,
-        label_end_ts (UTC), label_return, headline_ids. Raises ReadError for an unknown split, and
-        DatasetFilesError when the files are not below the data root.
+        label_end_ts (UTC), label_return, headline_ids. Raises ReadError for an unknown split and
+        for a final holdout that was not opened, and DatasetFilesError when the files are not below
+        the data root.
         """
         from warehouse.tables.datasets import LINES_SCHEMA, load_split
 
@@ -160,6 +165,12 @@ class Dataset:
             known = ", ".join(self.manifest.splits)
             raise ReadError(
                 f"Data set {self.dataset_id} has no split {name!r}; it has {known}. Name one."
+            )
+        if name == "final" and not self.final_opened:
+            raise ReadError(
+                f"The final holdout of data set {self.dataset_id} is set aside: nobody has seen an "
+                "outcome of it yet. `newsvane dataset open-final MODEL` scores a model on it, "
+                "once; after that it can be read here."
             )
         empty = not self.manifest.splits[name].rows
         table = LINES_SCHEMA.empty_table() if empty else load_split(self.folder / f"{name}.parquet")

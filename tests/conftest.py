@@ -12,6 +12,7 @@ pytest_plugins = (
     "tests.builders.frames",
     "tests.builders.servers",
     "tests.builders.warehouse",
+    "tests.builders.witnesses",
 )
 
 REPOSITORY = Path(__file__).resolve().parents[1]

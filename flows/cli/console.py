@@ -97,12 +97,15 @@ def chosen_dataset(settings: Settings, wanted: str | None) -> str:
 
 def show_dataset(manifest: DatasetManifest) -> None:
     """Print a data set's identity, its splits and what was left out."""
+    from tasks.dataset.spec.manifest import HOLDOUT
+    from tasks.dataset.spec.split import FINAL
+
     rows = [
         {
             "split": name,
             "rows": split.rows,
             "up": split.up,
-            "down": split.rows - split.up,
+            "down": split.down,
             "sessions": split.sessions,
             "from": split.first_session,
             "to": split.last_session,
@@ -110,6 +113,8 @@ def show_dataset(manifest: DatasetManifest) -> None:
         for name, split in manifest.splits.items()
     ]
     show_rows(rows, f"data set {manifest.dataset_id}")
+    if FINAL in manifest.splits:
+        say(HOLDOUT, markup=False)
     for reason, left in sorted(manifest.dropped.items()):
         say(f"left out: {left:,} {reason}")
 
@@ -127,7 +132,8 @@ def show_model(result: FinetuneResult) -> None:
 def show_verdict(outcome: Evaluation, what: str = "test split") -> None:
     """Print the verdict table, the verdict in words and what the robustness checks showed."""
     show_rows(verdict_table(outcome), f"{what}, 95% intervals by sessions", break_before=" [")
-    say(outcome.verdict.words)
+    for verdict in outcome.verdicts[:1] if what == "test split" else outcome.verdicts:
+        say(verdict.words)
     for note in outcome.notes:
         say(f"- {note}", markup=False)
 

@@ -96,6 +96,23 @@ def rebuild(
     raise typer.Exit(FAILED)
 
 
+@app.command("open-final")
+def open_final(
+    context: typer.Context,
+    models: Annotated[list[str], typer.Argument(help="The models it is opened for.")],
+    dataset_id: DatasetOption = None,
+) -> None:
+    """Open the final holdout for these models, once: score them on it and seal the look."""
+    settings = prepared(context)
+    from flows.cli.console import show_verdict
+    from flows.cli.progress import progress_bars
+    from flows.evaluation import open_final as open_final_flow
+
+    with progress_bars():
+        outcome = open_final_flow(settings.selection, tuple(models), dataset_id)
+    show_verdict(outcome, "final holdout")
+
+
 @app.command()
 def export(
     context: typer.Context,

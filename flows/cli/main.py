@@ -27,6 +27,7 @@ for part in (jobs, ingest, models, operations):
     app.registered_commands += part.app.registered_commands
 app.add_typer(dataset.app, name="dataset")
 app.add_typer(models.registry_app, name="models")
+app.add_typer(models.predictions_app, name="predictions")
 app.add_typer(models.bundle_app, name="bundle")
 app.add_typer(ingest.import_app, name="import")
 app.add_typer(ingest.sources_app, name="sources")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from flows.cli.context import DatasetOption, prepared, settings_of
 
 app = typer.Typer()
 registry_app = typer.Typer(help="The registry of fine-tuned models.", no_args_is_help=True)
+predictions_app = typer.Typer(help="The forward predictions.", no_args_is_help=True)
 bundle_app = typer.Typer(help="Fine-tune on another machine.", no_args_is_help=True)
 
 
@@ -155,6 +157,26 @@ def promote(context: typer.Context, model_id: str) -> None:
     typer.echo(
         comparison.words if comparison else f"{model_id} is the champion; nobody stood against it."
     )
+
+
+@predictions_app.command("export")
+def export_predictions(
+    context: typer.Context,
+    out: Annotated[Path, typer.Argument(help="The folder to write to.")],
+    organization: Annotated[str, typer.Option(help="Who forecasts, as the files name it.")],
+    session: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Default: the latest predicted.")
+    ] = None,
+) -> None:
+    """Write one session's forward predictions in ForecastBench's question and forecast sets."""
+    settings = settings_of(context)
+    from tasks.prediction.forecastbench import export_forecasts
+    from warehouse.lake import Lake
+
+    day = session.date() if session else None
+    with Lake.open(settings.warehouse) as lake:
+        for path in export_forecasts(lake, out, organization=organization, session=day):
+            typer.echo(path)
 
 
 @bundle_app.command("export")

@@ -152,16 +152,22 @@ def verify(
     anchor: Annotated[
         str | None, typer.Option(help="A head of the chain that you kept elsewhere.")
     ] = None,
+    witness: Annotated[
+        bool, typer.Option("--witness", help="Also compare with what every witness holds.")
+    ] = False,
 ) -> None:
     """Recompute every stored hash and name what was altered."""
     settings = settings_of(context)
 
     from flows.cli.progress import progress_bars
+    from flows.connections import witnesses_of
     from flows.platform.display import current_sink
     from tasks.checks.integrity import verify as verify_all
+    from tasks.checks.witness.witnesses import compare
     from warehouse.lake import Lake
     from warehouse.storage.landing import Landing
 
+    witnesses = witnesses_of(settings) if witness else {}
     with progress_bars(), Lake.open(settings.warehouse.of_any_kind()) as lake:
         sink = current_sink()
         report = verify_all(
@@ -170,8 +176,20 @@ def verify(
             anchor=anchor,
             progress=lambda done, total: sink.advance("payloads", done, total),
         )
-    typer.echo(report.words)
-    raise typer.Exit(0 if report.sound else FAILED)
+        stated = compare(lake, witnesses)
+    typer.echo("\n".join([report.words, *(one.words for one in stated)]))
+    sound = report.sound and all(one.sound for one in stated)
+    raise typer.Exit(0 if sound else FAILED)
+
+
+@app.command()
+def deposit(context: typer.Context) -> None:
+    """Deposit the hash chain and its predictions with every witness, as the daily job does."""
+    settings = prepared(context)
+    from flows.operations import deposit_chain
+
+    for one in deposit_chain(settings.selection):
+        typer.echo(one.words)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from tasks.dataset.spec.manifest import (
     UniverseEntry,
     card,
 )
-from tasks.dataset.spec.split import SPLITS
+from tasks.dataset.spec.split import FINAL
 from warehouse.lake import Lake
 from warehouse.storage.atomic import publish_folder, write_text
 from warehouse.tables.datasets import Part, assign_splits, changed_from, name_dataset, write_part
@@ -73,13 +73,16 @@ def write_dataset(
     universe = _universe(lake, spec)
 
     def fill(folder: Path) -> str:
-        files: dict[str, list[FileEntry]] = {split: [] for split in SPLITS}
-        for part in _with_empty(parts):
+        names = spec.split.names
+        files: dict[str, list[FileEntry]] = {split: [] for split in names}
+        for part in _with_empty(parts, names):
             files[part.split] += (previous and previous.take_over(part, folder)) or [
                 FileEntry(**asdict(file), rows=part.rows, membership=part.membership)
                 for file in write_part(lake, parameters, part, folder)
             ]
         found = {row.pop("split"): row for row in counts.to_pylist()}
+        if FINAL in names:
+            found[FINAL] = {**found.get(FINAL, {}), "up": None, "down": None}
         manifest = DatasetManifest(
             dataset_id=_identity(spec, files, universe),
             spec_id=spec.spec_id,
@@ -89,7 +92,7 @@ def write_dataset(
             tradable=spec.tradable,
             splits={
                 split: SplitEntry(**found.get(split, {}), files=tuple(files[split]))
-                for split in SPLITS
+                for split in names
             },
             dropped={row["drop_reason"]: row["rows"] for row in dropped.to_pylist()},
             granularity=_granularity(lake),
@@ -161,10 +164,10 @@ def _previous(lake: Lake, spec: DatasetSpec) -> PreviousBuild | None:
     return PreviousBuild(lake.spec.placed(rows[0]["path"]), manifest, since)
 
 
-def _with_empty(parts: list[Part]) -> list[Part]:
+def _with_empty(parts: list[Part], names: tuple[str, ...]) -> list[Part]:
     """The parts, and one whole empty one for each split that has none."""
     present = {part.split for part in parts}
-    absent = [split for split in SPLITS if split not in present]
+    absent = [split for split in names if split not in present]
     return [*parts, *(Part(split, "", date.min, date.min, 0, "", []) for split in absent)]
 
 

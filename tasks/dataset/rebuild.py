@@ -66,13 +66,12 @@ def diff_datasets(lake: Lake, one: Path, other: Path) -> DatasetDiff:
     """Compare two data set folders: their settings, and row by row their examples.
 
     An example may be added or removed, or differ in split, headlines, wording, label, return or
-    clock.
+    clock. A final holdout is left out.
     """
     a, b = (_flat(read_manifest(folder).spec.model_dump(mode="json")) for folder in (one, other))
-    # Not every manifest names every setting: features and a universe stand only where they are.
-    settings = {
-        name: (a.get(name), b.get(name)) for name in {**a, **b} if a.get(name) != b.get(name)
-    }
+    # A setting that is unset may not be written down at all.
+    names = dict.fromkeys((*a, *b))
+    settings = {n: (a.get(n), b.get(n)) for n in names if a.get(n) != b.get(n)}
     return DatasetDiff(settings, compare_splits(lake, _rows(one), _rows(other)))
 
 

@@ -8,7 +8,7 @@ together.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any
 
@@ -16,12 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.dataset.spec.split import FINAL
 from tasks.evaluation.intervals import deviations, label_window, normal_score, resampling
 from tasks.evaluation.metrics import Floats, from_sums, session_sums
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, EvaluationSpec
-from tasks.evaluation.verdict import Correction, Verdict
+from tasks.evaluation.verdict import Correction, Verdict, read_verdicts
 from warehouse.lake import Lake
-from warehouse.tables.looks import look_predictions, looks_overlapping
+from warehouse.tables.looks import holdout_history, look_predictions, looks_overlapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,20 @@ def correct(looks: Sequence[Look], spec: EvaluationSpec, *, lost: int = 0) -> Co
     return Correction(len(looks) + lost, own.baseline, alone, corrected)
 
 
+def stored_verdicts(
+    lake: Lake, evaluations: pa.Table, spec: EvaluationSpec, *, dataset_id: str, split: str
+) -> tuple[Verdict, ...]:
+    """The verdicts on one split as stored, corrected for every look at its sessions until now.
+
+    `evaluations`: rows of `report_evaluations`.
+    """
+    rows = evaluations.filter(pc.field("split") == split)
+    named = rows.select(["predictor", "model_id"]).filter(pc.is_valid(rows["model_id"]))
+    ids = dict(zip(*(column.to_pylist() for column in named.columns), strict=True))
+    verdicts = read_verdicts(rows, spec)
+    return corrected(lake, verdicts, spec, dataset_id=dataset_id, split=split, model_ids=ids)
+
+
 def corrected(
     lake: Lake,
     verdicts: Sequence[Verdict],
@@ -87,28 +102,41 @@ def corrected(
     """The verdicts on one split, corrected for every look at its sessions so far.
 
     `model_ids`: predictor to model_id, of those that are models. A verdict whose own look is not
-    on record, from a release that kept none, or whose predictions are gone, stays as it is.
+    on record, from a release that kept none, or whose predictions are gone, stays as it is. Those
+    on a final holdout say whether it was the first and only look.
     """
-    return tuple(
-        _corrected(lake, verdict, spec, dataset_id, split, model_ids.get(verdict.predictor))
-        for verdict in verdicts
-    )
+    holdout = _holdout(holdout_history(lake, dataset_id)) if split == FINAL and verdicts else ""
+    found = []
+    for verdict in verdicts:
+        own = correction_of(
+            lake,
+            spec,
+            dataset_id=dataset_id,
+            split=split,
+            predictor=verdict.predictor,
+            model=model_ids.get(verdict.predictor),
+        )
+        counted = verdict.corrected(own, spec) if own and verdict.comparisons else verdict
+        found.append(replace(counted, holdout=holdout))
+    return tuple(found)
 
 
-def _corrected(
+def correction_of(
     lake: Lake,
-    verdict: Verdict,
     spec: EvaluationSpec,
+    *,
     dataset_id: str,
     split: str,
+    predictor: str,
     model: str | None,
-) -> Verdict:
+) -> Correction | None:
+    """One predictor's correction for looks on one split; None if its own look is not on record."""
     found = looks_overlapping(
-        lake, dataset_id, split, verdict.predictor, model, uncounted=(*TRIVIAL, *REFERENCE)
+        lake, dataset_id, split, predictor, model, uncounted=(*TRIVIAL, *REFERENCE)
     )
     kept = found.filter(pc.field("stored"))
-    if not found.num_rows or not found["asked"][0].as_py() or not verdict.comparisons:
-        return verdict
+    if not found.num_rows or not found["asked"][0].as_py():
+        return None
     rows = look_predictions(lake, kept["look_id"], TRIVIAL)
     looks = {
         name: look
@@ -116,9 +144,22 @@ def _corrected(
         if (look := _look(rows.filter(pc.field("look_id") == name))).baselines
     }
     if found["look_id"][0].as_py() not in looks:
-        return verdict
+        return None
     lost = found.num_rows - len(looks)
-    return verdict.corrected(correct(tuple(looks.values()), spec, lost=lost), spec)
+    return correct(tuple(looks.values()), spec, lost=lost)
+
+
+def _holdout(history: Mapping[str, int]) -> str:
+    before, after, forward = (history[name] for name in ("before", "after", "forward"))
+    if before:
+        words = f"Final holdout, but not the first look at its sessions: {before:,} came before."
+    elif after:
+        words = f"Final holdout: the first look at its sessions; {after:,} came after it."
+    else:
+        words = "Final holdout: the first and only look at its sessions."
+    if forward:
+        words += f" {forward:,} models have forward predictions of some of them on record."
+    return words
 
 
 def _look(rows: pa.Table) -> Look:

@@ -27,7 +27,7 @@ REFERENCE = (TFIDF_LOGISTIC, NUMERIC_LOGISTIC)
 TEXT_PREDICTORS = (FINE_TUNED, TFIDF_LOGISTIC)
 
 TEST, WALK_FORWARD = "test", "walk_forward"
-"""Splits that evaluations are stored under."""
+"""Splits that evaluations are stored under, besides the final holdout."""
 
 _LABELS = {
     FINE_TUNED: "fine-tuned model",

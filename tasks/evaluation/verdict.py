@@ -75,12 +75,15 @@ class Verdict:
     n_examples: int
     n_sessions: int
     correction: Correction | None = None
+    holdout: str = ""
+    """Of a final holdout: whether it was the first and only look at its sessions."""
 
     @property
     def words(self) -> str:
         """The verdict in words, its alarms last."""
         alarms = tuple(f"ALARM: {alarm}" for alarm in self.alarms)
-        parts = (f"{self.predictor}: {self.claim}.", self.looks, *self.sentences, *alarms)
+        looks = (self.holdout, self.looks)
+        parts = (f"{self.predictor}: {self.claim}.", *looks, *self.sentences, *alarms)
         return " ".join(filter(None, parts))
 
     @property

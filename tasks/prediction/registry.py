@@ -111,9 +111,17 @@ def nominate(lake: Lake, model_id: str) -> Model:
 def latest_split(sessions: Sequence[date], spec: RetrainSpec, base: SplitSpec) -> SplitSpec:
     """`base` with its cuts moved to the end of `sessions` (finished, distinct, ascending).
 
-    Raises RetrainingError when no session would be left to learn from.
+    A final holdout stays set aside: the cuts lie before it. Raises RetrainingError when no session
+    would be left to learn from.
     """
     known = [day for day in sessions if base.start is None or day >= base.start]
+    ends = known[-1:]
+    if isinstance(base.final, int):
+        known = known[: -base.final]
+    elif base.final is not None:
+        first = base.final
+        known = [day for day in known if day < first]
+        ends.append(first)  # it may lie ahead
     learnt = len(known) - spec.test - spec.validation
     if learnt < 1:
         raise RetrainingError(
@@ -126,7 +134,7 @@ def latest_split(sessions: Sequence[date], spec: RetrainSpec, base: SplitSpec) -
             "start": known[0],
             "train_until": known[learnt - 1],
             "validation_until": known[learnt + spec.validation - 1],
-            "end": known[-1],
+            "end": max(ends),
         }
     )
 

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from tasks.training.recipe import Recipe
 from warehouse.storage.atomic import file_sha256
 
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "test", "final"]
+Scored = Literal["train", "validation", "test"]
+"""Splits that a fine-tune may score beside its training: the final holdout is none of them."""
 
 
 class _Document(BaseModel):
@@ -87,7 +89,7 @@ class FinetuneJob(_Job):
 
     kind: Literal["finetune"] = "finetune"
     seed: int = 0
-    score: tuple[Split, ...] = ()
+    score: tuple[Scored, ...] = ()
     scores: Path | None = None
     processes: int = Field(default=1, ge=1)
     accelerate_config: Path | None = None

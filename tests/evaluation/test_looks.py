@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +14,12 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.looks import Look, correct, corrected
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.verdict import Verdict
-from tests.builders.rows import append, example
+from tasks.report.site.site import write_site
+from tests.builders.rows import append, example, model
 from warehouse.lake import Lake
-from warehouse.tables.evaluations import evaluation_frame
+from warehouse.tables.evaluations import evaluation_frame, store_evaluation
 from warehouse.tables.looks import store_looks
+from warehouse.tables.models import store_model
 from warehouse.tables.predictions import store_backtest
 
 SPEC = EvaluationSpec(resamples=400, by_ticker=False, period=None, candidate="fine_tuned")
@@ -83,6 +87,29 @@ def test_a_claim_that_stood_alone_falls_among_many_that_were_tried(tested) -> No
     assert "Counting all 60 predictors judged on these sessions" in again.words
     assert "not once corrected for the 60 predictors" in again.words
     assert _judge(tested, 0.8, 4, model="good").skill
+
+
+def test_site_shows_both_p_values_beside_the_number_of_looks(tested, tmp_path: Path) -> None:
+    """A number of looks alone leaves the reader to guess what they cost."""
+    for k in range(3):
+        name = f"m{k}"
+        store_model(tested, model(name))
+        found = _judge(tested, 0.6, k, model=name)
+        frame = evaluation_frame(tested, "s1", pa.array([f"e{n:03}" for n in range(300)]))
+        p_up = {"fine_tuned": _called(frame["label_up"].to_numpy(), 0.6, k)}
+        rows = evaluate(frame, p_up, SPEC).rows
+        about = {"dataset_id": "d1", "split": "test", "model_ids": {"fine_tuned": name}}
+        store_evaluation(tested, rows, **about, now=NOW + timedelta(hours=k))
+    page = write_site(tested, tmp_path / "site", NOW, SPEC).parent / "training.html"
+    text = page.read_text("utf-8")
+    shown = re.findall(
+        r"3 models judged there</span><span[^>]*>p ([\d.]+), corrected ([\d.]+)", text
+    )
+    assert len(shown) == 3
+    assert all(float(corrected) >= float(alone) for alone, corrected in shown)
+    assert found.correction is not None
+    rounded = (f"{found.correction.p_alone:.3f}", f"{found.correction.p_corrected:.3f}")
+    assert rounded in shown
 
 
 def test_looks_at_other_sessions_do_not_count_and_overlapping_ones_do(tested) -> None:

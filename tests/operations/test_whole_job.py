@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from tests.builders.command_line import Newsvane
 from warehouse.lake import Lake
 
 TINY = ("--set", "training.recipe=sandbox-tiny")
+FINAL = ("--set", "dataset.split.final=2012-12-03")
 TWO_THREADS = ("--set", "warehouse.threads=2")
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("prefect_runs", "training_worker")]
@@ -38,7 +40,7 @@ def rows(tmp_path: Path, query: str) -> pa.Table:
 def test_first_run_concludes_and_second_run_does_only_new_work(
     newsvane: Newsvane, tmp_path: Path
 ) -> None:
-    first = newsvane(*TINY, *TWO_THREADS, "run")
+    first = newsvane(*TINY, *FINAL, *TWO_THREADS, "run")
     assert first.returncode == 0, first.stderr
     assert "fine_tuned" in first.stdout
     assert Path(re.findall(r"report: (\S+)", first.stdout)[0]).is_file()
@@ -66,17 +68,32 @@ def test_first_run_concludes_and_second_run_does_only_new_work(
         "SELECT slice, any_value(n_examples) AS n FROM evaluations WHERE split = 'walk_forward' "
         "AND (slice = 'all' OR slice LIKE 'fold=%') GROUP BY slice ORDER BY slice",
     )
-    assert folds.num_rows == 5
+    assert folds.num_rows == 4
     assert sum(folds["n"].to_pylist()[1:]) == folds["n"][0].as_py()
 
     before = digests(tmp_path / "data" / "datasets")
     tables = ("bars", "headlines", "examples", "datasets", "models", "predictions", "partitions")
     counts = {name: rows(tmp_path, f"SELECT count(*) AS n FROM {name}") for name in tables}
-    second = newsvane(*TINY, "run")
+    second = newsvane(*TINY, *FINAL, "run")
     assert second.returncode == 0, second.stderr
     assert "0 requests, 0 bars, 0 actions, 0 headlines" in re.sub(r"\s+", " ", second.stdout)
     assert digests(tmp_path / "data" / "datasets") == before
     assert counts == {name: rows(tmp_path, f"SELECT count(*) AS n FROM {name}") for name in tables}
+
+    seen = "SELECT max(last) AS last FROM (SELECT list_max(sessions) AS last FROM looks WHERE "
+    last = rows(tmp_path, f"{seen} split <> 'final')")["last"][0].as_py()
+    assert last < date(2012, 12, 3)
+    (name,) = rows(tmp_path, "SELECT model_id FROM models")["model_id"].to_pylist()
+    opened = newsvane(*TINY, "dataset", "open-final", name)
+    assert opened.returncode == 0, opened.stderr
+    words = re.sub(r"\s+", " ", opened.stdout)
+    assert "Final holdout: the first and only look at its sessions." in words
+    assert rows(tmp_path, f"{seen} split = 'final')")["last"][0].as_py() == date(2013, 3, 1)
+    again = newsvane(*TINY, "dataset", "open-final", name)
+    assert (again.returncode, "one look is all it has" in again.stderr) == (2, True)
+    assert newsvane("verify").returncode == 0
+    sealed = rows(tmp_path, "SELECT DISTINCT record_id FROM sealed_rows WHERE subject = 'look'")
+    assert sealed.num_rows == rows(tmp_path, "FROM looks").num_rows
 
 
 def test_archives_import_by_declared_columns_and_repeats_count_once(

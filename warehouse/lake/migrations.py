@@ -94,10 +94,11 @@ def require_current(connection: duckdb.DuckDBPyConnection) -> None:
     _refuse_unknown(applied, known_migrations())
     absent = {path.stem for path in (SQL_ROOT / "schema").glob("*.sql")} - present
     if absent or len(applied) < len(known_migrations()):
+        lacks = f" and has the tables {', '.join(sorted(absent))} too" if absent and present else ""
         raise LakeError(
             f"The warehouse is at schema version {max(applied, default=0)}, this release reads "
-            f"version {len(known_migrations())}. Open it once with a command that may write, e.g. "
-            '`newsvane sql "from schema_versions"`, which brings it up to date.'
+            f"version {len(known_migrations())}{lacks}. Open it once with a command that may "
+            'write, e.g. `newsvane sql "from schema_versions"`, which brings it up to date.'
         )
 
 

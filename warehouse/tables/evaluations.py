@@ -45,12 +45,19 @@ def store_evaluation(
     `model_ids` maps the predictors that are models to their model_id; the others are stored with
     none. `now` is UTC. Storing equal numbers again commits nothing.
     """
+    full = evaluation_rows(rows, dataset_id, split, model_ids, now)
+    lake.transact(lambda tx: tx.run("evaluation_publish", incoming_evaluation=full))
+
+
+def evaluation_rows(
+    rows: pa.Table, dataset_id: str, split: str, model_ids: Mapping[str, str], now: datetime
+) -> pa.Table:
+    """An evaluation's rows with what it was made of and when (UTC)."""
     size = rows.num_rows
     models = [model_ids.get(name) for name in rows["predictor"].to_pylist()]
-    full = (
+    return (
         rows.append_column("dataset_id", pa.array([dataset_id] * size, pa.string()))
         .append_column("split", pa.array([split] * size, pa.string()))
         .append_column("model_id", pa.array(models, pa.string()))
         .append_column("evaluated_at", pa.array([now] * size, _AT))
     )
-    lake.transact(lambda tx: tx.run("evaluation_publish", incoming_evaluation=full))

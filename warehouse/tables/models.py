@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -94,6 +95,12 @@ def read_unseen(lake: Lake, challenger: str, champion: str) -> pa.Table:
             "the model has seen is unknown. Build that data set here first."
         )
     return lake.read("model_unseen", pair)
+
+
+def models_seen(lake: Lake, model_ids: Sequence[str]) -> dict[str, datetime]:
+    """The end (UTC) of the last outcome each model can have learned from, where that is known."""
+    rows = lake.read("models_seen", {"model_ids": list(model_ids)}).to_pylist()
+    return {row["model_id"]: row["seen_until"] for row in rows}
 
 
 def promotion_test_number(lake: Lake, challenger: str, champion: str) -> int:

@@ -147,6 +147,7 @@ SEALS = _table(
     seal_no=_LONG, rows=_LONG, content_hash=_TEXT, prev_hash=_TEXT, hash=_TEXT, sealed_at=_AT
 )
 SEALED_ROWS = _table(seal_no=_LONG, subject=_TEXT, record_id=_TEXT, row_hash=_TEXT)
+DEPOSITS = _table(witness=_TEXT, seal_no=_LONG, hash=_TEXT, deposited_at=_AT)
 SCHEMA_VERSIONS = _table(version=_INT, name=_TEXT, sha256=_TEXT)
 
 

@@ -142,9 +142,7 @@ class DatasetSpec(BaseModel):
             "lookback": render.return_window if render.uses_context else 0,
             "up": render.answers[0],
             "down": render.answers[1],
-            **split.model_dump(exclude={"fractions"}, by_alias=False),
-            "train_share": split.fractions[0],
-            "validation_share": split.fractions[1],
+            **split.sql_parameters(),
         }
 
 

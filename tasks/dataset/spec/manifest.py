@@ -8,6 +8,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.dataset.spec.dataset import DatasetSpec
+from tasks.dataset.spec.split import FINAL
+
+HOLDOUT = (
+    "The split `final` is set aside: no predictor is scored on it and no outcome of it is shown "
+    "until `newsvane dataset open-final` opens it, which it does once."
+)
 
 
 class FileEntry(BaseModel):
@@ -26,13 +32,16 @@ class FileEntry(BaseModel):
 
 
 class SplitEntry(BaseModel):
-    """One split: size, balance, span, and files (each as JSON lines and as Parquet)."""
+    """One split: size, balance, span, and files (each as JSON lines and as Parquet).
+
+    Of the final holdout `up` and `down` are None: its balance is an outcome.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int = 0
-    up: int = 0
-    down: int = 0
+    up: int | None = 0
+    down: int | None = 0
     sessions: int = 0
     tickers: int = 0
     first_session: date | None = None
@@ -137,11 +146,14 @@ def card(manifest: DatasetManifest) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, split in manifest.splits.items():
-        share = f"{split.up / split.rows:.1%}" if split.rows else "-"
+        share = f"{split.up / split.rows:.1%}" if split.rows and split.up is not None else "-"
+        up, down = ("-" if count is None else count for count in (split.up, split.down))
         lines.append(
-            f"| {name} | {split.rows} | {split.up} | {split.down} | {share} | {split.sessions} "
+            f"| {name} | {split.rows} | {up} | {down} | {share} | {split.sessions} "
             f"| {split.tickers} | {split.first_session or '-'} | {split.last_session or '-'} |"
         )
+    if FINAL in manifest.splits:
+        lines += ["", HOLDOUT]
     lines += ["", "Examples in no split, by reason:", ""]
     lines += [f"- {reason}: {rows}" for reason, rows in manifest.dropped.items()] or ["- none"]
     for source, found in manifest.granularity.items():

@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from tasks.dataset.spec.manifest import DatasetManifest
-from tasks.evaluation.looks import corrected
+from tasks.dataset.spec.split import FINAL
+from tasks.evaluation.looks import stored_verdicts
 from tasks.evaluation.robustness import notes
 from tasks.evaluation.spec import REFERENCE, TEST, TRIVIAL, WALK_FORWARD, EvaluationSpec
-from tasks.evaluation.verdict import Cell, Verdict, read_verdicts
+from tasks.evaluation.verdict import Cell, Verdict
 from warehouse.lake import Lake
 from warehouse.tables.models import Model, read_models
 
@@ -48,9 +49,10 @@ class ReportData:
 
     `dataset` is None before the first data set is built; then everything that belongs to one is
     empty. `models` are those trained on it, newest first. `evaluations` holds the test split,
-    `walked` the pooled walk-forward folds. `returns` has each backtest prediction with its label's
-    return. `notes` say of the first verdict's predictor what the robustness checks showed; `spec`
-    is what it was evaluated by. `synthetic` says that at least one headline source is generated.
+    `walked` the pooled walk-forward folds, `final` the verdicts on the final holdout once it is
+    opened. `returns` has each backtest prediction with its label's return. `notes` say of the first
+    verdict's predictor what the robustness checks showed; `spec` is what it was evaluated by.
+    `synthetic` says that at least one headline source is generated.
     """
 
     dataset: DatasetRecord | None
@@ -68,6 +70,7 @@ class ReportData:
     reliability: pa.Table
     returns: pa.Table
     verdicts: tuple[Verdict, ...]
+    final: tuple[Verdict, ...]
     notes: tuple[str, ...]
     spec: EvaluationSpec
     synthetic: bool
@@ -109,15 +112,11 @@ def collect(
         stored.filter(pc.field("split") == split) for split in (TEST, WALK_FORWARD)
     )
     spec = spec or EvaluationSpec(synthetic=synthetic)
-    tested = read["evaluations"].select(["predictor", "model_id"])
-    tested = tested.filter(pc.is_valid(tested["model_id"]))
-    verdicts = corrected(
-        lake,
-        read_verdicts(read["evaluations"], spec),
-        spec,
-        dataset_id=dataset.dataset_id if dataset else "",
-        split=TEST,
-        model_ids=dict(zip(*(column.to_pylist() for column in tested.columns), strict=True)),
+    verdicts, final = (
+        stored_verdicts(
+            lake, stored, spec, dataset_id=dataset.dataset_id if dataset else "", split=split
+        )
+        for split in (TEST, FINAL)
     )
     return ReportData(
         dataset=dataset,
@@ -125,6 +124,7 @@ def collect(
         synthetic=synthetic,
         models=tuple(m for m in read_models(lake) if m.dataset_id == about["dataset_id"]),
         verdicts=verdicts,
+        final=final,
         notes=notes(read["evaluations"], verdicts[0].predictor, spec) if verdicts else (),
         spec=spec,
         **read,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 import pyarrow as pa
 from markupsafe import Markup
 
-from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.looks import correction_of
+from tasks.evaluation.spec import TEST, EvaluationSpec
+from tasks.evaluation.verdict import Correction
 from tasks.prediction.record import ForwardRecord
 from tasks.report.markup import Rows, export, exported, page, read, write_page
 from tasks.report.site import plots as site_plots
@@ -25,6 +27,10 @@ RECENT = timedelta(days=84)
 
 DRAWN_FROM = 20
 """Labelled examples a month must hold for its share of ups to be drawn."""
+
+
+CORRECTED = 12
+"""Models, the last evaluated, whose leads are corrected for looks: the site is written daily."""
 
 
 class SiteError(ValueError):
@@ -48,7 +54,7 @@ def write_site(
     first = write_page(root / "index.html", _today(lake, root, record, now))
     write_page(root / "scoreboard.html", scoreboard(lake, root, record, models))
     write_page(root / "data.html", _data(lake, root, now))
-    write_page(root / "training.html", _training(lake, root, models))
+    write_page(root / "training.html", _training(lake, root, models, record.spec))
     sessions = write_lineage(lake, root, record.states)
     seals = lake.read("seal_chain").to_pylist()
     write_page(root / "lineage.html", page("lineage", sessions=sessions, seals=seals))
@@ -140,7 +146,22 @@ def _latest_spec(labels: Rows) -> Rows:
     return [row for row in labels if row["spec_id"] == spec and row["labelled"] >= DRAWN_FROM]
 
 
-def _training(lake: Lake, root: Path, models: Sequence[Model]) -> str:
+def _corrections(
+    lake: Lake, evaluated: Mapping[str, Mapping[str, Any]], spec: EvaluationSpec
+) -> dict[str, Correction]:
+    """What counting looks leaves of the newest evaluated models' leads, by model_id."""
+    newest = sorted(evaluated.values(), key=lambda row: row["evaluated_at"], reverse=True)
+    found = {}
+    for row in newest[:CORRECTED]:
+        name = row["model_id"]
+        about = {"dataset_id": row["dataset_id"], "predictor": row["predictor"]}
+        correction = correction_of(lake, spec, **about, split=TEST, model=name)
+        if correction is not None:
+            found[name] = correction
+    return found
+
+
+def _training(lake: Lake, root: Path, models: Sequence[Model], spec: EvaluationSpec) -> str:
     curves = {
         model.model_id: [(float(step), float(loss)) for step, loss in model.metrics["loss_curve"]]
         for model in models
@@ -151,10 +172,13 @@ def _training(lake: Lake, root: Path, models: Sequence[Model]) -> str:
     columns = zip(*flat, strict=True) if flat else ((), (), ())
     export(root, "loss", pa.table([list(column) for column in columns], schema=schema))
     title = "Training loss by step, the newest models"
-    accuracies = lake.read("evaluation_model_accuracy").to_pylist()
+    accuracies = {
+        row["model_id"]: row for row in lake.read("evaluation_model_accuracy").to_pylist()
+    }
     return page(
         "training",
         models=models,
-        accuracies={row["model_id"]: row for row in accuracies},
+        accuracies=accuracies,
+        corrections=_corrections(lake, accuracies, spec),
         curves=site_plots.loss_curves("loss", title, curves) if curves else None,
     )

@@ -49,7 +49,18 @@ SELECT
     }) AS VARCHAR)),
     created_at
 FROM models
-WHERE stage <> 'candidate';
+WHERE stage <> 'candidate'
+UNION ALL
+SELECT
+    'look',
+    look_id,
+    sha256(CAST(to_json({
+        dataset_id: dataset_id, split: split, predictor: predictor, model_id: model_id,
+        spec_id: spec_id, sessions: sessions, n_examples: n_examples,
+        predictions_sha256: predictions_sha256, looked_at: epoch_us(looked_at)
+    }) AS VARCHAR)),
+    looked_at
+FROM looks;
 
 
 -- name: seal_append
@@ -175,3 +186,57 @@ ORDER BY dataset_id;
 SELECT DISTINCT payload_id
 FROM payloads
 ORDER BY payload_id;
+
+
+-- name: deposit_links
+-- grain: one row per link of the chain behind link $after, oldest first
+SELECT seal_no, rows, content_hash, prev_hash, hash, sealed_at
+FROM seals
+WHERE seal_no > $after
+ORDER BY seal_no;
+
+
+-- name: deposit_predictions
+-- grain: one row per forward prediction sealed by a link behind link $after
+SELECT sealed.seal_no, predictions.* EXCLUDE (kind)
+FROM sealed_rows AS sealed
+INNER JOIN predictions
+    ON predictions.kind = 'forward'
+    AND predictions.prediction_id = sealed.record_id
+WHERE sealed.subject = 'prediction' AND sealed.seal_no > $after
+ORDER BY sealed.seal_no, predictions.prediction_id;
+
+
+-- name: deposit_last
+-- grain: one row: the last deposit that a witness took, NULLs if it took none
+SELECT max(seal_no) AS seal_no, arg_max(deposited_at, seal_no) AS deposited_at
+FROM deposits
+WHERE witness = $witness;
+
+
+-- name: deposit_differences
+-- grain: one row per prediction that the warehouse does not hold as it was deposited (reads deposited)
+-- $last: the last link deposited; no prediction may have been sealed up to there that is not in a deposit.
+WITH held AS (
+    SELECT sealed.seal_no, predictions.* EXCLUDE (kind)
+    FROM sealed_rows AS sealed
+    INNER JOIN predictions
+        ON predictions.kind = 'forward'
+        AND predictions.prediction_id = sealed.record_id
+    WHERE sealed.subject = 'prediction' AND sealed.seal_no <= $last
+), paired AS (
+    SELECT
+        coalesce(deposited.prediction_id, held.prediction_id) AS prediction_id,
+        coalesce(deposited.seal_no, held.seal_no) AS seal_no,
+        CASE
+            WHEN held.prediction_id IS NULL THEN 'was deposited and is gone'
+            WHEN deposited.prediction_id IS NULL THEN 'was slipped into a link after that was deposited'
+            WHEN held IS DISTINCT FROM deposited THEN 'is not as it was deposited'
+        END AS problem
+    FROM deposited
+    FULL JOIN held USING (prediction_id)
+)
+SELECT prediction_id, problem
+FROM paired
+WHERE problem IS NOT NULL
+ORDER BY seal_no, prediction_id;

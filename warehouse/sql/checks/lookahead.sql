@@ -453,7 +453,7 @@ WITH rows AS (
     JOIN examples AS e ON e.spec_id = $spec_id AND e.ticker = r.ticker AND e.session = r.session
     WHERE r.split IS NOT NULL
 ), ordered AS (
-    SELECT *, list_position(['train', 'validation', 'test'], split) AS part FROM rows
+    SELECT *, list_position(['train', 'validation', 'test', 'final'], split) AS part FROM rows
 ), overlap AS (
     SELECT a.example_id
     FROM ordered AS a
@@ -485,4 +485,9 @@ SELECT true, 'no story is shown in two splits', count(*) FROM stories WHERE part
 UNION ALL
 SELECT false, 'inputs whose words occur in two splits', count(*) FROM words WHERE parts > 1
 UNION ALL
-SELECT false, 'tickers that training never saw', count(*) FROM unseen;
+SELECT false, 'tickers that training never saw', count(*) FROM unseen
+UNION ALL
+SELECT false, 'looks at sessions of the final holdout, other than its opening', count(*)
+FROM looks
+WHERE split <> 'final'
+    AND list_has_any(sessions, (SELECT list(DISTINCT session) FROM ordered WHERE part = 4));

@@ -299,9 +299,10 @@ ORDER BY decision_ts, ticker;
 
 
 -- name: examples_labelled_in_range
--- grain: one row per labelled example of one spec within a range of sessions
+-- grain: one row per labelled example of one spec within a range of sessions, none of them set aside
 SELECT example_id
 FROM examples
+ANTI JOIN set_aside USING (spec_id, session)
 WHERE spec_id = $spec_id AND session BETWEEN $first AND $last AND label IS NOT NULL
 ORDER BY session, ticker, example_id;
 

@@ -4,7 +4,8 @@
 -- name: split_rows
 -- builds: split_rows
 -- grain: one row per example of the spec
--- split: train | validation | test, or NULL: then drop_reason says why the example is in none of them.
+-- split: train | validation | test | final, or NULL: then drop_reason says why the example is in none of
+-- them.
 -- delisted: a bar is missing because trading ended before the label window did, and two weeks have passed
 -- without another. It is told here, not in the examples: that time passes changes no row of theirs.
 CREATE OR REPLACE TEMP TABLE split_rows AS
@@ -30,18 +31,24 @@ WITH ended AS (
 ), days AS (
     SELECT
         *,
-        row_number() OVER (ORDER BY session)                    AS day,
-        row_number() OVER (ORDER BY session) / count(*) OVER () AS share
+        row_number() OVER (ORDER BY session) AS day,
+        coalesce(session >= $final_from, false)
+        OR row_number() OVER (ORDER BY session DESC) <= $final_sessions AS is_final
     FROM (
         SELECT session, min(decision_ts) AS decision_ts, max(label_end_ts) AS label_end_ts
         FROM bounded
         WHERE drop_reason IS NULL
         GROUP BY session
     )
+), shared AS (
+    -- The final holdout comes last, so that the others' days count from 1 without it.
+    SELECT *, day / count(*) FILTER (NOT is_final) OVER () AS share
+    FROM days
 ), cut AS (
     SELECT
         *,
         CASE
+            WHEN is_final THEN 4
             WHEN session <= $train_until THEN 1
             WHEN session <= $validation_until THEN 2
             WHEN $train_until IS NOT NULL THEN 3
@@ -50,7 +57,7 @@ WITH ended AS (
             WHEN share <= $train_share + $validation_share + 1e-9 THEN 2
             ELSE 3
         END AS part
-    FROM days
+    FROM shared
 ), next_parts AS (
     SELECT
         earlier.part,
@@ -118,7 +125,7 @@ WITH ended AS (
 SELECT
     r.ticker, r.session, r.label,
     CASE WHEN r.drop_reason IS NULL AND s.ticker IS NULL
-         THEN ['train', 'validation', 'test'][r.part] END                        AS split,
+         THEN ['train', 'validation', 'test', 'final'][r.part] END               AS split,
     CASE WHEN s.ticker IS NULL THEN r.drop_reason ELSE 'balanced_away' END AS drop_reason
 FROM reasoned AS r
 LEFT JOIN surplus AS s USING (ticker, session);

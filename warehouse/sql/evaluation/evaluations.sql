@@ -61,7 +61,8 @@ ORDER BY split, slice, predictor, metric, baseline NULLS FIRST;
 -- name: evaluation_model_accuracy
 -- grain: one row per model evaluated on the test split of the data set it was trained on
 SELECT
-    models.model_id, evaluations.value, evaluations.ci_low, evaluations.ci_high,
+    models.model_id, models.dataset_id, evaluations.predictor, evaluations.value, evaluations.ci_low, evaluations.ci_high,
+    evaluations.evaluated_at,
     (
         SELECT count(DISTINCT others.look_id)
         FROM looks AS own

@@ -122,3 +122,51 @@ SELECT model_id
 FROM predictions
 WHERE kind = 'forward' AND model_id IS NOT NULL AND list_contains($sessions, session)
 ORDER BY model_id;
+
+
+-- name: holdout_looks
+-- grain: one row per look at a final holdout that saw one of $sessions, the first one first
+SELECT dataset_id, predictor, model_id, looked_at
+FROM looks
+WHERE split = 'final' AND list_has_any(sessions, $sessions)
+ORDER BY looked_at, dataset_id, predictor, model_id;
+
+
+-- name: sessions_set_aside
+-- grain: one row per session of one spec's final holdout while it is closed
+SELECT session
+FROM set_aside
+WHERE spec_id = $spec_id
+ORDER BY session;
+
+
+-- name: holdouts_opened
+-- grain: one row per data set whose final holdout was opened
+SELECT DISTINCT dataset_id
+FROM looks
+WHERE split = 'final'
+ORDER BY dataset_id;
+
+
+-- name: holdout_history
+-- grain: one row: looks at the sessions of one data set's opened final holdout, besides those that opened it
+-- before, after: looks of other splits and data sets. forward: models with a forward prediction of these sessions,
+-- whose record shows them too.
+WITH opening AS (
+    SELECT flatten(list(sessions)) AS sessions, max(looked_at) AS opened_at
+    FROM looks
+    WHERE dataset_id = $dataset_id AND split = 'final'
+), others AS (
+    SELECT looks.looked_at <= opening.opened_at AS is_before
+    FROM looks
+    INNER JOIN opening ON list_has_any(looks.sessions, opening.sessions)
+    WHERE (looks.dataset_id, looks.split) <> ($dataset_id, 'final')
+)
+SELECT
+    (SELECT count(*) FROM others WHERE is_before) AS before,
+    (SELECT count(*) FROM others WHERE NOT is_before) AS after,
+    (
+        SELECT count(DISTINCT predictions.model_id)
+        FROM predictions, opening
+        WHERE predictions.kind = 'forward' AND list_contains(opening.sessions, predictions.session)
+    ) AS forward;

@@ -75,22 +75,21 @@ INNER JOIN datasets USING (dataset_id)
 WHERE models.model_id IN ($challenger, $champion);
 
 
+-- name: models_seen
+-- grain: one row per model of $model_ids whose data set is known, with the end of the last outcome it has seen
+SELECT model_id, seen_until
+FROM model_boundaries
+WHERE list_contains($model_ids, model_id)
+ORDER BY model_id;
+
+
 -- name: model_unseen
 -- grain: one row per example that both models predicted and neither has seen
--- Seen is every outcome known by the end of the last training or validation session of either model's data
--- set. Where a model predicted an example twice, the prediction of its forward record counts.
+-- Where a model predicted an example twice, the prediction of its forward record counts.
 WITH boundary AS (
-    SELECT max(examples.label_end_ts) AS seen_until
-    FROM models
-    INNER JOIN datasets USING (dataset_id)
-    INNER JOIN examples
-        ON examples.spec_id = datasets.spec_id
-        AND examples.session <= greatest(
-            CAST(datasets.manifest ->> '$.splits.train.last_session' AS DATE),
-            CAST(datasets.manifest ->> '$.splits.validation.last_session' AS DATE)
-        )
-    WHERE models.model_id IN ($challenger, $champion)
-        AND examples.label IS NOT NULL
+    SELECT max(seen_until) AS seen_until
+    FROM model_boundaries
+    WHERE model_id IN ($challenger, $champion)
 ), predicted AS (
     SELECT model_id, spec_id, example_id, p_up, predicted_at, prediction_id, true AS forward
     FROM forward_record

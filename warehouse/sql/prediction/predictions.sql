@@ -178,3 +178,15 @@ WHERE predictions.kind = 'forward'
     AND (examples.label IS NULL OR examples.label_end_ts > $now)
 GROUP BY ALL
 ORDER BY ALL;
+
+
+-- name: forecasts_of_session
+-- grain: one row per record and example of the forward record in one session ($session NULL: the latest one)
+SELECT
+    record_id, spec_id, example_id, ticker, session, decision_ts, predicted_at, p_up, label_end_ts,
+    len(seen_ids) AS headlines,
+    input_sha256
+FROM forward_record
+WHERE counts AND ($session IS NULL OR session = $session)
+QUALIFY session = max(session) OVER ()
+ORDER BY record_id, spec_id, ticker, example_id;

@@ -31,6 +31,7 @@ WITH ranked AS (
             PARTITION BY coalesce(label, label_reason) ORDER BY sha256(example_id)
         ) AS place
     FROM examples
+    ANTI JOIN set_aside USING (spec_id, session)
     WHERE spec_id = $spec_id
 )
 SELECT * EXCLUDE (place)
@@ -54,11 +55,16 @@ ORDER BY source, key, range_start, range_end;
 
 -- name: report_labels
 -- grain: one row per label and label reason of the examples of $spec_id
-SELECT label, label_reason, count(*) AS examples
+-- Of a final holdout that is not opened only the number of examples shows.
+SELECT
+    if(aside.session IS NULL, label, NULL) AS label,
+    if(aside.session IS NULL, label_reason, 'set_aside') AS label_reason,
+    count(*) AS examples
 FROM examples
+LEFT JOIN set_aside AS aside USING (spec_id, session)
 WHERE spec_id = $spec_id
-GROUP BY label, label_reason
-ORDER BY label DESC NULLS LAST, examples DESC, label_reason;
+GROUP BY ALL
+ORDER BY 1 DESC NULLS LAST, examples DESC, 2;
 
 
 -- name: report_months
@@ -101,6 +107,7 @@ ORDER BY kind, source, records DESC, reason;
 
 -- name: report_reliability
 -- grain: one row per predictor and non-empty tenth of P(up) among backtest predictions on $dataset_id
+-- The final holdout, once opened, has its verdict alone.
 WITH scored AS (
     SELECT
         predictor,
@@ -110,6 +117,9 @@ WITH scored AS (
     FROM predictions
     JOIN examples USING (spec_id, example_id)
     WHERE dataset_id = $dataset_id AND kind = 'backtest' AND label IS NOT NULL
+        AND predictions.session NOT IN (
+            SELECT unnest(sessions) FROM looks WHERE dataset_id = $dataset_id AND split = 'final'
+        )
     QUALIFY model_id IS NOT DISTINCT FROM arg_max(model_id, predicted_at) OVER (PARTITION BY predictor)
 )
 SELECT
@@ -135,6 +145,9 @@ WHERE dataset_id = $dataset_id
     AND kind = 'backtest'
     AND label IS NOT NULL
     AND label_return IS NOT NULL
+    AND predictions.session NOT IN (
+        SELECT unnest(sessions) FROM looks WHERE dataset_id = $dataset_id AND split = 'final'
+    )
 QUALIFY model_id IS NOT DISTINCT FROM arg_max(model_id, predicted_at) OVER (PARTITION BY predictor)
 ORDER BY predictor, session, example_id;
 
@@ -190,8 +203,11 @@ exemplified AS (
         ticker,
         count(*) AS examples,
         count(label) AS labelled,
-        round(avg(CASE label WHEN 'up' THEN 1.0 WHEN 'down' THEN 0.0 END), 6) AS up_share
+        round(
+            avg(CASE label WHEN 'up' THEN 1.0 WHEN 'down' THEN 0.0 END) FILTER (aside.session IS NULL), 6
+        ) AS up_share
     FROM examples
+    LEFT JOIN set_aside AS aside USING (spec_id, session)
     WHERE spec_id = $spec_id
     GROUP BY ticker
 )

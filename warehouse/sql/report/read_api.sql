@@ -192,15 +192,21 @@ SELECT coalesce(bool_or(synthetic), false) AS synthetic FROM headlines;
 
 -- name: examples_asof
 -- grain: one row per example of $spec_id decided by $asof (NULL: every example)
--- An outcome shows once its window and the lag of its last bar were over; before, the row is `pending`.
+-- An outcome shows once its window and the lag of its last bar were over; before, the row is `pending`. One of
+-- $set_aside, sessions of a final holdout that is not opened, does not show.
 SELECT
     example_id, ticker, session, decision_ts, max_input_available_at, label_start_ts, label_end_ts,
-    if(is_over, label, NULL)              AS label,
-    if(is_over, label_reason, 'pending')  AS label_reason,
-    if(is_over, label_return, NULL)       AS label_return,
+    if(shows, label, NULL)        AS label,
+    CASE WHEN is_aside THEN 'set_aside' WHEN is_over THEN label_reason ELSE 'pending' END
+                                  AS label_reason,
+    if(shows, label_return, NULL) AS label_return,
     previous_return, availability, headline_ids, story_ids, input
 FROM (
-    SELECT *, $asof IS NULL OR label_end_ts + $bar_lag::INTERVAL < $asof AS is_over
+    SELECT
+        *,
+        $asof IS NULL OR label_end_ts + $bar_lag::INTERVAL < $asof AS is_over,
+        list_contains($set_aside, session)                         AS is_aside,
+        is_over AND NOT is_aside                                   AS shows
     FROM examples
     WHERE spec_id = $spec_id
         AND ($asof IS NULL OR decision_ts <= $asof)

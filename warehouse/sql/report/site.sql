@@ -285,6 +285,7 @@ ORDER BY sessions DESC, source, key;
 
 -- name: site_labels
 -- grain: one row per example spec and month: examples, those labelled, and how many went up
+-- Sessions that some spec sets aside are left out: another spec's labels would tell theirs.
 SELECT
     spec_id,
     CAST(date_trunc('month', session) AS DATE) AS month,
@@ -293,6 +294,7 @@ SELECT
     count(*) FILTER (label = 'up') AS up,
     round(count(*) FILTER (label = 'up') / nullif(count(label), 0), 6) AS up_share
 FROM examples
+WHERE session NOT IN (SELECT session FROM set_aside)
 GROUP BY spec_id, month
 ORDER BY spec_id, month;
 

@@ -1,0 +1,1 @@
+"""Witnesses: copies of the hash chain where the owner of the warehouse cannot rewrite them."""
