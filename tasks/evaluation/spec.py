@@ -79,6 +79,8 @@ class EvaluationSpec(BaseModel):
     whose news was written by us, where results above the literature are no sign of a leak.
     `literature_*` are the best published figures on public headline data sets. `calibration`
     names the map fitted on the validation split; `trading` the costs of the illustration.
+    `recall_rows` is the most test examples that the recall probe of a base model asks about, drawn
+    by `seed` (0: none).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,4 +101,5 @@ class EvaluationSpec(BaseModel):
     claimed_edge: float = Field(default=0.02, gt=0.0, lt=0.5)
     power: float = Field(default=0.8, gt=0.5, lt=1.0)
     calibration: Literal["platt", "temperature", "isotonic"] = "platt"
+    recall_rows: int = Field(default=2000, ge=0)
     trading: TradingSpec = TradingSpec()

@@ -62,6 +62,17 @@ class RenderSpec(BaseModel):
         """Whether a headline is shown with its age."""
         return "age" in _names(self.headline_template)
 
+    def without_news(self) -> RenderSpec:
+        """The same question about ticker and session alone, for the recall probe.
+
+        The question is the template's last line, where that holds no place. Names are shown even
+        where the spec masks them: what is asked is what the model knows by them.
+        """
+        question = self.template.splitlines()[-1] if self.template.strip() else ""
+        if not question.strip() or _names(question) != {None}:
+            question = "Direction:"
+        return RenderSpec(template="{ticker} on {session}\n" + question, answers=self.answers)
+
     @model_validator(mode="after")
     def _readable(self) -> RenderSpec:
         positional(self.template, EXAMPLE_FIELDS)
