@@ -84,6 +84,25 @@ def evaluate(
 
 
 @app.command()
+def recall(
+    context: typer.Context,
+    dataset_id: DatasetOption = None,
+    model_id: Annotated[
+        str | None, typer.Option("--model", help="Whose base model. Default: as for evaluate.")
+    ] = None,
+) -> None:
+    """Ask the base model about the test sessions without news: what it remembers, by period."""
+    settings = prepared(context)
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import show_table
+    from flows.evaluation import recall as recall_of
+
+    with progress_bars():
+        table = recall_of(settings, dataset_id, model_id)
+    show_table(table, "recall of outcomes without news, 95% intervals by sessions")
+
+
+@app.command()
 def predict(context: typer.Context) -> None:
     """Predict the next session with the champion and its challengers; commit before it opens."""
     settings = prepared(context)

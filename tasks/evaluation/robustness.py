@@ -14,6 +14,7 @@ import pyarrow as pa
 from tasks.evaluation.calibration import Calibration
 from tasks.evaluation.evaluate import ROWS, Key, exact, metric_rows
 from tasks.evaluation.intervals import Interval
+from tasks.evaluation.memory import RECALL
 from tasks.evaluation.slices import compared, measured
 from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationError, EvaluationSpec, TradingSpec
 from tasks.evaluation.verdict import WHOLE, Cell, cells_by_slice, interval_of, share_in_words
@@ -178,6 +179,7 @@ def _tickers(found: Slices, spec: EvaluationSpec) -> Iterable[str]:
 
 
 def _memory(found: Slices) -> Iterable[str]:
+    yield from _recall(found)
     before, after = (_accuracy(found, f"base_cutoff={side}") for side in ("before", "after"))
     if before and after:
         yield (
@@ -195,6 +197,22 @@ def _memory(found: Slices) -> Iterable[str]:
             f"All {after['n_examples']:,} examples come after the end of the base model's training "
             "data: it cannot have read how they ended."
         )
+
+
+def _recall(found: Slices) -> Iterable[str]:
+    """By the cutoff; on the whole the verdict says it."""
+    sides = (
+        (side, found.get(f"base_cutoff={side}", {}).get((RECALL, None)))
+        for side in ("before", "after")
+    )
+    listed = [
+        f"{cell['value']:.3f} [{cell['ci_low']:.3f}, {cell['ci_high']:.3f}] on "
+        f"{cell['n_examples']:,} examples {side} the end of its training data"
+        for side, cell in sides
+        if cell is not None and cell["ci_low"] is not None
+    ]
+    if listed:
+        yield f"Recall of outcomes without news, as AUROC: {'; '.join(listed)}."
 
 
 def _availability(found: Slices) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from tasks.dataset.build import refresh_examples, write_dataset
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SPLITS, SplitSpec, WalkForwardSpec, walk_forward
 from tasks.evaluation.calibration import fit_calibration
+from tasks.evaluation.memory import Memory
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
 from tasks.evaluation.spec import (
@@ -27,6 +28,8 @@ from tasks.evaluation.spec import (
     EvaluationSpec,
 )
 from tasks.prediction.predictors import EvaluationInputError, Predictors, write_examples
+from tasks.prediction.recall import probe
+from tasks.training.recipe import Recipe
 from warehouse.lake import Lake
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
@@ -75,17 +78,16 @@ def chosen_model(
 def with_base_cutoff(frame: pa.Table, cutoff: date) -> pa.Table:
     """Mark each example as before or after the base model's training data end.
 
-    A base model may have read what happened until `cutoff`; only the slice `base_cutoff=after`
-    is free of its memory.
+    A base model may have read what happened until `cutoff`, which is an upper bound where its
+    publisher gives none; only the slice `base_cutoff=after` is free of its memory.
     """
     after = pc.greater(frame["session"], pa.scalar(cutoff))
     return frame.append_column("base_cutoff", pc.if_else(after, "after", "before"))
 
 
-def with_memory(frame: pa.Table, predictors: Predictors) -> pa.Table:
-    """Examples before and after the base model's knowledge cutoff, where that is known."""
-    cutoffs = [model.recipe.base.knowledge_cutoff for model in predictors.models.values()]
-    known = [cutoff for cutoff in cutoffs if cutoff is not None]
+def with_cutoff_of(frame: pa.Table, recipes: Iterable[Recipe]) -> pa.Table:
+    """Examples before and after the latest knowledge cutoff of the recipes' bases, if known."""
+    known = [cut for recipe in recipes if (cut := recipe.base.knowledge_cutoff) is not None]
     return with_base_cutoff(frame, max(known)) if known else frame
 
 
@@ -113,6 +115,25 @@ class Checks:
             for name in TEXT_PREDICTORS
             if name in self.predictions
         ]
+
+    def memory(
+        self, lake: Lake, root: Path, now: datetime
+    ) -> tuple[dict[str, Memory], list[pa.Table]]:
+        """What the language models' base recalls of the test sessions without news, by predictor.
+
+        Its answers are stored at `now` (UTC) and asked for once; see `probe`. Nothing where no
+        language model is judged.
+        """
+        models = self.predictors.models
+        recipe = next((model.recipe for model in models.values()), None)
+        if recipe is None:
+            return {}, []
+        asked = (self.manifest, self.test, self.spec)
+        recall = probe(lake, self.predictors.scorer, recipe, *asked, root=root, now=now)
+        if recall is None:
+            return {}, []
+        found = recall.memories(self.predictions, tuple(models), self.spec)
+        return found, [recall.metric_rows(found, self.spec)]
 
     def calibration(self, lake: Lake) -> list[pa.Table]:
         """Each fitted predictor calibrated on the validation split alone, beside its raw P(up).

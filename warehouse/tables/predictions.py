@@ -15,6 +15,9 @@ from warehouse.tables.schemas import PREDICTIONS
 
 _AT = PREDICTIONS.field("predicted_at").type
 
+BACKTEST, RECALL = "backtest", "recall"
+"""Kinds of predictions made when the outcome is known: with news, and from memory alone."""
+
 PREDICTED = ("spec_id", "example_id", "ticker", "session", "decision_ts")
 """What a prediction takes over from its example."""
 
@@ -41,18 +44,32 @@ def store_backtest(
     dataset_id: str,
     model_ids: Mapping[str, str],
     now: datetime,
+    kind: str = BACKTEST,
 ) -> None:
-    """Store every predictor's P(up) on `frame` as predictions of kind backtest.
+    """Store every predictor's P(up) on `frame` as predictions of kind backtest, or recall.
 
     `frame`: see `evaluation_frame`; `predictions`: predictor to P(up) aligned to its rows. `now`
     is UTC. Storing equal probabilities again commits nothing.
     """
     shared = frame.select(PREDICTED)
     rows = predictions_of(shared, predictions, model_ids, dataset_id, now)
-    lake.transact(lambda tx: tx.run("prediction_backtest", incoming_predictions=rows))
+    asked = {"kind": kind}
+    lake.transact(lambda tx: tx.run("prediction_backtest", asked, incoming_predictions=rows))
 
 
-def read_predictions(lake: Lake, dataset_id: str, kind: str = "backtest") -> pa.Table:
+def recall_prompts(
+    lake: Lake, spec_id: str, template: str, example_ids: pa.Array | pa.ChunkedArray
+) -> pa.Table:
+    """The question about each example without news: example_id, input, label_up, in their order.
+
+    `template`: a format string with ticker and session as its first two places.
+    """
+    wanted = pa.table({"example_id": example_ids, "position": pa.array(range(len(example_ids)))})
+    asked = {"spec_id": spec_id, "template": template}
+    return lake.read("recall_prompts", asked, wanted_examples=wanted)
+
+
+def read_predictions(lake: Lake, dataset_id: str, kind: str = BACKTEST) -> pa.Table:
     """The stored predictions of one data set and kind."""
     return lake.read("prediction_rows", {"dataset_id": dataset_id, "kind": kind})
 
