@@ -68,8 +68,8 @@ def evaluate(
     Baselines are fitted on the train split alone. With language models, the recipe's untuned base
     is the zero-shot baseline; the fine-tuned model named, or configured, or newest is evaluated.
     The base is also asked without news: skill that follows its memory is withheld. Robustness
-    checks go with it: calibrated on the validation split, with names `masked` if wanted, and what
-    the calls would have earned.
+    checks go with it: calibrated on the validation split, and abstaining by it; ranks across names;
+    with names `masked` if wanted; and what the calls would have earned.
     """
     manifest = find_dataset(settings, dataset_id)
     folder, name = settings.data_root / "datasets" / manifest.dataset_id, manifest.dataset_id
@@ -87,7 +87,7 @@ def evaluate(
         spec = candidate_spec(settings, tuned=FINE_TUNED in predictions)
         checks = Checks(manifest, folder, predictors, test, predictions, spec)
         memories, rows = checks.memory(lake, settings.data_root / "recall", now())
-        rows += checks.illustration() + checks.calibration(lake)
+        rows += checks.illustration() + checks.ranking() + checks.validated(lake)
         if masked:
             rows += checks.masking(lake, settings.data_root / "masked", now())
         found = evaluation.evaluate(test, predictions, spec, memories=memories)

@@ -15,7 +15,7 @@ from tasks.evaluation.memory import Memory
 from tasks.evaluation.metrics import Bools, Floats, bin_of
 from tasks.evaluation.slices import Slice, benjamini_hochberg, comparisons, holm, measured, row_sets
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, ZERO_SHOT, EvaluationError, EvaluationSpec
-from tasks.evaluation.verdict import BLOCK, WINDOW, Verdict, conclude
+from tasks.evaluation.verdict import BLOCK, WHOLE, WINDOW, Verdict, conclude
 
 ROWS = pa.schema(
     [
@@ -205,6 +205,13 @@ def metric_rows(
         }
         for (metric, baseline), interval in found.items()
     ]
+
+
+def whole_rows(frame: pa.Table, predictor: str, found: Mapping[Key, Interval]) -> pa.Table:
+    """A predictor's rows of the evaluation table on all of `frame`, as one slice."""
+    sessions = len(frame["session"].unique())
+    records = metric_rows(WHOLE, predictor, found, examples=frame.num_rows, sessions=sessions)
+    return pa.Table.from_pylist(records, schema=ROWS)
 
 
 def exact(value: float) -> Interval:

@@ -6,15 +6,18 @@ They are rows of the evaluation table (slice `all`) beside the predictor's own, 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from math import isnan
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.evaluation.abstention import COVERAGE, SELECTIVE_ERROR, STATED, THRESHOLD
 from tasks.evaluation.calibration import Calibration
-from tasks.evaluation.evaluate import ROWS, Key, exact, metric_rows
+from tasks.evaluation.evaluate import Key, exact, whole_rows
 from tasks.evaluation.intervals import Interval
 from tasks.evaluation.memory import RECALL
+from tasks.evaluation.ranking import COEFFICIENT, TURNOVER
 from tasks.evaluation.slices import compared, measured
 from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationError, EvaluationSpec, TradingSpec
 from tasks.evaluation.verdict import WHOLE, Cell, cells_by_slice, interval_of, share_in_words
@@ -45,7 +48,7 @@ def variant(
     }
     found[f"accuracy_{name}", PLAIN] = change.accuracy
     found[f"cross_entropy_{name}", PLAIN] = change.cross_entropy
-    return _rows(frame, predictor, found)
+    return whole_rows(frame, predictor, found)
 
 
 def calibrated(
@@ -112,13 +115,9 @@ def illustrated(frame: pa.Table, predictor: str, p_up: Any, spec: EvaluationSpec
 
 
 def _exact_rows(frame: pa.Table, predictor: str, values: Mapping[str, float]) -> pa.Table:
-    return _rows(frame, predictor, {(name, None): exact(value) for name, value in values.items()})
-
-
-def _rows(frame: pa.Table, predictor: str, found: Mapping[Key, Interval]) -> pa.Table:
-    sessions = len(frame["session"].unique())
-    records = metric_rows(WHOLE, predictor, found, examples=frame.num_rows, sessions=sessions)
-    return pa.Table.from_pylist(records, schema=ROWS)
+    return whole_rows(
+        frame, predictor, {(name, None): exact(value) for name, value in values.items()}
+    )
 
 
 Cells = Mapping[Key, Cell]
@@ -128,7 +127,7 @@ Slices = Mapping[str, Cells]
 
 
 def notes(rows: pa.Table, predictor: str, spec: EvaluationSpec) -> tuple[str, ...]:
-    """Sentences on power, tickers, memory, availability, calibration, masking and money.
+    """Sentences on power, tickers, memory, availability, calls, ranking, masking and money.
 
     `rows`: stored evaluation rows of one split. What was not checked is not mentioned.
     """
@@ -140,6 +139,8 @@ def notes(rows: pa.Table, predictor: str, spec: EvaluationSpec) -> tuple[str, ..
         _memory(found),
         _availability(found),
         _calibration(whole),
+        _abstention(whole),
+        _ranking(whole),
         _masking(whole),
         _illustration(whole),
     )
@@ -242,6 +243,38 @@ def _calibration(whole: Cells) -> Iterable[str]:
         f"{whole['cross_entropy_calibrated', None]['value']:.4f} nats ({change.value:+.4f} "
         f"[{change.low:+.4f}, {change.high:+.4f}]), calibration error "
         f"{whole['ece', None]['value']:.3f} → {whole['ece_calibrated', None]['value']:.3f}{aside}."
+    )
+
+
+def _abstention(whole: Cells) -> Iterable[str]:
+    cells = [whole.get((name, None)) for name in (THRESHOLD, STATED, COVERAGE, SELECTIVE_ERROR)]
+    if None in cells:
+        return
+    threshold, stated, coverage, error = map(interval_of, cells)
+    if isnan(threshold.value):
+        yield (
+            f"No call: no threshold on P(up) kept the error of the calls below {stated.value:.0%} "
+            "on the validation split, so none may be acted on with that error stated."
+        )
+        return
+    yield (
+        f"Calls with P(up) at least {threshold.value:.3f} from one half were shown on the "
+        f"validation split to err in less than {stated.value:.0%}, on sessions like those. Here "
+        f"{coverage.value:.0%} of the examples get a call, and {share_in_words(error)} of these "
+        "are wrong."
+    )
+
+
+def _ranking(whole: Cells) -> Iterable[str]:
+    cells = [whole.get((name, None)) for name in (COEFFICIENT, TURNOVER)]
+    if None in cells:
+        return
+    coefficient, traded = map(interval_of, cells)
+    finding = "" if coefficient.above_zero else ", no ranking shown"
+    yield (
+        f"Across names P(up) ranks a session's returns with a mean information coefficient of "
+        f"{coefficient.value:+.3f} [{coefficient.low:+.3f}, {coefficient.high:+.3f}]{finding}; "
+        f"{share_in_words(traded)} of a ranked book is traded from session to session."
     )
 
 

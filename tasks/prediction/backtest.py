@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 from tasks.dataset.build import refresh_examples, write_dataset
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SPLITS, SplitSpec, WalkForwardSpec, walk_forward
+from tasks.evaluation.abstention import abstaining, choose_abstention
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.memory import Memory
 from tasks.evaluation.metrics import Floats
+from tasks.evaluation.ranking import ranked
 from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
 from tasks.evaluation.spec import (
     FINE_TUNED,
@@ -135,28 +137,30 @@ class Checks:
         found = recall.memories(self.predictions, tuple(models), self.spec)
         return found, [recall.metric_rows(found, self.spec)]
 
-    def calibration(self, lake: Lake) -> list[pa.Table]:
-        """Each fitted predictor calibrated on the validation split alone, beside its raw P(up).
+    def ranking(self) -> list[pa.Table]:
+        """How each predictor ranks the names of a session, and how much of that is traded."""
+        return [ranked(self.test, name, p_up, self.spec) for name, p_up in self.predictions.items()]
 
-        None when that split is empty or holds one outcome only: then there is nothing to fit.
+    def validated(self, lake: Lake) -> list[pa.Table]:
+        """What is fitted on the validation split alone, for each fitted predictor.
+
+        Calibrated, beside its raw P(up); and making no call where it is too unsure. None when that
+        split is empty or holds one outcome only: then there is nothing to fit.
         """
         if not self.manifest.splits["validation"].rows:
             return []
         validation = split_frame(lake, self.manifest, self.folder, "validation")
         if len(validation["label_up"].unique()) < 2:
             return []
-        label = validation["label_up"].to_numpy()
         fitted = self.predictors.only((FINE_TUNED, *REFERENCE, ZERO_SHOT))
-        return [
-            calibrated(
-                self.test,
-                name,
-                self.predictions[name],
-                fit_calibration(label, p_up, self.spec.calibration),
-                self.spec,
-            )
-            for name, p_up in fitted.p_up(validation, self.folder, "validation").items()
-        ]
+        found = []
+        for name, p_up in fitted.p_up(validation, self.folder, "validation").items():
+            tested = (self.test, name, self.predictions[name])
+            mended = fit_calibration(validation["label_up"].to_numpy(), p_up, self.spec.calibration)
+            found.append(calibrated(*tested, mended, self.spec))
+            chosen = choose_abstention(validation, p_up, self.spec.abstention)
+            found.append(abstaining(*tested, chosen, self.spec))
+        return found
 
     def masking(self, lake: Lake, root: Path, now: datetime) -> list[pa.Table]:
         """Text predictors asked again with every company's name masked.
