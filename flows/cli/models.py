@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -103,7 +104,12 @@ def recall(
 
 
 @app.command()
-def predict(context: typer.Context) -> None:
+def predict(
+    context: typer.Context,
+    explain: Annotated[
+        bool, typer.Option(help="Then ask again with each headline left out.")
+    ] = True,
+) -> None:
     """Predict the next session with the champion and its challengers; commit before it opens."""
     settings = prepared(context)
     from flows.cli.progress import progress_bars
@@ -111,8 +117,29 @@ def predict(context: typer.Context) -> None:
     from flows.prediction import predict as predict_flow
 
     with progress_bars():
-        table = predict_flow(settings.selection)
+        table = predict_flow(settings.selection, explain)
     show_table(table, "predictions of the next session")
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    ticker: str,
+    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])],
+    model_id: Annotated[
+        str | None, typer.Option("--model", help="Default: the champion, else the newest.")
+    ] = None,
+) -> None:
+    """Show what each headline does to P(up) of a ticker and session, and what resembles it."""
+    settings = prepared(context)
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import show_table
+    from flows.prediction import explain as explain_example
+
+    with progress_bars():
+        effects, alike = explain_example(settings, ticker, session.date(), model_id)
+    show_table(effects, "P(up) less P(up) with the headline left out")
+    show_table(alike, "nearest examples of the training split")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Hazard of recall: a base model remembers how the test sessions ended, and that looks like skill."""
+"""Hazard of recall: a base model remembers how test sessions ended, and that looks like skill."""
 
 from __future__ import annotations
 

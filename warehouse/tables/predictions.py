@@ -110,6 +110,23 @@ def store_forward(
     )
 
 
+def calls_of(
+    lake: Lake, frame: pa.Table, predictions: Mapping[str, Any], model_ids: Mapping[str, str]
+) -> pa.Table:
+    """Each predictor's P(up) on `frame` as a call: up, down, or no call by the model's evaluation.
+
+    Columns: ticker, session, decision_ts, predictor, p_up, call, rank (1: the highest P(up)).
+    """
+    parts = [
+        frame.select(["ticker", "session", "decision_ts"])
+        .append_column("predictor", pa.array([name] * frame.num_rows, pa.string()))
+        .append_column("model_id", pa.array([model_ids.get(name)] * frame.num_rows, pa.string()))
+        .append_column("p_up", pa.array(p_up, pa.float64()))
+        for name, p_up in predictions.items()
+    ]
+    return lake.read("prediction_calls", incoming_predictions=pa.concat_tables(parts))
+
+
 def forward_states(lake: Lake, *, now: datetime, spec_id: str | None = None) -> pa.Table:
     """Every forward prediction, by whose record it is in and in which state at `now` (UTC).
 
