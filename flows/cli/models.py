@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -125,7 +125,7 @@ def predict(
 def explain(
     context: typer.Context,
     ticker: str,
-    session: Annotated[datetime, typer.Argument(formats=["%Y-%m-%d"])],
+    session: Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)],
     model_id: Annotated[
         str | None, typer.Option("--model", help="Default: the champion, else the newest.")
     ] = None,
@@ -137,7 +137,7 @@ def explain(
     from flows.prediction import explain as explain_example
 
     with progress_bars():
-        effects, alike = explain_example(settings, ticker, session.date(), model_id)
+        effects, alike = explain_example(settings, ticker, session, model_id)
     show_table(effects, "P(up) less P(up) with the headline left out")
     show_table(alike, "nearest examples of the training split")
 

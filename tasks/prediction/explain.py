@@ -120,8 +120,8 @@ def explain_example(
     if not frame.num_rows or not frame["headline_ids"][0].as_py():
         raise ExplanationError(
             f"There is no example of {ticker} on {session} with news under data set "
-            f'{manifest.dataset_id}: nothing was predicted from headlines. `newsvane sql "select '
-            f"session from examples where ticker = '{ticker}'\"` lists the sessions there are."
+            f"{manifest.dataset_id}: nothing was predicted from headlines. `newsvane sql` on the "
+            "table examples shows which sessions of a ticker there are."
         )
     reference = fit_baselines(train).fitted[TFIDF_LOGISTIC]
 
