@@ -25,7 +25,7 @@ from tasks.evaluation import evaluate as evaluation
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.looks import corrected, judged
-from tasks.evaluation.robustness import notes
+from tasks.evaluation.notes import notes
 from tasks.evaluation.spec import FINE_TUNED, TEST, WALK_FORWARD, EvaluationSpec
 from tasks.prediction.backtest import (
     Checks,

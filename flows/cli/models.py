@@ -166,14 +166,18 @@ def list_models(context: typer.Context) -> None:
 
 @registry_app.command()
 def show(context: typer.Context, model_id: str) -> None:
-    """Show one model: identity, environment, metrics."""
+    """Show one model: identity, environment, metrics, and the verdict on its test split."""
     settings = settings_of(context)
     from flows.cli.console import show_record
-    from tasks.prediction.registry import show_model
+    from flows.cli.tables import say
+    from tasks.prediction.registry import model_verdict, show_model
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:
-        show_record(show_model(lake, model_id))
+        model = show_model(lake, model_id)
+        show_record(model)
+        if verdict := model_verdict(lake, model, settings.evaluation):
+            say(f"verdict: {verdict.words}", markup=False, highlight=False)
 
 
 @registry_app.command()

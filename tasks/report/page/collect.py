@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.evaluation.looks import corrected
-from tasks.evaluation.robustness import notes
+from tasks.evaluation.notes import notes
 from tasks.evaluation.spec import REFERENCE, TEST, TRIVIAL, WALK_FORWARD, EvaluationSpec
 from tasks.evaluation.verdict import Cell, Verdict, read_verdicts
 from warehouse.lake import Lake
