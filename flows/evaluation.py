@@ -150,8 +150,8 @@ def recall(settings: Settings, dataset_id: str | None, model_id: str | None) -> 
         recipe = LanguageModel.of(model).recipe if model else job.recipe
         test = with_cutoff_of(split_frame(lake, manifest, folder, "test"), [recipe])
         root, now = settings.data_root / "recall", clock_of(settings)()
-        asked = (recipe, manifest, test, settings.evaluation)
-        found = probe(lake, scorer_of(settings), *asked, root=root, now=now)
+        inputs = (recipe, manifest, test, settings.evaluation)
+        found = probe(lake, scorer_of(settings), *inputs, root=root, now=now)
     if found is None:
         raise EvaluationInputError(
             "evaluation.recall_rows is 0, so no example is asked about; set it to 1 or more."

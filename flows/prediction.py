@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import date
-from functools import partial
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import pyarrow as pa
@@ -17,11 +15,11 @@ from flows.settings import Settings
 from tasks.checks.integrity import seal
 from tasks.dataset.build import refresh_examples
 from tasks.dataset.spec.render import TemplateError
-from tasks.evaluation.baselines import fit_baselines
+from tasks.evaluation.baselines import Baselines, fit_baselines
 from tasks.evaluation.spec import FINE_TUNED, EvaluationError, predictor_label
 from tasks.ingest.planning import DateRange
 from tasks.prediction.backtest import split_frame
-from tasks.prediction.explain import explain_example, explained
+from tasks.prediction.explain import Score, explain_example, explained, text_scores
 from tasks.prediction.live import DRIFT, Spans, alarm, drift_in_words
 from tasks.prediction.predictors import LanguageModel
 from tasks.prediction.record import ForwardRecord
@@ -65,8 +63,8 @@ def predict(
         first = next(iter(active.values()))
         models = {name: model.model_id for name, model in active.items()}
         language = {name: LanguageModel.of(model) for name, model in active.items()}
-        predictions = _baselines(lake, settings, frame, first)
-        predictions |= scorer_of(settings).upcoming(frame, language)
+        baselines, scorer = _baselines(lake, settings, first), scorer_of(settings)
+        predictions = baselines.predict(frame) | scorer.upcoming(frame, language)
         published = store_forward(
             lake,
             frame,
@@ -78,11 +76,8 @@ def predict(
         seal(lake, now=clock())
         table = calls_of(lake, frame, predictions, models)
         if explain:  # the predictions are kept by now: this may take its time
-            asked = partial(scorer_of(settings).upcoming, models=language)
-            render = settings.dataset.render
-            with suppress(TemplateError):  # a template that shows no headlines has none to explain
-                rows = explained(frame, predictions, asked, render, model_ids=models)
-                store_explanations(lake, rows, now=clock())
+            ask = text_scores(scorer, language, baselines)
+            _explain(lake, frame, predictions, ask, settings, models, clock())
     _show(table, published)
     return table
 
@@ -170,11 +165,28 @@ def _verdict(record: ForwardRecord, model: Model | None, label: str) -> str:
         return f"No forward verdict yet: {reason}"
 
 
-def _baselines(lake: Lake, settings: Settings, frame: pa.Table, model: Model) -> dict[str, Any]:
+def _baselines(lake: Lake, settings: Settings, model: Model) -> Baselines:
     folder = settings.data_root / "datasets" / model.dataset_id
     ids = load_split(folder / "train.parquet")["example_id"]
-    train = evaluation_frame(lake, settings.dataset.spec_id, ids)
-    return dict(fit_baselines(train).predict(frame))
+    return fit_baselines(evaluation_frame(lake, settings.dataset.spec_id, ids))
+
+
+def _explain(
+    lake: Lake,
+    frame: pa.Table,
+    predictions: Mapping[str, Any],
+    ask: Score,
+    settings: Settings,
+    models: Mapping[str, str],
+    now: datetime,
+) -> None:
+    """Keep what each headline did; a template that parts none costs the explanations alone."""
+    try:
+        rows = explained(frame, predictions, ask, settings.dataset.render, model_ids=models)
+    except TemplateError as reason:
+        create_markdown_artifact(f"No explanations: {reason}", key="explanations")
+        return
+    store_explanations(lake, rows, now=now)
 
 
 def _show(table: pa.Table, published: ForwardPublication) -> None:

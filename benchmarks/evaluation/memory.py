@@ -103,11 +103,11 @@ def taught_model(seed: int, cache: Path, *, honest: bool, sessions: int, tickers
     taught = np.zeros(len(label), dtype=bool)
     taught[rng.permutation(len(label))[: len(label) // 2]] = True
     bare, full = worded(frame, rng)
-    said = np.where(rng.random(len(label)) < 0.5 if honest else label, "up", "down").tolist()
+    answers = np.where(rng.random(len(label)) < 0.5 if honest else label, "up", "down").tolist()
     base = load_base(recipe, cache)
     chosen = np.flatnonzero(taught)
     prompts = [one[k] for one in (bare, full) for k in chosen]
-    teach(base, recipe, prompts, [said[k] for k in chosen] * 2)
+    teach(base, recipe, prompts, [answers[k] for k in chosen] * 2)
     odds = []
     for one in (bare, full):
         rows = Rows(tuple(map(str, range(len(one)))), tuple(one), ("",) * len(one))

@@ -130,8 +130,8 @@ class Checks:
         recipe = next((model.recipe for model in models.values()), None)
         if recipe is None:
             return {}, []
-        asked = (self.manifest, self.test, self.spec)
-        recall = probe(lake, self.predictors.scorer, recipe, *asked, root=root, now=now)
+        inputs = (self.manifest, self.test, self.spec)
+        recall = probe(lake, self.predictors.scorer, recipe, *inputs, root=root, now=now)
         if recall is None:
             return {}, []
         found = recall.memories(self.predictions, tuple(models), self.spec)

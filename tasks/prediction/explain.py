@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.render import RenderSpec
-from tasks.evaluation.baselines import fit_baselines
+from tasks.evaluation.baselines import Baselines, fit_baselines
 from tasks.evaluation.neighbours import nearest
 from tasks.evaluation.spec import TFIDF_LOGISTIC
 from tasks.prediction.predictors import LanguageModel, Scorer
 from warehouse.lake import Lake
-from warehouse.tables.explanations import OFFERED, example_asked, headline_titles
+from warehouse.tables.explanations import OFFERED, example_of_session, headline_titles
 
 Score = Callable[[pa.Table], Mapping[str, Any]]
 """Gives each predictor's P(up) on rows with example_id and input, in their order."""
@@ -24,6 +24,17 @@ Score = Callable[[pa.Table], Mapping[str, Any]]
 
 class ExplanationError(ValueError):
     """There is no prediction to explain; the message says what there is."""
+
+
+def text_scores(scorer: Scorer, models: Mapping[str, LanguageModel], baselines: Baselines) -> Score:
+    """Asks those that read the prompt: the language models, and the reference model if fitted."""
+    reference = baselines.fitted.get(TFIDF_LOGISTIC)
+
+    def score(rows: pa.Table) -> dict[str, Any]:
+        found: dict[str, Any] = dict(scorer.upcoming(rows, models)) if models else {}
+        return found if reference is None else {**found, TFIDF_LOGISTIC: reference(rows)}
+
+    return score
 
 
 def left_out(frame: pa.Table, render: RenderSpec) -> pa.Table:
@@ -77,19 +88,19 @@ def explained(
     predictors that `score` answers for. Exact for any predictor that reads the prompt: it is asked
     again, nothing is approximated. Effects of several headlines need not add up.
     """
-    asked = left_out(frame, render)
-    if not asked.num_rows:
+    prompts = left_out(frame, render)
+    if not prompts.num_rows:
         return OFFERED.empty_table()
     place = {name: row for row, name in enumerate(frame["example_id"].to_pylist())}
-    of = [place[name] for name in asked["of"].to_pylist()]
-    shared = asked.select(["spec_id", "headline_ids", "headline_id", "position"])
-    shared = shared.append_column("example_id", asked["of"])
+    of = [place[name] for name in prompts["of"].to_pylist()]
+    shared = prompts.select(["spec_id", "headline_ids", "headline_id", "position"])
+    shared = shared.append_column("example_id", prompts["of"])
     parts = []
-    for name, without in score(asked.select(["example_id", "input"])).items():
+    for name, without in score(prompts.select(["example_id", "input"])).items():
         whole = pa.array([float(predictions[name][row]) for row in of], pa.float64())
         own = {
-            "predictor": pa.array([name] * asked.num_rows, pa.string()),
-            "model_id": pa.array([model_ids.get(name)] * asked.num_rows, pa.string()),
+            "predictor": pa.array([name] * prompts.num_rows, pa.string()),
+            "model_id": pa.array([model_ids.get(name)] * prompts.num_rows, pa.string()),
             "p_up": whole,
             "p_up_without": pa.array([float(value) for value in without], pa.float64()),
         }
@@ -116,18 +127,14 @@ def explain_example(
     largest effect first. Second, by `nearest`: ticker, session, label, similarity, input. Raises
     ExplanationError where the spec has no such example, or one without headlines.
     """
-    frame = example_asked(lake, manifest.spec_id, ticker, session)
+    frame = example_of_session(lake, manifest.spec_id, ticker, session)
     if not frame.num_rows or not frame["headline_ids"][0].as_py():
         raise ExplanationError(
             f"There is no example of {ticker} on {session} with news under data set "
             f"{manifest.dataset_id}: nothing was predicted from headlines. `newsvane sql` on the "
             "table examples shows which sessions of a ticker there are."
         )
-    reference = fit_baselines(train).fitted[TFIDF_LOGISTIC]
-
-    def score(rows: pa.Table) -> dict[str, Any]:
-        return {**scorer.upcoming(rows, models), TFIDF_LOGISTIC: reference(rows)}
-
+    score = text_scores(scorer, models, fit_baselines(train))
     whole = score(frame)
     rows = explained(frame, whole, score, manifest.spec.render, model_ids={})
     titles = headline_titles(lake, rows["headline_id"])

@@ -108,7 +108,7 @@ def probe(
     if not len(rows):
         return None
     frame, render = test.take(rows), manifest.spec.render.without_news()
-    name = asked_as(recipe, render)
+    name = probe_name(recipe, render)
     known = table.read_predictions(lake, manifest.dataset_id, table.RECALL)
     known = known.filter(
         (pc.field("predictor") == name) & (pc.field("spec_id") == manifest.spec_id)
@@ -140,11 +140,11 @@ def sampled(examples: int, spec: EvaluationSpec) -> np.ndarray:
     return np.sort(draw[: spec.recall_rows])
 
 
-def asked_as(recipe: Recipe, render: RenderSpec) -> str:
+def probe_name(recipe: Recipe, render: RenderSpec) -> str:
     """The predictor's name of a base model's recall: `smollm2-135m@0123456789ab`.
 
     The hash is of the weights, the labels and the wording, so another way of asking is another.
     """
-    asked = [recipe.canonical("base", "prompt", "compute"), render.template]
-    text = json.dumps(asked, sort_keys=True, separators=(",", ":"))
+    identity = [recipe.canonical("base", "prompt", "compute"), render.template]
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return f"{recipe.base.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"

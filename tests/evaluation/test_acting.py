@@ -33,7 +33,7 @@ def test_the_stated_error_is_kept_on_sessions_like_those_it_was_chosen_on(
     """At most one in ten choices may err more than stated, measured on many later sessions.
 
     Of the first kind 42.5 % of all calls are wrong and 36 % of the surest fifth: hardly ever is
-    anything chosen, and what is may break its word. Of the second most may be called.
+    anything chosen, and what is may err more. Of the second most may be called.
     """
     later = make_frame(sessions=1000, tickers=8, seed=999)
     p_later = _graded(later, 999, easy)

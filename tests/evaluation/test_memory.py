@@ -75,11 +75,11 @@ def test_the_verdict_withholds_and_says_so(make_frame) -> None:
     predictions = {"majority": np.full(frame.num_rows, 0.5), "model": p_up}
     alone = evaluate(frame, predictions, SPEC).verdict
     memory = _memory(frame, recalled, p_up)
-    told = evaluate(frame, predictions, SPEC, memories={"model": memory}).verdict
+    judged = evaluate(frame, predictions, SPEC, memories={"model": memory}).verdict
     assert alone.skill
-    assert not told.skill
-    assert told.claim.startswith("withheld: its skill follows what its base model remembers")
-    assert "skill follows memory" in told.words
+    assert not judged.skill
+    assert judged.claim.startswith("withheld: its skill follows what its base model remembers")
+    assert "skill follows memory" in judged.words
 
 
 def test_a_probe_that_says_the_same_of_everything_says_nothing(make_frame) -> None:

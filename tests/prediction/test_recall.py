@@ -18,7 +18,7 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.verdict import read_verdicts
 from tasks.prediction.predictors import LanguageModel, Scorer
-from tasks.prediction.recall import asked_as, probe, sampled
+from tasks.prediction.recall import probe_name, probe, sampled
 from tasks.training.recipe import FolderBase, Recipe, load_recipe
 from tests.builders.rows import append, example
 from warehouse.lake import Lake
@@ -129,7 +129,7 @@ def test_an_untaught_base_is_asked_once_and_its_answers_are_kept(
     assert tested.snapshot_id() == snapshot
     kept = tested.sql("FROM predictions WHERE kind = 'recall'")
     assert kept.num_rows == SESSIONS * TICKERS
-    assert pc.unique(kept["predictor"]).to_pylist() == [asked_as(recipe, RENDER.without_news())]
+    assert pc.unique(kept["predictor"]).to_pylist() == [probe_name(recipe, RENDER.without_news())]
     assert tested.read("looks_overlapping", {
         "dataset_id": "d1", "split": "test", "predictor": "zero_shot", "model_id": None,
         "uncounted": [],
@@ -140,9 +140,9 @@ def test_another_wording_or_base_is_another_probe() -> None:
     recipe = load_recipe("sandbox-tiny")
     other = recipe.model_copy(update={"base": recipe.base.model_copy(update={"weights_seed": 1})})
     names = {
-        asked_as(recipe, RENDER.without_news()),
-        asked_as(other, RENDER.without_news()),
-        asked_as(recipe, RenderSpec(template="{headlines}\nUp or down?").without_news()),
+        probe_name(recipe, RENDER.without_news()),
+        probe_name(other, RENDER.without_news()),
+        probe_name(recipe, RenderSpec(template="{headlines}\nUp or down?").without_news()),
     }
     assert len(names) == 3
     assert all(name.startswith("sandbox-tiny@") for name in names)

@@ -27,18 +27,18 @@ OFFERED = pa.schema(
 def store_explanations(lake: Lake, rows: pa.Table, *, now: datetime) -> None:
     """Store rows of `OFFERED` with the forward predictions they explain, as made at `now` (UTC).
 
-    Those of predictions that are not stored, or that saw other headlines, are left out. Offering
-    the same again commits nothing.
+    Those of predictions that are not stored, saw other headlines or said something else are left
+    out. Offering the same again commits nothing.
     """
     if rows.num_rows:
         made = {"now": now}
         lake.transact(lambda tx: tx.run("explanation_publish", made, incoming_explanations=rows))
 
 
-def example_asked(lake: Lake, spec_id: str, ticker: str, session: date) -> pa.Table:
+def example_of_session(lake: Lake, spec_id: str, ticker: str, session: date) -> pa.Table:
     """The example of one spec, ticker and session; no row if there is none."""
-    asked = {"spec_id": spec_id, "ticker": ticker, "session": session}
-    return lake.read("example_asked", asked)
+    parameters = {"spec_id": spec_id, "ticker": ticker, "session": session}
+    return lake.read("example_of_session", parameters)
 
 
 def headline_titles(lake: Lake, headline_ids: pa.Array | pa.ChunkedArray) -> dict[str, str]:

@@ -53,8 +53,8 @@ def store_backtest(
     """
     shared = frame.select(PREDICTED)
     rows = predictions_of(shared, predictions, model_ids, dataset_id, now)
-    asked = {"kind": kind}
-    lake.transact(lambda tx: tx.run("prediction_backtest", asked, incoming_predictions=rows))
+    parameters = {"kind": kind}
+    lake.transact(lambda tx: tx.run("prediction_backtest", parameters, incoming_predictions=rows))
 
 
 def recall_prompts(
@@ -65,8 +65,8 @@ def recall_prompts(
     `template`: a format string with ticker and session as its first two places.
     """
     wanted = pa.table({"example_id": example_ids, "position": pa.array(range(len(example_ids)))})
-    asked = {"spec_id": spec_id, "template": template}
-    return lake.read("recall_prompts", asked, wanted_examples=wanted)
+    parameters = {"spec_id": spec_id, "template": template}
+    return lake.read("recall_prompts", parameters, wanted_examples=wanted)
 
 
 def read_predictions(lake: Lake, dataset_id: str, kind: str = BACKTEST) -> pa.Table:

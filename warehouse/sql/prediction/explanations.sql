@@ -1,7 +1,7 @@
 -- Explanations: what each headline did to a forward prediction, and the calls that were not made.
 
 
--- name: example_asked
+-- name: example_of_session
 -- grain: one row, the example of one spec, ticker and session; none if there is no such example
 SELECT spec_id, example_id, ticker, session, decision_ts, previous_return, headline_ids, input
 FROM examples
@@ -47,6 +47,7 @@ INNER JOIN predictions
     AND predictions.example_id = incoming.example_id
     AND predictions.model_id IS NOT DISTINCT FROM incoming.model_id
     AND predictions.headline_ids = incoming.headline_ids
+    AND predictions.p_up = incoming.p_up
 WHERE (predictions.prediction_id, incoming.headline_id) NOT IN (
     SELECT (prediction_id, headline_id) FROM explanations
 );
