@@ -18,7 +18,7 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.verdict import read_verdicts
 from tasks.prediction.predictors import LanguageModel, Scorer
-from tasks.prediction.recall import probe_name, probe, sampled
+from tasks.prediction.recall import probe, probe_name, sampled
 from tasks.training.recipe import FolderBase, Recipe, load_recipe
 from tests.builders.rows import append, example
 from warehouse.lake import Lake
