@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.evaluate import exact, whole_rows
+from tasks.evaluation.evaluate import Key, exact, whole_rows
 from tasks.evaluation.intervals import Interval, label_window, resampling
 from tasks.evaluation.metrics import Bools, Floats, called_up
 from tasks.evaluation.sequential import gains_of, lower_bound
@@ -87,7 +87,7 @@ def abstaining(
     """
     error, coverage = selective(frame, p_up, abstention, spec)
     threshold = nan if abstention.threshold is None else abstention.threshold
-    found = {
+    found: dict[Key, Interval] = {
         (THRESHOLD, None): exact(threshold),
         (STATED, None): exact(abstention.error),
         (SELECTIVE_ERROR, None): error,

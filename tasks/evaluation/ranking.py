@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from tasks.evaluation.evaluate import whole_rows
+from tasks.evaluation.evaluate import Key, whole_rows
 from tasks.evaluation.intervals import Interval, label_window, resampling
 from tasks.evaluation.metrics import Floats, Ints, ranks
 from tasks.evaluation.spec import EvaluationSpec
@@ -25,10 +25,9 @@ def ranked(frame: pa.Table, predictor: str, p_up: Any, spec: EvaluationSpec) -> 
     """
     coefficient = information_coefficient(frame, p_up, spec)
     traded = turnover(frame, p_up, spec)
-    found = {(COEFFICIENT, None): coefficient, (TURNOVER, None): traded}
-    return whole_rows(
-        frame, predictor, {key: item for key, item in found.items() if item is not None}
-    )
+    named = ((COEFFICIENT, coefficient), (TURNOVER, traded))
+    found: dict[Key, Interval] = {(name, None): item for name, item in named if item is not None}
+    return whole_rows(frame, predictor, found)
 
 
 def information_coefficient(frame: pa.Table, p_up: Any, spec: EvaluationSpec) -> Interval | None:

@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.render import EXAMPLE_FIELDS, RenderSpec, positional
-from tasks.evaluation.evaluate import ROWS, metric_rows
+from tasks.evaluation.evaluate import ROWS, Key, metric_rows
+from tasks.evaluation.intervals import Interval
 from tasks.evaluation.memory import RECALL, THROUGH, Memory, recall_by_slice, through_memory
 from tasks.evaluation.metrics import Floats
 from tasks.evaluation.spec import EvaluationSpec
@@ -75,15 +76,14 @@ class Recall:
 
     def metric_rows(self, memories: Mapping[str, Memory], spec: EvaluationSpec) -> pa.Table:
         """Rows of the evaluation table: the AUROC by slice, and on the whole what goes through."""
-        records = []
+        records: list[dict[str, Any]] = []
         slices = recall_by_slice(self.frame, self.p_up, spec)
         for predictor, memory in memories.items():
             for part, (auroc, examples, sessions) in slices.items():
-                found = {(RECALL, None): auroc}
+                found: dict[Key, Interval] = {(RECALL, None): auroc}
                 if part == WHOLE:
                     found[THROUGH, None] = memory.through
-                size = {"examples": examples, "sessions": sessions}
-                records += metric_rows(part, predictor, found, **size)
+                records += metric_rows(part, predictor, found, examples=examples, sessions=sessions)
         return pa.Table.from_pylist(records, schema=ROWS)
 
 
