@@ -26,7 +26,7 @@ from tasks.evaluation import evaluate as evaluation
 from tasks.evaluation.baselines import fit_baselines
 from tasks.evaluation.evaluate import Evaluation
 from tasks.evaluation.looks import corrected, judged
-from tasks.evaluation.robustness import notes
+from tasks.evaluation.notes import notes
 from tasks.evaluation.spec import FINE_TUNED, TEST, WALK_FORWARD, EvaluationSpec
 from tasks.prediction.backtest import (
     Checks,
@@ -37,10 +37,16 @@ from tasks.prediction.backtest import (
     pooled,
     span_of,
     split_frame,
-    with_memory,
+    with_cutoff_of,
 )
 from tasks.prediction.holdout import closed_holdout, unexposed_models
-from tasks.prediction.predictors import LanguageModel, Predictors, language_models
+from tasks.prediction.predictors import (
+    EvaluationInputError,
+    LanguageModel,
+    Predictors,
+    language_models,
+)
+from tasks.prediction.recall import probe
 from tasks.training.process import run_job
 from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
@@ -63,8 +69,9 @@ def evaluate(
 
     Baselines are fitted on the train split alone. With language models, the recipe's untuned base
     is the zero-shot baseline; the fine-tuned model named, or configured, or newest is evaluated.
-    Robustness checks go with it: calibrated on the validation split, with names `masked` if
-    wanted, and what the calls would have earned.
+    The base is also asked without news: skill that follows its memory is withheld. Robustness
+    checks go with it: calibrated on the validation split, and abstaining by it; ranks across names;
+    with names `masked` if wanted; and what the calls would have earned.
     """
     manifest = find_dataset(settings, dataset_id)
     folder, name = settings.data_root / "datasets" / manifest.dataset_id, manifest.dataset_id
@@ -77,14 +84,16 @@ def evaluate(
             model = chosen_model(lake, name, model_id, preferred=preferred)
         tuned = LanguageModel.of(model) if model else None
         predictors = predictors_of(settings, train, tuned, language=with_language_model)
-        test = with_memory(test, predictors)
+        test = with_cutoff_of(test, (one.recipe for one in predictors.models.values()))
         predictions = predictors.p_up(test, folder, "test")
         spec = candidate_spec(settings, tuned=FINE_TUNED in predictions)
         checks = Checks(manifest, folder, predictors, test, predictions, spec)
-        rows = checks.illustration() + checks.calibration(lake)
+        memories, rows = checks.memory(lake, settings.data_root / "recall", now())
+        rows += checks.illustration() + checks.ranking() + checks.validated(lake)
         if masked:
             rows += checks.masking(lake, settings.data_root / "masked", now())
-        outcome = _with_checks(evaluation.evaluate(test, predictions, spec), rows, spec)
+        found = evaluation.evaluate(test, predictions, spec, memories=memories)
+        outcome = _with_checks(found, rows, spec)
         ids, at = {FINE_TUNED: model.model_id} if model else {}, now()
         store_evaluation(lake, outcome.rows, dataset_id=name, split=TEST, model_ids=ids, now=at)
         store_backtest(lake, test, predictions, dataset_id=name, model_ids=ids, now=at)
@@ -122,7 +131,7 @@ def open_final(
         predictors = predictors_of(settings, train, LanguageModel.of(first), language=True)
         beside = {model.model_id: LanguageModel.of(model) for model in others}
         predictors = replace(predictors, models={**predictors.models, **beside})
-        final = with_memory(final, predictors)
+        final = with_cutoff_of(final, predictors)
         predictions = predictors.p_up(final, folder, FINAL)
         spec = candidate_spec(settings, tuned=True)
         outcome = evaluation.evaluate(final, predictions, spec)
@@ -170,6 +179,29 @@ def walk_forward(
         seal(lake, now=at)
     _show(outcome, "walk-forward", f"{len(folds)} folds, pooled")
     return outcome
+
+
+def recall(settings: Settings, dataset_id: str | None, model_id: str | None) -> pa.Table:
+    """What a base model recalls of the test split without news: one row per slice.
+
+    The base is that of the model named, else of the data set's own, else the configured recipe's.
+    Raises EvaluationInputError where the configuration asks about no example.
+    """
+    manifest = find_dataset(settings, dataset_id)
+    folder, name = settings.data_root / "datasets" / manifest.dataset_id, manifest.dataset_id
+    with Lake.open(settings.warehouse) as lake, training_process(settings):
+        job = finetune_job(settings, name)
+        model = chosen_model(lake, name, model_id, preferred=job.model_id)
+        recipe = LanguageModel.of(model).recipe if model else job.recipe
+        test = with_cutoff_of(split_frame(lake, manifest, folder, "test"), [recipe])
+        root, now = settings.data_root / "recall", clock_of(settings)()
+        inputs = (recipe, manifest, test, settings.evaluation)
+        found = probe(lake, scorer_of(settings), *inputs, root=root, now=now)
+    if found is None:
+        raise EvaluationInputError(
+            "evaluation.recall_rows is 0, so no example is asked about; set it to 1 or more."
+        )
+    return found.table(settings.evaluation)
 
 
 def predictors_of(

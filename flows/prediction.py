@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import date, datetime
+from typing import Annotated, Any
 
 import pyarrow as pa
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from flows.connections import clock_of, scorer_of
-from flows.platform.runtime import configured_flow
+from flows.connections import clock_of, find_dataset, scorer_of, training_process
+from flows.platform.runtime import Described, configured_flow
 from flows.settings import Settings
 from flows.universe import record_universe
 from tasks.checks.integrity import seal
 from tasks.dataset.build import refresh_examples
-from tasks.evaluation.baselines import fit_baselines
+from tasks.dataset.spec.render import TemplateError
+from tasks.evaluation.baselines import Baselines, fit_baselines
 from tasks.evaluation.spec import FINE_TUNED, EvaluationError, predictor_label
 from tasks.ingest.planning import DateRange
+from tasks.prediction.backtest import split_frame
+from tasks.prediction.explain import Score, explain_example, explained, text_scores
 from tasks.prediction.live import DRIFT, Spans, alarm, drift_in_words
 from tasks.prediction.predictors import LanguageModel
 from tasks.prediction.record import ForwardRecord
-from tasks.prediction.registry import active_models
+from tasks.prediction.registry import active_models, show_model
 from warehouse.lake import Lake
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
+from warehouse.tables.explanations import store_explanations
 from warehouse.tables.models import Model
 from warehouse.tables.predictions import (
+    ForwardPublication,
+    calls_of,
     pending_predictions,
     store_backtest,
     store_forward,
@@ -34,13 +41,18 @@ from warehouse.tables.predictions import (
 
 
 @configured_flow("predict", hours=6)
-def predict(settings: Settings) -> pa.Table:
+def predict(
+    settings: Settings,
+    explain: Annotated[
+        bool, Described("Ask again with each headline left out, once the predictions are kept.")
+    ] = True,
+) -> pa.Table:
     """Predict the next session for every ticker with news, by every active model.
 
     The champion (the newest model, while none was promoted) predicts as `fine_tuned`, challengers
     under their own ids, the cheap baselines beside them. What comes after the session opened is
     refused by the warehouse, whoever asks. Returns what was predicted: one row per predictor and
-    ticker; a single note when there is nothing to predict or no model to predict it.
+    ticker, with its call and rank; a single note when there is nothing to predict or no model.
     """
     clock, spec_id = clock_of(settings), settings.dataset.spec_id
     with Lake.open(settings.warehouse) as lake:
@@ -51,28 +63,48 @@ def predict(settings: Settings) -> pa.Table:
         if not frame.num_rows or not active:
             return _nothing(active)
         first = next(iter(active.values()))
+        models = {name: model.model_id for name, model in active.items()}
         language = {name: LanguageModel.of(model) for name, model in active.items()}
-        predictions = _baselines(lake, settings, frame, first)
-        predictions |= scorer_of(settings).upcoming(frame, language)
+        baselines, scorer = _baselines(lake, settings, first), scorer_of(settings)
+        predictions = baselines.predict(frame) | scorer.upcoming(frame, language)
         published = store_forward(
             lake,
             frame,
             predictions,
-            model_ids={name: model.model_id for name, model in active.items()},
+            model_ids=models,
             dataset_id=first.dataset_id,
             now=clock(),
         )
         seal(lake, now=clock())
-    table = _predicted(frame, predictions)
-    shown = table.set_column(1, "session", table["session"].cast(pa.string()))
-    shown = shown.set_column(2, "decision_ts", shown["decision_ts"].cast(pa.string()))  # for JSON
-    create_table_artifact(
-        shown.to_pylist(),
-        key="predictions",
-        description=f"{published.added} added, {published.repeated} known, "
-        f"{published.refused.num_rows} refused",
-    )
+        table = calls_of(lake, frame, predictions, models)
+        if explain:  # the predictions are kept by now: this may take its time
+            ask = text_scores(scorer, language, baselines)
+            _explain(lake, frame, predictions, ask, settings, models, clock())
+    _show(table, published)
     return table
+
+
+def explain(
+    settings: Settings, ticker: str, session: date, model_id: str | None
+) -> tuple[pa.Table, pa.Table]:
+    """What each headline does to the prediction of a ticker and session, and what resembles it.
+
+    By the model named, else the champion, and by the reference model. First table: one row per
+    predictor and headline, the largest effect first. Second: the nearest examples of the training
+    split. Raises ExplanationError where there is no such example, or no model and no data set.
+    """
+    with Lake.open(settings.warehouse) as lake, training_process(settings):
+        refresh_examples(lake, settings.dataset, now=clock_of(settings)())
+        active = active_models(lake, settings.dataset.spec_id)
+        model = show_model(lake, model_id) if model_id else active.get(FINE_TUNED)
+        dataset = model.dataset_id if model else None
+        manifest = find_dataset(settings, dataset)
+        folder = settings.data_root / "datasets" / manifest.dataset_id
+        train = split_frame(lake, manifest, folder, "train")
+        language = {FINE_TUNED: LanguageModel.of(model)} if model else {}
+        return explain_example(
+            lake, scorer_of(settings), manifest, train, language, ticker=ticker, session=session
+        )
 
 
 @configured_flow("score", hours=6)
@@ -135,22 +167,39 @@ def _verdict(record: ForwardRecord, model: Model | None, label: str) -> str:
         return f"No forward verdict yet: {reason}"
 
 
-def _baselines(lake: Lake, settings: Settings, frame: pa.Table, model: Model) -> dict[str, Any]:
+def _baselines(lake: Lake, settings: Settings, model: Model) -> Baselines:
     folder = settings.data_root / "datasets" / model.dataset_id
     ids = load_split(folder / "train.parquet")["example_id"]
-    train = evaluation_frame(lake, settings.dataset.spec_id, ids)
-    return dict(fit_baselines(train).predict(frame))
+    return fit_baselines(evaluation_frame(lake, settings.dataset.spec_id, ids))
 
 
-def _predicted(frame: pa.Table, predictions: Mapping[str, Any]) -> pa.Table:
-    shown = frame.select(["ticker", "session", "decision_ts"])
-    parts = [
-        shown.append_column("predictor", pa.array([name] * frame.num_rows)).append_column(
-            "p_up", pa.array(p_up, pa.float64())
-        )
-        for name, p_up in predictions.items()
-    ]
-    return pa.concat_tables(parts)
+def _explain(
+    lake: Lake,
+    frame: pa.Table,
+    predictions: Mapping[str, Any],
+    ask: Score,
+    settings: Settings,
+    models: Mapping[str, str],
+    now: datetime,
+) -> None:
+    """Keep what each headline did; a template that parts none costs the explanations alone."""
+    try:
+        rows = explained(frame, predictions, ask, settings.dataset.render, model_ids=models)
+    except TemplateError as reason:
+        create_markdown_artifact(f"No explanations: {reason}", key="explanations")
+        return
+    store_explanations(lake, rows, now=now)
+
+
+def _show(table: pa.Table, published: ForwardPublication) -> None:
+    shown = table.set_column(1, "session", table["session"].cast(pa.string()))
+    shown = shown.set_column(2, "decision_ts", shown["decision_ts"].cast(pa.string()))  # for JSON
+    create_table_artifact(
+        shown.to_pylist(),
+        key="predictions",
+        description=f"{published.added} added, {published.repeated} known, "
+        f"{published.refused.num_rows} refused",
+    )
 
 
 def _nothing(active: Mapping[str, Model]) -> pa.Table:

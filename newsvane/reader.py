@@ -226,8 +226,18 @@ class Reader:
         """Predictions made before their outcome and by `asof`, with the outcome if known by then.
 
         `timely` is false for one that came after its label window had opened: it never counts.
+        `call` is up, down, or "no call" where P(up) is nearer to one half than the model's
+        evaluation asks of a call.
         """
         return self._rows("forward_asof", asof=instant(asof))
+
+    def explanations(self, *, asof: Moment) -> Rows:
+        """What each headline did to the forward predictions made by `asof`.
+
+        Columns: prediction_id, predictor, model_id, ticker, session, headline_id, title, p_up,
+        p_up_without (the headline left out of the prompt), effect (their difference).
+        """
+        return self._rows("explanations_asof", asof=instant(asof))
 
     def scores(self, *, now: Moment) -> Rows:
         """The record of each predictor's forward predictions that are mature at `now`.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -88,7 +88,31 @@ def evaluate(
 
 
 @app.command()
-def predict(context: typer.Context) -> None:
+def recall(
+    context: typer.Context,
+    dataset_id: DatasetOption = None,
+    model_id: Annotated[
+        str | None, typer.Option("--model", help="Whose base model. Default: as for evaluate.")
+    ] = None,
+) -> None:
+    """Ask the base model about the test sessions without news: what it remembers, by period."""
+    settings = prepared(context)
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import show_table
+    from flows.evaluation import recall as recall_of
+
+    with progress_bars():
+        table = recall_of(settings, dataset_id, model_id)
+    show_table(table, "recall of outcomes without news, 95% intervals by sessions")
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    explain: Annotated[
+        bool, typer.Option(help="Then ask again with each headline left out.")
+    ] = True,
+) -> None:
     """Predict the next session with the champion and its challengers; commit before it opens."""
     settings = prepared(context)
     from flows.cli.progress import progress_bars
@@ -96,8 +120,29 @@ def predict(context: typer.Context) -> None:
     from flows.prediction import predict as predict_flow
 
     with progress_bars():
-        table = predict_flow(settings.selection)
+        table = predict_flow(settings.selection, explain)
     show_table(table, "predictions of the next session")
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    ticker: str,
+    session: Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)],
+    model_id: Annotated[
+        str | None, typer.Option("--model", help="Default: the champion, else the newest.")
+    ] = None,
+) -> None:
+    """Show what each headline does to P(up) of a ticker and session, and what resembles it."""
+    settings = prepared(context)
+    from flows.cli.progress import progress_bars
+    from flows.cli.tables import show_table
+    from flows.prediction import explain as explain_example
+
+    with progress_bars():
+        effects, alike = explain_example(settings, ticker, session, model_id)
+    show_table(effects, "P(up) less P(up) with the headline left out")
+    show_table(alike, "nearest examples of the training split")
 
 
 @app.command()
@@ -124,14 +169,18 @@ def list_models(context: typer.Context) -> None:
 
 @registry_app.command()
 def show(context: typer.Context, model_id: str) -> None:
-    """Show one model: identity, environment, metrics."""
+    """Show one model: identity, environment, metrics, and the verdict on its test split."""
     settings = settings_of(context)
     from flows.cli.console import show_record
-    from tasks.prediction.registry import show_model
+    from flows.cli.tables import say
+    from tasks.prediction.registry import model_verdict, show_model
     from warehouse.lake import Lake
 
     with Lake.open(settings.warehouse) as lake:
-        show_record(show_model(lake, model_id))
+        model = show_model(lake, model_id)
+        show_record(model)
+        if verdict := model_verdict(lake, model, settings.evaluation):
+            say(f"verdict: {verdict.words}", markup=False, highlight=False)
 
 
 @registry_app.command()

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.evaluation.intervals import Interval
+from tasks.evaluation.memory import Memory
 from tasks.evaluation.metrics import Bools, Floats, bin_of
 from tasks.evaluation.slices import Slice, benjamini_hochberg, comparisons, holm, measured, row_sets
 from tasks.evaluation.spec import REFERENCE, TRIVIAL, ZERO_SHOT, EvaluationError, EvaluationSpec
-from tasks.evaluation.verdict import BLOCK, WINDOW, Verdict, conclude
+from tasks.evaluation.verdict import BLOCK, WHOLE, WINDOW, Verdict, conclude
 
 ROWS = pa.schema(
     [
@@ -66,13 +67,18 @@ class Evaluation:
 
 
 def evaluate(
-    frame: pa.Table, predictions: Mapping[str, Any], spec: EvaluationSpec | None = None
+    frame: pa.Table,
+    predictions: Mapping[str, Any],
+    spec: EvaluationSpec | None = None,
+    *,
+    memories: Mapping[str, Memory] | None = None,
 ) -> Evaluation:
     """Evaluate each predictor's P(up) on the examples of `frame`.
 
     `frame`: one row per example with ticker, session (date), label_start_ts and label_end_ts (UTC),
     label_up (bool) and availability.
     `predictions`: predictor name to an array of P(up), aligned to `frame`'s rows.
+    `memories`: of the language models among them, what their base recalls; see `Memory`.
     Raises EvaluationError when a column is missing, a label is null, or a prediction is absent,
     of the wrong length, not finite or outside [0, 1].
     """
@@ -91,7 +97,7 @@ def evaluate(
     return Evaluation(
         rows=pa.Table.from_pylist(records, schema=ROWS),
         reliability=reliability(label, p_up, spec.bins),
-        verdicts=_verdicts(slices[0], spec),
+        verdicts=_verdicts(slices[0], spec, memories or {}),
     )
 
 
@@ -164,7 +170,9 @@ def _candidates(predictors: Mapping[str, Any], spec: EvaluationSpec) -> list[str
     return list(dict.fromkeys([*named, *fitted, *others]))
 
 
-def _verdicts(whole: Slice, spec: EvaluationSpec) -> tuple[Verdict, ...]:
+def _verdicts(
+    whole: Slice, spec: EvaluationSpec, memories: Mapping[str, Memory]
+) -> tuple[Verdict, ...]:
     return tuple(
         conclude(
             predictor,
@@ -173,6 +181,7 @@ def _verdicts(whole: Slice, spec: EvaluationSpec) -> tuple[Verdict, ...]:
             spec,
             rows=len(whole.label),
             drawn=whole.resampling,
+            memory=memories.get(predictor),
         )
         for predictor in _candidates(whole.p_up, spec)
     )
@@ -196,6 +205,13 @@ def metric_rows(
         }
         for (metric, baseline), interval in found.items()
     ]
+
+
+def whole_rows(frame: pa.Table, predictor: str, found: Mapping[Key, Interval]) -> pa.Table:
+    """A predictor's rows of the evaluation table on all of `frame`, as one slice."""
+    sessions = len(frame["session"].unique())
+    records = metric_rows(WHOLE, predictor, found, examples=frame.num_rows, sessions=sessions)
+    return pa.Table.from_pylist(records, schema=ROWS)
 
 
 def exact(value: float) -> Interval:

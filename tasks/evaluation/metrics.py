@@ -101,6 +101,23 @@ def from_sums(sums: Floats) -> dict[str, Floats]:
         }
 
 
+def ranks(values: Floats, group: Ints | None = None) -> Floats:
+    """Rank of each value among those of its group, from 0.5 to n - 0.5; ties share their mean.
+
+    `group`: codes, one per value; all are one group without.
+    """
+    own = np.zeros(len(values), dtype=np.int64) if group is None else group
+    order = np.lexsort((values, own))
+    value, code = values[order], own[order]
+    first = np.append(True, (value[1:] != value[:-1]) | (code[1:] != code[:-1]))[: len(order)]
+    run = np.cumsum(first) - 1
+    alike = np.bincount(run)
+    middle = np.cumsum(alike) - alike / 2
+    found = np.empty(len(order))
+    found[order] = middle[run] - np.searchsorted(code, code, side="left")
+    return found
+
+
 def auroc(label: Bools, p_up: Floats, session: Ints, weights: Floats) -> Floats:
     """Area under the ROC curve for every row of `weights`, shape (m, sessions); ties count half.
 

@@ -1,22 +1,22 @@
-"""Robustness checks of a predictor: calibrated, names masked, what its calls would earn, in words.
+"""Robustness checks of a predictor: calibrated, names masked, what its calls would earn.
 
 They are rows of the evaluation table (slice `all`) beside the predictor's own, never verdicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tasks.evaluation.calibration import Calibration
-from tasks.evaluation.evaluate import ROWS, Key, exact, metric_rows
+from tasks.evaluation.evaluate import Key, exact, whole_rows
 from tasks.evaluation.intervals import Interval
 from tasks.evaluation.slices import compared, measured
-from tasks.evaluation.spec import MAJORITY, TRIVIAL, EvaluationError, EvaluationSpec, TradingSpec
-from tasks.evaluation.verdict import WHOLE, Cell, cells_by_slice, interval_of, share_in_words
+from tasks.evaluation.spec import EvaluationError, EvaluationSpec, TradingSpec
+from tasks.evaluation.verdict import WHOLE
 
 CALIBRATED = "calibrated"
 MASKED = "masked"
@@ -44,7 +44,7 @@ def variant(
     }
     found[f"accuracy_{name}", PLAIN] = change.accuracy
     found[f"cross_entropy_{name}", PLAIN] = change.cross_entropy
-    return _rows(frame, predictor, found)
+    return whole_rows(frame, predictor, found)
 
 
 def calibrated(
@@ -111,153 +111,6 @@ def illustrated(frame: pa.Table, predictor: str, p_up: Any, spec: EvaluationSpec
 
 
 def _exact_rows(frame: pa.Table, predictor: str, values: Mapping[str, float]) -> pa.Table:
-    return _rows(frame, predictor, {(name, None): exact(value) for name, value in values.items()})
-
-
-def _rows(frame: pa.Table, predictor: str, found: Mapping[Key, Interval]) -> pa.Table:
-    sessions = len(frame["session"].unique())
-    records = metric_rows(WHOLE, predictor, found, examples=frame.num_rows, sessions=sessions)
-    return pa.Table.from_pylist(records, schema=ROWS)
-
-
-Cells = Mapping[Key, Cell]
-"""(metric, baseline) to row, of one predictor and slice."""
-
-Slices = Mapping[str, Cells]
-
-
-def notes(rows: pa.Table, predictor: str, spec: EvaluationSpec) -> tuple[str, ...]:
-    """Sentences on power, tickers, memory, availability, calibration, masking and money.
-
-    `rows`: stored evaluation rows of one split. What was not checked is not mentioned.
-    """
-    found = cells_by_slice(rows, predictor)
-    whole = found.get(WHOLE, {})
-    sentences = (
-        _power(whole, spec),
-        _tickers(found, spec),
-        _memory(found),
-        _availability(found),
-        _calibration(whole),
-        _masking(whole),
-        _illustration(whole),
+    return whole_rows(
+        frame, predictor, {(name, None): exact(value) for name, value in values.items()}
     )
-    return tuple(sentence for group in sentences for sentence in group)
-
-
-def _power(whole: Cells, spec: EvaluationSpec) -> Iterable[str]:
-    edges = {
-        baseline: cell["value"]
-        for baseline in TRIVIAL
-        if (cell := whole.get(("detectable_edge", baseline))) and cell["value"]
-    }
-    if edges:
-        listed = ", ".join(f"{100 * edge:.1f} points to {name}" for name, edge in edges.items())
-        yield (
-            f"With {spec.power:.0%} power this test could have shown a difference in accuracy of "
-            f"{listed}; smaller ones it would mostly miss."
-        )
-
-
-def _tickers(found: Slices, spec: EvaluationSpec) -> Iterable[str]:
-    tests = {
-        name.partition("=")[2]: cells
-        for name, cells in found.items()
-        if name.startswith("ticker=") and ("mcnemar_p_holm", MAJORITY) in cells
-    }
-    if not tests:
-        return
-    adjusted = {t: cells["mcnemar_p_holm", MAJORITY]["value"] for t, cells in tests.items()}
-    raw = min(cells["mcnemar_p", MAJORITY]["value"] for cells in tests.values())
-    kept = sorted(ticker for ticker, p in adjusted.items() if p < 1 - spec.level)
-    yield (
-        f"Of {len(tests)} tickers, {', '.join(kept) or 'none'} "
-        f"{'differ' if len(kept) > 1 else 'differs'} from the majority class once corrected for "
-        f"their number (Holm; smallest p {min(adjusted.values()):.2g}, uncorrected {raw:.2g})."
-    )
-
-
-def _memory(found: Slices) -> Iterable[str]:
-    before, after = (_accuracy(found, f"base_cutoff={side}") for side in ("before", "after"))
-    if before and after:
-        yield (
-            f"{after['n_examples']:,} examples come after the end of the base model's training "
-            f"data: accuracy {_share(after)} there, {_share(before)} on the "
-            f"{before['n_examples']:,} before it, which it may remember."
-        )
-    elif before:
-        yield (
-            f"All {before['n_examples']:,} examples lie before the end of the base model's "
-            "training data: it may have read how they ended."
-        )
-    elif after:
-        yield (
-            f"All {after['n_examples']:,} examples come after the end of the base model's training "
-            "data: it cannot have read how they ended."
-        )
-
-
-def _availability(found: Slices) -> Iterable[str]:
-    observed, asserted = (_accuracy(found, name) for name in ("observed", "asserted"))
-    if asserted and observed:
-        yield (
-            f"Accuracy {_share(observed)} on {observed['n_examples']:,} examples whose news was "
-            f"seen to arrive, {_share(asserted)} on {asserted['n_examples']:,} whose times are "
-            "the publishers' own."
-        )
-    elif asserted:
-        yield (
-            f"None of the {asserted['n_examples']:,} examples rests on news that was seen to "
-            "arrive: all times are the publishers' own, from archives or searches."
-        )
-
-
-def _calibration(whole: Cells) -> Iterable[str]:
-    if ("cross_entropy_calibrated", None) not in whole or ("cross_entropy", None) not in whole:
-        return
-    slope = whole.get(("calibration_slope", None), {"value": 1.0})["value"]
-    aside = "" if slope > 0 else "; its slope is not positive: no ranking worth keeping was found"
-    change = interval_of(whole["cross_entropy_calibrated", PLAIN])
-    yield (
-        f"Calibrated on {whole['calibration_rows', None]['value']:,.0f} validation examples: "
-        f"cross-entropy {whole['cross_entropy', None]['value']:.4f} → "
-        f"{whole['cross_entropy_calibrated', None]['value']:.4f} nats ({change.value:+.4f} "
-        f"[{change.low:+.4f}, {change.high:+.4f}]), calibration error "
-        f"{whole['ece', None]['value']:.3f} → {whole['ece_calibrated', None]['value']:.3f}{aside}."
-    )
-
-
-def _masking(whole: Cells) -> Iterable[str]:
-    cells = [whole.get((f"{metric}_masked", PLAIN)) for metric in ("accuracy", "cross_entropy")]
-    if None in cells:
-        return
-    accuracy, entropy = map(interval_of, cells)
-    # A base model that has read about the outcome would know whose news it is as well.
-    lost = accuracy.below_zero or entropy.above_zero
-    finding = "names matter: part of the result may be memory" if lost else "no dependence on names"
-    yield (
-        f"With entities masked: {100 * accuracy.value:+.1f} "
-        f"[{100 * accuracy.low:+.1f}, {100 * accuracy.high:+.1f}] points of accuracy, "
-        f"{entropy.value:+.4f} [{entropy.low:+.4f}, {entropy.high:+.4f}] nats "
-        f"({finding}{'' if lost else ' shown'})."
-    )
-
-
-def _illustration(whole: Cells) -> Iterable[str]:
-    if ("illustration_net", None) in whole:
-        net, gross, holding, cost = (
-            whole[f"illustration_{name}", None]["value"]
-            for name in ("net", "gross", "holding", "cost_per_side")
-        )
-        yield (
-            f"Illustration, no evidence: at {1e4 * cost:.0f} basis points a side 1 would have "
-            f"become {net:.2f} ({gross:.2f} before costs; {holding:.2f} by holding every example)."
-        )
-
-
-def _accuracy(found: Slices, name: str) -> Cell | None:
-    return found.get(name, {}).get(("accuracy", None))
-
-
-def _share(row: Cell) -> str:
-    return share_in_words(interval_of(row))

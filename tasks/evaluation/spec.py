@@ -73,6 +73,19 @@ class TradingSpec(BaseModel):
     short: bool = True
 
 
+class AbstentionSpec(BaseModel):
+    """The share of calls that may be wrong, once the doubtful ones are not made.
+
+    The threshold on P(up) is chosen on the validation split so that, with confidence `level`, the
+    error stays below `error` on sessions like those; see `abstention`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    error: float = Field(default=0.4, gt=0.0, lt=0.5)
+    level: float = Field(default=0.9, gt=0.5, lt=1.0)
+
+
 class EvaluationSpec(BaseModel):
     """How predictions are evaluated.
 
@@ -82,6 +95,8 @@ class EvaluationSpec(BaseModel):
     whose news was written by us, where results above the literature are no sign of a leak.
     `literature_*` are the best published figures on public headline data sets. `calibration`
     names the map fitted on the validation split; `trading` the costs of the illustration.
+    `recall_rows` is the most test examples that the recall probe of a base model asks about, drawn
+    by `seed` (0: none). `abstention` says which error calls may have.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -102,4 +117,6 @@ class EvaluationSpec(BaseModel):
     claimed_edge: float = Field(default=0.02, gt=0.0, lt=0.5)
     power: float = Field(default=0.8, gt=0.5, lt=1.0)
     calibration: Literal["platt", "temperature", "isotonic"] = "platt"
+    recall_rows: int = Field(default=2000, ge=0)
     trading: TradingSpec = TradingSpec()
+    abstention: AbstentionSpec = AbstentionSpec()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from tasks.evaluation.intervals import LEAST_WINDOWS, Interval
+from tasks.evaluation.memory import RECALL, THROUGH, Memory
 from tasks.evaluation.metrics import METRICS
 from tasks.evaluation.slices import Comparison
 from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec
@@ -19,6 +20,12 @@ WHOLE = "all"
 
 BLOCK, WINDOW = "block_sessions", "label_window_sessions"
 """Stored beside the metrics: sessions of a block of the bootstrap, and that a label covers."""
+
+
+WITHHELD = (
+    "withheld: its skill follows what its base model remembers, so these sessions cannot tell "
+    "forecast from recall"
+)
 
 
 class Drawn(Protocol):
@@ -62,7 +69,7 @@ class Verdict:
     `skill` needs every trivial baseline beaten with an interval that excludes zero, so no
     correction for their number is due (an intersection-union test: Berger 1982). With a
     `correction` it also needs the lead over the hardest of them to stand once corrected for all
-    predictors judged on these sessions.
+    predictors judged on these sessions. With a `memory` that skill follows it is withheld.
     """
 
     predictor: str
@@ -77,6 +84,7 @@ class Verdict:
     correction: Correction | None = None
     holdout: str = ""
     """Of a final holdout: whether it was the first and only look at its sessions."""
+    memory: Memory | None = None
 
     @property
     def words(self) -> str:
@@ -122,34 +130,38 @@ def conclude(
     rows: int,
     drawn: Drawn,
     daily: bool = False,
+    memory: Memory | None = None,
 ) -> Verdict:
     """The verdict on `predictor` from its metrics and its comparisons with each baseline.
 
     `drawn`: how the sessions of its `rows` were resampled. `daily`: the bounds of accuracy are a
-    confidence sequence.
+    confidence sequence. `memory`: of its base model, where that was probed.
     """
     better = {item.baseline: item.better(spec.decided_by) for item in comparisons}
     trivial = [item for item in comparisons if item.baseline in TRIVIAL]
-    skill = bool(trivial) and all(better[item.baseline] for item in trivial)
+    withheld = memory is not None and memory.followed
+    skill = bool(trivial) and all(better[item.baseline] for item in trivial) and not withheld
     sentences = [
         f"Accuracy {share_in_words(metrics['accuracy'])}, cross-entropy "
         f"{_number(metrics['cross_entropy'])} nats, on {rows:,} examples in {drawn.sessions:,} "
         "sessions.",
         f"{_DAILY} {_blocks(drawn)}" if daily else _blocks(drawn),
         *(_against(item) for item in comparisons),
+        *([memory.words] if memory else []),
     ]
     if not skill:
         sentences += _power(comparisons, spec)
     return Verdict(
         predictor=predictor,
         skill=skill,
-        claim=_claim(trivial, better, skill=skill),
+        claim=WITHHELD if withheld else _claim(trivial, better, skill=skill),
         sentences=tuple(sentences),
         alarms=_alarms(metrics, better, spec),
         comparisons=tuple(comparisons),
         better_than=better,
         n_examples=rows,
         n_sessions=drawn.sessions,
+        memory=memory,
     )
 
 
@@ -243,7 +255,15 @@ def _stored_verdict(
         spec,
         rows=size["n_examples"],
         drawn=Blocks(size["n_sessions"], window, block),
+        memory=_stored_memory(cells),
     )
+
+
+def _stored_memory(cells: Mapping[tuple[str, str | None], Cell]) -> Memory | None:
+    recall, through = (cells.get((metric, None)) for metric in (RECALL, THROUGH))
+    if recall is None or through is None:
+        return None
+    return Memory(interval_of(recall), interval_of(through), through["n_examples"])
 
 
 def _claim(trivial: Sequence[Comparison], better: Mapping[str, bool], *, skill: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -15,8 +15,11 @@ import pyarrow.compute as pc
 from tasks.dataset.build import refresh_examples, write_dataset
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SPLITS, SplitSpec, WalkForwardSpec, walk_forward
+from tasks.evaluation.abstention import abstaining, choose_abstention
 from tasks.evaluation.calibration import fit_calibration
+from tasks.evaluation.memory import Memory
 from tasks.evaluation.metrics import Floats
+from tasks.evaluation.ranking import ranked
 from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
 from tasks.evaluation.spec import (
     FINE_TUNED,
@@ -27,6 +30,8 @@ from tasks.evaluation.spec import (
     EvaluationSpec,
 )
 from tasks.prediction.predictors import EvaluationInputError, Predictors, write_examples
+from tasks.prediction.recall import probe
+from tasks.training.recipe import Recipe
 from warehouse.lake import Lake
 from warehouse.tables.datasets import load_split
 from warehouse.tables.evaluations import evaluation_frame
@@ -75,17 +80,16 @@ def chosen_model(
 def with_base_cutoff(frame: pa.Table, cutoff: date) -> pa.Table:
     """Mark each example as before or after the base model's training data end.
 
-    A base model may have read what happened until `cutoff`; only the slice `base_cutoff=after`
-    is free of its memory.
+    A base model may have read what happened until `cutoff`, which is an upper bound where its
+    publisher gives none; only the slice `base_cutoff=after` is free of its memory.
     """
     after = pc.greater(frame["session"], pa.scalar(cutoff))
     return frame.append_column("base_cutoff", pc.if_else(after, "after", "before"))
 
 
-def with_memory(frame: pa.Table, predictors: Predictors) -> pa.Table:
-    """Examples before and after the base model's knowledge cutoff, where that is known."""
-    cutoffs = [model.recipe.base.knowledge_cutoff for model in predictors.models.values()]
-    known = [cutoff for cutoff in cutoffs if cutoff is not None]
+def with_cutoff_of(frame: pa.Table, recipes: Iterable[Recipe]) -> pa.Table:
+    """Examples before and after the latest knowledge cutoff of the recipes' bases, if known."""
+    known = [cut for recipe in recipes if (cut := recipe.base.knowledge_cutoff) is not None]
     return with_base_cutoff(frame, max(known)) if known else frame
 
 
@@ -114,28 +118,49 @@ class Checks:
             if name in self.predictions
         ]
 
-    def calibration(self, lake: Lake) -> list[pa.Table]:
-        """Each fitted predictor calibrated on the validation split alone, beside its raw P(up).
+    def memory(
+        self, lake: Lake, root: Path, now: datetime
+    ) -> tuple[dict[str, Memory], list[pa.Table]]:
+        """What the language models' base recalls of the test sessions without news, by predictor.
 
-        None when that split is empty or holds one outcome only: then there is nothing to fit.
+        Its answers are stored at `now` (UTC) and asked for once; see `probe`. Nothing where no
+        language model is judged.
+        """
+        models = self.predictors.models
+        recipe = next((model.recipe for model in models.values()), None)
+        if recipe is None:
+            return {}, []
+        inputs = (self.manifest, self.test, self.spec)
+        recall = probe(lake, self.predictors.scorer, recipe, *inputs, root=root, now=now)
+        if recall is None:
+            return {}, []
+        found = recall.memories(self.predictions, tuple(models), self.spec)
+        return found, [recall.metric_rows(found, self.spec)]
+
+    def ranking(self) -> list[pa.Table]:
+        """How each predictor ranks the names of a session, and how much of that is traded."""
+        return [ranked(self.test, name, p_up, self.spec) for name, p_up in self.predictions.items()]
+
+    def validated(self, lake: Lake) -> list[pa.Table]:
+        """What is fitted on the validation split alone, for each fitted predictor.
+
+        Calibrated, beside its raw P(up); and making no call where it is too unsure. None when that
+        split is empty or holds one outcome only: then there is nothing to fit.
         """
         if not self.manifest.splits["validation"].rows:
             return []
         validation = split_frame(lake, self.manifest, self.folder, "validation")
         if len(validation["label_up"].unique()) < 2:
             return []
-        label = validation["label_up"].to_numpy()
         fitted = self.predictors.only((FINE_TUNED, *REFERENCE, ZERO_SHOT))
-        return [
-            calibrated(
-                self.test,
-                name,
-                self.predictions[name],
-                fit_calibration(label, p_up, self.spec.calibration),
-                self.spec,
-            )
-            for name, p_up in fitted.p_up(validation, self.folder, "validation").items()
-        ]
+        found = []
+        for name, p_up in fitted.p_up(validation, self.folder, "validation").items():
+            tested = (self.test, name, self.predictions[name])
+            mended = fit_calibration(validation["label_up"].to_numpy(), p_up, self.spec.calibration)
+            found.append(calibrated(*tested, mended, self.spec))
+            chosen = choose_abstention(validation, p_up, self.spec.abstention)
+            found.append(abstaining(*tested, chosen, self.spec))
+        return found
 
     def masking(self, lake: Lake, root: Path, now: datetime) -> list[pa.Table]:
         """Text predictors asked again with every company's name masked.

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.dataset.spec.split import SplitSpec
-from tasks.evaluation.spec import FINE_TUNED
+from tasks.evaluation.looks import corrected
+from tasks.evaluation.spec import FINE_TUNED, TEST, EvaluationSpec
+from tasks.evaluation.verdict import Verdict, read_verdicts
 from warehouse.lake import Lake
 from warehouse.storage.atomic import file_sha256
 from warehouse.tables.models import (
@@ -73,6 +75,20 @@ def show_model(lake: Lake, model_id: str) -> Model:
             "Give an id from `newsvane models list`."
         )
     return (exact or found)[0]
+
+
+def model_verdict(lake: Lake, model: Model, spec: EvaluationSpec) -> Verdict | None:
+    """The verdict on a model's own test split, as it stands with today's looks; None without one.
+
+    It says as well what the base model remembers of those sessions.
+    """
+    about = {"dataset_id": model.dataset_id, "model_id": model.model_id}
+    verdicts = read_verdicts(lake.read("model_evaluation", about), spec)
+    models = {verdict.predictor: model.model_id for verdict in verdicts}
+    found = corrected(
+        lake, verdicts, spec, dataset_id=model.dataset_id, split=TEST, model_ids=models
+    )
+    return next(iter(found), None)
 
 
 def champion(lake: Lake) -> Model | None:

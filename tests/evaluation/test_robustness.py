@@ -10,7 +10,8 @@ import pytest
 
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.robustness import calibrated, illustrated, notes, trading_curve, variant
+from tasks.evaluation.notes import notes
+from tasks.evaluation.robustness import calibrated, illustrated, trading_curve, variant
 from tasks.evaluation.spec import EvaluationSpec, TradingSpec
 from tasks.prediction.backtest import with_base_cutoff
 

@@ -115,7 +115,7 @@ def test_recipes_stored_with_former_keys_load_without_a_warning(tmp_path) -> Non
 
 
 MODEL_IDS = {
-    "llama-2-7b": "542e5f603aaa8005",
+    "llama-2-7b": "c87cb74636b657c1",  # another since its cutoff is the base model's own
     "llama-3.1-8b": "e53134935f0d512f",
     "qwen3-4b": "f1103f4033ea1918",
     "qwen3-8b": "a30552c812a09bbd",

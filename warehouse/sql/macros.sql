@@ -85,6 +85,16 @@ CREATE OR REPLACE TEMP MACRO fits_filing_date(instant, filed, punctual) AS
 
 -- Whether a guid is that of a filing read from EDGAR as such (tasks/ingest/headlines/filings.py).
 CREATE OR REPLACE TEMP MACRO is_filing(guid) AS coalesce(starts_with(guid, 'edgar:'), FALSE);
+
+-- The call that a probability stands for: none where it is nearer to one half than the threshold that the model's
+-- evaluation chose (NULL: no call may be made). Who was not judged so has a call for every lean.
+CREATE OR REPLACE TEMP MACRO call_of(p_up, judged, threshold) AS
+    CASE
+        WHEN judged AND NOT coalesce(abs(p_up - 0.5) >= threshold, FALSE) THEN 'no call'
+        WHEN p_up >= 0.5 THEN 'up'
+        ELSE 'down'
+    END;
+
 -- By how many a share has multiplied through the splits after a day: a quote divided by it is on the share
 -- basis of today. splits: a list of {ex_date, value} of one ticker, or NULL.
 CREATE OR REPLACE TEMP MACRO shares_after(splits, day) AS

@@ -15,6 +15,9 @@ from warehouse.tables.schemas import PREDICTIONS
 
 _AT = PREDICTIONS.field("predicted_at").type
 
+BACKTEST, RECALL = "backtest", "recall"
+"""Kinds of predictions made when the outcome is known: with news, and from memory alone."""
+
 PREDICTED = ("spec_id", "example_id", "ticker", "session", "decision_ts")
 """What a prediction takes over from its example."""
 
@@ -41,18 +44,32 @@ def store_backtest(
     dataset_id: str,
     model_ids: Mapping[str, str],
     now: datetime,
+    kind: str = BACKTEST,
 ) -> None:
-    """Store every predictor's P(up) on `frame` as predictions of kind backtest.
+    """Store every predictor's P(up) on `frame` as predictions of kind backtest, or recall.
 
     `frame`: see `evaluation_frame`; `predictions`: predictor to P(up) aligned to its rows. `now`
     is UTC. Storing equal probabilities again commits nothing.
     """
     shared = frame.select(PREDICTED)
     rows = predictions_of(shared, predictions, model_ids, dataset_id, now)
-    lake.transact(lambda tx: tx.run("prediction_backtest", incoming_predictions=rows))
+    parameters = {"kind": kind}
+    lake.transact(lambda tx: tx.run("prediction_backtest", parameters, incoming_predictions=rows))
 
 
-def read_predictions(lake: Lake, dataset_id: str, kind: str = "backtest") -> pa.Table:
+def recall_prompts(
+    lake: Lake, spec_id: str, template: str, example_ids: pa.Array | pa.ChunkedArray
+) -> pa.Table:
+    """The question about each example without news: example_id, input, label_up, in their order.
+
+    `template`: a format string with ticker and session as its first two places.
+    """
+    wanted = pa.table({"example_id": example_ids, "position": pa.array(range(len(example_ids)))})
+    parameters = {"spec_id": spec_id, "template": template}
+    return lake.read("recall_prompts", parameters, wanted_examples=wanted)
+
+
+def read_predictions(lake: Lake, dataset_id: str, kind: str = BACKTEST) -> pa.Table:
     """The stored predictions of one data set and kind."""
     return lake.read("prediction_rows", {"dataset_id": dataset_id, "kind": kind})
 
@@ -91,6 +108,23 @@ def store_forward(
         repeated=counted.get("repeated", 0),
         refused=offered.filter(pc.invert(taken)),
     )
+
+
+def calls_of(
+    lake: Lake, frame: pa.Table, predictions: Mapping[str, Any], model_ids: Mapping[str, str]
+) -> pa.Table:
+    """Each predictor's P(up) on `frame` as a call: up, down, or no call by the model's evaluation.
+
+    Columns: ticker, session, decision_ts, predictor, p_up, call, rank (1: the highest P(up)).
+    """
+    parts = [
+        frame.select(["ticker", "session", "decision_ts"])
+        .append_column("predictor", pa.array([name] * frame.num_rows, pa.string()))
+        .append_column("model_id", pa.array([model_ids.get(name)] * frame.num_rows, pa.string()))
+        .append_column("p_up", pa.array(p_up, pa.float64()))
+        for name, p_up in predictions.items()
+    ]
+    return lake.read("prediction_calls", incoming_predictions=pa.concat_tables(parts))
 
 
 def forward_states(lake: Lake, *, now: datetime, spec_id: str | None = None) -> pa.Table:

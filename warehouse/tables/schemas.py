@@ -130,6 +130,9 @@ PREDICTIONS = _table(
     spec_id=_TEXT, example_id=_TEXT, ticker=_TEXT, session=_DAY, decision_ts=_AT, p_up=_REAL,
     predicted_at=_AT, headline_ids=_TEXTS, input_sha256=_TEXT,
 )  # fmt: skip
+EXPLANATIONS = _table(
+    prediction_id=_TEXT, headline_id=_TEXT, position=_INT, p_up_without=_REAL, explained_at=_AT,
+)  # fmt: skip
 EVALUATIONS = _table(
     "model_id baseline value ci_low ci_high",
     dataset_id=_TEXT, split=_TEXT, slice=_TEXT, predictor=_TEXT, model_id=_TEXT, metric=_TEXT,

@@ -74,6 +74,44 @@ class RenderSpec(BaseModel):
         """Whether a headline is shown with its age."""
         return "age" in _names(self.headline_template)
 
+    def without_news(self) -> RenderSpec:
+        """The same question about ticker and session alone, for the recall probe.
+
+        The question is the template's last line, where that holds no place. Names are shown even
+        where the spec masks them: what is asked is what the model knows by them.
+        """
+        question = self.template.splitlines()[-1] if self.template.strip() else ""
+        if not question.strip() or _names(question) != {None}:
+            question = "Direction:"
+        return RenderSpec(template="{ticker} on {session}\n" + question, answers=self.answers)
+
+    def leave_one_out(self, text: str, count: int) -> tuple[str, ...]:
+        """An example's prompt `text` with each of its `count` headlines left out in turn.
+
+        The places are found again by the template, so nothing else of the prompt changes but the
+        number of headlines, where it is shown. Raises TemplateError where the headlines cannot be
+        told apart: the template shows none, or a title holds the separator.
+        """
+        if not count:
+            return ()
+        parts = [(literal, name) for literal, name, _, _ in Formatter().parse(self.template)]
+        pattern = "".join(
+            re.escape(literal) + ("" if name is None else _PLACES.get(name, ".*?"))
+            for literal, name in parts
+        )
+        shown = [name for _, name in parts]
+        found = re.fullmatch(pattern, text) if shown.count("headlines") == 1 else None
+        pieces = found["headlines"].split(self.separator) if found else []
+        each = self.headline_template.count(self.separator) + 1
+        if found is None or len(pieces) != count * each:
+            raise TemplateError(
+                f"The prompt {text[:60]!r} cannot be parted into its {count} headlines by the "
+                f"template {self.template!r}, which must show {{headlines}} once, with a separator "
+                "that no title holds."
+            )
+        lines = [self.separator.join(pieces[k * each : (k + 1) * each]) for k in range(count)]
+        return tuple(_without(found, lines, k, self.separator) for k in range(count))
+
     @model_validator(mode="after")
     def _readable(self) -> RenderSpec:
         positional(self.template, EXAMPLE_FIELDS, dict.fromkeys(self.feature_places, 0))
@@ -89,6 +127,20 @@ class RenderSpec(BaseModel):
                 f"of the tokenizer that counts; got {self.max_tokens} and {self.tokenizer}."
             )
         return self
+
+
+_PLACES = {"headlines": "(?P<headlines>(?s:.*))", "headline_count": r"(?P<headline_count>\d+)"}
+
+
+def _without(found: re.Match[str], lines: list[str], left_out: int, separator: str) -> str:
+    """The matched prompt without one of its headline lines, and with their number one less."""
+    now = {"headlines": separator.join(lines[:left_out] + lines[left_out + 1 :])}
+    if "headline_count" in found.groupdict():
+        now["headline_count"] = str(int(found["headline_count"]) - 1)
+    text = found.string
+    for name in sorted(now, key=found.start, reverse=True):
+        text = text[: found.start(name)] + now[name] + text[found.end(name) :]
+    return text
 
 
 def _names(template: str) -> set[str | None]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import FINAL
 from tasks.evaluation.looks import stored_verdicts
-from tasks.evaluation.robustness import notes
+from tasks.evaluation.notes import notes
 from tasks.evaluation.spec import REFERENCE, TEST, TRIVIAL, WALK_FORWARD, EvaluationSpec
 from tasks.evaluation.verdict import Cell, Verdict
 from warehouse.lake import Lake

@@ -87,6 +87,8 @@ def write_index(lake: Lake, folder: Path) -> Path:
 
 def _headline(data: ReportData, verdict: Verdict | None) -> str:
     if verdict is not None:
+        if verdict.memory is not None and verdict.memory.followed:
+            return "Withheld: skill follows memory"
         if verdict.skill and all(verdict.better_than.values()):
             return "Better than every baseline"
         return "Better than the simple baselines" if verdict.skill else "No skill shown"
@@ -96,7 +98,15 @@ def _headline(data: ReportData, verdict: Verdict | None) -> str:
 def _lede(data: ReportData, verdict: Verdict | None, metrics: Metrics) -> str:
     if verdict is not None:
         return " ".join(
-            filter(None, (_achieved(metrics, verdict), _compared(verdict), verdict.looks))
+            filter(
+                None,
+                (
+                    _achieved(metrics, verdict),
+                    _compared(verdict),
+                    verdict.looks,
+                    verdict.memory.words if verdict.memory else "",
+                ),
+            )
         )
     if data.dataset:
         return "No predictor has been evaluated on this data set. Run `newsvane evaluate`."

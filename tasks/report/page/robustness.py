@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tasks.evaluation.memory import RECALL
 from tasks.evaluation.robustness import CALIBRATED, MASKED, PLAIN, VARIANT_METRICS
 from tasks.evaluation.spec import MAJORITY, REFERENCE, TRIVIAL, EvaluationSpec, predictor_label
 from tasks.evaluation.verdict import WHOLE, Cell, Verdict, cells_by_slice
@@ -45,7 +46,18 @@ def robustness_tables(
         "calibrated": _variants(metrics, verdict, CALIBRATED),
         "masked": _variants(metrics, verdict, MASKED),
         "folds": _folds(walked),
+        "recall": _recall(evaluations, verdict),
     }
+
+
+def _recall(evaluations: pa.Table, verdict: Verdict | None) -> list[dict[str, Any]]:
+    """What the verdict's base model recalls without news, by slice, the whole first."""
+    found = cells_by_slice(evaluations, verdict.predictor) if verdict else {}
+    return [
+        {"slice": name.replace("=", " ").replace("_", " "), "auroc": cells[RECALL, None]}
+        for name, cells in sorted(found.items())
+        if (RECALL, None) in cells
+    ]
 
 
 def _power(metrics: Metrics, verdict: Verdict | None) -> list[dict[str, Any]]:

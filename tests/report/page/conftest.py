@@ -16,11 +16,14 @@ from tasks.dataset.build import assemble_dataset
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import DatasetManifest
+from tasks.evaluation.abstention import Abstention, abstaining
 from tasks.evaluation.calibration import fit_calibration
 from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.ranking import ranked
 from tasks.evaluation.robustness import MASKED, calibrated, illustrated, variant
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.prediction.backtest import Fold, pooled, with_base_cutoff
+from tasks.prediction.recall import Recall
 from tests.builders.rows import MARKUP, append, append_bars, append_headlines, bars, model
 from validation.gate import check
 from warehouse.lake import Lake, LakeSpec
@@ -103,10 +106,14 @@ def evaluate_a_model(lake: Lake, manifest: DatasetManifest, root: Path) -> None:
     frame = with_base_cutoff(frame, date(2023, 11, 15))
     found = evaluate(frame, predictions, spec)
     own, label = predictions["fine_tuned"], frame["label_up"].to_numpy()
+    recall = Recall(np.arange(rows), frame, predictions["zero_shot"])
     checks = (
         calibrated(frame, "fine_tuned", own, fit_calibration(label, own), spec),
         variant(frame, "fine_tuned", own, np.full(rows, 0.5), MASKED, spec),
         illustrated(frame, "fine_tuned", own, spec),
+        ranked(frame, "fine_tuned", own, spec),
+        abstaining(frame, "fine_tuned", own, Abstention(0.2, 0.4, 0.9), spec),
+        recall.metric_rows(recall.memories(predictions, ("fine_tuned",), spec), spec),
     )
     curve = [[s, 0.72 * 0.995**s + 0.02 * float(rng.random())] for s in range(1, 61)]
     metrics = {

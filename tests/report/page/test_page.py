@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 
+from tasks.evaluation.intervals import Interval
+from tasks.evaluation.memory import Memory
 from tasks.report.page.collect import ReportError, collect
 from tasks.report.page.page import write_report
 from tests.builders.rows import NOW, append, columns, registered
@@ -138,6 +140,12 @@ def test_the_verdict_is_the_evaluations_and_flips_with_it(house, tmp_path) -> No
     assert "not shown to be better than: majority class, previous direction," in unskilled
     assert "Alarm.  Collapse: 99.9%" in unskilled
 
+    remembered = Memory(Interval(0.7, 0.6, 0.8), Interval(0.1, 0.05, 0.15), 90)
+    kept = replace(beaten, memory=remembered)
+    withheld = Outline(write_report(replace(data, verdicts=(kept,)), tmp_path / "kept.html")).text
+    assert "Withheld: skill follows memory" in withheld
+    assert "+10.0 [+5.0, +15.0] points of accuracy go through" in withheld
+
 
 def test_robustness_checks_are_shown_with_their_caveats(house, page) -> None:
     text = re.sub(r"\s+", " ", Outline(page).text)
@@ -151,6 +159,11 @@ def test_robustness_checks_are_shown_with_their_caveats(house, page) -> None:
     assert "Only the corrected p-values count" in text
     assert "this test could have shown a difference in accuracy of" in text
     assert "which it may remember" in text
+    assert "What the base model remembers" in text
+    assert "Recall of outcomes without news, as AUROC" in text
+    assert "no memory found" in text
+    assert "with a mean information coefficient of" in text
+    assert "Calls with P(up) at least 0.200 from one half" in text
     assert "whose times are the publishers' own" in text
     assert "An illustration, no evidence." in text
     assert "Illustration: growth of 1 by the calls, at 5 basis points a side" in text

@@ -58,6 +58,16 @@ QUALIFY model_id IS NOT DISTINCT FROM arg_max(model_id, evaluated_at) OVER (PART
 ORDER BY split, slice, predictor, metric, baseline NULLS FIRST;
 
 
+-- name: model_evaluation
+-- grain: one row per slice, predictor, metric and baseline of one model's evaluation on a test split
+SELECT slice, predictor, model_id, metric, baseline, value, ci_low, ci_high, n_examples, n_sessions
+FROM evaluations
+WHERE dataset_id = $dataset_id
+    AND model_id = $model_id
+    AND split = 'test'
+ORDER BY slice, predictor, metric, baseline NULLS FIRST;
+
+
 -- name: evaluation_model_accuracy
 -- grain: one row per model evaluated on the test split of the data set it was trained on
 SELECT

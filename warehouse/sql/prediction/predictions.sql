@@ -2,20 +2,21 @@
 
 
 -- name: prediction_backtest
--- writes: predictions (prediction_id) of kind backtest, idempotent
--- grain: one row per predictor (or model), data set and example of kind backtest (merged into predictions)
+-- writes: predictions (prediction_id) of kind $kind, idempotent
+-- grain: one row per predictor (or model), data set and example of that kind (merged into predictions)
+-- $kind: backtest or recall, both made when the outcome is known.
 -- A repeated scoring with equal probabilities keeps its first predicted_at and changes nothing.
 MERGE INTO predictions AS stored
 USING (
     SELECT
-        sha256(concat_ws('|', 'backtest', predictor, model_id, dataset_id, spec_id, example_id))
+        sha256(concat_ws('|', $kind, predictor, model_id, dataset_id, spec_id, example_id))
             AS prediction_id,
-        'backtest' AS kind,
+        $kind AS kind,
         *
     FROM incoming_predictions
 ) AS incoming
 ON stored.prediction_id = incoming.prediction_id
-    AND stored.kind = 'backtest'
+    AND stored.kind = $kind
 WHEN MATCHED AND stored.p_up IS DISTINCT FROM incoming.p_up THEN UPDATE SET
     p_up = incoming.p_up,
     predicted_at = incoming.predicted_at
@@ -75,6 +76,19 @@ FROM predictions
 WHERE kind = $kind
     AND dataset_id = $dataset_id
 ORDER BY predictor, model_id NULLS FIRST, session, ticker, example_id;
+
+
+-- name: recall_prompts
+-- grain: one row per wanted example, in the order wanted: the question about it without news
+SELECT
+    examples.example_id,
+    format($template, examples.ticker, examples.session::VARCHAR) AS input,
+    examples.label = 'up' AS label_up
+FROM wanted_examples AS wanted
+INNER JOIN examples
+    ON examples.example_id = wanted.example_id
+    AND examples.spec_id = $spec_id
+ORDER BY wanted.position;
 
 
 -- name: prediction_upcoming

@@ -220,7 +220,7 @@ ORDER BY session, ticker;
 -- timely: made before its label window opened; one that was not is shown and never scored.
 SELECT
     prediction_id, predictor, model_id, dataset_id, spec_id, example_id, ticker, session,
-    decision_ts, predicted_at, label_start_ts, label_end_ts, p_up, timely,
+    decision_ts, predicted_at, label_start_ts, label_end_ts, p_up, call, timely,
     if(label_end_ts <= $asof, label, NULL)        AS label,
     if(label_end_ts <= $asof, label_return, NULL) AS label_return,
     headline_ids,

@@ -3,25 +3,30 @@
 
 -- name: site_today
 -- grain: one row per predictor and ticker predicted for the latest forward session
--- predictor: whose record it belongs to. headlines: what the prediction saw, oldest first.
+-- predictor: whose record it belongs to. headlines: what the prediction saw, oldest first; effect: P(up) less what
+-- it is once the headline is left out (NULL: not explained).
 WITH shown AS (
     SELECT *
     FROM forward_record
     QUALIFY session = max(session) OVER ()
 ),
 seen AS (
-    SELECT prediction_id, unnest(seen_ids) AS headline_id
+    SELECT prediction_id, p_up, unnest(seen_ids) AS headline_id
     FROM shown
 ),
 texts AS (
     SELECT
         prediction_id,
         list(
-            {'title': title, 'source': source, 'available_at': available_at, 'synthetic': synthetic}
+            {
+                'title': title, 'source': source, 'available_at': available_at, 'synthetic': synthetic,
+                'effect': seen.p_up - p_up_without
+            }
             ORDER BY available_at, headline_id
         ) AS headlines
     FROM seen
     JOIN headlines USING (headline_id)
+    LEFT JOIN explanations USING (prediction_id, headline_id)
     GROUP BY prediction_id
 )
 SELECT
@@ -29,6 +34,7 @@ SELECT
     record_id AS predictor,
     model_id, dataset_id, ticker, session, decision_ts, predicted_at, label_start_ts, label_end_ts,
     p_up,
+    call,
     NOT timely AS late,
     label,
     label_return,

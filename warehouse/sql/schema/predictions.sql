@@ -1,6 +1,7 @@
 -- grain: one row per predictor (or model), kind and example
 -- kind: backtest (scored after the outcome was known) | forward (committed before label_start_ts, never
--- changed afterwards). headline_ids and input_sha256 say what a forward prediction saw; NULL for a backtest.
+-- changed afterwards) | recall (a base model asked without news: its memory; predictor: which base, and a hash of
+-- how it was asked). headline_ids and input_sha256 say what a forward prediction saw; NULL for the others.
 CREATE TABLE IF NOT EXISTS predictions (
     prediction_id VARCHAR NOT NULL,
     kind          VARCHAR NOT NULL,
