@@ -116,6 +116,8 @@ def _of_features(tables: Sequence[pa.Table], messages: pa.Table) -> Archive:
 
 def _keys(table: pa.Table) -> tuple[tuple[str, ...], Ints, npt.NDArray[np.datetime64]]:
     """Tickers, their codes and the sessions of a sorted table. Raises LiteratureError."""
+    if not table.num_rows:
+        raise LiteratureError("The files hold no prices: expected one ticker and session or more.")
     names = np.asarray(table["ticker"].to_pylist())
     session = table["date"].cast(pa.date32()).to_numpy().astype("datetime64[D]")
     tickers, ticker = np.unique(names, return_inverse=True)
@@ -225,5 +227,3 @@ def _require(table: pa.Table, names: Sequence[str], what: str) -> None:
         raise LiteratureError(
             f"{what} lack the columns {absent}: expected {list(names)}, got {table.column_names}."
         )
-    if not table.num_rows:
-        raise LiteratureError(f"{what} hold no rows: expected at least one ticker and session.")
