@@ -9,7 +9,7 @@ from tasks.evaluation.metrics import Bools, Floats
 
 Windows = npt.NDArray[np.float32]
 """Shape (rows, sessions, features)."""
-TREES = 200
+TREES = 100
 LEAF_ROWS = 20
 
 
