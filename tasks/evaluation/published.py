@@ -74,8 +74,18 @@ def figures_table() -> str:
         "| method | benchmark | accuracy / MCC | reads | re-run by others | source | grade |",
         "|---|---|---|---|---|---|---|",
     ]
-    for item in sorted(PUBLISHED.figure, key=lambda one: (one.benchmark != "stocknet", one.accuracy)):
+    for item in sorted(
+        PUBLISHED.figure, key=lambda one: (one.benchmark != "stocknet", one.accuracy)
+    ):
         again = "; ".join(f"{one.words()} ({one.source})" for one in item.rerun) or "none known"
-        cells = (item.method, item.benchmark, item.words(), item.inputs, again, item.source, item.grade)
+        cells = (
+            item.method,
+            item.benchmark,
+            item.words(),
+            item.inputs,
+            again,
+            item.source,
+            item.grade,
+        )
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

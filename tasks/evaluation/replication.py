@@ -117,15 +117,15 @@ def in_words(
     """What the replication means, in sentences: skill, what lies outside, what was not trained."""
     sessions = len(rows["session"].unique())
     skilled = [item.method for item in results if item.mean["mcc"].above_zero]
-    reach = max((item.mean["accuracy"].high - item.mean["accuracy"].low for item in results)) / 2
+    reach = max(item.mean["accuracy"].high - item.mean["accuracy"].low for item in results) / 2
     untrained = sorted({item.method for item in figures} - {item.method for item in results})
     return [
-        f"{rows.num_rows:,} test rows in {sessions:,} sessions: an interval of accuracy here reaches "
-        f"up to {100 * reach:.1f} points to each side, so figures that differ by less are not told "
-        "apart by this test split.",
+        f"{rows.num_rows:,} test rows in {sessions:,} sessions: an interval of accuracy here "
+        f"reaches up to {100 * reach:.1f} points to each side, so figures that differ by less are "
+        "not told apart by this test split.",
         f"MCC above zero with its whole interval: {', '.join(skilled) or 'none'}.",
         *(item.words for item in comparisons),
         *([f"Published, not trained here: {', '.join(untrained)}."] if untrained else []),
-        "The published figures are not known to be of exactly these rows and have no predictions to "
-        "pair with ours, so whether one lies inside our interval is all that can be said.",
+        "The published figures are not known to be of exactly these rows and have no predictions "
+        "to pair with ours: whether one lies inside our interval is all that can be said.",
     ]

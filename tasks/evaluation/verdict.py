@@ -130,8 +130,8 @@ def conclude(
     skill = bool(trivial) and all(better[item.baseline] for item in trivial)
     sentences = [
         f"Accuracy {share_in_words(metrics['accuracy'])}, cross-entropy "
-        f"{interval_in_words(metrics['cross_entropy'])} nats, on {rows:,} examples in {drawn.sessions:,} "
-        "sessions.",
+        f"{interval_in_words(metrics['cross_entropy'])} nats, on {rows:,} examples in "
+        f"{drawn.sessions:,} sessions.",
         f"{_DAILY} {_blocks(drawn)}" if daily else _blocks(drawn),
         *(_against(item) for item in comparisons),
     ]
@@ -296,9 +296,10 @@ def _alarms(
     )
     if suspicious and not spec.synthetic:
         alarms.append(
-            f"leak suspected: accuracy {100 * accuracy.value:.1f}%, MCC {mcc.value:.2f} exceed what "
-            f"is believed at once on one split of real data ({100 * spec.literature_accuracy:.0f}%, "
-            f"{spec.literature_mcc:.2f}). Look for the future in the inputs first."
+            f"leak suspected: accuracy {100 * accuracy.value:.1f}%, MCC {mcc.value:.2f} exceed "
+            "what is believed at once on one split of real data "
+            f"({100 * spec.literature_accuracy:.0f}%, {spec.literature_mcc:.2f}). "
+            "Look for the future in the inputs first."
         )
     return tuple(alarms)
 

@@ -80,7 +80,7 @@ class AttentiveLSTM(nn.Module):
             if values.dim() > 1:
                 nn.init.xavier_uniform_(values)
             elif name == "query":
-                nn.init.uniform_(values, -(3.0 / units) ** 0.5, (3.0 / units) ** 0.5)
+                nn.init.uniform_(values, -((3.0 / units) ** 0.5), (3.0 / units) ** 0.5)
             else:
                 nn.init.zeros_(values)
         # The authors' LSTM begins with a forget gate that is open.
@@ -127,9 +127,7 @@ def p_up(
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
-    network = AttentiveLSTM(
-        train.windows.shape[2], spec.units, attention=spec.kind != "LSTM"
-    )
+    network = AttentiveLSTM(train.windows.shape[2], spec.units, attention=spec.kind != "LSTM")
     parts = [part.last(spec.sessions) for part in (train, validation, test)]
     if spec.kind == "Adv-ALSTM":
         _fit(network, NETWORKS["ALSTM"], seed, *parts[:2])
@@ -192,7 +190,9 @@ def p_up_of_seeds(
     """
     jobs = [(kind, seed) for kind in kinds for seed in seeds]
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(p_up, NETWORKS[kind], seed, *splits): (kind, seed) for kind, seed in jobs}
+        running = {
+            pool.submit(p_up, NETWORKS[kind], seed, *splits): (kind, seed) for kind, seed in jobs
+        }
         for done, future in enumerate(as_completed(running), start=1):
             future.result()
             kind, seed = running[future]

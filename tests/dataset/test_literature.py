@@ -69,8 +69,8 @@ def prices_of(folder: Path) -> list[tuple[str, date, float]]:
     found = []
     for ticker in TICKERS:
         with (folder / "price" / "raw" / f"{ticker}.csv").open(encoding="utf-8") as stream:
-            for row in csv.DictReader(stream):
-                found.append((ticker, date.fromisoformat(row["Date"]), float(row["Adj Close"])))
+            rows = list(csv.DictReader(stream))
+        found += [(ticker, date.fromisoformat(r["Date"]), float(r["Adj Close"])) for r in rows]
     return found
 
 

@@ -113,4 +113,3 @@ def test_interval_of_several_seeds_is_of_their_mean(make_frame) -> None:
     assert both.mean["accuracy"].value == pytest.approx(0.5)
     assert both.mean["accuracy"].low == pytest.approx(0.5)
     assert both.mean["mcc"].value == pytest.approx(0.0)
-

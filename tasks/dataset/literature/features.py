@@ -40,7 +40,9 @@ def lagged(ticker: Ints, values: Floats, sessions: int) -> Floats:
 
 def _moving_average(ticker: Ints, values: Floats, sessions: int) -> Floats:
     # Sums of lags, not differences of running sums: those carry one ticker's rounding to the next.
-    return np.asarray(sum(lagged(ticker, values, k) for k in range(1, sessions)) + values) / sessions
+    return (
+        np.asarray(sum(lagged(ticker, values, k) for k in range(1, sessions)) + values) / sessions
+    )
 
 
 def windows(

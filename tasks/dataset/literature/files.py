@@ -65,7 +65,9 @@ def read_archive(folder: Path, rule: Benchmark) -> Archive:
         messages = _messages_of_files(folder / "tweet" / "preprocessed")
         return _of_prices(pa.concat_tables([_raw_prices(file) for file in files]), messages, rule)
     if files := sorted((folder / "price").glob("*.csv")):
-        return _of_features([_made_features(f) for f in files], _messages_of_files(folder / "tweet"))
+        return _of_features(
+            [_made_features(f) for f in files], _messages_of_files(folder / "tweet")
+        )
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else "no folder"
     raise LiteratureError(
         f"The folder {folder} holds no benchmark: expected price/raw/TICKER.csv, price/TICKER.csv "
@@ -86,7 +88,9 @@ def _of_prices(prices: pa.Table, messages: pa.Table, rule: Benchmark) -> Archive
     values = [np.asarray(prices[name].to_numpy(), dtype=np.float64) for name in PRICES[1:]]
     # The official code reads moves that were printed with six decimals: one row hangs on it.
     move = np.round(values[-1] / lagged(ticker, values[-1], 1) - 1.0, rule.decimals)
-    label = np.where(move < rule.dead_band[0], DOWN, np.where(move >= rule.dead_band[1], UP, NEITHER))
+    label = np.where(
+        move < rule.dead_band[0], DOWN, np.where(move >= rule.dead_band[1], UP, NEITHER)
+    )
     notes = (f"{left_out} bars without prices were left out.",) if left_out else ()
     return Archive(
         tickers,
@@ -213,7 +217,12 @@ def _text(line: str, file: Path, number: int) -> str:
 
 
 def _ordered(messages: pa.Table) -> pa.Table:
-    keys = [("ticker", "ascending"), ("day", "ascending"), ("at", "ascending"), ("text", "ascending")]
+    keys = [
+        ("ticker", "ascending"),
+        ("day", "ascending"),
+        ("at", "ascending"),
+        ("text", "ascending"),
+    ]
     text = pc.utf8_trim_whitespace(messages["text"].cast(pa.string()))
     messages = messages.set_column(messages.column_names.index("text"), "text", text)
     messages = messages.set_column(0, "ticker", messages["ticker"].cast(pa.string()))

@@ -74,7 +74,9 @@ def _table(archive: Archive, at: Ints, rule: Benchmark, render: RenderSpec) -> p
             "ticker": names,
             "session": pa.array(session, pa.date32()),
             "label_up": label_up,
-            "label_start_ts": pa.array(opened.astype("datetime64[us]"), pa.timestamp("us")).cast(stamp),
+            "label_start_ts": pa.array(opened.astype("datetime64[us]"), pa.timestamp("us")).cast(
+                stamp
+            ),
             "label_end_ts": pa.array(
                 (session + _CLOSE).astype("datetime64[us]"), pa.timestamp("us")
             ).cast(stamp),
@@ -93,7 +95,9 @@ def _messages(
     messages, days = archive.messages, 1 << 20  # more days than any calendar here has
     codes = np.searchsorted(np.asarray(archive.tickers), messages["ticker"].to_numpy(False))
     codes = np.minimum(codes, len(archive.tickers) - 1)
-    known = np.asarray(archive.tickers)[codes] == np.asarray(messages["ticker"].to_pylist(), dtype=str)
+    known = np.asarray(archive.tickers)[codes] == np.asarray(
+        messages["ticker"].to_pylist(), dtype=str
+    )
     day = messages["day"].to_numpy().astype("datetime64[D]").astype(np.int64)
     key, texts = (codes * days + day)[known], messages["text"].filter(pa.array(known))
     session = archive.session[at].astype(np.int64) + archive.ticker[at] * days
@@ -102,7 +106,11 @@ def _messages(
     shown_from = np.maximum(first, stop - render.max_headlines)
     lines = pc.binary_join(_lists(cut, shown_from, stop), f"{render.separator}- ")
     prompts = [f"- {line}" if line else "- none" for line in lines.to_pylist()]
-    return pc.binary_join(_lists(texts, first, stop), "\n"), prompts, (stop - first).astype(np.int64)
+    return (
+        pc.binary_join(_lists(texts, first, stop), "\n"),
+        prompts,
+        (stop - first).astype(np.int64),
+    )
 
 
 def _lists(texts: pa.ChunkedArray, first: Ints, stop: Ints) -> pa.Array:
