@@ -218,24 +218,19 @@ def published_page() -> str:
     from tasks.evaluation.published import PUBLISHED, figures_table
 
     alarm = PUBLISHED.alarm
-    return "\n".join(
-        (
-            "# Published figures",
-            "",
-            "Made from `tasks/evaluation/published.toml`, the one place that states them. Accuracy "
-            "and MCC are as printed; none has an interval. *Primary* figures are those of the paper "
-            "that proposes the method; *secondary* ones are known from other papers' tables alone. "
-            "None was checked in the papers here. What came of training such methods on the same "
-            "files is on the page [Replication](replication.md).",
-            "",
-            figures_table(),
-            "",
-            "## Where the leak alarm begins",
-            "",
-            f"At {100 * alarm.accuracy:.0f} % accuracy and an MCC of {alarm.mcc:.2f}. {alarm.reason}",
-            "",
-        )
+    about = (
+        "Made from `tasks/evaluation/published.toml`, the one place that states them. Accuracy and "
+        "MCC are as printed; none has an interval. *Primary* figures are those of the paper that "
+        "proposes the method; *secondary* ones are known from other papers' tables alone. None was "
+        "checked in the papers here. What came of training such methods on the same files is on "
+        "the page [Replication](replication.md)."
     )
+    reason = (
+        f"At {100 * alarm.accuracy:.0f} % accuracy and an MCC of {alarm.mcc:.2f}. {alarm.reason}"
+    )
+    alarm_title = "## Where the leak alarm begins"
+    parts = ["# Published figures", about, figures_table(), alarm_title, reason]
+    return "\n\n".join(parts) + "\n"
 
 
 def dictionary_page() -> str:

@@ -71,21 +71,12 @@ PUBLISHED = Published.model_validate(tomllib.loads(FILE.read_text(encoding="utf-
 def figures_table() -> str:
     """All figures as a Markdown table, in order of benchmark and accuracy."""
     lines = [
-        "| method | benchmark | accuracy / MCC | reads | re-run by others | source | grade |",
-        "|---|---|---|---|---|---|---|",
+        "| method | benchmark | accuracy / MCC | reads | re-runs | source | grade | rows |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for item in sorted(
-        PUBLISHED.figure, key=lambda one: (one.benchmark != "stocknet", one.accuracy)
-    ):
+    ordered = sorted(PUBLISHED.figure, key=lambda one: (one.benchmark != "stocknet", one.accuracy))
+    for item in ordered:
         again = "; ".join(f"{one.words()} ({one.source})" for one in item.rerun) or "none known"
-        cells = (
-            item.method,
-            item.benchmark,
-            item.words(),
-            item.inputs,
-            again,
-            item.source,
-            item.grade,
-        )
-        lines.append("| " + " | ".join(cells) + " |")
+        about = (item.inputs, again, item.source, item.grade, item.rows)
+        lines.append("| " + " | ".join((item.method, item.benchmark, item.words(), *about)) + " |")
     return "\n".join(lines)

@@ -18,7 +18,7 @@ from tasks.training.price_networks import (
     p_up,
 )
 
-FEW = {kind: replace(spec, epochs=12, batch_size=64) for kind, spec in NETWORKS.items()}
+FEW = {kind: replace(spec, epochs=8, batch_size=100) for kind, spec in NETWORKS.items()}
 
 
 def samples(rows: int, seed: int, strength: float) -> Samples:
@@ -32,7 +32,7 @@ def samples(rows: int, seed: int, strength: float) -> Samples:
 
 @pytest.fixture(scope="module")
 def splits() -> tuple[Samples, Samples, Samples]:
-    return samples(400, 1, 1.0), samples(100, 2, 1.0), samples(200, 3, 1.0)
+    return samples(400, 1, 1.5), samples(100, 2, 1.5), samples(200, 3, 1.5)
 
 
 def accuracy(p: np.ndarray, split: Samples) -> float:
