@@ -15,21 +15,23 @@ class _Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class _Result(_Entry):
+class Result(_Entry):
+    """Accuracy in percent and MCC, as printed, with their source."""
+
     accuracy: float = Field(gt=0.0, lt=100.0)
     mcc: float = Field(ge=-1.0, le=1.0)
     source: str = Field(min_length=1)
 
     def words(self) -> str:
-        """`57.20 % / 0.148`."""
+        """`51.30 % / 0.020`."""
         return f"{self.accuracy:.2f} % / {self.mcc:.3f}"
 
 
-class Rerun(_Result):
+class Rerun(Result):
     """What somebody else got who ran the method again."""
 
 
-class Figure(_Result):
+class Figure(Result):
     """One method's figure on one benchmark: `accuracy` in percent, as printed.
 
     `grade`: primary from the paper that proposes the method, else secondary. `rows`: what is known

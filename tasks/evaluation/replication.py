@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tasks.evaluation.intervals import Interval
 from tasks.evaluation.metrics import RANGES, Floats
-from tasks.evaluation.published import Figure, Rerun
+from tasks.evaluation.published import Figure, Result
 from tasks.evaluation.slices import Slice, measured
 from tasks.evaluation.spec import EvaluationSpec
 
@@ -46,7 +46,7 @@ class Comparison:
     """
 
     method: str
-    figure: Figure | Rerun
+    figure: Result
     outside: tuple[str, ...]
 
     @property
@@ -98,7 +98,7 @@ def compared_with(results: Sequence[Replicated], figures: Sequence[Figure]) -> l
     ]
 
 
-def _outside(ours: Replicated, figure: Figure | Rerun) -> tuple[str, ...]:
+def _outside(ours: Replicated, figure: Result) -> tuple[str, ...]:
     values = {"accuracy": figure.accuracy / 100.0, "mcc": figure.mcc}
     return tuple(
         metric

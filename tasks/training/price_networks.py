@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from typing import Literal
 
@@ -84,7 +84,7 @@ class AttentiveLSTM(nn.Module):
             else:
                 nn.init.zeros_(values)
         # The authors' LSTM begins with a forget gate that is open.
-        nn.init.ones_(self.lstm.bias_ih_l0[units : 2 * units])
+        nn.init.ones_(dict(self.lstm.named_parameters())["bias_ih_l0"][units : 2 * units])
 
     def represent(self, windows: Tensor) -> Tensor:
         """Shape (rows, units), or twice as wide with attention."""
@@ -130,7 +130,7 @@ def p_up(
     network = AttentiveLSTM(train.windows.shape[2], spec.units, attention=spec.kind != "LSTM")
     parts = [part.last(spec.sessions) for part in (train, validation, test)]
     if spec.kind == "Adv-ALSTM":
-        _fit(network, NETWORKS["ALSTM"], seed, *parts[:2])
+        _fit(network, replace(spec, kind="ALSTM"), seed, *parts[:2])
     _fit(network, spec, seed, *parts[:2])
     with torch.inference_mode():
         scores = network(torch.from_numpy(parts[2].windows))[1]
@@ -148,7 +148,9 @@ def _fit(
     optimizer = torch.optim.Adam(network.parameters(), lr=spec.learning_rate)
     best, kept = -1.0, network.state_dict()
     for _ in range(spec.epochs):
-        for batch in torch.randperm(len(signs), generator=order).split(spec.batch_size):
+        drawn = torch.randperm(len(signs), generator=order)
+        for first in range(0, len(drawn), spec.batch_size):
+            batch = drawn[first : first + spec.batch_size]
             _step(network, optimizer, spec, windows[batch], signs[batch])
         with torch.inference_mode():
             right = ((network(held[0])[1] >= 0) == held[1]).double().mean().item()
@@ -172,7 +174,7 @@ def _step(
         moved = adversarial(latent, loss, spec.radius)
         goal = goal + spec.weight * hinge(network.score(moved)[:, 0], signs)
     optimizer.zero_grad()
-    goal.backward()
+    torch.autograd.backward(goal)
     optimizer.step()
 
 
