@@ -215,6 +215,26 @@ def recipes_page() -> str:
     return "\n".join(parts)
 
 
+def published_page() -> str:
+    """Every published figure with its source, and why the leak alarm is where it is."""
+    from tasks.evaluation.published import PUBLISHED, figures_table
+
+    alarm = PUBLISHED.alarm
+    about = (
+        "Made from `tasks/evaluation/published.toml`, the one place that states them. Accuracy and "
+        "MCC are as printed; none has an interval. *Primary* figures are those of the paper that "
+        "proposes the method; *secondary* ones are known from other papers' tables alone. None was "
+        "checked in the papers here. What came of training such methods on the same files is on "
+        "the page [Replication](replication.md)."
+    )
+    reason = (
+        f"At {100 * alarm.accuracy:.0f} % accuracy and an MCC of {alarm.mcc:.2f}. {alarm.reason}"
+    )
+    alarm_title = "## Where the leak alarm begins"
+    parts = ["# Published figures", about, figures_table(), alarm_title, reason]
+    return "\n\n".join(parts) + "\n"
+
+
 def dictionary_page() -> str:
     """Every table and view of the warehouse: grain, remarks, columns or definition."""
     parts = [
@@ -264,5 +284,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/configuration": configuration_page,
     "reference/recipes": recipes_page,
     "reference/data-dictionary": dictionary_page,
+    "reference/published": published_page,
     "explanation/architecture": architecture_page,
 }

@@ -12,11 +12,13 @@ from rich.console import Console
 from flows.cli.progress import progress_bars
 from flows.cli.tables import say, shape, show_rows, show_table
 from flows.platform.display import verdict_table
+from tasks.evaluation.verdict import interval_in_words, share_in_words
 
 if TYPE_CHECKING:
     from flows.backfill import PlannedRange
     from flows.jobs import Outcome
     from flows.platform.display import IngestSummary
+    from flows.replication import Replication
     from flows.settings import Settings
     from tasks.dataset.spec.manifest import DatasetManifest
     from tasks.evaluation.evaluate import Evaluation
@@ -136,6 +138,29 @@ def show_verdict(outcome: Evaluation, what: str = "test split") -> None:
         say(verdict.words)
     for note in outcome.notes:
         say(f"- {note}", markup=False)
+
+
+def show_replication(outcome: Replication) -> None:
+    """Print the rows, every method with its interval, and what the comparison says."""
+    rows = [
+        {"split": split, "rows": total, "up": ups, "down": total - ups}
+        for split, (total, ups) in outcome.splits.items()
+    ]
+    show_rows(rows, f"rows of {outcome.benchmark}")
+    methods = [
+        {
+            "method": item.method,
+            "seeds": len(item.seeds["accuracy"]),
+            "accuracy": share_in_words(item.mean["accuracy"]),
+            "MCC": interval_in_words(item.mean["mcc"]),
+            "accuracy of the seeds": ", ".join(f"{100 * x:.1f}" for x in item.seeds["accuracy"]),
+        }
+        for item in outcome.results
+    ]
+    show_rows(methods, "mean over seeds, 95% intervals by sessions", break_before=" [")
+    for line in outcome.words:
+        say(f"- {line}", markup=False, highlight=False)
+    say(f"rows and predictions: {outcome.folder}", soft_wrap=True)
 
 
 def show_outcome(outcome: Outcome) -> None:

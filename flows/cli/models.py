@@ -107,6 +107,38 @@ def recall(
 
 
 @app.command()
+def replicate(
+    context: typer.Context,
+    benchmark: Annotated[str, typer.Argument(help="stocknet, bigdata22 or cikm18.")],
+    data: Annotated[Path, typer.Option(help="The folder with the benchmark's files.")],
+    seeds: Annotated[int, typer.Option(min=1, max=50, help="Seeds of every method.")] = 5,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Networks trained at once.")] = 2,
+    recipe: Annotated[
+        str, typer.Option(help="The language model's recipe, cut to what two cores can do.")
+    ] = "smollm2-135m",
+    without_model: Annotated[
+        bool, typer.Option("--baselines-only", help="Train no language model.")
+    ] = False,
+) -> None:
+    """Train the literature's methods on a public benchmark; compare with what was published."""
+    settings = prepared(context)
+    from flows.cli.console import show_replication
+    from flows.cli.progress import progress_bars
+    from flows.replication import replicate as replicate_flow
+
+    with progress_bars():
+        outcome = replicate_flow(
+            settings.selection,
+            benchmark,
+            data,
+            seeds,
+            workers,
+            recipe=None if without_model else recipe,
+        )
+    show_replication(outcome)
+
+
+@app.command()
 def predict(
     context: typer.Context,
     explain: Annotated[

@@ -7,6 +7,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.evaluation.published import PUBLISHED
+
 FINE_TUNED = "fine_tuned"
 MAJORITY = "majority"
 PREVIOUS_DIRECTION = "previous_direction"
@@ -93,7 +95,8 @@ class EvaluationSpec(BaseModel):
     of blocks of sessions. `clip` bounds probabilities away from 0 and 1 in the cross-entropy.
     `decided_by` names the paired difference the verdict rests on. `synthetic` declares a market
     whose news was written by us, where results above the literature are no sign of a leak.
-    `literature_*` are the best published figures on public headline data sets. `calibration`
+    `literature_*` bound what is believed at once of one split; higher figures were published, and
+    their file (published.toml) says why the bound stays. `calibration`
     names the map fitted on the validation split; `trading` the costs of the illustration.
     `recall_rows` is the most test examples that the recall probe of a base model asks about, drawn
     by `seed` (0: none). `abstention` says which error calls may have.
@@ -112,8 +115,8 @@ class EvaluationSpec(BaseModel):
     decided_by: Literal["accuracy", "cross_entropy"] = "accuracy"
     synthetic: bool = False
     collapse_share: float = Field(default=0.02, ge=0.0, lt=0.5)
-    literature_accuracy: float = Field(default=0.59, gt=0.5, lt=1.0)
-    literature_mcc: float = Field(default=0.21, gt=0.0, lt=1.0)
+    literature_accuracy: float = Field(default=PUBLISHED.alarm.accuracy, gt=0.5, lt=1.0)
+    literature_mcc: float = Field(default=PUBLISHED.alarm.mcc, gt=0.0, lt=1.0)
     claimed_edge: float = Field(default=0.02, gt=0.0, lt=0.5)
     power: float = Field(default=0.8, gt=0.5, lt=1.0)
     calibration: Literal["platt", "temperature", "isotonic"] = "platt"

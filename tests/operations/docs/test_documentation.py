@@ -25,6 +25,7 @@ GENERATED = (
     "reference/configuration",
     "reference/recipes",
     "reference/data-dictionary",
+    "reference/published",
     "explanation/architecture",
 )
 

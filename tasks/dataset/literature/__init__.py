@@ -1,0 +1,1 @@
+"""Public benchmarks of stock movement prediction, read and labelled by the literature's rules."""
