@@ -18,6 +18,7 @@ from warehouse.lake.faults import explained, is_conflict, patiently
 from warehouse.lake.hashes import forget_hashes, prepare_hashes, record_hashes
 from warehouse.lake.identity import mark_places, open_own
 from warehouse.lake.kind import record_kind, require_kind
+from warehouse.lake.literals import filled
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
 
@@ -107,9 +108,8 @@ class Lake(sql.SqlReader):
         self, name: str, /, params: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The rows of the single reading statement `name`, in order, never holding all of them."""
-        (statement,) = duckdb.extract_statements(sql.reading_text(name))
         with explained(self.spec):
-            answer = self._connection.execute(statement, sql.used(statement, params or {}))
+            answer = self._connection.execute(filled(sql.reading_text(name), params or {}))
             yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager

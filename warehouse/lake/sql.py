@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 
+from warehouse.lake.literals import filled
 from warehouse.lake.spec import LakeError
 
 SQL_ROOT = Path(__file__).resolve().parents[1] / "sql"
@@ -142,16 +143,11 @@ def run(
     """
     result = pa.table({})
     with registered(connection, tables):
-        for part in duckdb.extract_statements(text):
-            answer = connection.execute(part, used(part, params))
+        for part in duckdb.extract_statements(filled(text, params)):
+            answer = connection.execute(part)
             if answer.description:
                 result = answer.to_arrow_table()
     return result
-
-
-def used(part: duckdb.Statement, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of `params` that a statement has placeholders for."""
-    return {name: params[name] for name in part.named_parameters}
 
 
 @contextmanager
