@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -18,8 +19,8 @@ from tasks.dataset.spec.manifest import DatasetManifest, FileEntry, SplitEntry, 
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake
 from warehouse.storage.atomic import publish_folder, write_text
-from warehouse.tables.datasets import Part, assign_splits, changed_from, write_part
-from warehouse.tables.examples import CountTokens, build_examples, needed_sessions
+from warehouse.tables.datasets import Part, assign_splits, changed_from, write_parts
+from warehouse.tables.examples import CountTokens, Parameters, build_examples, needed_sessions
 from warehouse.tables.sessions import publish_sessions
 
 
@@ -62,12 +63,7 @@ def write_dataset(
     counts, dropped, parts = assign_splits(lake, parameters)
 
     def fill(folder: Path) -> str:
-        files: dict[str, list[FileEntry]] = {split: [] for split in SPLITS}
-        for part in _with_empty(parts):
-            files[part.split] += (previous and previous.take_over(part, folder)) or [
-                FileEntry(**asdict(file), rows=part.rows, membership=part.membership)
-                for file in write_part(lake, parameters, part, folder)
-            ]
+        files = _files(lake, parameters, _with_empty(parts), folder, previous)
         found = {row.pop("split"): row for row in counts.to_pylist()}
         manifest = DatasetManifest(
             dataset_id=_identity(spec, files),
@@ -90,6 +86,26 @@ def write_dataset(
     dataset_id, _ = publish_folder(root, fill, last="manifest.json")
     text = (root / dataset_id / "manifest.json").read_text(encoding="utf-8")
     return DatasetManifest.model_validate_json(text), root / dataset_id
+
+
+def _files(
+    lake: Lake,
+    parameters: Parameters,
+    parts: list[Part],
+    folder: Path,
+    previous: PreviousBuild | None,
+) -> dict[str, list[FileEntry]]:
+    """Bring the files of all parts into `folder`; those of each split, in order."""
+    held = [previous.take_over(part, folder) if previous else [] for part in parts]
+    fresh = [part for part, entries in zip(parts, held, strict=True) if not entries]
+    files: dict[str, list[FileEntry]] = {split: [] for split in SPLITS}
+    with closing(write_parts(lake, parameters, fresh, folder)) as written:
+        for part, entries in zip(parts, held, strict=True):
+            files[part.split] += entries or [
+                FileEntry(**asdict(file), rows=part.rows, membership=part.membership)
+                for file in next(written)
+            ]
+    return files
 
 
 def _granularity(lake: Lake) -> dict[str, dict[str, int]]:

@@ -179,7 +179,8 @@ SELECT
     sum(rows)::BIGINT                           AS rows,
     format('{:016x}', bit_xor(membership))      AS membership,
     list(
-        {first_session: first_session, last_session: last_session} ORDER BY first_session
+        {first_session: first_session, last_session: last_session, rows: rows::BIGINT}
+        ORDER BY first_session
     )                                           AS batches
 FROM batches
 GROUP BY ALL
