@@ -1,7 +1,7 @@
 """The same work in columns, with other people's libraries: pandas merge_asof and polars join_asof.
 
-Each reads headlines, headline_revisions, headline_tickers, tickers, bars and sessions from Parquet and
-writes the same JSON lines: a story counts once per ticker, in the first session decided strictly
+Each reads headlines, headline_revisions, headline_tickers, tickers, bars and sessions from Parquet
+and writes the same JSON lines: a story counts once per ticker, in the first session decided strictly
 after it was available, as it read then; the latest three are shown, on one line each and cut; the
 label is the sign of the rounded open-to-close return of a session with trade.
 """
@@ -16,7 +16,7 @@ from typing import Any
 LEAD = timedelta(minutes=5)
 SHOWN = 3
 TITLE_CHARS = 160
-# The no-break space is named, because the regular expressions of pandas' strings (RE2) do not count it.
+# The no-break space is named, because the expressions of pandas' strings (RE2) do not count it.
 SPACES = r"[\s\u00a0]+"
 UNTIDY = r"[^ -~]|  |^ | $"
 TIME = "%Y-%m-%dT%H:%M:%SZ"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -87,7 +88,7 @@ def _pieces(text: str) -> tuple[str, ...]:
     body = text.encode()
     tokens = duckdb.tokenize(text)
     pieces, done = [], 0
-    for (start, _), (following, _) in zip(tokens, tokens[1:], strict=False):
+    for (start, _), (following, _) in pairwise(tokens):
         if body[start : start + 1] != b"$" or following != start + 1:
             continue
         end = following

@@ -23,8 +23,8 @@ from warehouse.tables.examples import Parameters
 
 # Rows of a row group of the twin.
 BATCH_ROWS = 50_000
-# Rows that are read back and put in order at a time, whatever files they go to: read month by month, a
-# stored row group of 122,880 rows would be decoded dozens of times.
+# Rows that are read back and put in order at a time, whatever files they go to: read month by
+# month, a stored row group of 122,880 rows would be decoded dozens of times.
 READ_ROWS = 100_000
 _CHUNK_ROWS = 20_000
 _FEW_VALUES = ["output", "ticker", "session", "decision_ts", "label_start_ts", "label_end_ts"]

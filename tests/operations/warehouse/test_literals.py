@@ -20,6 +20,8 @@ from warehouse.lake.spec import LakeError
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
     ["'", "''; DROP TABLE x; --", "$a", "\\'", "$$", "/*", "a\0b", "\0", "é$b"]
 )
+FIRST, LAST = datetime(1, 1, 2), datetime(9999, 12, 30)  # noqa: DTZ001 - hypothesis sets zones
+WEST = timezone(timedelta(hours=-5, minutes=-30))
 SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.none(),
     st.booleans(),
@@ -27,12 +29,8 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
     st.floats(),
     WORDS,
     st.dates(),
-    st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),
-    st.datetimes(
-        datetime(1, 1, 2),
-        datetime(9999, 12, 30),
-        timezones=st.sampled_from([UTC, timezone(timedelta(hours=-5, minutes=-30))]),
-    ),
+    st.datetimes(FIRST, LAST),
+    st.datetimes(FIRST, LAST, timezones=st.sampled_from([UTC, WEST])),
     st.timedeltas(timedelta(days=-4000), timedelta(days=4000)),
 )
 VALUES = st.one_of(
