@@ -1,8 +1,8 @@
 """The same work in columns, with other people's libraries: pandas merge_asof and polars join_asof.
 
 Each reads headlines, headline_revisions, headline_tickers, tickers, bars and sessions from Parquet
-and writes the same JSON lines: a story counts once per ticker, in the first session decided strictly
-after it was available, as it read then; the latest three are shown, on one line each and cut; the
+and writes the same JSON lines: a story counts once per ticker, in the first session decided
+strictly after it was available, as it read then; the latest three are shown, on one line each and cut; the
 label is the sign of the rounded open-to-close return of a session with trade.
 """
 
