@@ -2,8 +2,8 @@
 
 Each reads headlines, headline_revisions, headline_tickers, tickers, bars and sessions from Parquet
 and writes the same JSON lines: a story counts once per ticker, in the first session decided
-strictly after it was available, as it read then; the latest three are shown, on one line each and cut; the
-label is the sign of the rounded open-to-close return of a session with trade.
+strictly after it was available, as it read then; the latest three are shown, on one line each and
+cut; the label is the sign of the rounded open-to-close return of a session with trade.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ BATCH_HEADLINES = 250_000
 ALL_AT_ONCE = 1 << 60
 _ONCE = ("sessions_clock", "examples_batches", "examples_repeats", "examples_placed")
 _PER_BATCH = ("labels_prices", "examples_gathered", "labels", "examples_context")
-# What examples are made of, and what tells the earliest change of it. A change feed is read of those
-# tables alone that changed: of one that did not it takes 25 ms all the same, of 400 a build may take.
+# What examples are made of, and what tells the earliest change of it. A change feed is read of
+# those tables alone that changed, because of one that did not it takes some 25 ms all the same.
 _CHANGES = {
     "headlines": "examples_changed_headlines",
     "headline_tickers": "examples_changed_headlines",
