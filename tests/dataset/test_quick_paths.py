@@ -73,7 +73,7 @@ def change(fill: Any, kind: str, number: int) -> None:
         fill.listed(f"D{fill.written}", "XNYS")
 
 
-@settings(QUIET, max_examples=12)
+@settings(QUIET, max_examples=6)
 @given(changes=st.lists(st.tuples(st.sampled_from(CHANGES), st.integers(6, 25)), max_size=3))
 def test_whatever_changed_an_increment_equals_a_full_derivation(changing, changes) -> None:
     lake, parameters = changing.lake, SPEC.sql_parameters()
@@ -120,12 +120,12 @@ def files_of(lake: Lake, spec: DatasetSpec, root: Path) -> dict[str, str]:
     return {file.name: file.sha256 for file in files}
 
 
-@settings(QUIET, max_examples=8)
+@settings(QUIET, max_examples=5)
 @given(batch=st.integers(1, 30), read=st.integers(1, 90), monthly=st.booleans())
 def test_how_many_rows_are_read_at_a_time_changes_no_byte(
     filled: Lake, tmp_path_factory, batch: int, read: int, monthly: bool
 ) -> None:
-    spec = SPEC.model_copy(update={"files": "monthly" if monthly else "single"})
+    spec = SPEC.model_copy(update={"files": "monthly" if monthly else "whole"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dataset_files, "BATCH_ROWS", batch)
         # A query for each row group, as if nothing were read together.
