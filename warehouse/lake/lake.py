@@ -113,7 +113,7 @@ class Lake(sql.SqlReader):
             yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager
-    def frozen(self, snapshot_id: int) -> Iterator[sql.ReadSql]:
+    def frozen(self, snapshot_id: int) -> Iterator[sql.SqlReader]:
         """Read the warehouse as of a snapshot, also while a transaction is open.
 
         What is read has temporary tables of its own, and gives their memory back when they go;
@@ -121,7 +121,7 @@ class Lake(sql.SqlReader):
         """
         with attached_at(self._connection, self.spec, snapshot_id) as beside:
             sql.define_views(beside)
-            yield sql.SqlReader(beside).read
+            yield sql.SqlReader(beside)
 
     @contextmanager
     def override(self, relation: str, by: str) -> Iterator[None]:

@@ -72,9 +72,11 @@ def build_examples(
         (mark,) = tx.read("examples_watermark", marked).to_pylist()
         if mark["followed"] == mark["snapshot_id"]:
             return 0
-        with lake.frozen(mark["snapshot_id"]) as past:
+        with lake.frozen(mark["snapshot_id"]) as reader:
+            past = reader.read
             past("sessions_clock", parameters)
-            since = _scope(past, parameters, mark)
+            with reader.together():
+                since = _scope(past, parameters, mark)
             if since is None:
                 return 0
             publish = _publish if tx.read("examples_any", parameters).num_rows else _publish_first
