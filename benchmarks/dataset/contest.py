@@ -42,15 +42,9 @@ class Start(NamedTuple):
         return cls(time.perf_counter(), time.process_time())
 
 
-def lake_spec(folder: Path, threads: int = 1) -> LakeSpec:
-    """The contest's warehouse. One thread: a second one burns CPU seconds on a busy machine."""
-    return LakeSpec(
-        catalog=f"sqlite:{folder / 'catalog.sqlite'}",
-        storage=str(folder / "lake"),
-        lock=folder / "writer.lock",
-        threads=threads,
-        memory_limit="300MB",
-    )
+def lake_spec(folder: Path) -> LakeSpec:
+    """The contest's warehouse, with the settings that a user has who chooses none."""
+    return LakeSpec().placed_below(folder)
 
 
 def contest_spec() -> DatasetSpec:

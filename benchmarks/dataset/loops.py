@@ -19,8 +19,14 @@ def with_a_loop(source: Path, out: Path) -> None:
         table: list[dict[str, Any]] = pq.read_table(source / f"{name}.parquet").to_pylist()
         return table
 
-    clock = sorted(rows("sessions"), key=lambda row: row["open_ts"])
-    decisions = [row["open_ts"].astimezone(UTC) - LEAD for row in clock]
+    clock = defaultdict(list)
+    for row in sorted(rows("sessions"), key=lambda row: row["open_ts"]):
+        clock[row["exchange"]].append(row)
+    decisions = {
+        exchange: [row["open_ts"].astimezone(UTC) - LEAD for row in listed]
+        for exchange, listed in clock.items()
+    }
+    exchange_of = {row["ticker"]: row["exchange"] for row in rows("tickers")}
     ticker_of = {row["headline_id"]: row["ticker"] for row in rows("headline_tickers")}
     current = rows("headlines")
     story_of = {row["headline_id"]: row["story_id"] for row in current}
@@ -29,7 +35,8 @@ def with_a_loop(source: Path, out: Path) -> None:
     ]
     versions = []
     for row in (*current, *former):
-        number = bisect_right(decisions, row["available_at"])
+        exchange = exchange_of[ticker_of[row["headline_id"]]]
+        number = bisect_right(decisions[exchange], row["available_at"])
         versions.append((number, row["published_at"], row["headline_id"], row["available_at"], row))
     versions.sort(key=lambda entry: entry[:4])
     seen, groups = set(), defaultdict(list)
@@ -37,9 +44,9 @@ def with_a_loop(source: Path, out: Path) -> None:
         ticker = ticker_of[name]
         if (ticker, row["story_id"]) not in seen:
             seen.add((ticker, row["story_id"]))
-            groups[clock[number]["session"], ticker].append(row)
+            groups[clock[exchange_of[ticker]][number]["session"], ticker].append(row)
     prices = {(row["session"], row["ticker"]): row for row in rows("bars")}
-    hours = {row["session"]: row for row in clock}
+    hours = {(row["exchange"], row["session"]): row for listed in clock.values() for row in listed}
     with out.open("w", encoding="utf-8") as stream:
         for session, ticker in sorted(groups):
             bar = prices.get((session, ticker))
@@ -47,7 +54,8 @@ def with_a_loop(source: Path, out: Path) -> None:
                 continue
             if (change := round(bar["close"] / bar["open"] - 1, 10)) == 0:
                 continue
-            shown, hour = groups[session, ticker][-SHOWN:], hours[session]
+            shown = groups[session, ticker][-SHOWN:]
+            hour = hours[exchange_of[ticker], session]
             lines = "\n".join(f"- {tidy(row['title'])}" for row in shown)
             opened, closed = hour["open_ts"], hour["close_ts"]
             stamps = [instant.strftime(TIME) for instant in (opened - LEAD, opened, closed)]
@@ -67,11 +75,13 @@ def with_filters(source: Path, out: Path, examples: int = 200) -> None:
     versions = every_version(source)
     clock = pd.read_parquet(source / "sessions.parquet").sort_values("open_ts")
     bars = pd.read_parquet(source / "bars.parquet")
+    bars = bars.merge(pd.read_parquet(source / "tickers.parquet"), on="ticker")
     lines: list[str] = []
     for _, bar in bars.iloc[:: max(1, len(bars) // (3 * examples))].iterrows():
         change = round(bar["close"] / bar["open"] - 1, 10)
-        hours = clock[clock["session"] == bar["session"]].iloc[0]
-        before = clock[clock["session"] < bar["session"]].iloc[-1]
+        listed = clock[clock["exchange"] == bar["exchange"]]
+        hours = listed[listed["session"] == bar["session"]].iloc[0]
+        before = listed[listed["session"] < bar["session"]].iloc[-1]
         decided, earlier = hours["open_ts"] - LEAD, before["open_ts"] - LEAD
         own = versions[(versions["ticker"] == bar["ticker"]) & (versions["available_at"] < decided)]
         own = own.sort_values(["published_at", "headline_id", "available_at"])

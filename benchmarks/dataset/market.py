@@ -1,7 +1,8 @@
 """A made-up market of any size: heavy-tailed news over many tickers, ten years of daily bars.
 
-It has what real sources have: repeated stories, headlines edited after they were seen, titles
-with stray spaces or without end, sessions without trade.
+It has what real sources have: two exchanges with hours and holidays of their own, repeated stories,
+headlines edited after they were seen, titles with stray spaces or without end, sessions without
+trade, splits, bars that were restated days later.
 """
 
 from __future__ import annotations
@@ -26,36 +27,106 @@ OBJECTS = ("estimates for the year", "plans in Europe", "the outlook of analysts
 TAILS = ("", "\t", "  in  brief ", "\u00a0- live", ", people close to the matter say" * 6)
 UPDATED = " (updated)"
 EDITED_AFTER = timedelta(hours=3)
+RESTATED_AFTER = timedelta(days=3)
+SPLIT = date(2014, 6, 9)
+
+
+def exchange_of(ticker: int) -> str:
+    """Where a ticker is listed, by its number: every fourth one in London."""
+    return "XLON" if ticker % 4 == 3 else "XNYS"
 
 
 def sessions() -> pa.Table:
-    """XNYS sessions with a margin on both sides."""
-    return exchange_sessions("XNYS", date(2009, 12, 1), date(2020, 2, 1))
+    """The sessions of both exchanges with a margin on both sides."""
+    span = date(2009, 12, 1), date(2020, 2, 1)
+    return pa.concat_tables(exchange_sessions(exchange, *span) for exchange in ("XNYS", "XLON"))
 
 
 def bars(tickers: int, seed: int) -> pa.Table:
-    """One bar per session and ticker, in that order: a random walk, one in 200 without trade."""
-    calendar = exchange_sessions("XNYS", FIRST, LAST)
-    days, count = calendar.num_rows, calendar.num_rows * tickers
+    """One bar per session and ticker, by exchange and then in that order; see `_bars_on`."""
+    listed = {exchange_of(ticker): [] for ticker in range(tickers)}
+    for ticker in range(tickers):
+        listed[exchange_of(ticker)].append(ticker)
+    return pa.concat_tables(
+        _bars_on(exchange, np.array(numbers), seed) for exchange, numbers in listed.items()
+    )
+
+
+def _bars_on(exchange: str, numbers: np.ndarray, seed: int) -> pa.Table:
+    """A random walk, one session in 200 without trade, one bar in 100 in its second vintage.
+
+    Prices are as quoted: every tenth ticker's are halved from SPLIT on.
+    """
+    calendar = exchange_sessions(exchange, FIRST, LAST)
+    days, tickers = calendar.num_rows, len(numbers)
+    count = days * tickers
     random = np.random.default_rng(seed)
     close = 50 * np.exp(np.cumsum(random.normal(0, 0.01, (days, tickers)), axis=0))
+    before = np.asarray(calendar["session"]) < np.datetime64(SPLIT)
+    close *= np.where(before[:, None] & (numbers % 10 == 0), 2, 1)
     opened = close * np.exp(random.normal(0, 0.01, (days, tickers)))
     session = pa.array(np.repeat(np.asarray(calendar["session"]), tickers), pa.date32())
     prices = {"open": opened, "close": close}
     prices |= {"high": np.maximum(opened, close), "low": np.minimum(opened, close)}
     columns = {name: pa.array(np.round(value, 2).ravel()) for name, value in prices.items()}
     volume = random.integers(1_000, 1_000_000, count) * (random.random(count) >= 0.005)
+    restated = random.random(count) < 0.01
+    known = pc.add(session.cast(pa.timestamp("us")), pa.scalar(timedelta(days=1)))
+    later = pc.add(known, pa.scalar(RESTATED_AFTER))
     return pa.table(
         {
-            "ticker": names(np.tile(np.arange(tickers), days)),
+            "ticker": names(np.tile(numbers, days)),
             "session": session,
             **columns,
             "volume": pa.array(volume, pa.int64()),
             "vendor_adj_close": columns["close"],
             "basis_date": session,
             **constant(count, source="made-up", payload_id="none"),
+            "recorded_at": pc.if_else(pa.array(restated), later, known).cast(STAMP),
+            "vintage": pa.array(np.where(restated, 2, 1).astype(np.int32)),
+        }
+    )
+
+
+def first_vintages(prices: pa.Table) -> pa.Table:
+    """The first vintage of the restated ones among `prices`: rows of `bar_revisions`."""
+    restated = prices.filter(pc.equal(prices["vintage"], 2))
+    first = restated.append_column("superseded_at", restated["recorded_at"])
+    known = pc.subtract(restated["recorded_at"], pa.scalar(RESTATED_AFTER))
+    former = {"close": pc.multiply(restated["close"], 1.01), "recorded_at": known}
+    former["vintage"] = pa.array(np.ones(restated.num_rows, np.int32))
+    for name, values in former.items():
+        first = first.set_column(first.schema.get_field_index(name), name, values)
+    return first
+
+
+def splits(tickers: int) -> pa.Table:
+    """The splits: rows of `actions`."""
+    numbers = np.arange(0, tickers, 10)
+    count = len(numbers)
+    return pa.table(
+        {
+            "ticker": names(numbers),
+            "ex_date": pa.repeat(pa.scalar(SPLIT), count),
+            **constant(count, kind="split", source="made-up", payload_id="none"),
+            "value": pa.array(np.full(count, 2.0)),
+            "basis_date": pa.repeat(pa.scalar(SPLIT), count),
             "recorded_at": constant_stamp(count, datetime(2020, 2, 1, tzinfo=UTC)),
             "vintage": pa.array(np.ones(count, np.int32)),
+        }
+    )
+
+
+def listings(tickers: int) -> pa.Table:
+    """The exchange of each ticker: rows of `tickers`."""
+    symbols = names(np.arange(tickers))
+    return pa.table(
+        {
+            "ticker": symbols,
+            "exchange": pa.array([exchange_of(ticker) for ticker in range(tickers)]),
+            "alias": symbols,
+            **constant(tickers, kind="symbol"),
+            "valid_from": pa.repeat(pa.scalar(FIRST), tickers),
         }
     )
 
@@ -143,10 +214,16 @@ def prepare(folder: Path, lake_spec: LakeSpec, rows: int, tickers: int) -> None:
     needed = ["ticker", "session", "open", "close", "volume"]
     pq.write_table(prices.select(needed), folder / "bars.parquet", compression="zstd")
     pq.write_table(calendar, folder / "sessions.parquet", compression="zstd")
+    listed = listings(tickers)
+    needed = ["ticker", "exchange"]
+    pq.write_table(listed.select(needed), folder / "tickers.parquet", compression="zstd")
     with Lake.open(lake_spec) as lake:
+        lake.transact(lambda tx: tx.append("tickers", listed))
+        lake.transact(lambda tx: tx.append("actions", splits(tickers)))
         _append(lake, news, prices)
         span = date(2009, 12, 1), date(2020, 2, 1)
-        publish_sessions(lake, {"XNYS": span}, calendar_years, calendar_version())
+        spans = dict.fromkeys(("XNYS", "XLON"), span)
+        publish_sessions(lake, spans, calendar_years, calendar_version())
 
 
 def add_session(lake: Lake, rows: int = 400, tickers: int = 500) -> None:
@@ -156,17 +233,25 @@ def add_session(lake: Lake, rows: int = 400, tickers: int = 500) -> None:
     instants = constant_stamp(rows, opened)
     for name in ("published_at", "first_seen_at", "available_at"):
         news = news.set_column(news.schema.get_field_index(name), name, instants)
-    prices = bars(tickers, 9).slice(0, tickers)
-    session = pa.array([day] * tickers, pa.date32())
+    prices = bars(tickers, 9)
+    prices = prices.filter(pc.equal(prices["session"], pa.scalar(FIRST)))
+    session = pa.array([day] * prices.num_rows, pa.date32())
     for name in ("session", "basis_date"):
         prices = prices.set_column(prices.schema.get_field_index(name), name, session)
+    known = constant_stamp(prices.num_rows, datetime(2020, 1, 3, tzinfo=UTC))
+    prices = prices.set_column(prices.schema.get_field_index("recorded_at"), "recorded_at", known)
     _append(lake, news, prices)
 
 
 def _append(lake: Lake, news: pa.Table, prices: pa.Table) -> None:
     method = pa.repeat(pa.scalar("declared"), news.num_rows)
     about = news.select(["headline_id", "ticker"]).append_column("method", method)
-    lake.transact(lambda tx: tx.append("bars", prices))
+    lake.transact(
+        lambda tx: (
+            tx.append("bars", prices),
+            tx.append("bar_revisions", first_vintages(prices)),
+        )
+    )
     lake.transact(
         lambda tx: (
             tx.append("headlines", news.drop_columns(["ticker"])),
@@ -182,8 +267,8 @@ def names(index: np.ndarray) -> pa.Array:
 
 
 def identifiers(number: np.ndarray) -> pa.Array:
-    """Sixteen-character headline ids."""
-    return pc.binary_join_element_wise("h", padded(number, 15), "")
+    """Headline ids of 32 characters, as the warehouse gives them."""
+    return pc.binary_join_element_wise("h", padded(number, 31), "")
 
 
 def padded(number: np.ndarray, width: int) -> pa.Array:

@@ -1,9 +1,9 @@
 """The same work in columns, with other people's libraries: pandas merge_asof and polars join_asof.
 
-Each reads headlines, headline_revisions, headline_tickers, bars and sessions from Parquet and
-writes the same JSON lines: a story counts once per ticker, in the first session decided strictly
-after it was available, as it read then; the latest three are shown, on one line each and cut; the
-label is the sign of the rounded open-to-close return of a session with trade.
+Each reads headlines, headline_revisions, headline_tickers, tickers, bars and sessions from Parquet
+and writes the same JSON lines: a story counts once per ticker, in the first session decided
+strictly after it was available, as it read then; the latest three are shown, on one line each and
+cut; the label is the sign of the rounded open-to-close return of a session with trade.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 LEAD = timedelta(minutes=5)
 SHOWN = 3
 TITLE_CHARS = 160
+# The no-break space is named, because the expressions of pandas' strings (RE2) do not count it.
+SPACES = r"[\s\u00a0]+"
 UNTIDY = r"[^ -~]|  |^ | $"
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -32,6 +34,7 @@ def with_pandas(source: Path, out: Path) -> None:
         clock.sort_values("decision_ts"),
         left_on="available_at",
         right_on="decision_ts",
+        by="exchange",
         direction="forward",
         allow_exact_matches=False,
     )
@@ -39,18 +42,18 @@ def with_pandas(source: Path, out: Path) -> None:
     versions = versions.drop_duplicates(["ticker", "story_id"])
     versions = versions.groupby(["session", "ticker"], sort=False).tail(SHOWN)
     untidy = versions["title"].str.contains(UNTIDY)
-    tidied = versions.loc[untidy, "title"].str.replace(r"\s+", " ", regex=True).str.strip()
+    tidied = versions.loc[untidy, "title"].str.replace(SPACES, " ", regex=True).str.strip()
     versions.loc[untidy, "title"] = tidied
     versions["line"] = "- " + versions["title"].str[:TITLE_CHARS]
     rows = (
-        versions.groupby(["session", "ticker"])
+        versions.groupby(["session", "ticker", "exchange"])
         .agg(lines=("line", "\n".join), headline_ids=("headline_id", list))
         .reset_index()
     )
     bars = pd.read_parquet(source / "bars.parquet").query("volume > 0")
     bars["label_return"] = (bars["close"] / bars["open"] - 1).round(10)
     rows = rows.merge(bars[["ticker", "session", "label_return"]], on=["ticker", "session"])
-    rows = rows[rows["label_return"] != 0].merge(clock, on="session")
+    rows = rows[rows["label_return"] != 0].merge(clock, on=["exchange", "session"])
     rows = rows.sort_values(["session", "ticker"])
     session = rows["session"].astype(str)
     stamps = {
@@ -86,17 +89,21 @@ def with_polars(source: Path, out: Path) -> None:
     former = pl.scan_parquet(source / "headline_revisions.parquet").join(
         current.select("headline_id", "story_id"), on="headline_id"
     )
+    about = pl.scan_parquet(source / "headline_tickers.parquet").join(
+        pl.scan_parquet(source / "tickers.parquet"), on="ticker"
+    )
     versions = pl.concat([current, former.select(current.collect_schema().names())]).join(
-        pl.scan_parquet(source / "headline_tickers.parquet"), on="headline_id"
+        about, on="headline_id"
     )
     tidied = pl.col("title").str.replace_all(r"\s+", " ").str.strip_chars(" ")
     title = pl.when(pl.col("title").str.contains(UNTIDY)).then(tidied).otherwise(pl.col("title"))
     placed = (
         versions.sort("available_at")
         .join_asof(
-            clock.select("session", "decision_ts").sort("decision_ts"),
+            clock.select("exchange", "session", "decision_ts").sort("decision_ts"),
             left_on="available_at",
             right_on="decision_ts",
+            by="exchange",
             strategy="forward",
             allow_exact_matches=False,
         )
@@ -104,7 +111,7 @@ def with_polars(source: Path, out: Path) -> None:
         .unique(["ticker", "story_id"], keep="first", maintain_order=True)
     )
     rows = (
-        placed.group_by("session", "ticker", maintain_order=True)
+        placed.group_by("session", "ticker", "exchange", maintain_order=True)
         .agg(
             lines=(pl.lit("- ") + title.str.head(TITLE_CHARS)).tail(SHOWN),
             headline_ids=pl.col("headline_id").tail(SHOWN),
@@ -123,11 +130,13 @@ def with_polars(source: Path, out: Path) -> None:
             ("label_end_ts", "close_ts"),
         )
     ]
-    texts = clock.select("session", pl.col("session").cast(pl.String).alias("day"), *stamps)
+    texts = clock.select(
+        "exchange", "session", pl.col("session").cast(pl.String).alias("day"), *stamps
+    )
     (
         rows.join(bars, on=["ticker", "session"])
         .filter(pl.col("label_return") != 0)
-        .join(texts, on="session")
+        .join(texts, on=["exchange", "session"])
         .sort("session", "ticker")
         .select(
             input=pl.format("{} news:\n{}\nDirection:", "ticker", "lines"),
@@ -156,6 +165,7 @@ def every_version(source: Path) -> Any:
     former = pd.read_parquet(source / "headline_revisions.parquet")
     former = former.merge(versions[["headline_id", "story_id"]], on="headline_id")
     about = pd.read_parquet(source / "headline_tickers.parquet")
+    about = about.merge(pd.read_parquet(source / "tickers.parquet"), on="ticker")
     return pd.concat([versions, former]).merge(about, on="headline_id")
 
 

@@ -221,7 +221,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         sizes = {"train": given.rows, "test": given.test_rows}
         folder = write_dataset(Path(scratch), sizes)
-        rows = {split: read_rows(folder / f"{split}.parquet") for split in sizes}
+        rows = {split: read_rows(folder, split) for split in sizes}
     rows["few"] = rows["test"].take(range(min(given.answered_rows, given.test_rows)))
     base = load_base(recipe, given.cache)
     report = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -25,8 +26,8 @@ from tasks.dataset.spec.manifest import (
 from tasks.dataset.spec.split import FINAL
 from warehouse.lake import Lake
 from warehouse.storage.atomic import publish_folder, write_text
-from warehouse.tables.datasets import Part, assign_splits, changed_from, name_dataset, write_part
-from warehouse.tables.examples import CountTokens, build_examples, needed_sessions
+from warehouse.tables.datasets import Part, assign_splits, changed_from, name_dataset, write_parts
+from warehouse.tables.examples import CountTokens, Parameters, build_examples, needed_sessions
 from warehouse.tables.sessions import publish_sessions
 
 
@@ -74,12 +75,7 @@ def write_dataset(
 
     def fill(folder: Path) -> str:
         names = spec.split.names
-        files: dict[str, list[FileEntry]] = {split: [] for split in names}
-        for part in _with_empty(parts, names):
-            files[part.split] += (previous and previous.take_over(part, folder)) or [
-                FileEntry(**asdict(file), rows=part.rows, membership=part.membership)
-                for file in write_part(lake, parameters, part, folder)
-            ]
+        files = _files(lake, parameters, _with_empty(parts, names), folder, previous)
         found = {row.pop("split"): row for row in counts.to_pylist()}
         if FINAL in names:
             found[FINAL] = {**found.get(FINAL, {}), "up": None, "down": None}
@@ -113,6 +109,26 @@ def _universe(lake: Lake, spec: DatasetSpec) -> UniverseEntry:
         return UniverseEntry()
     (found,) = lake.read("universe_described", spec.sql_parameters()).to_pylist()
     return UniverseEntry(chosen="dated", name=spec.universe, **found)
+
+
+def _files(
+    lake: Lake,
+    parameters: Parameters,
+    parts: list[Part],
+    folder: Path,
+    previous: PreviousBuild | None,
+) -> dict[str, list[FileEntry]]:
+    """Bring the files of all parts into `folder`; those of each split, in order."""
+    held = [previous.take_over(part, folder) if previous else [] for part in parts]
+    fresh = [part for part, entries in zip(parts, held, strict=True) if not entries]
+    files: dict[str, list[FileEntry]] = {part.split: [] for part in parts}
+    with closing(write_parts(lake, parameters, fresh, folder)) as written:
+        for part, entries in zip(parts, held, strict=True):
+            files[part.split] += entries or [
+                FileEntry(**asdict(file), rows=part.rows, membership=part.membership)
+                for file in next(written)
+            ]
+    return files
 
 
 def _granularity(lake: Lake) -> dict[str, dict[str, int]]:

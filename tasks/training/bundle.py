@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import ValidationError
 
-from tasks.training.job import RESULT, FinetuneJob, FinetuneResult, ScoreResult, split_path
+from tasks.training.job import RESULT, FinetuneJob, FinetuneResult, ScoreResult, split_files
 from tasks.training.process import finished_result
 from tasks.training.recipe import PackagedBase, TrainingError
 from warehouse.storage import atomic, unpacking
@@ -72,7 +72,8 @@ def export_bundle(job: FinetuneJob, path: Path) -> Path:
         "requirements.txt": ("\n".join(_requirements(job)) + "\n").encode(),
     }
     for split in ("train", "validation", "test"):
-        members[f"dataset/{split}.parquet"] = split_path(job.dataset, split).read_bytes()
+        for file in split_files(job.dataset, split):
+            members[f"dataset/{file.name}"] = file.read_bytes()
     manifest = job.dataset / "manifest.json"
     identity = manifest.read_bytes() if manifest.is_file() else _identity(job.dataset)
     members["dataset/manifest.json"] = identity

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from tasks.training.job import split_files
 from tasks.training.recipe import PromptSpec, TrainingError
 
 COLUMNS = ("example_id", "input", "output")
@@ -55,23 +56,28 @@ class Encoded:
     truncated: int
 
 
-def read_rows(path: Path) -> Rows:
-    """Read one split's Parquet file. Raises DatasetError if absent, empty or lacking a column."""
-    if not path.is_file():
+def read_rows(dataset: Path, split: str) -> Rows:
+    """Read one split of a data set, from its Parquet file or its monthly ones, in stored order.
+
+    Raises DatasetError if it is absent, empty or lacks a column.
+    """
+    files = split_files(dataset, split)
+    if not files:
         raise DatasetError(
-            f"The split {path.name} does not exist in {path.parent.name}: expected a data set "
-            "folder with train.parquet, validation.parquet and test.parquet. Build it again."
+            f"The split {split} does not exist in {dataset.name}: expected a data set folder with "
+            "train.parquet, validation.parquet and test.parquet, or a file of each per month. "
+            "Build it again."
         )
-    table: pa.Table = pq.read_table(path)
+    table: pa.Table = pa.concat_tables(map(pq.read_table, files))
     absent = [name for name in COLUMNS if name not in table.column_names]
     if absent:
         raise DatasetError(
-            f"The split {path.name} lacks the columns {absent}: expected {list(COLUMNS)}, got "
+            f"The split {split} lacks the columns {absent}: expected {list(COLUMNS)}, got "
             f"{table.column_names}. Build the data set again."
         )
     if table.num_rows == 0:
         raise DatasetError(
-            f"The split {path.name} of {path.parent.name} has no rows. Widen the dates or the "
+            f"The split {split} of {dataset.name} has no rows. Widen the dates or the "
             "list of tickers, or move the split's boundaries."
         )
     return Rows(*(tuple(map(str, table.column(name).to_pylist())) for name in COLUMNS))

@@ -34,7 +34,6 @@ from tasks.training.job import (
     ScoreResult,
     Split,
     dataset_id,
-    split_path,
 )
 from tasks.training.model_card import environment, peak_memory, write_artefact
 from tasks.training.preflight import preflight
@@ -100,7 +99,7 @@ def labelled_sample(job: FinetuneJob, split: Split, limit: int | None) -> Rows:
 
     Raises DatasetError if a row's output is not one of the recipe's two labels.
     """
-    rows = read_rows(split_path(job.dataset, split))
+    rows = read_rows(job.dataset, split)
     unknown = sorted(set(rows.outputs) - {job.recipe.prompt.up, job.recipe.prompt.down})
     if unknown:
         raise DatasetError(
@@ -218,7 +217,7 @@ def _score(
         score_split(
             model,
             tokenizer,
-            read_rows(split_path(job.dataset, split)),
+            read_rows(job.dataset, split),
             job.score_job(split, adapter),
             on_progress,
         )

@@ -100,7 +100,7 @@ class FinetuneJob(_Job):
         return _digest(
             self.recipe.canonical(),
             self.seed,
-            *(file_sha256(split_path(self.dataset, name)) for name in ("train", "validation")),
+            *(split_sha256(self.dataset, name) for name in ("train", "validation")),
             *([self.processes] if self.processes > 1 else []),
         )
 
@@ -150,7 +150,7 @@ class ScoreJob(_Job):
         return self.output / _digest(
             [self.recipe.canonical("base", "prompt", "compute"), adapter],
             self.split,
-            file_sha256(split_path(self.dataset, self.split)),
+            split_sha256(self.dataset, self.split),
             *(["adapter disabled"] if self.adapter_disabled else []),
         )
 
@@ -179,8 +179,25 @@ OnProgress = Callable[[Progress], None]
 
 
 def split_path(dataset: Path, split: str) -> Path:
-    """The Parquet file of one split of a data set."""
+    """The Parquet file of one split of a data set that keeps it whole."""
     return dataset / f"{split}.parquet"
+
+
+def split_files(dataset: Path, split: str) -> tuple[Path, ...]:
+    """The Parquet files of one split, in order: the whole, or one per month; none if absent."""
+    whole = split_path(dataset, split)
+    return (whole,) if whole.is_file() else tuple(sorted(dataset.glob(f"{split}-????-??.parquet")))
+
+
+def split_sha256(dataset: Path, split: str) -> str:
+    """The SHA-256 of a split's file; of monthly files, that of their hashes in order.
+
+    Raises FileNotFoundError if the split is absent.
+    """
+    hashes = [file_sha256(path) for path in split_files(dataset, split)]
+    if not hashes:
+        raise FileNotFoundError(split_path(dataset, split))
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def dataset_id(dataset: Path) -> str:

@@ -11,11 +11,12 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.training.devices import GIB, Device, detect
-from tasks.training.job import split_path
+from tasks.training.job import split_files
 from tasks.training.recipe import ModelShape, Recipe, TrainingError
 
 CHARACTERS_PER_TOKEN = 3.0
@@ -182,13 +183,13 @@ def activation_bytes(recipe: Recipe, tokens: float, rows: float, dtype: str) -> 
 
 def _rows_and_tokens(recipe: Recipe, dataset: Path) -> tuple[int, float]:
     """Training rows after the recipe's cap, and mean tokens of prompt and answer."""
-    path = split_path(dataset, "train")
-    if not path.is_file():
+    files = split_files(dataset, "train")
+    if not files:
         raise PlanError(
             f"The data set {dataset} has no train.parquet, so nothing can be planned. Build the "
             "data set first."
         )
-    inputs = pq.read_table(path, columns=["input"])["input"]
+    inputs = pa.concat_tables(pq.read_table(file, columns=["input"]) for file in files)["input"]
     mean = pc.mean(pc.utf8_length(inputs)).as_py() or 0.0
     tokens = min(mean / CHARACTERS_PER_TOKEN, recipe.prompt.max_tokens) + 2
     return min(len(inputs), recipe.schedule.train_rows or len(inputs)), tokens

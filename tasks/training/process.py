@@ -29,7 +29,7 @@ from tasks.training.job import (
     Progress,
     ScoreJob,
     ScoreResult,
-    split_path,
+    split_files,
 )
 from tasks.training.recipe import TrainingError
 
@@ -212,7 +212,7 @@ def _require_inputs(job: AnyJob) -> None:
             "the adapter as safetensors."
         )
     names = ("train", "validation") if isinstance(job, FinetuneJob) else (job.split,)
-    absent = [name for name in names if not split_path(job.dataset, name).is_file()]
+    absent = [name for name in names if not split_files(job.dataset, name)]
     if absent:
         raise TrainingError(
             f"The data set {job.dataset} has no {absent[0]}.parquet: expected a folder with "

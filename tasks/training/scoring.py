@@ -19,7 +19,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from tasks.training.base import load_base
 from tasks.training.encoding import Encoded, Rows, encode, read_rows
-from tasks.training.job import OnProgress, Progress, ScoreJob, ScoreResult, split_path
+from tasks.training.job import OnProgress, Progress, ScoreJob, ScoreResult
 from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe, TrainingError
 from warehouse.storage.atomic import write_bytes, write_text
@@ -158,7 +158,7 @@ def padded(
 
 def run_score(job: ScoreJob, on_progress: OnProgress) -> ScoreResult:
     """Carry out a ScoreJob in this process."""
-    rows = read_rows(split_path(job.dataset, job.split))
+    rows = read_rows(job.dataset, job.split)
     preflight(job.recipe)
     on_progress(Progress(stage="load", done=0, total=1))
     base = load_base(job.recipe, job.cache)

@@ -21,7 +21,9 @@ from tasks.training.encoding import (
     read_rows,
 )
 from tasks.training.finetune import add_adapter
+from tasks.training.job import split_sha256
 from tasks.training.recipe import PromptSpec, Recipe
+from warehouse.storage.atomic import file_sha256
 
 TOKENIZER = byte_pair_tokenizer(512)
 SPEC = PromptSpec(max_tokens=24)
@@ -88,7 +90,19 @@ def test_an_unusable_split_says_why(
     if columns is not None:
         pq.write_table(pa.table(columns), path)
     with pytest.raises(DatasetError, match=message):
-        read_rows(path)
+        read_rows(tmp_path, "train")
+
+
+def test_monthly_files_are_read_and_named_like_the_split_they_are_of(tmp_path, dataset) -> None:
+    whole = pq.read_table(dataset / "train.parquet")
+    half = whole.num_rows // 2
+    pq.write_table(whole.slice(half), tmp_path / "train-2019-04.parquet")
+    pq.write_table(whole.slice(0, half), tmp_path / "train-2019-03.parquet")
+    assert read_rows(tmp_path, "train") == read_rows(dataset, "train")
+    before = split_sha256(tmp_path, "train")
+    pq.write_table(whole.slice(half + 1), tmp_path / "train-2019-04.parquet")
+    assert split_sha256(tmp_path, "train") != before
+    assert split_sha256(dataset, "train") == file_sha256(dataset / "train.parquet")
 
 
 @pytest.fixture
@@ -98,7 +112,7 @@ def base(tiny: Recipe, cache: Path) -> LoadedBase:
 
 @pytest.fixture
 def rows(base: LoadedBase, dataset: Path, tiny: Recipe) -> list[Example]:
-    split = read_rows(dataset / "train.parquet").take(range(24))
+    split = read_rows(dataset, "train").take(range(24))
     encoded = encode(base.tokenizer, split.inputs, split.outputs, tiny.prompt)
     return examples(encoded, base.tokenizer.eos_token_id)
 

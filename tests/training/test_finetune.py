@@ -50,7 +50,7 @@ def test_scores_follow_the_order_of_the_split(finetuned, dataset) -> None:
 
 def test_base_logits_are_unchanged_by_adapter_and_training(finetuned, cache, dataset, tiny) -> None:
     base = load_base(tiny, cache)
-    rows = read_rows(dataset / "test.parquet")
+    rows = read_rows(dataset, "test")
     untouched = score_labels(base.model, base.tokenizer, rows, tiny)
     model = load_adapter(base.model, finetuned.result.path)
     with model.disable_adapter():
@@ -62,7 +62,7 @@ def test_base_logits_are_unchanged_by_adapter_and_training(finetuned, cache, dat
 
 
 def test_a_reloaded_adapter_gives_the_same_scores(finetuned, cache, dataset, tiny) -> None:
-    rows = read_rows(dataset / "test.parquet")
+    rows = read_rows(dataset, "test")
     in_training = pq.read_table(finetuned.result.scores[1].path)["p_up"].to_numpy()
     base = load_base(tiny, cache)
     reloaded = load_adapter(base.model, finetuned.result.path)

@@ -27,7 +27,7 @@ def check_round_trip(job: FinetuneJob) -> None:
     before, trained = (pq.read_table(score.path)["p_up"].to_numpy() for score in result.scores)
     base = load_base(recipe, job.cache)
     model = load_adapter(base.model, result.path)
-    rows = read_rows(job.dataset / "test.parquet")
+    rows = read_rows(job.dataset, "test")
     reloaded = score_labels(model, base.tokenizer, rows, recipe).p_up
     np.testing.assert_allclose(reloaded, trained, atol=1e-4)
     assert np.abs(trained - before).max() > 0.01
@@ -50,7 +50,7 @@ def test_nf4_qlora_learns_and_reloads(tiny, changed, job, cache, tmp_path) -> No
 def test_evaluating_a_4bit_model_leaves_it_trainable(tiny, changed, dataset, cache) -> None:
     """bitsandbytes repacks 4-bit weights at an evaluation on some CPUs: gradients would stop."""
     recipe = changed(tiny, compute={"quantization": "nf4"})
-    rows = read_rows(dataset / "train.parquet").take(range(8))
+    rows = read_rows(dataset, "train").take(range(8))
 
     def gradients(evaluated: bool) -> list[torch.Tensor]:
         base = load_base(recipe, cache)

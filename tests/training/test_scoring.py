@@ -21,7 +21,7 @@ def base(tiny: Recipe, cache: Path) -> LoadedBase:
 
 @pytest.fixture(scope="module")
 def rows(dataset: Path) -> Rows:
-    return read_rows(dataset / "test.parquet").take(range(40))
+    return read_rows(dataset, "test").take(range(40))
 
 
 def by_definition(base: LoadedBase, rows: Rows, label: str, recipe: Recipe) -> np.ndarray:

@@ -18,6 +18,7 @@ from warehouse.lake.faults import explained, is_conflict, patiently
 from warehouse.lake.hashes import forget_hashes, prepare_hashes, record_hashes
 from warehouse.lake.identity import mark_places, open_own
 from warehouse.lake.kind import record_kind, require_kind
+from warehouse.lake.literals import filled
 from warehouse.lake.migrations import bring_up_to_date, require_current
 from warehouse.lake.spec import LakeError, LakeSpec
 
@@ -107,13 +108,12 @@ class Lake(sql.SqlReader):
         self, name: str, /, params: Mapping[str, Any] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """The rows of the single reading statement `name`, in order, never holding all of them."""
-        (statement,) = duckdb.extract_statements(sql.reading_text(name))
         with explained(self.spec):
-            answer = self._connection.execute(statement, sql.used(statement, params or {}))
+            answer = self._connection.execute(filled(sql.reading_text(name), params or {}))
             yield from answer.to_arrow_reader(_BATCH_ROWS)
 
     @contextmanager
-    def frozen(self, snapshot_id: int) -> Iterator[sql.ReadSql]:
+    def frozen(self, snapshot_id: int) -> Iterator[sql.SqlReader]:
         """Read the warehouse as of a snapshot, also while a transaction is open.
 
         What is read has temporary tables of its own, and gives their memory back when they go;
@@ -121,7 +121,7 @@ class Lake(sql.SqlReader):
         """
         with attached_at(self._connection, self.spec, snapshot_id) as beside:
             sql.define_views(beside)
-            yield sql.SqlReader(beside).read
+            yield sql.SqlReader(beside)
 
     @contextmanager
     def override(self, relation: str, by: str) -> Iterator[None]:

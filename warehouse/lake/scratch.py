@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from warehouse.lake import sql
 from warehouse.lake.faults import first_line
+from warehouse.lake.literals import filled
 from warehouse.lake.spec import LakeError
 
 
@@ -29,7 +30,7 @@ class Scratch(sql.SqlReader):
         """
         with self._connection.cursor() as cursor:
             try:
-                result = cursor.execute(sql.reading_text(name), dict(params))
+                result = cursor.execute(filled(sql.reading_text(name), params))
                 yield from result.to_arrow_reader(batch_rows)
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 raise LakeError(first_line(error)) from error

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from warehouse.lake import sql
 from warehouse.lake.connection import catalog_beside
 from warehouse.lake.identity import has_catalog
+from warehouse.lake.literals import filled
 from warehouse.lake.spec import LakeError, LakeSpec
 from warehouse.storage.atomic import PARTIAL, file_sha256, sync
 
@@ -75,7 +76,7 @@ def put_back_catalog(copy: Path, spec: LakeSpec) -> str:
 def _point_to_storage(catalog: LakeSpec, spec: LakeSpec) -> str:
     storage = spec.storage.rstrip("/") + "/"
     with catalog_beside(catalog) as beside:
-        beside.execute(sql.statement("catalog_moved").text, {"storage": storage})
+        beside.execute(filled(sql.statement("catalog_moved").text, {"storage": storage}))
         (found,) = beside.execute(sql.statement("catalog_restored_identity").text).fetchall()
     return str(found[0])
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute
@@ -17,8 +21,12 @@ from warehouse.lake import Lake
 from warehouse.storage.atomic import file_sha256, sync
 from warehouse.tables.examples import Parameters
 
-# Rows that are put in order, written as lines and made a row group of the twin at a time.
+# Rows of a row group of the twin.
 BATCH_ROWS = 50_000
+# Rows that are read back and put in order at a time, whatever files they go to: read month by
+# month, a stored row group of 122,880 rows would be decoded dozens of times.
+READ_ROWS = 100_000
+_CHUNK_ROWS = 20_000
 _FEW_VALUES = ["output", "ticker", "session", "decision_ts", "label_start_ts", "label_end_ts"]
 LINES_SCHEMA = pa.schema(
     [
@@ -40,12 +48,17 @@ class DatasetFilesError(RuntimeError):
     """A data set's files could not be written or read; the message says what to do next."""
 
 
+class Batch(NamedTuple):
+    """Sessions of one file, from first to last, that make a row group of its twin."""
+
+    first_session: date
+    last_session: date
+    rows: int
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one file of a split holds: sessions from first to last, and a hash of which rows.
-
-    `batches` are the sessions (first_session, last_session) that are written at a time.
-    """
+    """What one file of a split holds: sessions from first to last, and a hash of which rows."""
 
     split: str
     suffix: str
@@ -53,7 +66,7 @@ class Part:
     last_session: date
     rows: int
     membership: str
-    batches: list[dict[str, date]]
+    batches: list[Batch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,44 +87,96 @@ def assign_splits(lake: Lake, parameters: Parameters) -> tuple[pa.Table, pa.Tabl
     lake.read("split_rows", parameters)
     counts = lake.read("split_counts", parameters)
     dropped = lake.read("split_dropped", parameters)
-    parts = lake.read("split_parts", {**parameters, "batch_rows": BATCH_ROWS})
-    return counts, dropped, [Part(**row) for row in parts.to_pylist()]
+    parts = lake.read("split_parts", {**parameters, "batch_rows": BATCH_ROWS}).to_pylist()
+    for row in parts:
+        row["batches"] = [Batch(**batch) for batch in row["batches"]]
+    return counts, dropped, [Part(**row) for row in parts]
 
 
-def write_part(
-    lake: Lake, parameters: Parameters, part: Part, folder: Path
-) -> tuple[WrittenFile, ...]:
-    """Write one part into `folder` as JSON lines and Parquet, ordered by session and ticker."""
-    path = folder / f"{part.split}{part.suffix}.jsonl"
-    twin = path.with_suffix(".parquet")
+def write_parts(
+    lake: Lake, parameters: Parameters, parts: Sequence[Part], folder: Path
+) -> Generator[tuple[WrittenFile, ...]]:
+    """Write parts into `folder` as JSON lines and Parquet, ordered by session and ticker.
+
+    Gives the files of one part after the other. While some are written and hashed, the rows of the
+    next ones are read.
+    """
+    # Closed here, so that an error leaves no thread behind that still reads.
+    with closing(_tables(lake, parameters, parts)) as tables:
+        for part in parts:
+            stem = folder / f"{part.split}{part.suffix}"
+            yield _write_part(islice(tables, len(part.batches)), stem)
+
+
+def _write_part(tables: Iterable[pa.Table], stem: Path) -> tuple[WrittenFile, WrittenFile]:
+    path, twin = stem.with_suffix(".jsonl"), stem.with_suffix(".parquet")
+    digest = hashlib.sha256()
     with (
         path.open("wb") as lines,
         pyarrow.parquet.ParquetWriter(
             twin, LINES_SCHEMA, compression="zstd", use_dictionary=_FEW_VALUES
         ) as columns,
     ):
-        for batch in part.batches:
-            lake.read("dataset_chosen", {**parameters, **batch, "split": part.split})
-            rows = pa.Table.from_batches(write_lines(lake, parameters, lines))
-            columns.write_table(rows.drop_columns(["line"]).cast(LINES_SCHEMA), rows.num_rows)
-    return describe_file(path), describe_file(twin)
+        for rows in tables:
+            for chunk in rows["line"].chunks:
+                lines.write(_text_of(chunk))
+                digest.update(_text_of(chunk))
+            columns.write_table(_twin_rows(rows), rows.num_rows)
+    sync(path)
+    sync(twin)
+    return (
+        WrittenFile(path.name, digest.hexdigest(), path.stat().st_size),
+        WrittenFile(twin.name, file_sha256(twin), twin.stat().st_size),
+    )
 
 
-def write_lines(lake: Lake, parameters: Parameters, out: BinaryIO) -> Iterator[pa.RecordBatch]:
-    """Append the examples that are chosen to `out` as JSON lines, by session and ticker.
+def _tables(lake: Lake, parameters: Parameters, parts: Sequence[Part]) -> Generator[pa.Table]:
+    """The rows of each batch of `parts`, in order, read in another thread some batches ahead."""
 
-    Gives them as they are written, the column `line` first.
-    """
-    for batch in lake.stream("dataset_rows", parameters):
-        out.write(_text_of(batch["line"]))
-        yield batch
+    def read(group: list[tuple[str, Batch]]) -> pa.Table:
+        (split, first), (_, last) = group[0], group[-1]
+        span = {"first_session": first.first_session, "last_session": last.last_session}
+        lake.read("dataset_chosen", {**parameters, **span, "split": split})
+        return pa.Table.from_batches(lake.stream("dataset_rows", parameters))
+
+    with ThreadPoolExecutor(max_workers=1) as reader:
+        groups = list(_groups(parts))
+        coming = reader.submit(read, groups[0]) if groups else None
+        for number, group in enumerate(groups, start=1):
+            assert coming is not None
+            rows = coming.result()
+            coming = reader.submit(read, groups[number]) if number < len(groups) else None
+            sessions = rows["session"].to_numpy()
+            for _, batch in group:
+                begin = sessions.searchsorted(batch.first_session, side="left")
+                end = sessions.searchsorted(batch.last_session, side="right")
+                yield rows.slice(begin, end - begin)
+
+
+def _groups(parts: Sequence[Part]) -> Iterator[list[tuple[str, Batch]]]:
+    """Consecutive batches of one split that hold about READ_ROWS rows together."""
+    group: list[tuple[str, Batch]] = []
+    for entry in ((part.split, batch) for part in parts for batch in part.batches):
+        held = sum(batch.rows for _, batch in group)
+        if group and (entry[0] != group[0][0] or held + entry[1].rows > READ_ROWS):
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group
+
+
+def _twin_rows(rows: pa.Table) -> pa.Table:
+    """The columns of the twin. How they are chunked shows in its bytes, so that never changes."""
+    whole = rows.drop_columns(["line"]).cast(LINES_SCHEMA).combine_chunks()
+    return pa.Table.from_batches(whole.to_batches(max_chunksize=_CHUNK_ROWS), LINES_SCHEMA)
 
 
 def write_labelled(lake: Lake, parameters: Parameters, out: BinaryIO) -> None:
     """Append those freshly derived examples that have a label to `out` as JSON lines."""
     lake.read("examples_chosen")
-    for _ in write_lines(lake, parameters, out):
-        pass
+    for batch in lake.stream("dataset_rows", parameters):
+        out.write(_text_of(batch["line"]))
 
 
 def _text_of(lines: pa.StringArray) -> memoryview:
@@ -135,12 +200,6 @@ def changed_from(lake: Lake, spec_id: str, since_snapshot: int) -> date | None:
     span = {"spec_id": spec_id, "first_snapshot": since_snapshot + 1, "last_snapshot": last}
     found: date | None = lake.read("dataset_changed", span)["changed_from"][0].as_py()
     return found
-
-
-def describe_file(path: Path) -> WrittenFile:
-    """Make the file durable; its name, hash and size."""
-    sync(path)
-    return WrittenFile(path.name, file_sha256(path), path.stat().st_size)
 
 
 def export_lines(

@@ -27,6 +27,7 @@ from tests.builders.warehouse import LONG_AFTER, STAMP, sessions_of
 from warehouse.lake import Lake, LakeError, LakeSpec, Transaction, sql
 from warehouse.lake.connection import WriterLock, attach, catalog_beside
 from warehouse.lake.identity import MARK, RESTORING
+from warehouse.lake.literals import filled
 from warehouse.ops.backup import back_up
 from warehouse.ops.files import FileCheck, check_files
 from warehouse.ops.maintenance import MaintenanceSpec, Upkeep, maintain
@@ -323,8 +324,8 @@ def test_interrupted_restore_to_a_server_goes_on(
     whole = (backup / "backup.json").read_bytes()
     begun = f"{RESTORING} of {hashlib.sha256(whole).hexdigest()[:16]}"
     with catalog_beside(there) as beside:
-        moved = sql.statement("catalog_moved").text
-        beside.execute(moved, {"storage": "s3://elsewhere/lake/"})
+        storage = {"storage": "s3://elsewhere/lake/"}
+        beside.execute(filled(sql.statement("catalog_moved").text, storage))
     for location in apart.values():
         open_store(location, there.endpoint).write(MARK, begun.encode())
     for opener in (Lake.open, Lake.reading):

@@ -2,7 +2,7 @@
 
 
 -- name: sessions_clock
--- builds: clock, clock_days, lent, listings, ends, members
+-- builds: clock, clock_days, lent, spans, listings, ends, members
 -- grain: one row per exchange and session
 -- The calendar's part of every example: when it is decided, what is known, what the label spans.
 CREATE OR REPLACE TEMP TABLE clock AS
@@ -65,25 +65,33 @@ SELECT former AS lender, ticker, renamed_on, renamed_on AS bars_until FROM renam
 UNION ALL
 SELECT ticker, former, renamed_on, 'infinity'::DATE FROM renamings;
 
+-- The sessions of each ticker's bars, found in one reading of a long table.
+CREATE OR REPLACE TEMP TABLE spans AS
+SELECT
+    ticker,
+    min(session)                       AS first_session,
+    max(session)                       AS last_session,
+    min(session) FILTER (volume > 0)   AS first_traded
+FROM bars
+GROUP BY ticker;
+
 -- The exchange of every ticker that is needed; the benchmark need not be a subject itself.
 -- A ticker and a session together are a cell (see macros.sql). traded_from: the first session with any volume,
 -- or the first of all if those before quote one price: a listing that does not trade yet, not an index.
 CREATE OR REPLACE TEMP TABLE listings AS
 WITH stored AS (
-    SELECT ticker FROM bars
+    SELECT ticker FROM spans
     UNION
     SELECT ticker FROM headline_tickers
 ), named AS (
     SELECT ticker FROM stored
     UNION
     SELECT ticker FROM lent WHERE lender IN (SELECT ticker FROM stored)
-), voluminous AS (
-    SELECT ticker, min(session) AS first_session FROM bars WHERE volume > 0 GROUP BY ticker
 ), quoted AS (
     SELECT bars.ticker, min(bars.session) AS first_session
     FROM bars
-    JOIN voluminous AS v USING (ticker)
-    WHERE bars.session < v.first_session
+    JOIN spans AS s ON s.ticker = bars.ticker AND s.first_session < s.first_traded
+    WHERE bars.session < s.first_traded
     GROUP BY bars.ticker
     HAVING count(DISTINCT bars.close) = 1
 )
@@ -92,31 +100,41 @@ SELECT
     row_number() OVER (ORDER BY n.ticker)                      AS number,
     coalesce(l.exchange, $exchange)                            AS exchange,
     $tickers IS NULL OR list_contains($tickers, n.ticker)      AS is_subject,
-    coalesce(q.first_session, v.first_session)                 AS traded_from
+    coalesce(q.first_session, s.first_traded)                  AS traded_from
 FROM named AS n
 LEFT JOIN ticker_exchanges AS l USING (ticker)
-LEFT JOIN voluminous AS v USING (ticker)
+LEFT JOIN spans AS s USING (ticker)
 LEFT JOIN quoted AS q USING (ticker)
 WHERE is_subject OR n.ticker = $benchmark;
 
 -- Where each ticker's bars begin, and where those of its exchange end.
 CREATE OR REPLACE TEMP TABLE ends AS
-WITH quoted AS NOT MATERIALIZED (
-    SELECT ticker, session FROM bars
+WITH quoted AS (
+    SELECT ticker, first_session, last_session FROM spans
     UNION ALL
-    SELECT t.ticker, b.session
-    FROM bars AS b
-    JOIN lent AS t ON t.lender = b.ticker AND b.session < t.bars_until
-), spans AS (
-    SELECT l.exchange, l.number, min(b.session) AS first_session, max(b.session) AS last_session
-    FROM quoted AS b
+    SELECT t.ticker, min(b.session), max(b.session)
+    FROM lent AS t
+    JOIN bars AS b ON b.ticker = t.lender AND b.session < t.bars_until
+    GROUP BY t.ticker
+), spanned AS (
+    SELECT ticker, min(first_session) AS first_session, max(last_session) AS last_session
+    FROM quoted
+    GROUP BY ticker
+), latest AS (
+    SELECT l.exchange, max(s.last_session) AS last_session
+    FROM spanned AS s
     JOIN listings AS l USING (ticker)
-    GROUP BY ALL
+    GROUP BY l.exchange
+), closing AS (
+    SELECT t.exchange, max(c.position) AS last_position
+    FROM latest AS t
+    JOIN clock AS c ON c.exchange = t.exchange AND c.session <= t.last_session
+    GROUP BY t.exchange
 )
-SELECT t.exchange, t.number, t.first_session, max(c.position) AS last_position
-FROM (SELECT *, max(last_session) OVER (PARTITION BY exchange) AS latest FROM spans) AS t
-JOIN clock AS c ON c.exchange = t.exchange AND c.session <= t.latest
-GROUP BY ALL;
+SELECT c.exchange, l.number, s.first_session, c.last_position
+FROM spanned AS s
+JOIN listings AS l USING (ticker)
+JOIN closing AS c USING (exchange);
 
 -- The cells of a dated universe's memberships, first and last included; empty for any other (see
 -- universe_members).

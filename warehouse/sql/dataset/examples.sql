@@ -16,67 +16,106 @@ SELECT
 FROM lake.current_snapshot() AS now;
 
 
--- name: examples_scope
--- grain: one row
--- from_session: the first session whose example may differ after the changes of the snapshots
--- from $first_snapshot to $last_snapshot; NULL if they touched nothing that examples are made of.
+-- name: examples_tables_changed
+-- grain: one row per table that the snapshots from $first_snapshot to $last_snapshot changed
+-- A table whose files were only merged is among them; its change feed is empty then.
+SELECT DISTINCT tables.table_name
+FROM (
+    SELECT unnest(flatten(map_values(changes))) AS table_id
+    FROM lake.snapshots()
+    WHERE snapshot_id BETWEEN $first_snapshot AND $last_snapshot
+) AS changed
+JOIN __ducklake_metadata_lake.ducklake_table AS tables ON tables.table_id::VARCHAR = changed.table_id;
+
+
+-- name: examples_changed_headlines
+-- grain: one row; changed_since: the earliest instant that changes of headlines or their tickers touch
 WITH changed AS (
     SELECT headline_id, available_at
     FROM lake.table_changes('headlines', $first_snapshot, $last_snapshot)
-), touched AS (
-    SELECT available_at AS since FROM changed
-    UNION ALL
-    SELECT available_at
-    FROM lake.table_changes('headline_revisions', $first_snapshot, $last_snapshot)
+)
+SELECT min(available_at) AS changed_since
+FROM (
+    SELECT available_at FROM changed
     UNION ALL
     SELECT h.available_at
     FROM lake.table_changes('headline_tickers', $first_snapshot, $last_snapshot) AS a
     -- Those that came with their headlines are counted already.
     ANTI JOIN changed USING (headline_id)
     JOIN headlines AS h USING (headline_id)
-    UNION ALL
-    SELECT session::TIMESTAMPTZ
-    FROM lake.table_changes('bars', $first_snapshot, $last_snapshot)
-    UNION ALL
-    SELECT session::TIMESTAMPTZ
-    FROM lake.table_changes('bar_revisions', $first_snapshot, $last_snapshot)
-    UNION ALL
-    SELECT ex_date::TIMESTAMPTZ
-    FROM lake.table_changes('actions', $first_snapshot, $last_snapshot)
-    WHERE kind = 'split'
-    UNION ALL
-    SELECT session::TIMESTAMPTZ
-    FROM lake.table_changes('sessions', $first_snapshot, $last_snapshot)
-    UNION ALL
-    SELECT available_at
-    FROM lake.table_changes('features', $first_snapshot, $last_snapshot)
-    WHERE list_contains($feature_sets::VARCHAR[], feature_set)
-    UNION ALL
-    -- Another name or exchange for a ticker may concern any session.
-    SELECT '-infinity'::TIMESTAMPTZ
-    FROM lake.table_changes('tickers', $first_snapshot, $last_snapshot)
-    UNION ALL
-    -- Memberships that came, went or ended otherwise.
-    SELECT member_from::TIMESTAMPTZ
-    FROM lake.table_changes('memberships', $first_snapshot, $last_snapshot)
-    WHERE universe = $universe
-), earliest AS (
-    SELECT min(since) AS since FROM touched
-), pending AS (
+);
+
+
+-- name: examples_changed_headline_revisions
+-- grain: one row; changed_since: the earliest instant that changes of headlines' former wordings touch
+SELECT min(available_at) AS changed_since
+FROM lake.table_changes('headline_revisions', $first_snapshot, $last_snapshot);
+
+
+-- name: examples_changed_bars
+-- grain: one row; changed_since: the first session that changes of bars touch
+SELECT min(session)::TIMESTAMPTZ AS changed_since
+FROM lake.table_changes('bars', $first_snapshot, $last_snapshot);
+
+
+-- name: examples_changed_bar_revisions
+-- grain: one row; changed_since: the first session that changes of bars' former vintages touch
+SELECT min(session)::TIMESTAMPTZ AS changed_since
+FROM lake.table_changes('bar_revisions', $first_snapshot, $last_snapshot);
+
+
+-- name: examples_changed_actions
+-- grain: one row; changed_since: the first day that changes of splits touch
+SELECT min(ex_date)::TIMESTAMPTZ AS changed_since
+FROM lake.table_changes('actions', $first_snapshot, $last_snapshot)
+WHERE kind = 'split';
+
+
+-- name: examples_changed_sessions
+-- grain: one row; changed_since: the first session that changes of the calendar touch
+SELECT min(session)::TIMESTAMPTZ AS changed_since
+FROM lake.table_changes('sessions', $first_snapshot, $last_snapshot);
+
+
+-- name: examples_changed_tickers
+-- grain: one row; changed_since: the first of all days if tickers have changed
+-- Another name or exchange for a ticker may concern any session.
+SELECT CASE WHEN count(*) > 0 THEN '0001-01-01'::TIMESTAMPTZ END AS changed_since
+FROM lake.table_changes('tickers', $first_snapshot, $last_snapshot);
+
+
+-- name: examples_changed_features
+-- grain: one row; changed_since: the earliest instant that changes of the spec's own columns touch
+SELECT min(available_at) AS changed_since
+FROM lake.table_changes('features', $first_snapshot, $last_snapshot)
+WHERE list_contains($feature_sets::VARCHAR[], feature_set);
+
+
+-- name: examples_changed_memberships
+-- grain: one row; changed_since: the first day of the spec's memberships that came, went or ended otherwise
+SELECT min(member_from)::TIMESTAMPTZ AS changed_since
+FROM lake.table_changes('memberships', $first_snapshot, $last_snapshot)
+WHERE universe = $universe;
+
+
+-- name: examples_scope
+-- grain: one row
+-- from_session: the first session whose example may differ after changes that touch $changed_since and
+-- what is later.
+WITH pending AS (
     -- What waits for its label is looked at again with every new bar.
     SELECT min(session) AS session
     FROM examples
     WHERE spec_id = $spec_id AND label_reason = 'pending'
 ), affected AS (
     SELECT c.exchange, min(c.position) AS position
-    FROM clock AS c, earliest AS e, pending AS w
-    WHERE c.decision_ts > e.since OR c.session >= w.session OR c.session >= e.since::DATE
+    FROM clock AS c, pending AS w
+    WHERE c.decision_ts > $changed_since OR c.session >= w.session
+        OR c.session >= $changed_since::DATE
     GROUP BY c.exchange
 )
-SELECT
-    (SELECT since IS NOT NULL FROM earliest)  AS is_touched,
-    -- A label window that holds the session may have begun this much earlier.
-    coalesce(min(c.session), '0001-01-01')    AS from_session
+-- A label window that holds the session may have begun this much earlier.
+SELECT coalesce(min(c.session), '0001-01-01') AS from_session
 FROM affected AS h
 JOIN clock AS c ON c.exchange = h.exchange AND c.position >= h.position - $horizon;
 
@@ -223,21 +262,30 @@ FROM over_budget;
 -- grain: one row per broken rule
 -- A row may know only what was available strictly before its decision, and its outcome must lie
 -- after it. `tradable` rules also begin after it; the others begin at the close before, end after.
+WITH broken AS (
+    SELECT
+        example_id,
+        max_input_available_at >= decision_ts       AS knows_the_future,
+        max_input_available_at IS NULL              AS unknown,
+        $tradable AND decision_ts > label_start_ts  AS enters_before,
+        decision_ts >= label_end_ts                 AS decided_late,
+        label_start_ts >= label_end_ts              AS ends_before
+    FROM fresh_examples
+    -- No list is made of a row that breaks no rule, of which there are almost all.
+    WHERE knows_the_future OR unknown OR enters_before OR decided_late OR ends_before
+)
 SELECT rule, count(*) AS violations, min(example_id) AS first_example
 FROM (
     SELECT
         example_id,
         unnest([
-            CASE WHEN max_input_available_at >= decision_ts
-                 THEN 'max_input_available_at < decision_ts' END,
-            CASE WHEN max_input_available_at IS NULL
-                 THEN 'max_input_available_at is known' END,
-            CASE WHEN $tradable AND decision_ts > label_start_ts
-                 THEN 'decision_ts <= label_start_ts' END,
-            CASE WHEN decision_ts >= label_end_ts THEN 'decision_ts < label_end_ts' END,
-            CASE WHEN label_start_ts >= label_end_ts THEN 'label_start_ts < label_end_ts' END
+            CASE WHEN knows_the_future THEN 'max_input_available_at < decision_ts' END,
+            CASE WHEN unknown THEN 'max_input_available_at is known' END,
+            CASE WHEN enters_before THEN 'decision_ts <= label_start_ts' END,
+            CASE WHEN decided_late THEN 'decision_ts < label_end_ts' END,
+            CASE WHEN ends_before THEN 'label_start_ts < label_end_ts' END
         ]) AS rule
-    FROM fresh_examples
+    FROM broken
 )
 WHERE rule IS NOT NULL
 GROUP BY rule
@@ -249,6 +297,14 @@ ORDER BY rule;
 SELECT *
 FROM fresh_examples
 ORDER BY session, ticker;
+
+
+-- name: examples_any
+-- grain: one row if any example of the spec is stored
+SELECT 1 AS stored
+FROM examples
+WHERE spec_id = $spec_id
+LIMIT 1;
 
 
 -- name: examples_changes

@@ -2,7 +2,7 @@
 
 
 -- name: split_rows
--- builds: split_rows
+-- builds: split_rows, split_days
 -- grain: one row per example of the spec
 -- split: train | validation | test | final, or NULL: then drop_reason says why the example is in none of
 -- them.
@@ -130,28 +130,46 @@ SELECT
 FROM reasoned AS r
 LEFT JOIN surplus AS s USING (ticker, session);
 
-
--- name: split_counts
--- grain: one row per split
+-- The same by session, from which all that is counted of it is counted, in one pass over the rows.
+-- membership: which rows these are, whatever their order; their content is another matter.
+CREATE OR REPLACE TEMP TABLE split_days AS
 SELECT
-    split,
+    split, drop_reason, session,
     count(*)                         AS rows,
     count(*) FILTER (label = 'up')   AS up,
     count(*) FILTER (label = 'down') AS down,
-    count(DISTINCT session)          AS sessions,
-    count(DISTINCT ticker)           AS tickers,
-    min(session)                     AS first_session,
-    max(session)                     AS last_session
+    bit_xor(hash(ticker, session))   AS membership
 FROM split_rows
-WHERE split IS NOT NULL
-GROUP BY split
-ORDER BY split;
+GROUP BY ALL;
+
+
+-- name: split_counts
+-- grain: one row per split
+WITH tickers AS (
+    SELECT split, count(DISTINCT ticker) AS tickers
+    FROM split_rows
+    WHERE split IS NOT NULL
+    GROUP BY split
+)
+SELECT
+    d.split,
+    sum(d.rows)::BIGINT        AS rows,
+    sum(d.up)::BIGINT          AS up,
+    sum(d.down)::BIGINT        AS down,
+    count(DISTINCT d.session)  AS sessions,
+    any_value(t.tickers)       AS tickers,
+    min(d.session)             AS first_session,
+    max(d.session)             AS last_session
+FROM split_days AS d
+JOIN tickers AS t USING (split)
+GROUP BY d.split
+ORDER BY d.split;
 
 
 -- name: split_dropped
 -- grain: one row per drop_reason for which examples are in no split
-SELECT drop_reason, count(*) AS rows
-FROM split_rows
+SELECT drop_reason, sum(rows)::BIGINT AS rows
+FROM split_days
 WHERE drop_reason IS NOT NULL
 GROUP BY drop_reason
 ORDER BY drop_reason;
@@ -159,20 +177,13 @@ ORDER BY drop_reason;
 
 -- name: split_parts
 -- grain: one row per split and file of it: the whole, or one calendar month
--- membership: which rows are in the file, whatever their order; their content is another matter.
 -- batches: the sessions, about $batch_rows rows at a time, in which the file is written.
-WITH days AS (
+WITH named AS (
     SELECT
-        split,
-        session,
-        count(*)                       AS rows,
-        bit_xor(hash(ticker, session)) AS membership
-    FROM split_rows
+        split, session, rows, membership,
+        CASE WHEN $monthly THEN strftime(session, '-%Y-%m') ELSE '' END AS suffix
+    FROM split_days
     WHERE split IS NOT NULL
-    GROUP BY ALL
-), named AS (
-    SELECT *, CASE WHEN $monthly THEN strftime(session, '-%Y-%m') ELSE '' END AS suffix
-    FROM days
 ), numbered AS (
     SELECT
         *,
@@ -197,7 +208,8 @@ SELECT
     sum(rows)::BIGINT                           AS rows,
     format('{:016x}', bit_xor(membership))      AS membership,
     list(
-        {first_session: first_session, last_session: last_session} ORDER BY first_session
+        {first_session: first_session, last_session: last_session, rows: rows::BIGINT}
+        ORDER BY first_session
     )                                           AS batches
 FROM batches
 GROUP BY ALL
