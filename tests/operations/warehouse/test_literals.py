@@ -36,6 +36,7 @@ SCALARS: st.SearchStrategy[Any] = st.one_of(
 VALUES = st.one_of(
     SCALARS, st.lists(WORDS, max_size=3), st.lists(st.integers(0, 2**40), max_size=3),
     st.lists(st.dates(), max_size=3).map(tuple),
+    st.dictionaries(st.from_regex("c[0-9]{1,3}", fullmatch=True), WORDS, min_size=1, max_size=3),
 )  # fmt: skip
 
 
