@@ -1,9 +1,10 @@
 """The lesson's page, run: its printed outputs, its pictures and its notebook made anew.
 
-    python docs/explanation/how-a-language-model-learns/make.py
+    python docs/explanation/how-a-language-model-learns/make.py [--as-printed]
 
 The page is the source. Its `python` blocks are run in order in one namespace, as a notebook's
-cells; the `text` block behind one is what it printed.
+cells; the `text` block behind one is what it printed. With
+`--as-printed` nothing is run: the notebook alone is made of the page as it stands.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
@@ -109,8 +111,10 @@ def _notebook_cell(number: int, cell: Cell) -> dict[str, Any]:
 
 def main() -> None:
     """Run the page where it stands and write what came of it."""
-    os.chdir(FOLDER.parent)
-    lesson, _ = run(cells(PAGE.read_text("utf-8")))
+    lesson = cells(PAGE.read_text("utf-8"))
+    if "--as-printed" not in sys.argv[1:]:
+        os.chdir(FOLDER.parent)
+        lesson, _ = run(lesson)
     PAGE.write_text(page_of(lesson), "utf-8")
     NOTEBOOK.write_text(notebook_of(lesson), "utf-8")
 
