@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,12 +16,7 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SQL = REPOSITORY / "warehouse" / "sql"
 RECIPES = REPOSITORY / "tasks" / "training" / "recipes"
-_COLUMN = re.compile(
-    r"^\s+(?P<name>\w+)\s+(?P<type>[A-Z]+(?:\(.+\))?(?:\[\])?)(?P<filled> NOT NULL)?,?$"
-)
-
 Tables = list[tuple[str, type[BaseModel]]]
 """Keys of the configuration and the models of their tables."""
 
@@ -235,46 +229,6 @@ def published_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def dictionary_page() -> str:
-    """Every table and view of the warehouse: grain, remarks, columns or definition."""
-    parts = [
-        "# Data dictionary",
-        "",
-        "Made from the warehouse's schema. Query it with `newsvane sql` or `Reader.sql`. "
-        "`TIMESTAMPTZ` values are UTC instants; `session` is the exchange's local date.",
-        "",
-    ]
-    for path in sorted((SQL / "schema").glob("*.sql")):
-        text = path.read_text("utf-8")
-        parts += [f"## `{path.stem}`", "", *_remarks(text)]
-        parts += ["| column | type | may be null |", "|---|---|---|"]
-        parts += [
-            f"| `{name}` | {kind} | {'' if filled else 'yes'} |"
-            for name, kind, filled in columns_of(text)
-        ]
-        parts.append("")
-    parts += ["## Views", "", "Relations that are computed from the tables above.", ""]
-    for path in sorted((SQL / "views").glob("*.sql")):
-        text = path.read_text("utf-8")
-        body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-        parts += [f"### `{path.stem}`", "", *_remarks(text), "```sql", body, "```", ""]
-    return "\n".join(parts)
-
-
-def _remarks(text: str) -> list[str]:
-    """The grain and the other comments at the head of one relation's file."""
-    remarks = [line.removeprefix("-- ") for line in text.splitlines() if line.startswith("--")]
-    grain, *rest = remarks
-    grain = grain.removeprefix("grain: ")
-    return [f"**{grain[:1].upper()}{grain[1:]}.**", "", *([" ".join(rest), ""] if rest else [])]
-
-
-def columns_of(schema: str) -> list[tuple[str, str, bool]]:
-    """Name, type and whether it is always filled, of each column of one schema file."""
-    found = map(_COLUMN.match, schema.splitlines())
-    return [(match["name"], match["type"], bool(match["filled"])) for match in found if match]
-
-
 def _cell(text: str) -> str:
     return text.replace("\n", " ").replace("|", "\\|")
 
@@ -283,7 +237,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/cli": cli_page,
     "reference/configuration": configuration_page,
     "reference/recipes": recipes_page,
-    "reference/data-dictionary": dictionary_page,
     "reference/published": published_page,
     "explanation/architecture": architecture_page,
 }

@@ -253,6 +253,7 @@ WHEN NOT MATCHED THEN INSERT BY NAME;
 
 
 -- name: datasets_fitting
+-- feeds: models
 -- grain: one row per data set that $wanted means, or, if that is not given, per data set; best first
 -- fit: 0 its id or its name, 1 the beginning of its id; not given: 0 of the configured spec, 1 another.
 WITH fitting AS (
