@@ -12,7 +12,7 @@ from warehouse.lake import sql
 from warehouse.lake.comments import comments_in
 
 sys.path.insert(0, str(Path(__file__).parent))  # a hook is loaded by its path alone
-from lineage import Lineage, lineage  # noqa: E402
+from lineage import Lineage, lineage
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -24,17 +24,22 @@ _COLUMN = re.compile(
 _BOX, _STEP = (150, 26), (200, 40)
 ABOUT = """# Data dictionary
 
-Made from the warehouse's schema and statements. Query it with `newsvane sql` or `Reader.sql`. The catalog keeps what is said here:
+Made from the warehouse's schema and statements. Query it with `newsvane sql` or `Reader.sql`. The
+catalog keeps what is said here:
 
 ```bash
-newsvane sql "select table_name, column_name, comment from duckdb_columns() where schema_name = 'main'"
+newsvane sql "select table_name, column_name, comment from duckdb_columns()"
 ```
 
-`TIMESTAMPTZ` values are UTC instants, `DATE` values are dates local to the exchange, JSON is kept as text. A column that may be NULL says what that means.
+`TIMESTAMPTZ` values are UTC instants, `DATE` values are dates local to the exchange, JSON is kept
+as text. A column that may be NULL says what that means.
 
 ## Lineage
 
-An arrow leads from a table to one whose rows are made of it: by a statement, or by Python from what a statement gives. What comes from vendors, feeds and files alone has no arrow into it. Upkeep, audit and reports read many tables and are not drawn; below, each table names who writes and who reads it.
+An arrow leads from a table to one whose rows are made of it: by a statement, or by Python from what
+a statement gives. What comes from vendors, feeds and files alone has no arrow into it. Upkeep,
+audit and reports read many tables and are not drawn; below, each table names who writes and who
+reads it.
 """
 
 
@@ -70,7 +75,8 @@ def columns_of(schema: str) -> list[tuple[str, str, bool]]:
 def _table(name: str, text: str) -> list[str]:
     meaning = comments_in(text)
     rows = [
-        f"| `{column}` | {kind} | {'' if filled else 'yes'} | {_cell(meaning[f'{name}.{column}'])} |"
+        f"| `{column}` | {kind} | {'' if filled else 'yes'} | "
+        f"{_cell(meaning[f'{name}.{column}'])} |"
         for column, kind, filled in columns_of(text)
     ]
     head = ["| column | type | may be NULL | meaning |", "|---|---|---|---|"]

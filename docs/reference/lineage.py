@@ -1,6 +1,6 @@
-"""Lineage: which statement of `warehouse/sql/` writes and reads which table, and what comes of what.
+"""Lineage: which statement writes and reads which table, and which table comes of which.
 
-Read from the blocks' headers (`-- writes:`, `-- builds:`, `-- feeds:`) and their FROM and JOIN. A
+Read from the headers of `warehouse/sql/`'s blocks (`-- writes:`, `-- builds:`, `-- feeds:`) and their FROM and JOIN. A
 temporary relation or a view between two tables is looked through.
 """
 
@@ -20,7 +20,7 @@ _SOURCE = re.compile(r"\b(?:FROM|JOIN|USING)\s+(\w+)")
 _INNER = re.compile(r"\b(\w+) AS (?:NOT )?(?:MATERIALIZED )?\((?=\s*(?:SELECT|WITH|FROM)\b)")
 _WORD = re.compile(r"\w+")
 _BLOCK = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-# Rows that Python writes without a statement; a pair of tables with vintages is named in _Versioned.
+# Rows that Python writes without a statement; tables with vintages are named in _Versioned.
 _IN_PYTHON = re.compile(r"(?:tx\.append|tx\.upsert|_Versioned)\(\s*\"(\w+)\"|INSERT INTO (\w+) BY")
 _IN_ALL = ("flows/*.py", "tasks/**/*.py", "warehouse/**/*.py")
 
