@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import itertools
+import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECIPES = REPOSITORY / "tasks" / "training" / "recipes"
+OURS = ("flows", "sandbox", "tasks", "warehouse")
+
 Tables = list[tuple[str, type[BaseModel]]]
 """Keys of the configuration and the models of their tables."""
 
@@ -117,6 +122,7 @@ def _table(
 ) -> list[str]:
     """The rows of one model's fields; models among them are added to `inner`."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    documented = _documented(model)
     for name, field in model.model_fields.items():
         if name in skip or field.exclude:
             continue
@@ -125,11 +131,31 @@ def _table(
         value = field.get_default(call_default_factory=True)
         default = "required" if value is PydanticUndefined else _default(value)
         bounds = ", ".join(_bound(mark) for mark in field.metadata if _bound(mark))
-        about = field.description or _about(field.annotation)
+        about = documented.get(name) or field.description or _about(field.annotation)
         meaning = "; ".join(filter(None, (about, bounds)))
         kind = _cell(_kind(field.annotation))
         rows.append(f"| `{full}` | {kind} | {_cell(default)} | {_cell(meaning)} |")
     return [*rows, ""]
+
+
+def _documented(model: type[BaseModel]) -> dict[str, str]:
+    """The docstrings below the fields of a model and of those it inherits from, on one line."""
+    found = {}
+    for owner in reversed(model.__mro__):
+        if owner.__module__.partition(".")[0] not in OURS:
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        assert isinstance(tree, ast.ClassDef)
+        for before, after in itertools.pairwise(tree.body):
+            if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
+                words = _constant(after)
+                found |= {before.target.id: " ".join(words.split())} if words else {}
+    return found
+
+
+def _constant(node: ast.stmt) -> str:
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return str(node.value.value) if is_text else ""
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

@@ -1,6 +1,6 @@
 """Lineage: which statement writes and reads which table, and which table comes of which.
 
-Read from the headers of `warehouse/sql/`'s blocks (`-- writes:`, `-- builds:`, `-- feeds:`) and their FROM and JOIN. A
+Read from the headers of blocks (`-- writes:`, `-- builds:`, `-- feeds:`) and their FROM and JOIN. A
 temporary relation or a view between two tables is looked through.
 """
 
