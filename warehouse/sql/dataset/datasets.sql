@@ -35,6 +35,14 @@ GROUP BY ALL
 ORDER BY ALL;
 
 
+-- name: headlines_synthetic
+-- grain: one row per source, with the share of its headlines that are made up
+SELECT source, count(*) FILTER (synthetic) / count(*) AS share
+FROM headlines
+GROUP BY source
+ORDER BY source;
+
+
 -- name: universe_described
 -- grain: one row: what a dated universe was over the sessions of a data set
 -- sha256: of all its memberships. members: tickers that were one at some time from $start to $end (NULL: from
