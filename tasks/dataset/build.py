@@ -144,7 +144,7 @@ def _granularity(lake: Lake) -> dict[str, dict[str, int]]:
 
 
 def _synthetic(lake: Lake) -> dict[str, float]:
-    rows = lake.read("headlines_synthetic").to_pylist()
+    rows = lake.read("sources_synthetic").to_pylist()
     return {row["source"]: row["share"] for row in rows}
 
 

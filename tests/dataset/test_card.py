@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import DatasetCard
+from markdown_it import MarkdownIt
 
 from tasks.dataset.build import assemble_dataset
 from tasks.dataset.rebuild import read_card, rebuild_dataset
@@ -42,6 +43,11 @@ def manifest_of(**changed: Any) -> DatasetManifest:
             **changed,
         }
     )
+
+
+def parsed(text: str) -> list[Any]:
+    """The tokens of the card's body as CommonMark, with tables."""
+    return MarkdownIt("commonmark").enable("table").parse(text.partition("\n---\n")[2])
 
 
 def loaded(text: str, folder: Path) -> DatasetCard:
@@ -87,11 +93,12 @@ def test_hostile_names_and_texts_stay_what_they_are(name: str, tmp_path: Path) -
     assert data["pretty_name"] == f"Stock direction from headlines ({name})"
     assert data["license"] == "other"
     assert data["tags"][0] == "synthetic"
-    body = text.partition("\n---\n")[2]
-    blocks = body.split("\n`````\n")
-    assert len(blocks) == 2  # the template's own fences end nothing
-    prose = "\n".join(line for line in blocks[0].splitlines() if not line.startswith("`````"))
-    assert "<b>" not in prose.partition("Template of the input")[0]
+    template, sample = (one for one in parsed(text) if one.type == "fence")
+    assert template.content.split() == render.template.split()  # its own fences end nothing
+    assert json.loads(sample.content) == {"input": f"```\n{name}"}
+    kinds = {inner.type for one in parsed(text) for inner in one.children or ()}
+    assert not kinds & {"html_inline", "link_open", "code_inline", "image"}
+    assert [one.tag for one in parsed(text) if one.type == "heading_open"] == ["h1"] + 3 * ["h2"]
     assert text == card(manifest, synthetic={name: 1.0}, samples=[{"input": f"```\n{name}"}])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -63,7 +64,8 @@ def card(
 
 def escaped(text: str) -> str:
     """A foreign text on one line, with every mark of Markdown and HTML taken for itself."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    plain = "".join(" " if unicodedata.category(one)[0] == "C" else one for one in text)
+    return _MARKS.sub(r"\\\1", " ".join(plain.split()))
 
 
 def fenced(text: str, language: str = "") -> str:

@@ -35,7 +35,7 @@ GROUP BY ALL
 ORDER BY ALL;
 
 
--- name: headlines_synthetic
+-- name: sources_synthetic
 -- grain: one row per source, with the share of its headlines that are made up
 SELECT source, count(*) FILTER (synthetic) / count(*) AS share
 FROM headlines
