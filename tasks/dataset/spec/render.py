@@ -58,7 +58,7 @@ class RenderSpec(BaseModel):
     """The oldest headlines are dropped until `tokenizer` counts no more than that; the question
     itself never is. None: no limit."""
     tokenizer: str | None = None
-    """Recipe whose tokenizer counts; none: the configured one."""
+    """Name of the tokenizer that counts, which whoever builds the data set brings; none: no limit."""
 
     @property
     def feature_places(self) -> tuple[str, ...]:
