@@ -58,7 +58,7 @@ class RenderSpec(BaseModel):
     """The oldest headlines are dropped until `tokenizer` counts no more than that; the question
     itself never is. None: no limit."""
     tokenizer: str | None = None
-    """Name of the tokenizer that counts, which whoever builds the data set brings; none: no limit."""
+    """Name of the tokenizer that counts; whoever builds the data set brings it. None: no limit."""
 
     @property
     def feature_places(self) -> tuple[str, ...]:
