@@ -28,7 +28,7 @@ Made from the warehouse's schema and statements. Query it with `newsvane sql` or
 catalog keeps what is said here:
 
 ```bash
-newsvane sql "select table_name, column_name, comment from duckdb_columns()"
+newsvane sql "from duckdb_columns() select table_name, column_name, comment where comment > ''"
 ```
 
 `TIMESTAMPTZ` values are UTC instants, `DATE` values are dates local to the exchange, JSON is kept

@@ -78,7 +78,7 @@ class RandomBase(_Base):
     """A Llama of random weights with a tokenizer built from a text in the source: for tests."""
 
     kind: Literal["random"] = "random"
-    """This kind."""
+    """Weights drawn from a seed."""
     licence: str = "MIT"
     """Licence of the weights."""
     weights_seed: int = 0
@@ -91,7 +91,7 @@ class PackagedBase(_Base):
     """A GGUF file inside an installed Python distribution, found without importing it."""
 
     kind: Literal["packaged"] = "packaged"
-    """This kind."""
+    """Weights inside an installed distribution."""
     licence: str
     """Licence of the weights."""
     distribution: str
@@ -106,7 +106,7 @@ class HubBase(_Base):
     """Weights on the Hugging Face hub."""
 
     kind: Literal["hub"] = "hub"
-    """This kind."""
+    """Weights fetched from the hub."""
     licence: str
     """Licence of the weights."""
     revision: str = "main"
@@ -119,7 +119,7 @@ class FolderBase(_Base):
     """A folder in the transformers layout with safetensors weights."""
 
     kind: Literal["folder"] = "folder"
-    """This kind."""
+    """Weights in a folder of yours."""
     licence: str = "unknown"
     """Licence of the weights."""
     path: Path

@@ -29,7 +29,7 @@ class WitnessSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["git", "rfc3161", "http"]
-    """Which of these."""
+    """What holds the copy: a git remote, an authority or an endpoint."""
     url: str = Field(min_length=1)
     """What `git clone` takes, the authority's address, or an endpoint that appends what is posted
     and answers GET with a JSON array of all of it."""
