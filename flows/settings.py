@@ -80,7 +80,7 @@ class TrainingSpec(_Table):
     """Seed of the draw of rows, their order and the adapter's first weights."""
     cache: Path = Path("models")
     """Folder of converted and fetched base models, relative to `data_root`."""
-    zero_shot: bool = Field(default=True)
+    zero_shot: bool = True
     """Whether the base model is scored untrained, as a baseline."""
 
 
@@ -91,7 +91,7 @@ class ShardSpec(_Table):
     """Processes of this machine, or a Dask cluster."""
     workers: int = Field(default=2, ge=1)
     """Number of processes; ignored with a scheduler."""
-    scheduler: str | None = Field(default=None)
+    scheduler: str | None = None
     """Address of Dask's scheduler, e.g. `tcp://HOST:8786`; none: a cluster of this machine."""
 
 

@@ -47,12 +47,12 @@ class UniverseSpec(BaseModel):
     """ISO 10383 code of the exchange, as exchange_calendars spells it."""
     tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
     """Symbols; with `index` all that ever were members, and the benchmark."""
-    index: Path | None = Field(default=None)
+    index: Path | None = None
     """CSV of dated memberships: ticker, from, to (see `read_memberships`). None: `tickers` count on
     every day."""
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]{0,63}$")
     """What the warehouse calls a dated universe; none: the file's name without its ending."""
-    aliases: Path | None = Field(default=None)
+    aliases: Path | None = None
     """CSV of names and symbols by which headlines are given to tickers; none: the shipped one."""
 
     @field_validator("tickers")
@@ -96,7 +96,7 @@ class HistorySpec(BaseModel):
     """First day of prices."""
     headlines_start: date = date(2011, 6, 1)
     """First day of headlines."""
-    end: date | None = Field(default=None)
+    end: date | None = None
     """Last day; none: the last finished session."""
 
     @model_validator(mode="after")

@@ -35,9 +35,9 @@ class WitnessSpec(BaseModel):
     and answers GET with a JSON array of all of it."""
     branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
     """Branch of the git remote."""
-    token: str | None = Field(default=None)
+    token: str | None = None
     """For HTTP, sent as a bearer token and given by reference, `${NAME}`; none: no token."""
-    certificates: Path | None = Field(default=None)
+    certificates: Path | None = None
     """For an authority, a PEM file of the root certificates (and intermediate ones) that its time
     stamps must lead to; none: not given."""
     timeout: float = Field(default=30.0, gt=0, le=300)
