@@ -134,7 +134,7 @@ def open_final(
         predictors = predictors_of(settings, train, LanguageModel.of(first), language=True)
         beside = {model.model_id: LanguageModel.of(model) for model in others}
         predictors = replace(predictors, models={**predictors.models, **beside})
-        final = with_cutoff_of(final, predictors)
+        final = with_cutoff_of(final, (one.recipe for one in predictors.models.values()))
         predictions = predictors.p_up(final, folder, FINAL)
         spec = candidate_spec(settings, tuned=True)
         outcome = evaluation.evaluate(final, predictions, spec)

@@ -168,7 +168,7 @@ def check(context: typer.Context) -> None:
 
     table, stale = check_sources(settings)
     kept = [name for name in SHOWN if table[name].null_count < table.num_rows]
-    show_table(table.select(kept))
+    show_table(table.select(kept), "sources")
     vendors, drifting = check_vendors(settings)
     if vendors.num_rows:
         show_table(vendors)

@@ -206,7 +206,7 @@ def list_models(context: typer.Context) -> None:
 
     columns = ["model_id", "stage", "recipe_name", "dataset_id", "seed", "created_at"]
     with Lake.open(settings.warehouse) as lake:
-        show_table(lake.read("model_rows").select(columns))
+        show_table(lake.read("model_rows").select(columns), "models")
 
 
 @registry_app.command()

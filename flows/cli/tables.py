@@ -85,6 +85,9 @@ def _print(names: Sequence[str], rows: Sequence[tuple[Any, ...]], title: str | N
 
 
 def _print_text(names: Sequence[str], rows: Sequence[tuple[Any, ...]], title: str | None) -> None:
+    if not rows:
+        console.print(f"{title or 'rows'}: none", highlight=False)
+        return
     table = Table(title=title, title_justify="left")
     cells = [[_text(value) for value in row] for row in rows]
     for at, name in enumerate(names):

@@ -49,8 +49,19 @@ class VerifyReport:
         return not self.findings
 
     @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing to compare."""
+        return not (self.records or self.payloads or self.data_files or self.files)
+
+    @property
     def words(self) -> str:
         """The report in a sentence or two, naming every finding."""
+        if self.sound and self.is_empty:
+            return (
+                "Nothing to check: the warehouse holds no payload, no data file and no sealed "
+                "record yet. Expected one that something was ingested into; is the data root the "
+                "one you mean?"
+            )
         extent = (
             f"{self.records} records in {self.seals} seals, {self.payloads} payloads, "
             f"{self.data_files} data files and {self.files} files of data sets and models compared "

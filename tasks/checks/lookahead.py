@@ -22,6 +22,10 @@ END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 Rows = list[dict[str, Any]]
 
 
+class NothingToAuditError(RuntimeError):
+    """There is no example; the message says how to get some."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """The outcome of one check. `passed` is None for a fact that is neither good nor bad."""
@@ -77,11 +81,18 @@ def audit_lookahead(
     `stored`: stored examples equal the derived ones. `survivorship`: of a dated universe exactly
     the members of the day have examples, those that left or died later among them; of a list
     nothing can be checked, and the finding says so. `split`: the splits do not overlap.
-    Writes nothing. `on_check` is called with what comes next.
+    Writes nothing. `on_check` is called with what comes next. Raises NothingToAuditError where the
+    warehouse gives no example at all.
     """
     on_check("deriving the examples")
     audit = ExampleAudit(lake, spec, seed=seed, count_tokens=count_tokens)
     drawn = audit.moments(moments)
+    if not drawn:
+        raise NothingToAuditError(
+            f"Nothing to check: the warehouse gives no example of spec {spec.spec_id}. Expected "
+            "bars and headlines of the configured tickers; ingest some with `newsvane run` or "
+            "`newsvane backfill`, or name the configuration you mean."
+        )
     planned: list[tuple[str, str, Callable[[], Rows]]] = [
         ("clock", "every row keeps the decision clock's order", audit.clock),
         *audit.planned_features(),

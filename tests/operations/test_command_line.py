@@ -72,6 +72,17 @@ def test_taken_port(newsvane: Newsvane) -> None:
     assert "newsvane ui --port" in error
 
 
+@pytest.mark.parametrize(
+    ("words", "code"), [(("audit", "lookahead"), 2), (("verify",), 1), (("models", "list"), 0)]
+)
+def test_nothing_to_look_at_is_said_and_is_no_success_of_a_check(
+    newsvane: Newsvane, words: tuple[str, ...], code: int
+) -> None:
+    done = newsvane(*words)
+    assert done.returncode == code, done.stderr
+    assert ("models: none" if code == 0 else "Nothing to check: ") in done.stdout + done.stderr
+
+
 def test_no_data_set_yet(newsvane: Newsvane) -> None:
     assert "newsvane dataset build" in paragraph(newsvane("dataset", "show"))
 

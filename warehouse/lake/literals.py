@@ -34,19 +34,22 @@ def filled(text: str, params: Mapping[str, Any]) -> str:
 def literal(value: object) -> str:
     """An SQL literal of the type and value that DuckDB binds `value` as.
 
-    Lists and tuples are lists, timedelta is INTERVAL, an aware datetime TIMESTAMPTZ. Raises
+    Lists and tuples are lists, mappings structs, timedelta is INTERVAL, an aware datetime
+    TIMESTAMPTZ. Raises
     LakeError for a type that no statement takes.
     """
     if value is None:
         return "NULL"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_text(name)}: {literal(one)}' for name, one in value.items())}}}"
     for kind, written in _WRITTEN.items():
         if isinstance(value, kind):
             return written(value)
     raise LakeError(
         f"{value!r} cannot be the parameter of an SQL statement; expected a text, number, truth "
-        "value, date, datetime, timedelta, None, or a list of these."
+        "value, date, datetime, timedelta, None, or a list or mapping of these."
     )
 
 

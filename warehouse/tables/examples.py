@@ -143,7 +143,7 @@ def _publish_first(tx: Transaction, past: ReadSql, scoped: Parameters) -> int:
     _refuse_lookahead(past("examples_violations", scoped))
     fresh = past("examples_derived")
     tx.append("examples", fresh)
-    return fresh.num_rows
+    return int(fresh.num_rows)
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def _scope(run: ReadSql, parameters: Parameters, mark: Mapping[str, int | None])
     if not touched:
         return None
     scoped = {**parameters, "changed_since": min(touched)}
-    (since,) = run("examples_scope", scoped)["from_session"].to_pylist()
+    since: date | None = run("examples_scope", scoped)["from_session"][0].as_py()
     return since
 
 

@@ -123,7 +123,7 @@ def _data(lake: Lake, root: Path, now: datetime) -> str:
 
 def _own_columns(lake: Lake, root: Path) -> Rows:
     """What the newest data set knows of each own column; empty where it has none."""
-    newest = lake.read("datasets_newest", {"dataset_id": None}).to_pylist()[:1]
+    newest = lake.read("report_datasets").to_pylist()[:1]
     found = json.loads(newest[0]["manifest"]).get("features", {}) if newest else {}
     rows = [{"column": name, **counted} for name, counted in found.items()]
     return exported(root, "own_columns", pa.Table.from_pylist(rows)) if rows else []
