@@ -10,6 +10,7 @@ from flows.platform.runtime import configured_flow
 from flows.settings import Settings
 from flows.universe import record_universe
 from tasks.dataset.build import assemble_dataset
+from tasks.dataset.rebuild import read_card
 from tasks.dataset.spec.manifest import DatasetManifest
 from warehouse.lake import Lake
 
@@ -26,6 +27,6 @@ def build_dataset(settings: Settings) -> DatasetManifest:
             lake, settings.dataset, settings.data_root / "datasets", now=now
         )
     sink.advance("data set", 1, 1, manifest.dataset_id)
-    card = (settings.data_root / "datasets" / manifest.dataset_id / "card.md").read_text("utf-8")
+    card = read_card(settings.data_root / "datasets" / manifest.dataset_id, manifest)
     create_markdown_artifact(card, key="dataset-card", description=manifest.dataset_id)
     return manifest

@@ -39,6 +39,7 @@ from tasks.prediction.backtest import (
     split_frame,
     with_cutoff_of,
 )
+from tasks.prediction.cards import describe
 from tasks.prediction.holdout import closed_holdout, unexposed_models
 from tasks.prediction.predictors import (
     EvaluationInputError,
@@ -104,6 +105,8 @@ def evaluate(
             lake, outcome.verdicts, spec, dataset_id=name, split=TEST, model_ids=ids
         )
         outcome = replace(outcome, verdicts=verdicts)
+        if model is not None:
+            describe(model, outcome, synthetic=settings.evaluation.synthetic)
     _show(outcome, "verdict", "Test split")
     return outcome
 

@@ -75,29 +75,35 @@ class TrainingSpec(_Table):
     """Which recipe to fine-tune, with which seed, where base models are cached."""
 
     recipe: str = "smollm2-135m"
+    """Name of a shipped recipe, or the path of a YAML file."""
     seed: int = 7
+    """Seed of the draw of rows, their order and the adapter's first weights."""
     cache: Path = Path("models")
-    zero_shot: bool = Field(default=True, description="score the base model as a baseline")
+    """Folder of converted and fetched base models, relative to `data_root`."""
+    zero_shot: bool = True
+    """Whether the base model is scored untrained, as a baseline."""
 
 
 class ShardSpec(_Table):
     """What runs the shards of `ingest-in-shards`: processes of this machine, or a Dask cluster."""
 
     runner: Literal["processes", "dask"] = "processes"
-    workers: int = Field(default=2, ge=1, description="processes; ignored with a scheduler")
-    scheduler: str | None = Field(default=None, description="Dask's, e.g. tcp://HOST:8786")
+    """Processes of this machine, or a Dask cluster."""
+    workers: int = Field(default=2, ge=1)
+    """Number of processes; ignored with a scheduler."""
+    scheduler: str | None = None
+    """Address of Dask's scheduler, e.g. `tcp://HOST:8786`; none: a cluster of this machine."""
 
 
 class AlarmSpec(_Table):
-    """Who hears of failed runs besides the stack's own inbox; both may be given.
-
-    `block` names a notification block that the Prefect server keeps, `TYPE/NAME` as in the UI,
-    e.g. `slack-webhook/research`: its secret stays there. `webhook` is a URL without secrets that
-    gets a JSON object by POST: subject, flow, run, state, message, at, url.
-    """
+    """Who hears of failed runs besides the stack's own inbox; both may be given."""
 
     block: str | None = Field(default=None, pattern=r"^[a-z0-9-]+/[a-z0-9-]+$")
+    """Notification block that the Prefect server keeps, `TYPE/NAME` as in the UI, e.g.
+    `slack-webhook/research`: its secret stays there. None: no block."""
     webhook: str | None = Field(default=None, pattern=r"^https?://")
+    """URL without secrets that gets a JSON object by POST: subject, flow, run, state, message, at,
+    url. None: no POST."""
 
     @field_validator("block", "webhook", mode="before")
     @classmethod
@@ -122,6 +128,8 @@ class Settings(BaseSettings):
     )
 
     data_root: Path = Path("data")
+    """Folder below which everything is kept; a relative one is below the folder of the
+    configuration file."""
     warehouse: LakeSpec = LakeSpec()
     universe: UniverseSpec = UniverseSpec()
     history: HistorySpec = HistorySpec()
@@ -132,8 +140,12 @@ class Settings(BaseSettings):
     patience: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     feed_limits: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     feeds: tuple[Annotated[FeedSpec, BeforeValidator(_preset)], ...] = ()
+    """The feeds of headlines, in any number."""
     features: tuple[FeatureSource, ...] = ()
+    """The sets of own columns, in any number."""
     stale_after: timedelta = timedelta(days=4)
+    """A source that has not answered for so long is shown as stale, and by `newsvane doctor` as a
+    fault."""
     archive: ArchiveSpec = ArchiveSpec()
     shards: ShardSpec = ShardSpec()
     maintenance: MaintenanceSpec = MaintenanceSpec()
@@ -142,8 +154,10 @@ class Settings(BaseSettings):
     retraining: RetrainSpec = RetrainSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     walk_forward: WalkForwardSpec = WalkForwardSpec(train=160, validation=20, test=60)
+    """The folds of `newsvane evaluate --walk-forward`."""
     alarms: AlarmSpec = AlarmSpec()
     witness: dict[WitnessName, WitnessSpec] = Field(default_factory=dict)
+    """The witnesses of the hash chain, by name."""
     selection: ConfigSelection = ConfigSelection()
 
     @model_validator(mode="before")

@@ -178,9 +178,9 @@ class Dataset:
 
     def card(self) -> str:
         """The data set's card, in Markdown."""
-        from tasks.dataset.spec.manifest import card
+        from tasks.dataset.rebuild import read_card
 
-        return card(self.manifest)
+        return read_card(self.folder, self.manifest)
 
 
 @dataclass(frozen=True, slots=True)

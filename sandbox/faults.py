@@ -51,24 +51,32 @@ class Fault(BaseModel):
 
     Faults of bars and of symbols befall answers with prices alone, whichever vendor's (`host` or
     `path` narrows them to one), those of documents feeds alone, those of items feeds and news
-    APIs, those of news APIs these alone, those of filings EDGAR alone.
-    Of the matching requests, numbered from 1, those from `first` on suffer, `times` of them (all,
-    if None). `value`, `text`, `session` and `items` mean what
-    docs/reference/sandbox.md says of the kind.
+    APIs, those of news APIs these alone, those of filings EDGAR alone. What `value`, `text`,
+    `session` and `items` mean, docs/reference/sandbox.md says of each kind.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: FaultKind
+    """What goes wrong."""
     host: str | None = None
+    """Only answers of this host; none: of all."""
     ticker: str | None = None
+    """Only answers about this ticker; none: about all."""
     path: str = ""
+    """Only addresses whose path begins so; empty: all."""
     first: int = Field(default=1, ge=1)
+    """Number of the first matching request that suffers, from 1."""
     times: int | None = Field(default=None, ge=1)
+    """How many suffer from then on; none: all."""
     value: float | None = None
+    """The kind's number, e.g. seconds, days or MiB; none: the kind's own."""
     text: str | None = None
+    """The kind's text; none: the kind's own."""
     session: date | None = None
+    """Only this session, exchange-local; none: the last."""
     items: int | None = Field(default=None, ge=1)
+    """How many items of an answer suffer; none: all."""
 
     def matches(self, request: Request) -> bool:
         """Whether the fault may befall `request` at all."""
@@ -92,6 +100,7 @@ class FaultPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     faults: tuple[Fault, ...] = ()
+    """The faults, each with its scope."""
 
     @classmethod
     def of(cls, *faults: Fault) -> Self:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
-import re
+import itertools
+import textwrap
 import types
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,11 +19,8 @@ if TYPE_CHECKING:
     from mkdocs.structure.files import Files
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SQL = REPOSITORY / "warehouse" / "sql"
 RECIPES = REPOSITORY / "tasks" / "training" / "recipes"
-_COLUMN = re.compile(
-    r"^\s+(?P<name>\w+)\s+(?P<type>[A-Z]+(?:\(.+\))?(?:\[\])?)(?P<filled> NOT NULL)?,?$"
-)
+OURS = ("flows", "sandbox", "tasks", "warehouse")
 
 Tables = list[tuple[str, type[BaseModel]]]
 """Keys of the configuration and the models of their tables."""
@@ -123,6 +122,7 @@ def _table(
 ) -> list[str]:
     """The rows of one model's fields; models among them are added to `inner`."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+    documented = _documented(model)
     for name, field in model.model_fields.items():
         if name in skip or field.exclude:
             continue
@@ -131,11 +131,31 @@ def _table(
         value = field.get_default(call_default_factory=True)
         default = "required" if value is PydanticUndefined else _default(value)
         bounds = ", ".join(_bound(mark) for mark in field.metadata if _bound(mark))
-        about = field.description or _about(field.annotation)
+        about = documented.get(name) or field.description or _about(field.annotation)
         meaning = "; ".join(filter(None, (about, bounds)))
         kind = _cell(_kind(field.annotation))
         rows.append(f"| `{full}` | {kind} | {_cell(default)} | {_cell(meaning)} |")
     return [*rows, ""]
+
+
+def _documented(model: type[BaseModel]) -> dict[str, str]:
+    """The docstrings below the fields of a model and of those it inherits from, on one line."""
+    found = {}
+    for owner in reversed(model.__mro__):
+        if owner.__module__.partition(".")[0] not in OURS:
+            continue
+        (tree,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
+        assert isinstance(tree, ast.ClassDef)
+        for before, after in itertools.pairwise(tree.body):
+            if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
+                words = _constant(after)
+                found |= {before.target.id: " ".join(words.split())} if words else {}
+    return found
+
+
+def _constant(node: ast.stmt) -> str:
+    is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return str(node.value.value) if is_text else ""
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
@@ -235,46 +255,6 @@ def published_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def dictionary_page() -> str:
-    """Every table and view of the warehouse: grain, remarks, columns or definition."""
-    parts = [
-        "# Data dictionary",
-        "",
-        "Made from the warehouse's schema. Query it with `newsvane sql` or `Reader.sql`. "
-        "`TIMESTAMPTZ` values are UTC instants; `session` is the exchange's local date.",
-        "",
-    ]
-    for path in sorted((SQL / "schema").glob("*.sql")):
-        text = path.read_text("utf-8")
-        parts += [f"## `{path.stem}`", "", *_remarks(text)]
-        parts += ["| column | type | may be null |", "|---|---|---|"]
-        parts += [
-            f"| `{name}` | {kind} | {'' if filled else 'yes'} |"
-            for name, kind, filled in columns_of(text)
-        ]
-        parts.append("")
-    parts += ["## Views", "", "Relations that are computed from the tables above.", ""]
-    for path in sorted((SQL / "views").glob("*.sql")):
-        text = path.read_text("utf-8")
-        body = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
-        parts += [f"### `{path.stem}`", "", *_remarks(text), "```sql", body, "```", ""]
-    return "\n".join(parts)
-
-
-def _remarks(text: str) -> list[str]:
-    """The grain and the other comments at the head of one relation's file."""
-    remarks = [line.removeprefix("-- ") for line in text.splitlines() if line.startswith("--")]
-    grain, *rest = remarks
-    grain = grain.removeprefix("grain: ")
-    return [f"**{grain[:1].upper()}{grain[1:]}.**", "", *([" ".join(rest), ""] if rest else [])]
-
-
-def columns_of(schema: str) -> list[tuple[str, str, bool]]:
-    """Name, type and whether it is always filled, of each column of one schema file."""
-    found = map(_COLUMN.match, schema.splitlines())
-    return [(match["name"], match["type"], bool(match["filled"])) for match in found if match]
-
-
 def _cell(text: str) -> str:
     return text.replace("\n", " ").replace("|", "\\|")
 
@@ -283,7 +263,6 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/cli": cli_page,
     "reference/configuration": configuration_page,
     "reference/recipes": recipes_page,
-    "reference/data-dictionary": dictionary_page,
     "reference/published": published_page,
     "explanation/architecture": architecture_page,
 }

@@ -58,7 +58,11 @@ def show(
 
 
 @app.command()
-def diff(context: typer.Context, one: str, other: str) -> None:
+def diff(
+    context: typer.Context,
+    one: Annotated[str, typer.Argument(help="A data set: its id, a beginning of it, or its name.")],
+    other: Annotated[str, typer.Argument(help="The data set it is compared with.")],
+) -> None:
     """Say which settings and which examples differ between two data sets, and in what."""
     settings = settings_of(context)
     from flows.cli.tables import show_table

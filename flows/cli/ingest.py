@@ -18,7 +18,8 @@ SHOWN = [
     "source", "key", "stale", "last_success_at", "newest_item", "rows", "granularity",
     "ranges", "missing", "next_try", "last_error",
 ]  # fmt: skip
-Day = Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)]
+_DAY: dict[str, Any] = {"metavar": "YYYY-MM-DD", "parser": date.fromisoformat}
+FileArgument = Annotated[Path, typer.Argument(help="Delimited text, JSON or Parquet.")]
 MapOption = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="FIELD=COLUMN", help="Which column holds which field."),
@@ -43,8 +44,8 @@ DryRunOption = Annotated[
 @app.command()
 def backfill(
     context: typer.Context,
-    start: Day,
-    end: Day,
+    start: Annotated[Any, typer.Argument(help="First day, local to the exchange.", **_DAY)],
+    end: Annotated[Any, typer.Argument(help="Last day, inclusive.", **_DAY)],
     tickers: Annotated[
         list[str] | None, typer.Option(help="Only these tickers; may be given several times.")
     ] = None,
@@ -86,7 +87,7 @@ def replay(context: typer.Context) -> None:
 @import_app.command()
 def prices(
     context: typer.Context,
-    file: Path,
+    file: FileArgument,
     map_: MapOption = None,
     constant: ConstantOption = None,
     format_: FormatOption = None,
@@ -99,7 +100,7 @@ def prices(
 @import_app.command()
 def actions(
     context: typer.Context,
-    file: Path,
+    file: FileArgument,
     map_: MapOption = None,
     constant: ConstantOption = None,
     format_: FormatOption = None,
@@ -112,7 +113,7 @@ def actions(
 @import_app.command()
 def headlines(
     context: typer.Context,
-    file: Path,
+    file: FileArgument,
     map_: MapOption = None,
     constant: ConstantOption = None,
     format_: FormatOption = None,
@@ -179,7 +180,10 @@ def check(context: typer.Context) -> None:
 
 @tickers_app.command("check")
 def check_tickers(
-    context: typer.Context, tickers: Annotated[list[str] | None, typer.Argument()] = None
+    context: typer.Context,
+    tickers: Annotated[
+        list[str] | None, typer.Argument(help="Which tickers; default: the universe's.")
+    ] = None,
 ) -> None:
     """Show by which names titles find each ticker, by default those of the universe."""
     settings = settings_of(context)

@@ -10,6 +10,8 @@ import typer
 
 from flows.cli.context import DatasetOption, prepared, settings_of
 
+ModelArgument = Annotated[str, typer.Argument(help="A model of the registry.")]
+
 app = typer.Typer()
 registry_app = typer.Typer(help="The registry of fine-tuned models.", no_args_is_help=True)
 predictions_app = typer.Typer(help="The forward predictions.", no_args_is_help=True)
@@ -48,7 +50,8 @@ def evaluate(
     context: typer.Context,
     dataset_id: DatasetOption = None,
     model_id: Annotated[
-        str | None, typer.Option("--model", help="Default: as configured, else the newest.")
+        str | None,
+        typer.Option("--model", help="A model; default: as configured, else the newest."),
     ] = None,
     without_model: Annotated[
         bool, typer.Option("--baselines-only", help="Skip every language model.")
@@ -159,10 +162,17 @@ def predict(
 @app.command()
 def explain(
     context: typer.Context,
-    ticker: str,
-    session: Annotated[Any, typer.Argument(metavar="YYYY-MM-DD", parser=date.fromisoformat)],
+    ticker: Annotated[str, typer.Argument(help="The example's ticker.")],
+    session: Annotated[
+        Any,
+        typer.Argument(
+            metavar="YYYY-MM-DD",
+            parser=date.fromisoformat,
+            help="The example's session, a date local to the exchange.",
+        ),
+    ],
     model_id: Annotated[
-        str | None, typer.Option("--model", help="Default: the champion, else the newest.")
+        str | None, typer.Option("--model", help="A model; default: the champion, else the newest.")
     ] = None,
 ) -> None:
     """Show what each headline does to P(up) of a ticker and session, and what resembles it."""
@@ -200,7 +210,7 @@ def list_models(context: typer.Context) -> None:
 
 
 @registry_app.command()
-def show(context: typer.Context, model_id: str) -> None:
+def show(context: typer.Context, model_id: ModelArgument) -> None:
     """Show one model: identity, environment, metrics, and the verdict on its test split."""
     settings = settings_of(context)
     from flows.cli.console import show_record
@@ -216,7 +226,11 @@ def show(context: typer.Context, model_id: str) -> None:
 
 
 @registry_app.command()
-def compare(context: typer.Context, challenger: str, champion: str) -> None:
+def compare(
+    context: typer.Context,
+    challenger: Annotated[str, typer.Argument(help="A model that may take the other's place.")],
+    champion: Annotated[str, typer.Argument(help="The model it is tested against.")],
+) -> None:
     """Compare two models on examples that neither has seen."""
     settings = settings_of(context)
     from tasks.prediction.promotion import compare_models
@@ -227,7 +241,7 @@ def compare(context: typer.Context, challenger: str, champion: str) -> None:
 
 
 @registry_app.command()
-def promote(context: typer.Context, model_id: str) -> None:
+def promote(context: typer.Context, model_id: ModelArgument) -> None:
     """Make a model the champion, if it has earned it."""
     settings = settings_of(context)
     from tasks.prediction.promotion import promote as promote_model
@@ -246,7 +260,8 @@ def export_predictions(
     out: Annotated[Path, typer.Argument(help="The folder to write to.")],
     organization: Annotated[str, typer.Option(help="Who forecasts, as the files name it.")],
     session: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Default: the latest predicted.")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Default: the latest predicted session."),
     ] = None,
 ) -> None:
     """Write one session's forward predictions in ForecastBench's question and forecast sets."""
@@ -261,7 +276,11 @@ def export_predictions(
 
 
 @bundle_app.command("export")
-def export_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption = None) -> None:
+def export_bundle(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The archive to write.")],
+    dataset_id: DatasetOption = None,
+) -> None:
     """Write one archive with data set, recipe and runner, for Colab or a GPU machine."""
     settings = settings_of(context)
     from flows.cli.console import chosen_dataset
@@ -273,7 +292,11 @@ def export_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption 
 
 
 @bundle_app.command("import")
-def import_bundle(context: typer.Context, file: Path, dataset_id: DatasetOption = None) -> None:
+def import_bundle(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="The archive that the bundle's runner made.")],
+    dataset_id: DatasetOption = None,
+) -> None:
     """Check the archive that a bundle's runner made and register its model."""
     settings = settings_of(context)
     from flows.cli.console import chosen_dataset, show_model

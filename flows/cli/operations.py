@@ -240,7 +240,7 @@ def restore(context: typer.Context, folder: BackupFolder) -> None:
 @app.command()
 def sql(
     context: typer.Context,
-    query: str,
+    query: Annotated[str, typer.Argument(help="One reading query, in DuckDB's SQL.")],
     files: Annotated[
         list[Path] | None,
         typer.Option(help="A file or folder that the query may read too, by read_csv and so on."),

@@ -8,11 +8,13 @@ import os
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
 
 from tasks.dataset.code_version import code_version
+from tasks.dataset.spec.card import CARD, card
 from tasks.dataset.spec.clock import calendar_version, calendar_years
 from tasks.dataset.spec.dataset import DatasetSpec
 from tasks.dataset.spec.manifest import (
@@ -21,7 +23,6 @@ from tasks.dataset.spec.manifest import (
     FileEntry,
     SplitEntry,
     UniverseEntry,
-    card,
 )
 from tasks.dataset.spec.split import FINAL
 from warehouse.lake import Lake
@@ -29,6 +30,9 @@ from warehouse.storage.atomic import publish_folder, write_text
 from warehouse.tables.datasets import Part, assign_splits, changed_from, name_dataset, write_parts
 from warehouse.tables.examples import CountTokens, Parameters, build_examples, needed_sessions
 from warehouse.tables.sessions import publish_sessions
+
+SAMPLE_ROWS = 3
+"""How many rows of the training split the card shows."""
 
 
 def assemble_dataset(
@@ -95,7 +99,8 @@ def write_dataset(
             features=_features(lake, spec),
             universe=universe,
         )
-        write_text(folder / "card.md", card(manifest))
+        shown = card(manifest, synthetic=_synthetic(lake), samples=_first_rows(folder, files))
+        write_text(folder / CARD, shown)
         write_text(folder / "manifest.json", manifest.model_dump_json(indent=2) + "\n")
         return manifest.dataset_id
 
@@ -136,6 +141,20 @@ def _granularity(lake: Lake) -> dict[str, dict[str, int]]:
     for row in lake.read("headlines_granularity").to_pylist():
         found.setdefault(row["source"], {})[row.get("granularity", "unknown")] = row["headlines"]
     return found
+
+
+def _synthetic(lake: Lake) -> dict[str, float]:
+    rows = lake.read("sources_synthetic").to_pylist()
+    return {row["source"]: row["share"] for row in rows}
+
+
+def _first_rows(folder: Path, files: dict[str, list[FileEntry]]) -> list[dict[str, object]]:
+    """The first rows of the training split, to be shown on the card."""
+    names = [entry.name for entry in files["train"] if entry.rows and ".jsonl" in entry.name]
+    if not names:
+        return []
+    with (folder / names[0]).open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in islice(lines, SAMPLE_ROWS)]
 
 
 def _features(lake: Lake, spec: DatasetSpec) -> dict[str, FeatureEntry]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tasks.dataset.build import write_dataset
+from tasks.dataset.spec.card import CARD, card
 from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import SPLITS
 from warehouse.lake import Lake, LakeSpec
@@ -60,6 +61,12 @@ def read_manifest(path: Path) -> DatasetManifest:
             f"No data set manifest at {file}: {reason}. Expected the manifest.json of a built "
             "data set; find its folder with `newsvane dataset show`."
         ) from error
+
+
+def read_card(folder: Path, manifest: DatasetManifest) -> str:
+    """The card in a data set's folder, in Markdown; made of the manifest where there is none."""
+    path = folder / CARD
+    return path.read_text(encoding="utf-8") if path.is_file() else card(manifest)
 
 
 def diff_datasets(lake: Lake, one: Path, other: Path) -> DatasetDiff:

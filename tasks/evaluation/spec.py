@@ -62,64 +62,76 @@ def predictor_label(name: str, stage: str | None = None) -> str:
 
 
 class TradingSpec(BaseModel):
-    """`cost` is paid on each side of a trade, as a fraction of its value (0.0005: 5 basis points).
-
-    A position is taken when P(up) is at least `band` away from one half; `short` allows bets on
-    a fall.
-    """
+    """The costs and the rule of the trading illustration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     cost: float = Field(default=0.0005, ge=0.0, lt=0.1)
+    """Paid on each side of a trade, as a fraction of its value (0.0005: 5 basis points)."""
     band: float = Field(default=0.0, ge=0.0, lt=0.5)
+    """A position is taken when P(up) is at least so far from one half."""
     short: bool = True
+    """Whether bets on a fall are allowed."""
 
 
 class AbstentionSpec(BaseModel):
     """The share of calls that may be wrong, once the doubtful ones are not made.
 
-    The threshold on P(up) is chosen on the validation split so that, with confidence `level`, the
-    error stays below `error` on sessions like those; see `abstention`.
+    The threshold on P(up) is chosen on the validation split; see `abstention`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     error: float = Field(default=0.4, gt=0.0, lt=0.5)
+    """The error stays below this share on sessions like those."""
     level: float = Field(default=0.9, gt=0.5, lt=1.0)
+    """Confidence with which it does."""
 
 
 class EvaluationSpec(BaseModel):
-    """How predictions are evaluated.
-
-    `level` is the coverage of every interval, `resamples` the number of bootstrap draws
-    of blocks of sessions. `clip` bounds probabilities away from 0 and 1 in the cross-entropy.
-    `decided_by` names the paired difference the verdict rests on. `synthetic` declares a market
-    whose news was written by us, where results above the literature are no sign of a leak.
-    `literature_*` bound what is believed at once of one split; higher figures were published, and
-    their file (published.toml) says why the bound stays. `calibration`
-    names the map fitted on the validation split; `trading` the costs of the illustration.
-    `recall_rows` is the most test examples that the recall probe of a base model asks about, drawn
-    by `seed` (0: none). `abstention` says which error calls may have.
-    """
+    """How predictors are evaluated."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(default=0, ge=0)
+    """Seed of every draw."""
     resamples: int = Field(default=2000, ge=100)
+    """Bootstrap draws of blocks of sessions."""
     level: float = Field(default=0.95, gt=0.5, lt=1.0)
+    """Coverage of every interval."""
     clip: float = Field(default=1e-6, gt=0.0, lt=0.01)
+    """Bounds probabilities away from 0 and 1 in the cross-entropy."""
     bins: int = Field(default=10, ge=2, le=100)
+    """Bins of the reliability table."""
     by_ticker: bool = True
+    """Whether each ticker is a slice."""
     period: Literal["month", "quarter", "year"] | None = "quarter"
+    """Calendar period that is a slice; none: no such slices."""
     candidate: str | None = None
+    """Predictor whose verdict comes first; none: the first that was fitted."""
     decided_by: Literal["accuracy", "cross_entropy"] = "accuracy"
+    """Paired difference that the verdict rests on."""
     synthetic: bool = False
+    """Declares a market whose news was written by us, where results above the literature are no
+    sign of a leak."""
     collapse_share: float = Field(default=0.02, ge=0.0, lt=0.5)
+    """A predictor with no more calls than this share on one side counts as one that always says the
+    same."""
     literature_accuracy: float = Field(default=PUBLISHED.alarm.accuracy, gt=0.5, lt=1.0)
+    """Accuracy above which a single split is suspected of a leak; higher figures were published,
+    and their file (published.toml) says why the bound stays."""
     literature_mcc: float = Field(default=PUBLISHED.alarm.mcc, gt=0.0, lt=1.0)
+    """The same for the MCC."""
     claimed_edge: float = Field(default=0.02, gt=0.0, lt=0.5)
+    """Difference in accuracy for which the number of rows needed is reported."""
     power: float = Field(default=0.8, gt=0.5, lt=1.0)
+    """Power of that number, and of the difference the test could have shown."""
     calibration: Literal["platt", "temperature", "isotonic"] = "platt"
+    """Map of probabilities that is fitted on the validation split."""
     recall_rows: int = Field(default=2000, ge=0)
+    """Most test examples that the recall probe of a base model asks about, drawn by `seed`; 0:
+    none."""
     trading: TradingSpec = TradingSpec()
+    """Costs of the illustration."""
     abstention: AbstentionSpec = AbstentionSpec()
+    """Which error calls may have."""

@@ -33,12 +33,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".ndjson", ".parquet")
 
 
 class ArchiveMapping(BaseModel):
-    """Which columns of an archive mean what; `source` names the archive, FIELDS the columns.
-
-    `constants` give fields that no column holds one value for all rows. `format` names one of the
-    known formats (none: of no format); without it the header decides. `separator`, `quote` and
-    `encoding` are found in the file unless declared.
-    """
+    """Which columns of an archive mean what; FIELDS names the columns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,11 +42,17 @@ class ArchiveMapping(BaseModel):
     ROWS: ClassVar[str]
 
     source: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Name of the archive in the warehouse."""
     format: str | None = None
+    """One of the known formats (`none`: of no format); none given: the header decides."""
     constants: Mapping[str, str] = Field(default_factory=dict)
+    """Fields that no column holds, with one value for all rows."""
     separator: str | None = Field(default=None, min_length=1, max_length=4)
+    """Mark between cells; none: found in the file."""
     quote: str | None = Field(default=None, min_length=1)
+    """Mark around cells; none: found in the file."""
     encoding: str | None = None
+    """Encoding of the text; none: found in the file."""
 
     def columns(self) -> dict[str, str]:
         """The archive's column for each field that is mapped."""

@@ -36,21 +36,24 @@ _RETRY_KEYS = frozenset({"attempts", "first_wait", "longest_wait"})
 
 
 class UniverseSpec(BaseModel):
-    """Which tickers, on which exchange (ISO 10383 code, as exchange_calendars spells it).
+    """Which tickers, on which exchange, and since when.
 
-    With `index`, a file of dated memberships (see `read_memberships`), the universe is as of the
-    day, and `tickers` are all that ever were members, and the benchmark. `name` is what the
-    warehouse calls it; None: the file's name without its ending. Without, a list of tickers counts
-    on every day.
+    With `index` the universe is as of the day. Without, a list of tickers counts on every day.
     """
 
     model_config = _FROZEN
 
     exchange: str = "XNYS"
+    """ISO 10383 code of the exchange, as exchange_calendars spells it."""
     tickers: tuple[str, ...] = Field(default=("AAPL", "FB", "GOOG", "IBM", "MSFT"), min_length=1)
-    index: Path | None = Field(default=None, description="CSV of memberships: ticker, from, to")
+    """Symbols; with `index` all that ever were members, and the benchmark."""
+    index: Path | None = None
+    """CSV of dated memberships: ticker, from, to (see `read_memberships`). None: `tickers` count on
+    every day."""
     name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.-]{0,63}$")
-    aliases: Path | None = Field(default=None, description="names and symbols; None: the shipped")
+    """What the warehouse calls a dated universe; none: the file's name without its ending."""
+    aliases: Path | None = None
+    """CSV of names and symbols by which headlines are given to tickers; none: the shipped one."""
 
     @field_validator("tickers")
     @classmethod
@@ -90,8 +93,11 @@ class HistorySpec(BaseModel):
     model_config = _FROZEN
 
     prices_start: date = date(2000, 3, 1)
+    """First day of prices."""
     headlines_start: date = date(2011, 6, 1)
-    end: date | None = Field(default=None, description="None: the last finished session")
+    """First day of headlines."""
+    end: date | None = None
+    """Last day; none: the last finished session."""
 
     @model_validator(mode="after")
     def _in_order(self) -> HistorySpec:

@@ -37,20 +37,23 @@ class RetrainingError(ValueError):
 
 
 class RetrainSpec(BaseModel):
-    """The latest `test` sessions evaluate a new model, the `validation` before them select it.
+    """How many sessions a new model learns from, is selected on and is evaluated on.
 
-    The model learns from every session before, since the configured split's `start`. At most
-    `challengers` predict beside the champion. Each keeps its place until it is promoted, is
-    behind after `trial` sessions of its test, or has been tested for twice as many; meanwhile new
-    models stay candidates.
+    The model learns from every session before, since the configured split's `start`. A challenger
+    keeps its place until it is promoted, is behind after `trial` sessions of its test, or has been
+    tested for twice as many; meanwhile new models stay candidates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     validation: int = Field(default=20, ge=1)
+    """Sessions before the test that select the model."""
     test: int = Field(default=40, ge=1)
+    """Latest sessions, which evaluate it."""
     challengers: int = Field(default=2, ge=1)
+    """Most challengers that predict beside the champion."""
     trial: int = Field(default=250, ge=1)
+    """Sessions of its test after which a challenger that is behind loses its place."""
 
 
 def register(lake: Lake, result: FinetuneResult, *, now: datetime) -> Model:

@@ -26,6 +26,7 @@ from tasks.training.encoding import (
     pack,
     read_rows,
 )
+from tasks.training.environment import environment, peak_memory
 from tasks.training.job import (
     FinetuneJob,
     FinetuneResult,
@@ -35,7 +36,7 @@ from tasks.training.job import (
     Split,
     dataset_id,
 )
-from tasks.training.model_card import environment, peak_memory, write_artefact
+from tasks.training.model_card import write_artefact
 from tasks.training.preflight import preflight
 from tasks.training.recipe import Recipe
 from tasks.training.scoring import length_batches, load_adapter, score_labels, score_split

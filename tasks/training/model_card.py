@@ -2,102 +2,179 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
-import platform
-import resource
-import sys
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import torch
 import yaml
 
-from tasks.training.base import LoadedBase
 from tasks.training.job import FinetuneResult
 from tasks.training.recipe import Recipe
 from warehouse.storage.atomic import file_sha256, write_text
 
-PACKAGES = ("torch", "transformers", "peft", "bitsandbytes", "accelerate", "newsvane")
+CARD = "README.md"
+"""The file's name, which is where the hub looks for it."""
+_LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 
-def environment(base: LoadedBase) -> dict[str, str]:
-    """Versions, device, precision and threads: what a rerun needs to give the same weights."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    gpu = torch.cuda.get_device_name(base.device) if base.device.type == "cuda" else None
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "device": gpu or f"CPU {platform.machine()}",
-        "dtype": str(base.dtype).removeprefix("torch."),
-        "threads": str(torch.get_num_threads()),
-        **versions,
-    }
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One metric of the model on a split, with the ends of its interval or None."""
+
+    metric: str
+    value: float
+    ci_low: float | None = None
+    ci_high: float | None = None
 
 
-def peak_memory(device: torch.device) -> int:
-    """The most memory in bytes this process has held: of the GPU, or resident on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    kibibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kibibytes if sys.platform == "darwin" else kibibytes * 1024
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What an evaluation found of a model on one split of its data set.
+
+    `verdict`: what may be claimed, as Markdown. `synthetic`: the headlines were made up.
+    """
+
+    split: str
+    n_examples: int
+    figures: tuple[Figure, ...]
+    verdict: str
+    synthetic: bool
 
 
 def write_artefact(result: FinetuneResult, recipe: Recipe) -> None:
-    """Write README.md (the model card) and then manifest.json into the adapter's folder."""
-    (result.path / "README.md").write_text(model_card(result, recipe), encoding="utf-8")
+    """Write the card and then manifest.json into the adapter's folder.
+
+    The manifest vouches for every other file; the card is written again by an evaluation.
+    """
+    write_text(result.path / CARD, model_card(result, recipe))
     files = sorted(p for p in result.path.glob("*") if p.is_file() and p.suffix != ".log")
     manifest = {
         **result.model_dump(mode="json", exclude={"path", "scores", "kind"}),
-        "files": {p.name: file_sha256(p) for p in files if p.name != "manifest.json"},
+        "files": {p.name: file_sha256(p) for p in files if p.name not in {"manifest.json", CARD}},
     }
     write_text(result.path / "manifest.json", json.dumps(manifest, indent=2) + "\n")
 
 
-def model_card(result: FinetuneResult, recipe: Recipe) -> str:
-    """The card in the hub's format: front matter, what it is, how it was made, how good it is."""
+def evaluated_card(folder: Path, evaluated: Evaluated) -> str | None:
+    """Write the card in an adapter's folder again, with what an evaluation found; returns it.
+
+    None, and nothing is written, where the folder holds no result of a training run.
+    """
+    found = folder / "result.json"
+    if not found.is_file():
+        return None
+    result = FinetuneResult.model_validate_json(found.read_bytes())
+    text = model_card(result, Recipe.model_validate(result.recipe), evaluated)
+    write_text(folder / CARD, text)
+    return text
+
+
+def model_card(result: FinetuneResult, recipe: Recipe, evaluated: Evaluated | None = None) -> str:
+    """The card in the hub's format: YAML header, what it is, how it was made, how good it is.
+
+    Names of others stand in code alone, so that none of them is read as Markdown. The same
+    arguments give the same text.
+    """
     metrics = result.metrics
-    front = yaml.safe_dump(
-        {
-            "base_model": recipe.base.name,
-            "library_name": "peft",
-            "license": recipe.base.licence.lower(),
-            "tags": ["lora", "newsvane", "stock-direction"],
-        },
-        sort_keys=True,
-    )
+    header = yaml.safe_dump(_header(result, recipe, evaluated), sort_keys=False)
+    made = {
+        "recipe": recipe.name,
+        "base model": recipe.base.name,
+        "labels": [recipe.prompt.up, recipe.prompt.down],
+        "seed": result.seed,
+        "device": result.environment["device"],
+        "dtype": result.environment["dtype"],
+    }
     before, after = metrics["validation_before"], metrics["validation_after"]
-    rows = "\n".join(
-        f"| {title} | {before[key]:.4f} | {after[key]:.4f} |"
+    losses = [
+        (title, before[key], after[key])
         for key, title in (
             ("label_ce", "label tokens"),
             ("completion_ce", "whole completion"),
             ("pair_ce", "the label, of the two allowed"),
         )
-    )
-    return f"""---
-{front}---
-# {recipe.name} on data set {result.dataset_id}
+    ]
+    parts = [
+        f"---\n{header}---",
+        f"# Model {result.model_id} on data set {result.dataset_id}",
+        *(_SYNTHETIC if evaluated and evaluated.synthetic else ()),
+        f"A LoRA adapter (rank {recipe.lora.r}) that continues a prompt of a ticker's headlines "
+        "with one of two labels: the direction of the price over the label window of the data set.",
+        # JSON keeps every text on one line, so none can end the block.
+        f"```json\n{json.dumps(made, indent=2)}\n```",
+        "Read P(up) from the likelihoods of the two labels at the end of the prompt, not from "
+        f"generated text. Validation cross-entropy in nats per row, on "
+        f"{metrics['validation_rows']} rows:",
+        _table(("on", "before", "after"), losses),
+        f"Trained on {metrics['train_rows']} rows in {metrics['steps']} steps "
+        f"({metrics['train_seconds']:.0f} s, {metrics['tokens_per_second']:.0f} tokens/s), with "
+        "the loss on the completion alone. The full recipe and all versions are in manifest.json.",
+        "## Evaluation",
+        *_evaluation(evaluated),
+        "## Intended use",
+        "Research on whether headlines say anything of the price that follows them, on prompts "
+        "worded as those of the data set are.",
+        "## Limits",
+        "A lower cross-entropy is no evidence of an edge in a market. What a verdict says holds "
+        "for the sessions it was made on. This is not investment advice.",
+    ]
+    return "\n\n".join(parts) + "\n"
 
-A LoRA adapter (rank {recipe.lora.r}) for {recipe.base.name} that continues a prompt of a
-ticker's headlines with "{recipe.prompt.up}" or "{recipe.prompt.down}": the direction of the price
-over the label window of the data set. Model {result.model_id}, seed {result.seed}.
 
-Read P({recipe.prompt.up}) from the likelihoods of the two words at the end of the prompt, not from
-generated text. Validation cross-entropy in nats per row, on {metrics["validation_rows"]} rows:
+_SYNTHETIC = (
+    "**Synthetic.** The headlines it learned from are made up: what it knows says nothing of a "
+    "real market.",
+)
 
-| on | before | after |
-|---|---|---|
-{rows}
 
-Trained on {metrics["train_rows"]} rows in {metrics["steps"]} steps
-({metrics["train_seconds"]:.0f} s, {metrics["tokens_per_second"]:.0f} tokens/s,
-{result.environment["device"]}, {result.environment["dtype"]}), with the loss on the completion
-alone. The full recipe and all versions are in manifest.json.
+def _header(result: FinetuneResult, recipe: Recipe, evaluated: Evaluated | None) -> dict[str, Any]:
+    licence = recipe.base.licence.lower()
+    known = _LICENCE.fullmatch(licence) is not None
+    synthetic = ["synthetic"] if evaluated and evaluated.synthetic else []
+    header: dict[str, Any] = {
+        "base_model": recipe.base.name,
+        "library_name": "peft",
+        "license": licence if known else "other",
+        **({} if known else {"license_name": recipe.base.licence}),
+        "language": ["en"],
+        "datasets": [result.dataset_id],
+        "tags": [*synthetic, "lora", "newsvane", "stock-direction"],
+    }
+    if evaluated is not None:
+        header["metrics"] = [figure.metric for figure in evaluated.figures]
+        header["model-index"] = [_index(result, evaluated)]
+    return header
 
-A lower cross-entropy is no evidence of an edge in a market. Whether the model beats its baselines
-is for an evaluation on data that neither has seen; this is not investment advice.
-"""
+
+def _index(result: FinetuneResult, evaluated: Evaluated) -> dict[str, Any]:
+    dataset = {"name": result.dataset_id, "type": result.dataset_id, "split": evaluated.split}
+    figures = [{"type": one.metric, "value": round(one.value, 6)} for one in evaluated.figures]
+    return {
+        "name": result.model_id,
+        "results": [
+            {"task": {"type": "text-classification"}, "dataset": dataset, "metrics": figures}
+        ],
+    }
+
+
+def _evaluation(evaluated: Evaluated | None) -> list[str]:
+    if evaluated is None:
+        return ["Not evaluated yet: `newsvane evaluate` compares it with its baselines."]
+    rows = [(one.metric, one.value, one.ci_low, one.ci_high) for one in evaluated.figures]
+    return [
+        f"On {evaluated.n_examples:,} examples of the split `{evaluated.split}`, in the model's "
+        "own metrics:",
+        _table(("metric", "value", "from", "to"), rows),
+        evaluated.verdict,
+    ]
+
+
+def _table(head: Sequence[str], rows: Sequence[tuple[str, *tuple[float | None, ...]]]) -> str:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, *values in rows:
+        shown = ["-" if value is None else f"{value:.4f}" for value in values]
+        lines.append(f"| {' | '.join([name, *shown])} |")
+    return "\n".join(lines)

@@ -45,88 +45,115 @@ class ModelShape(_Spec):
     """The sizes of a Llama-shaped decoder, as its config.json spells them."""
 
     vocab_size: int = Field(ge=16)
+    """Tokens of the vocabulary."""
     hidden_size: int = Field(ge=8)
+    """Width of the residual stream."""
     intermediate_size: int = Field(ge=8)
+    """Width of the feed-forward layers."""
     num_hidden_layers: int = Field(ge=1)
+    """Number of layers."""
     num_attention_heads: int = Field(ge=1)
+    """Heads of queries."""
     num_key_value_heads: int = Field(ge=1)
+    """Heads of keys and values."""
     head_dim: int = Field(ge=2)
+    """Width of a head."""
     tie_word_embeddings: bool = False
+    """Whether input and output embeddings are the same weights."""
 
 
 class _Base(_Spec):
-    """`knowledge_cutoff`: the last day that the base's training data can hold; None if none does.
-
-    Where the publisher does not say, it is the end of the month in which the weights appeared.
-    """
+    """What every base model has."""
 
     name: str
+    """Name of the model, on the hub or your own."""
     shape: ModelShape
+    """The sizes of the decoder, as its config.json spells them."""
     knowledge_cutoff: date | None = None
+    """Last day that the base's training data can hold, none if none does. Where the publisher does
+    not say, it is the end of the month in which the weights appeared."""
 
 
 class RandomBase(_Base):
-    """A Llama of random weights with a tokenizer built from a text in the source: for tests.
-
-    `words` are learned by the tokenizer too, so that each is one token if the vocabulary allows.
-    """
+    """A Llama of random weights with a tokenizer built from a text in the source: for tests."""
 
     kind: Literal["random"] = "random"
+    """Weights drawn from a seed."""
     licence: str = "MIT"
+    """Licence of the weights."""
     weights_seed: int = 0
+    """Seed of the weights."""
     words: str = ""
+    """Learned by the tokenizer too, so that each word is one token if the vocabulary allows."""
 
 
 class PackagedBase(_Base):
     """A GGUF file inside an installed Python distribution, found without importing it."""
 
     kind: Literal["packaged"] = "packaged"
+    """Weights inside an installed distribution."""
     licence: str
+    """Licence of the weights."""
     distribution: str
+    """Name of the Python distribution."""
     version: str
+    """Version of the distribution that is expected."""
     file: str
+    """Path of the GGUF file inside it."""
 
 
 class HubBase(_Base):
-    """Weights on the Hugging Face hub. `gated` ones need an accepted licence and a token."""
+    """Weights on the Hugging Face hub."""
 
     kind: Literal["hub"] = "hub"
+    """Weights fetched from the hub."""
     licence: str
+    """Licence of the weights."""
     revision: str = "main"
+    """Branch, tag or commit."""
     gated: bool = False
+    """Whether they need an accepted licence and a token."""
 
 
 class FolderBase(_Base):
     """A folder in the transformers layout with safetensors weights."""
 
     kind: Literal["folder"] = "folder"
+    """Weights in a folder of yours."""
     licence: str = "unknown"
+    """Licence of the weights."""
     path: Path
+    """The folder."""
 
 
 Base = Annotated[RandomBase | PackagedBase | HubBase | FolderBase, Field(discriminator="kind")]
 
 
 class LoraSpec(_Spec):
-    """The adapter, as peft's LoraConfig spells it: rank `r`, scale `lora_alpha / r`."""
+    """The adapter, as peft's LoraConfig spells it."""
 
     r: int = Field(default=8, ge=1)
+    """Rank of the adapter."""
     lora_alpha: float = Field(default=16, gt=0)
+    """The update is scaled by `lora_alpha / r`."""
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the adapter's inputs that is dropped in training."""
     target_modules: tuple[str, ...] = ("q_proj", "k_proj", "v_proj", "o_proj")
+    """Projections that get an adapter."""
 
 
 class PromptSpec(_Spec):
-    """How a row becomes tokens. A longer prompt loses tokens from its middle, never its end.
-
-    `up` and `down` are the labels scored; a space is put before them unless the prompt already
-    ends with white space. `end_of_text` trains the model to stop after the label.
-    """
+    """How a row becomes tokens. A longer prompt loses tokens from its middle, never its end."""
 
     up: str = "up"
+    """Label that is scored for up; a space is put before it unless the prompt already ends with
+    white space."""
     down: str = "down"
+    """The same for down."""
     max_tokens: int = Field(default=256, ge=8)
+    """Most tokens of a prompt."""
     end_of_text: bool = True
+    """Train the model to stop after the label."""
 
     @model_validator(mode="after")
     def _labels_differ(self) -> PromptSpec:
@@ -136,24 +163,35 @@ class PromptSpec(_Spec):
 
 
 class ScheduleSpec(_Spec):
-    """How long and how fast to learn, as transformers' TrainingArguments spell it.
-
-    Rows beyond the caps are left out by a seeded draw. `batch_size` is per process.
-    """
+    """How long and how fast to learn, as transformers' TrainingArguments spell it."""
 
     train_rows: int | None = Field(default=None, ge=1)
+    """Most training rows, drawn by the seed; none: all."""
     validation_rows: int | None = Field(default=None, ge=1)
+    """Most validation rows, drawn by the seed; none: all."""
     num_train_epochs: float = Field(default=1, gt=0)
+    """How often the rows are seen; may be a fraction."""
     batch_size: int = Field(default=16, ge=1)
+    """Rows of a batch, per process; with packing, bins."""
     gradient_accumulation_steps: int = Field(default=1, ge=1)
+    """Batches of one step."""
     learning_rate: float = Field(default=2e-4, gt=0)
+    """Highest learning rate; it falls along a cosine."""
     warmup_ratio: float = Field(default=0.1, ge=0, lt=1)
+    """Share of the steps in which it rises."""
     weight_decay: float = Field(default=0.0, ge=0)
+    """Decay of the weights, per step and unit of learning rate."""
     max_grad_norm: float = Field(default=1.0, gt=0)
+    """Norm that gradients are clipped to."""
     logging_steps: int = Field(default=1, ge=1)
+    """Steps between two logged losses."""
     eval_steps: int | None = Field(default=None, ge=1)
+    """Steps between two validations; none: before and after only."""
     early_stopping_patience: int | None = Field(default=None, ge=1)
+    """Validations without a lower cross-entropy after which training stops; the best checkpoint is
+    kept. None: it does not stop."""
     save_steps: int | None = Field(default=None, ge=1)
+    """Steps between two checkpoints; with early stopping `eval_steps`. None: none is kept."""
 
     @model_validator(mode="after")
     def _patience_needs_evaluations(self) -> ScheduleSpec:
@@ -168,23 +206,36 @@ class ComputeSpec(_Spec):
     """Precision, quantization and batching. `auto` takes bfloat16 where it is fast."""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision; `auto` takes bfloat16 where it is fast."""
     quantization: Literal["none", "nf4"] = "none"
+    """`nf4` holds the base's weights in 4 bits."""
     packing: bool = False
+    """Whether several rows share a bin."""
     pack_tokens: int = Field(default=512, ge=16)
+    """Tokens of a bin."""
     group_by_length: bool = True
+    """Whether rows of like length share a batch."""
     gradient_checkpointing: bool = False
+    """Compute activations anew in the backward pass: less memory, more time."""
     score_batch_tokens: int = Field(default=1024, ge=1)
+    """Most tokens of a batch when scoring."""
 
 
 class Recipe(_Spec):
     """One way to fine-tune one base model. The whole of it is stored with every model."""
 
     name: str
+    """Name of the recipe."""
     base: Base
+    """The base model; `kind` says where its weights come from."""
     lora: LoraSpec = LoraSpec()
+    """The adapter."""
     prompt: PromptSpec = PromptSpec()
+    """How a row becomes tokens."""
     schedule: ScheduleSpec = ScheduleSpec()
+    """How long and how fast to learn."""
     compute: ComputeSpec = ComputeSpec()
+    """Precision, quantization and batching."""
 
     @model_validator(mode="before")
     @classmethod

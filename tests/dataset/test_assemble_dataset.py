@@ -139,7 +139,7 @@ def test_files_match_the_manifest_and_one_another(lake, fill, tmp_path) -> None:
     manifest = assemble_dataset(lake, DatasetSpec(), tmp_path, now=NOW)
     folder = tmp_path / manifest.dataset_id
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        ["card.md", "manifest.json", *(f.name for s in manifest.splits.values() for f in s.files)]
+        ["README.md", "manifest.json", *(f.name for s in manifest.splits.values() for f in s.files)]
     )
     for name, split in manifest.splits.items():
         for file in split.files:

@@ -18,9 +18,10 @@ from tasks.checks.lookahead import audit_lookahead
 from tasks.dataset.build import assemble_dataset
 from tasks.dataset.export import export_dataset
 from tasks.dataset.rebuild import rebuild_dataset
+from tasks.dataset.spec.card import card
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec, LabelSpec
-from tasks.dataset.spec.manifest import DatasetManifest, card
+from tasks.dataset.spec.manifest import DatasetManifest
 from tasks.dataset.spec.split import FINAL, SplitSpec, WalkForwardSpec
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.looks import corrected, stored_verdicts

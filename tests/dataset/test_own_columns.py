@@ -184,7 +184,7 @@ def test_the_manifest_counts_what_is_known_and_a_rebuild_gives_the_same_bytes(
     assert entry.known == entry.observed + entry.asserted
     assert 0 < entry.asserted < entry.observed
     folder = tmp_path / "a" / manifest.dataset_id
-    assert "Own column own.pe: known in" in (folder / "card.md").read_text()
+    assert "Own column own.pe: known in" in (folder / "README.md").read_text()
     write_site(lake, tmp_path / "site", NOW)
     page = (tmp_path / "site" / "data.html").read_text()
     assert f'own.pe</th><td class="n">{entry.examples}</td><td class="n">{entry.known}</td>' in page

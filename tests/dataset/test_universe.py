@@ -116,7 +116,7 @@ def test_a_name_that_dies_in_the_label_window_is_counted_and_not_paid_out(
     assert [row["label"] is None for row in rows] == [False] * 13 + [True] * 4
     assert all(row["label_return"] is None for row in rows[13:])
     assert "4 examples have no label because trading ended" in manifest.universe_in_words
-    card = (tmp_path / manifest.dataset_id / "card.md").read_text()
+    card = (tmp_path / manifest.dataset_id / "README.md").read_text()
     assert "as of the day" in card
     assert "- delisted: 4" in card
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from warehouse.lake.comments import declared_comments, differing, set_comments, stored_comments
 from warehouse.lake.faults import first_line
 from warehouse.lake.spec import LakeError
 from warehouse.lake.sql import SQL_ROOT
@@ -59,19 +60,21 @@ def bring_up_to_date(
     migrations: tuple[Migration, ...] | None = None,
     schema: Path = SQL_ROOT / "schema",
 ) -> tuple[int, ...]:
-    """Create absent tables and apply pending migrations, all in one transaction.
+    """Create absent tables, apply pending migrations, set comments, all in one transaction.
 
-    Call it under the writer's lock. Returns the versions applied to data that was there. Raises
-    LakeError if this release is older than the warehouse, or if a migration it has been through
-    reads differently now; nothing is changed then.
+    Comments are set where they differ from the schema's, so that an up-to-date warehouse is not
+    written to. Call it under the writer's lock. Returns the versions applied to data that was
+    there. Raises LakeError if this release is older than the warehouse, or if a migration it has
+    been through reads differently now; nothing is changed then.
     """
     migrations = known_migrations() if migrations is None else migrations
-    present = {row[0] for row in connection.execute(_TABLES).fetchall()}
+    stored, declared = stored_comments(connection), declared_comments(schema)
+    present = {name for name in stored if "." not in name}
     applied = _applied(connection) if "schema_versions" in present else {}
     _refuse_unknown(applied, migrations)
     absent = [path for path in sorted(schema.glob("*.sql")) if path.stem not in present]
     pending = [step for step in migrations if step.version not in applied]
-    if not absent and not pending:
+    if not (absent or pending or differing(stored, declared)):
         return ()
     connection.execute("BEGIN TRANSACTION")
     try:
@@ -80,6 +83,8 @@ def bring_up_to_date(
         for step in pending if present else ():
             _run(connection, step)
         _record(connection, pending)
+        if present:
+            set_comments(connection, differing(stored_comments(connection), declared))
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

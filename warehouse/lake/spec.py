@@ -19,34 +19,38 @@ class LakeError(RuntimeError):
 
 
 class LakeSpec(BaseModel):
-    """Where the warehouse lives and how much of the machine it may use.
-
-    `catalog` is what DuckLake attaches: `sqlite:PATH` or `postgres:CONNECTION` (a libpq connection
-    string without a password: that is PGPASSWORD's or a passfile's). `storage` and `landing` are
-    folders or `s3://BUCKET/PREFIX`; the keys to a bucket are AWS_ACCESS_KEY_ID,
-    AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment. `endpoint` is the URL of an
-    S3-compatible store, None for AWS itself. `lock` serialises writers on one machine; on a
-    PostgreSQL catalog they are serialised across machines too. `lock_patience` is how long
-    a catalog that another program holds is waited for. `root` is the data root, below which the
-    files of data sets and models lie; it is set by `placed_below`. `kind` says whose data is to be
-    written, of the sandbox or of the world outside (`live`); None asks nothing. It is set by the
-    profile, not by hand.
-    """
+    """Where the warehouse lives and how much of the machine it may use."""
 
     # A refused value may hold a password, so errors do not repeat it.
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     catalog: str = "sqlite:catalog.sqlite"
+    """What DuckLake attaches: `sqlite:PATH`, or `postgres:CONNECTION`, a libpq connection string
+    without a password: that is PGPASSWORD's or a passfile's."""
     storage: str = "lake"
+    """Folder or `s3://BUCKET/PREFIX` of the data files. The keys to a bucket are AWS_ACCESS_KEY_ID,
+    AWS_SECRET_ACCESS_KEY and AWS_REGION in the environment."""
     landing: str = "landing"
+    """Folder or `s3://BUCKET/PREFIX` of the payloads as received."""
     endpoint: str | None = None
+    """URL of an S3-compatible store; none: AWS itself."""
     lock: Path = Path("writer.lock")
+    """File that serialises writers on one machine; on a PostgreSQL catalog they are serialised
+    across machines too."""
     root: Path = Path()
+    """The data root, below which the files of data sets and models lie; set by `data_root`, not by
+    hand."""
     kind: Literal["sandbox", "live"] | None = None
+    """Whose data is to be written, of the sandbox or of the world outside (`live`); none asks
+    nothing. Set by the profile, not by hand."""
     threads: int = Field(default=2, ge=1)
+    """Threads of DuckDB."""
     memory_limit: str = "1GB"
+    """Most memory that DuckDB takes before it spills to disk, as DuckDB spells sizes."""
     commit_attempts: int = Field(default=8, ge=1)
+    """How often a commit is tried that another writer's came before."""
     lock_patience: timedelta = Field(default=timedelta(seconds=30), ge=timedelta(0))
+    """How long a catalog that another program holds is waited for."""
 
     @field_validator("catalog")
     @classmethod

@@ -2,6 +2,7 @@
 
 A block begins with `-- name: NAME` and says what it gives (`-- grain:`), which temporary relations
 of the connection it makes (`-- builds:`), or what it changes in the warehouse (`-- writes:`).
+`-- feeds:` names tables whose rows Python makes of what it gives.
 Relations are files of their own: tables in `sql/schema/`, views in `sql/views/`.
 """
 
@@ -24,19 +25,20 @@ from warehouse.lake.spec import LakeError
 SQL_ROOT = Path(__file__).resolve().parents[1] / "sql"
 STAGES = ("ingest", "dataset", "evaluation", "prediction", "report", "checks", "operations")
 _BLOCK = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
-_HEADER = re.compile(r"^-- (grain|builds|writes): (.+)$", re.MULTILINE)
+_HEADER = re.compile(r"^-- (grain|builds|writes|feeds): (.+)$", re.MULTILINE)
 _overrides: dict[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One named block: its text, and what its header says it gives, builds or writes."""
+    """One named block: its text, and what its header says it gives, builds, writes or feeds."""
 
     name: str
     text: str
     grain: str
     builds: str | None
     writes: str | None
+    feeds: str | None
 
 
 def statement(name: str) -> Statement:
@@ -211,7 +213,7 @@ def _library() -> dict[str, Statement]:
 def _statement(name: str, text: str) -> Statement:
     header = dict(_HEADER.findall(text))
     return Statement(
-        name, text, header.get("grain", ""), header.get("builds"), header.get("writes")
+        name, text, header.get("grain", ""), *map(header.get, ("builds", "writes", "feeds"))
     )
 
 

@@ -12,17 +12,18 @@ from warehouse.storage.object_store import open_store
 
 
 class MaintenanceSpec(BaseModel):
-    """How long things are kept that nothing refers to.
-
-    `keep_files` must outlast the longest reader and writer: a file may be in use, or about to be
-    committed, without the catalog saying so. Snapshots are kept at least as long.
-    """
+    """How long things are kept that nothing refers to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     keep_snapshots: timedelta = timedelta(days=30)
+    """How long snapshots are kept, but for those of data sets, which are kept for good; at least as
+    long as files."""
     keep_files: timedelta = timedelta(days=2)
+    """How long files are kept that the catalog does not name. It must outlast the longest reader
+    and writer: a file may be in use, or about to be committed, without the catalog saying so."""
     keep_payloads: timedelta = timedelta(days=30)
+    """How long payloads are kept that no row refers to."""
 
 
 class Upkeep(BaseModel):

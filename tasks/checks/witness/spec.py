@@ -24,25 +24,27 @@ class WitnessError(RuntimeError):
 
 
 class WitnessSpec(BaseModel):
-    """One witness: a git remote, an RFC 3161 time-stamping authority, or an HTTP endpoint.
-
-    `url`: what `git clone` takes, the authority's address, or an endpoint that appends what is
-    posted and answers GET with a JSON array of all of it. `token`, for HTTP, is sent as a bearer
-    token and given by reference, `${NAME}`. `certificates`, for an authority, is a PEM file of the
-    root certificates (and intermediate ones) that its time stamps must lead to. `timeout` is in
-    seconds, of one request or git command. `latest`: days after which a time stamp is too late to
-    show that the chain was there when it says it was.
-    """
+    """One witness: a git remote, an RFC 3161 time-stamping authority, or an HTTP endpoint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["git", "rfc3161", "http"]
+    """What holds the copy: a git remote, an authority or an endpoint."""
     url: str = Field(min_length=1)
+    """What `git clone` takes, the authority's address, or an endpoint that appends what is posted
+    and answers GET with a JSON array of all of it."""
     branch: str = Field(default="main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")
-    token: str | None = Field(default=None, description="http: a reference, ${NAME}")
-    certificates: Path | None = Field(default=None, description="rfc3161: PEM of the roots")
+    """Branch of the git remote."""
+    token: str | None = None
+    """For HTTP, sent as a bearer token and given by reference, `${NAME}`; none: no token."""
+    certificates: Path | None = None
+    """For an authority, a PEM file of the root certificates (and intermediate ones) that its time
+    stamps must lead to; none: not given."""
     timeout: float = Field(default=30.0, gt=0, le=300)
-    latest: float = Field(default=7.0, gt=0, description="rfc3161: days")
+    """Seconds of one request or git command."""
+    latest: float = Field(default=7.0, gt=0)
+    """Days after which a time stamp is too late to show that the chain was there when it says it
+    was."""
 
     @model_validator(mode="after")
     def _usable(self) -> WitnessSpec:

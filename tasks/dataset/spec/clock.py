@@ -36,18 +36,20 @@ class CalendarError(ValueError):
 class ClockSpec(BaseModel):
     """When session s is decided, and what counts as known then.
 
-    `at="open"`: `lead` before the open of s. `at="previous_close"`: `lead` before the close of
-    the session before s. A headline is known if it was available strictly before the decision;
-    a bar is known if its session closed at least `bar_lag` before it. `exchange` (an ISO 10383
-    code) is used for tickers whose exchange the warehouse does not know.
+    A headline is known if it was available strictly before the decision.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     at: Literal["open", "previous_close"] = "open"
+    """`open`: `lead` before the open of s. `previous_close`: `lead` before the close of the session
+    before s."""
     lead: timedelta = timedelta(minutes=5)
+    """Time between the decision and that moment."""
     bar_lag: timedelta = timedelta(minutes=15)
+    """A bar is known if its session closed at least so long before the decision."""
     exchange: str = Field(default="XNYS", pattern=r"^[A-Z0-9]{4}$")
+    """ISO 10383 code used for tickers whose exchange the warehouse does not know."""
 
     @model_validator(mode="after")
     def _bounded(self) -> ClockSpec:

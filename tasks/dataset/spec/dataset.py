@@ -22,26 +22,26 @@ from tasks.dataset.spec.split import SplitSpec
 class LabelSpec(BaseModel):
     """The return of session s is `exit / entry - 1`; its sign, outside a dead band, is the label.
 
-    Entry is the `open` of s or the `previous_close`; exit is the close of the session `horizon`
-    sessions on, s itself counting as the first. Returns above `dead_band[1]` are up, returns at
-    or below `dead_band[0]` are down, and those between get no label; nor does a price that did
-    not move at all.
-
-    `basis="as_of"` compares prices as quoted, carried over the recorded splits between the two;
-    `basis="vendor_adjusted"` takes the vendor's adjusted close at both ends, which later
-    dividends restate: it exists to compare with the literature.
-    With `benchmark`, that ticker's return over the same window is subtracted first.
-    `across_split="drop"` gives no label to a window that a recorded split falls into.
+    A price that did not move at all gets no label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     entry: Literal["open", "previous_close"] = "open"
+    """The entry price: the open of s, or the close of the session before."""
     horizon: int = Field(default=1, ge=1, le=60)
+    """Exit is the close so many sessions on, s itself counting as the first."""
     dead_band: tuple[float, float] = (0.0, 0.0)
+    """Returns above the second number are up, returns at or below the first are down, and those
+    between get no label. Fractions: 0.01 is one percent."""
     basis: Literal["as_of", "vendor_adjusted"] = "as_of"
+    """`as_of` compares prices as quoted, carried over the recorded splits between the two;
+    `vendor_adjusted` takes the vendor's adjusted close at both ends, which later dividends
+    restate: it exists to compare with the literature."""
     across_split: Literal["adjust", "drop"] = "adjust"
+    """`drop` gives no label to a window that a recorded split falls into."""
     benchmark: str | None = None
+    """Ticker whose return over the same window is subtracted first; none: nothing is."""
 
     @model_validator(mode="after")
     def _ordered(self) -> LabelSpec:
@@ -55,34 +55,36 @@ class LabelSpec(BaseModel):
 
 
 class DatasetSpec(BaseModel):
-    """Everything that decides a data set's content, given the warehouse.
-
-    `tickers=None` takes every ticker. `universe` names a dated universe of the warehouse: then only
-    its members on a session have an example of it. A session enters with at least `min_headlines`
-    stories; with 0, every session of every ticker that has bars does. `files="monthly"` writes one
-    file per split and month, of which a later build takes over what has not changed. `features` are
-    columns of your own: in the prompt where the template has places for them, and in the numbers
-    that the cheap baselines read. `name` is what the data sets built from it are called; no part of
-    their identity. It holds a letter beyond f or a hyphen, so that it is never taken for the
-    beginning of an id.
-    """
+    """Everything that decides a data set's content, given the warehouse."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str | None = Field(
         default=None, exclude=True, max_length=40, pattern=r"^[a-z0-9-]*[g-z-][a-z0-9-]*$"
     )
+    """What the data sets built from it are called; no part of their identity. It holds a letter
+    beyond f or a hyphen, so that it is never taken for the beginning of an id. None: they have
+    no name."""
     tickers: tuple[str, ...] | None = None
+    """Which tickers have examples; none: every one."""
     # Left out where unset: specs from before universes had dates keep their identity.
     universe: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    """A dated universe of the warehouse: only its members on a session have an example of it. None:
+    membership is not asked."""
     min_headlines: int = Field(default=1, ge=0)
+    """A session enters with at least so many stories; with 0, every session of every ticker that
+    has bars does."""
     clock: ClockSpec = ClockSpec()
     label: LabelSpec = LabelSpec()
     render: RenderSpec = RenderSpec()
     split: SplitSpec = SplitSpec()
     files: Literal["whole", "monthly"] = "whole"
+    """`monthly` writes one file per split and month, of which a later build takes over what has not
+    changed."""
     # Left out where there are none: a specification from before there were any keeps its identity.
     features: tuple[FeatureSpec, ...] = Field(default=(), exclude_if=lambda given: not given)
+    """Columns of your own: in the prompt where the template has places for them, and in the numbers
+    that the cheap baselines read."""
 
     @model_validator(mode="after")
     def _features_fill_their_places(self) -> DatasetSpec:

@@ -21,19 +21,23 @@ class FeatureSpec(BaseModel):
     """Columns of one imported feature set that examples hold, and how they are worded.
 
     Of each column counts the last row known strictly before the decision, in the revision known
-    then, unless it is older than `time_to_live` (none: however old). In the template
-    `{feature.NAME}` is the value, `{feature.NAME.age}` the full days since it was known, and
-    `{features}` all columns of all sets as `template` words them (`{name}`, `{value}`, `{age}`),
-    with semicolons between. Numbers have `digits` after the point; what is not known reads `?`.
+    then. In the prompt's template `{feature.NAME}` is the value, `{feature.NAME.age}` the full
+    days since it was known, and `{features}` all columns of all sets, with semicolons between.
+    What is not known reads `?`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=NAME)
+    """Name of the feature set."""
     columns: tuple[str, ...] = Field(min_length=1)
+    """Its columns that examples hold, in order."""
     time_to_live: timedelta | None = Field(default=None, gt=timedelta(0))
+    """How old a row may be at the decision; none: as the set says, or however old."""
     digits: int = Field(default=2, ge=0, le=10)
+    """Digits after the point of numbers."""
     template: str = "{name} {value}"
+    """One column's words in `{features}`: places `{name}`, `{value}`, `{age}`."""
 
     @field_validator("columns")
     @classmethod

@@ -1,4 +1,4 @@
-"""Manifest and card: what a data set says of itself."""
+"""Manifest: what a data set is made of, and how to check it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.split import FINAL
 
 HOLDOUT = (
     "The split `final` is set aside: no predictor is scored on it and no outcome of it is shown "
@@ -117,61 +116,3 @@ class DatasetManifest(BaseModel):
             f"{self.dropped.get('delisted', 0)} examples have no label because trading ended "
             "before it)."
         )
-
-
-def card(manifest: DatasetManifest) -> str:
-    """The data set's card, in Markdown: what a reader must know before using it."""
-    spec = manifest.spec
-    lines = [
-        f"# Data set {manifest.dataset_id}",
-        "",
-        "One row per ticker and trading session: the headlines that were available before the "
-        "decision, and whether the price then rose or fell.",
-        "",
-        f"- Decision: {spec.clock.lead} before the "
-        + ("open of the session." if spec.clock.at == "open" else "close of the session before."),
-        f"- Label: {spec.label.entry.replace('_', ' ')} to close, {spec.label.horizon} session(s), "
-        f"dead band {spec.label.dead_band[0]:+.2%} to {spec.label.dead_band[1]:+.2%}, "
-        f"prices {spec.label.basis.replace('_', ' ')}.",
-        "- Tradable: "
-        + (
-            "yes, the entry price is struck after the decision."
-            if manifest.tradable
-            else "**no**, the entry price was struck before the decision."
-        ),
-        f"- {manifest.universe_in_words}",
-        f"- Warehouse snapshot {manifest.snapshot_id}, newsvane {manifest.code_version}.",
-        "",
-        "| split | rows | up | down | share up | sessions | tickers | from | to |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for name, split in manifest.splits.items():
-        share = f"{split.up / split.rows:.1%}" if split.rows and split.up is not None else "-"
-        up, down = ("-" if count is None else count for count in (split.up, split.down))
-        lines.append(
-            f"| {name} | {split.rows} | {up} | {down} | {share} | {split.sessions} "
-            f"| {split.tickers} | {split.first_session or '-'} | {split.last_session or '-'} |"
-        )
-    if FINAL in manifest.splits:
-        lines += ["", HOLDOUT]
-    lines += ["", "Examples in no split, by reason:", ""]
-    lines += [f"- {reason}: {rows}" for reason, rows in manifest.dropped.items()] or ["- none"]
-    for source, found in manifest.granularity.items():
-        counts = ", ".join(f"{count:,} to the {name}" for name, count in found.items())
-        lines += ["", f"Headlines of {source} are dated: {counts}."]
-    for name, entry in manifest.features.items():
-        lines += ["", _feature_in_words(name, entry)]
-    lines += ["", "Template of the input:", "", "```", spec.render.template, "```", ""]
-    return "\n".join(lines)
-
-
-def _feature_in_words(name: str, entry: FeatureEntry) -> str:
-    share = entry.known / entry.examples if entry.examples else 0.0
-    words = (
-        f"Own column {name}: known in {share:.1%} of {entry.examples:,} examples; "
-        f"{entry.observed:,} rest on rows imported before their decision, {entry.asserted:,} on "
-        "rows imported after it, whose time is what the file asserts."
-    )
-    if entry.asserted and not entry.observed:
-        words += " **Its whole history is asserted**: nobody watched any of it arrive."
-    return words

@@ -26,8 +26,6 @@ class TemplateError(ValueError):
 class RenderSpec(BaseModel):
     """The words around the facts. Templates are data: places like `{ticker}`, nothing else.
 
-    At most `max_headlines` are shown, the latest if there are more, oldest first; each title is
-    put on one line and cut to `max_title_chars`. The answer is one of `answers` (up, down).
     The default shows no date: a pre-trained model may remember what happened on a day.
 
     Context, all of it as known at the decision: `{returns}` are those of the last `return_window`
@@ -35,24 +33,32 @@ class RenderSpec(BaseModel):
     against the mean of the `return_window` before it; `{market_return}` the mean return of all
     tickers of the exchange in it; `{days_since_news}` the days since the session before that had
     news; a headline's `{age}` is in full hours. What is not known reads `?`.
-
-    With `mask`, the ticker, its cashtag and its known names are replaced by that word, so that a
-    model cannot answer by what it remembers of a company. With `max_tokens`, the oldest headlines
-    are dropped until `tokenizer` counts no more than that; the question itself never is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     template: str = "{ticker} news:\n{headlines}\nDirection:"
+    """The prompt: places for ticker, session, headlines, context and own columns."""
     headline_template: str = "- {title}"
+    """One headline: places for title, source, summary and age."""
     separator: str = "\n"
+    """Text between two headlines."""
     max_headlines: int = Field(default=3, ge=1)
+    """At most so many are shown, the latest if there are more, oldest first."""
     max_title_chars: int = Field(default=160, ge=1)
+    """Each title is put on one line and cut to so many characters."""
     answers: tuple[str, str] = ("up", "down")
+    """The answer for up and the one for down."""
     return_window: int = Field(default=5, ge=1, le=60)
+    """Sessions that returns and volume look back."""
     mask: str | None = None
+    """Word that replaces the ticker, its cashtag and its known names, so that a model cannot answer
+    by what it remembers of a company. None: nothing is replaced."""
     max_tokens: int | None = Field(default=None, ge=1)
+    """The oldest headlines are dropped until `tokenizer` counts no more than that; the question
+    itself never is. None: no limit."""
     tokenizer: str | None = None
+    """Name of the tokenizer that counts; whoever builds the data set brings it. None: no limit."""
 
     @property
     def feature_places(self) -> tuple[str, ...]:

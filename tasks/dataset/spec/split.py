@@ -17,41 +17,45 @@ FINAL: Final = "final"
 class SplitSpec(BaseModel):
     """Where the sessions are cut.
 
-    Either both `train_until` and `validation_until` (inclusive session dates) are given, or the
-    labelled sessions are cut by `fractions`. `start` and `end` (inclusive) bound the whole set.
-    Rows of an earlier split whose label window reaches past the first decision of the next
-    split are purged; `embargo` more sessions are left out before each cut.
-    `cross_split_duplicates="drop"` leaves out of the earlier split what shows a story that a later
-    one shows again; manifests and older configurations call it `straddling`.
-
-    `balance="downsample"` evens the answers out in the training split, and there alone, by
-    leaving out rows of the commoner one drawn by a hash of `balance_seed` and their name.
-
-    `final` sets the last sessions aside as the final holdout: those from a date on, or the last so
-    many that have a label. The three splits are then cut from what lies before. Nothing is scored
-    on it, and no outcome of it is shown, until it is opened, once.
+    Either both `train_until` and `validation_until` are given, or the labelled sessions are cut by
+    `fractions`. Rows of an earlier split whose label window reaches past the first decision of the
+    next split are purged.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     start: date | None = None
+    """First session of the whole set, inclusive; none: the first there is."""
     end: date | None = None
+    """Last session of the whole set, inclusive; none: the last there is."""
     train_until: date | None = None
+    """Last session of the training split, inclusive; none: cut by `fractions`."""
     validation_until: date | None = None
+    """Last session of the validation split, inclusive; none: cut by `fractions`."""
     fractions: tuple[float, float, float] = (0.7, 0.15, 0.15)
+    """Shares of the labelled sessions in training, validation and test."""
     embargo: int = Field(default=0, ge=0)
+    """So many more sessions are left out before each cut."""
     # The identity of every data set covers this key, so it is written under its first name.
     cross_split_duplicates: Literal["drop", "keep"] = Field(
         default="drop",
         validation_alias=AliasChoices("cross_split_duplicates", "straddling"),
         serialization_alias="straddling",
     )
+    """`drop` leaves out of the earlier split what shows a story that a later one shows again;
+    manifests and older configurations call it `straddling`."""
     balance: Literal["as_is", "downsample"] = "as_is"
+    """`downsample` evens the answers out in the training split, and there alone, by leaving out
+    rows of the commoner one drawn by a hash."""
     balance_seed: int = 0
+    """What that hash is of, besides the rows' names."""
     # Unset it is no part of what is written down: data sets keep the identity they had without it.
     final: Annotated[int, Field(ge=1)] | date | None = Field(
         default=None, exclude_if=lambda final: final is None
     )
+    """Sets the last sessions aside as the final holdout: those from a date on, or the last so many
+    that have a label. The three splits are then cut from what lies before. Nothing is scored on
+    it, and no outcome of it is shown, until it is opened, once. None: nothing is set aside."""
 
     @field_validator("final", mode="before")
     @classmethod
@@ -113,18 +117,21 @@ class SplitSpec(BaseModel):
 
 
 class WalkForwardSpec(BaseModel):
-    """Folds that move forward: numbers of sessions in training, validation and test.
+    """Folds that move forward.
 
-    Each fold's test begins where the last one's ended, so that every session is tested once. With
-    `expanding`, training reaches back to the first session; else it moves along.
+    Each fold's test begins where the last one's ended, so that every session is tested once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     train: int = Field(ge=1)
+    """Sessions of training."""
     validation: int = Field(ge=1)
+    """Sessions of validation."""
     test: int = Field(ge=1)
+    """Sessions of test."""
     expanding: bool = True
+    """Whether training reaches back to the first session; else it moves along."""
 
 
 def walk_forward(

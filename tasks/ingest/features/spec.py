@@ -21,34 +21,45 @@ NUMBER, TEXT = "number_of_", "text_of_"
 class FeatureSource(BaseModel):
     """One feature set: a file or query, the columns of its rows, and when a row was known.
 
-    `file` is delimited text, JSON or Parquet, or a DuckDB or SQLite database, which needs a
-    `query`: one SELECT over its tables. Over another file a query may be given too, and names it
-    `file`. `values` are the columns of numbers and `texts` those of words: a list of the file's
-    columns, or a table of your names for them. Without a `ticker` column every row is of the whole
-    market. `known_at` is the instant from which a row was known; its `zone` (IANA) is needed where
-    stamps name none. A day, and midnight unless `granularity` says that it is meant, counts once
-    the day is over everywhere on earth; `lag` comes on top. `time_to_live`: how long a row counts,
-    in data sets that do not say otherwise.
+    A day, and midnight unless `granularity` says that it is meant, counts once the day is over
+    everywhere on earth; `lag` comes on top.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=_NAME)
+    """Name of the set."""
     file: Path
+    """Delimited text, JSON or Parquet, or a DuckDB or SQLite database, which needs a `query`."""
     query: str | None = None
+    """One SELECT over the tables of a database; over another file it names that `file`. None: the
+    file's rows."""
     ticker: str | None = None
+    """Column of the tickers; none: every row is of the whole market."""
     known_at: str = "known_at"
+    """Column of the instant from which a row was known."""
     values: Mapping[str, str] = Field(default_factory=dict)
+    """The columns of numbers: a list of the file's columns, or a table of your names for them."""
     texts: Mapping[str, str] = Field(default_factory=dict)
+    """The columns of words, in the same way."""
     zone: str | None = None
+    """IANA zone of stamps that name none; none: such rows are refused, but for days."""
     granularity: DeclaredGranularity = "detect"
+    """What the stamps are good for; `detect` finds those that are days."""
     date_format: str | None = None
+    """strptime format of the stamps; none: their usual spellings."""
     lag: timedelta = Field(default=timedelta(0), ge=timedelta(0))
+    """How long after its stamp a row counts as known."""
     time_to_live: timedelta | None = Field(default=None, gt=timedelta(0))
+    """How long a row counts, in data sets that do not say otherwise; none: until the next."""
     decimal: str = Field(default=".", pattern=r"^[.,]$")
+    """Mark before a number's fraction."""
     separator: str | None = Field(default=None, min_length=1, max_length=4)
+    """Mark between cells; none: found in the file."""
     quote: str | None = Field(default=None, min_length=1)
+    """Mark around cells; none: found in the file."""
     encoding: str | None = None
+    """Encoding of the text; none: found in the file."""
 
     @field_validator("values", "texts", mode="before")
     @classmethod

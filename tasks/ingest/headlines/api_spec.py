@@ -28,41 +28,48 @@ _SPELLINGS = {
 
 
 class ApiFields(BaseModel):
-    """Where an item of an answer keeps what a headline is made of, as paths within the item.
-
-    `tickers`: a text with symbols parted by commas, or a list of them, or of objects that name one
-    as `ticker`, `symbol` or `name`. `publisher` is cut off the end of titles that carry it.
-    """
+    """Where an item of an answer keeps what a headline is made of, as paths within the item."""
 
     model_config = _FROZEN
 
     title: FieldPath
+    """The title."""
     published: FieldPath
+    """When it was published."""
     updated: FieldPath | None = None
+    """When it was changed; none: not said."""
     summary: FieldPath | None = None
+    """The summary; none: there is none."""
     link: FieldPath | None = None
+    """Address of the article; none: there is none."""
     id: FieldPath | None = None
+    """Id of the item; none: there is none."""
     tickers: FieldPath | None = None
+    """A text with symbols parted by commas, or a list of them, or of objects that name one as
+    `ticker`, `symbol` or `name`; none: the feed's own ticker, or names in the title."""
     publisher: FieldPath | None = None
+    """Who published it, cut off the end of titles that carry it; none: not said."""
 
 
 class PagingSpec(BaseModel):
-    """How the further pages of an answer are asked for.
-
-    `page`: by number, `offset`: by the number of items before, both in `parameter`, counted from
-    `first` (by default 1 and 0); a page with fewer than `size` items is the last. `cursor`: by the
-    token at `next`, in `parameter`. `next_url`: at the address at `next`, which must lie on the
-    same host. After `pages` pages a search goes on in halves of its range.
-    """
+    """How the further pages of an answer are asked for."""
 
     model_config = _FROZEN
 
     kind: Literal["none", "page", "offset", "cursor", "next_url"] = "none"
+    """`page`: by number, `offset`: by the number of items before, `cursor`: by the token at `next`,
+    all three in `parameter`; `next_url`: at the address at `next`, which must lie on the same
+    host."""
     parameter: str | None = None
+    """Name of the parameter; none for `none` and `next_url`."""
     next: FieldPath | None = None
+    """Path of the token or address of the next page; none for the other kinds."""
     first: int | None = Field(default=None, ge=0)
+    """Where pages or items are counted from; none: 1 for `page`, else 0."""
     size: int | None = Field(default=None, ge=1)
+    """A page with fewer items is the last; none: an empty one is."""
     pages: int = Field(default=50, ge=1)
+    """After so many pages a search goes on in halves of its range."""
 
     @model_validator(mode="after")
     def _complete(self) -> PagingSpec:
@@ -83,29 +90,30 @@ class PagingSpec(BaseModel):
 
 
 class ApiSpec(BaseModel):
-    """How a JSON news API answers; the address and its parameters are those of the feed.
-
-    `items` is the path of the list of items, empty where the answer is that list. `times` says how
-    times are written ("detect": in any way that dates of feeds are), `instants` how `{since}`,
-    `{until}` and `{before}` are. `headers` are sent with each request; one that is a secret refers
-    to it as `${NAME}`. An answer with anything at one of the paths `errors`, or without its list
-    (with `empty_object`: apart from `{}`, which then holds no items), is an error. `lenient`:
-    control characters and stray backslashes in its texts are passed over.
-    """
+    """How a JSON news API answers; the address and its parameters are those of the feed."""
 
     model_config = _FROZEN
 
     items: FieldPath = ""
+    """Path of the list of items, empty where the answer is that list."""
     fields: ApiFields
+    """Where an item keeps what a headline is made of."""
     times: TimeFormat = "detect"
+    """How times are written; `detect`: in any way that dates of feeds are."""
     instants: InstantFormat = "iso"
+    """How `{since}`, `{until}` and `{before}` are written."""
     headers: dict[str, str] = Field(default_factory=dict)
+    """Sent with each request; one that is a secret refers to it as `${NAME}`."""
     paging: PagingSpec = PagingSpec()
+    """How the further pages of an answer are asked for."""
     errors: tuple[FieldPath, ...] = (
         "error", "errors", "Error Message", "message", "detail", "fault", "Note", "Information",
     )  # fmt: skip
+    """Paths at which an answer with anything is an error; so is one without its list."""
     empty_object: bool = False
+    """Whether `{}` is an answer without items."""
     lenient: bool = False
+    """Whether control characters and stray backslashes in its texts are passed over."""
 
     @field_validator("headers", mode="before")
     @classmethod

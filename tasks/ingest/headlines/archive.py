@@ -33,32 +33,38 @@ from warehouse.tables.batches import PARTITIONS, REJECTS, Clock, HeadlineBatch, 
 
 
 class HeadlineMapping(ArchiveMapping):
-    """Which columns of an archive mean what, and what its dates are worth.
-
-    `title`, `published_at`, `ticker`, `guid`, `summary` and `url` name columns; a cell of `ticker`
-    may hold a list, as JSON or parted by `ticker_separator`. `zone` is the IANA zone of dates that
-    name none; without it they are rejected, but for days. `granularity` says what dates are good
-    for: "detect" finds those that are days. `date_format` is a strptime format
-    for dates that are neither ISO 8601 nor RFC 822. `lag` is how long after its stated time a
-    headline is assumed to have been available: nobody watched it arrive.
-    """
+    """Which columns of an archive mean what, and what its dates are worth."""
 
     FIELDS = ("title", "published_at", "ticker", "guid", "summary", "url")
     NEEDED = ("title", "published_at")
     ROWS = "headlines"
 
     title: str | None = None
+    """Column of the titles; none: found by its name or format."""
     published_at: str | None = None
+    """Column of the dates; none: found by its name or format."""
     ticker: str | None = None
+    """Column of the tickers; a cell may hold a list, as JSON or parted by `ticker_separator`. None:
+    found by its name, or names in the title."""
     guid: str | None = None
+    """Column of the items' ids; none: there is none."""
     summary: str | None = None
+    """Column of the summaries; none: there is none."""
     url: str | None = None
+    """Column of the addresses; none: there is none."""
     ticker_separator: str | None = Field(default=None, min_length=1)
+    """Mark between the tickers of a cell; none: a cell holds one, or JSON."""
     zone: str | None = None
+    """IANA zone of dates that name none; none: they are rejected, but for days."""
     granularity: DeclaredGranularity = "detect"
+    """What dates are good for; `detect` finds those that are days."""
     date_format: str | None = None
+    """strptime format of dates that are neither ISO 8601 nor RFC 822; none: they are."""
     lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
+    """How long after its stated time a headline is assumed to have been available: nobody watched
+    it arrive."""
     synthetic: bool = False
+    """Whether its texts are made up."""
 
     @field_validator("zone")
     @classmethod

@@ -27,44 +27,27 @@ class UnknownFeedError(ValueError):
 
 
 class EdgarSpec(BaseModel):
-    """How filings of the SEC's EDGAR are read.
-
-    `forms` become events, with their amendments ("8-K/A"). `ciks` are those of tickers that the
-    shipped list of the SEC has otherwise or not at all. `headers` says of which filings the SGML
-    header is fetched, which alone tells the second of acceptance for sure: those that their answer
-    leaves "undecided", "all", or none ("never"; undecided ones then have the later reading).
-    `documents`: fetch the document of each 8-K too, for what it says of its press release.
-    """
+    """How filings of the SEC's EDGAR are read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     forms: tuple[str, ...] = ("8-K", "10-Q", "10-K", "6-K")
+    """Forms that become events, with their amendments (8-K/A)."""
     ciks: dict[str, int] = Field(default_factory=dict)
+    """CIK numbers of tickers that the shipped list of the SEC has otherwise or not at all."""
     headers: Literal["undecided", "all", "never"] = "undecided"
+    """Of which filings the SGML header is fetched, which alone tells the second of acceptance for
+    sure: those that their answer leaves `undecided`, `all`, or none (`never`; undecided ones
+    then have the later reading)."""
     documents: bool = False
+    """Fetch the document of each 8-K too, for what it says of its press release."""
     archives: str = "https://www.sec.gov/Archives/edgar/data"
+    """Address of EDGAR's archives, below which documents and headers lie."""
 
 
 class FeedSpec(BaseModel):
     """One feed.
 
-    `url` may hold `{ticker}` and, for a search, `{start}` (first day) and `{end}` (the day after
-    the last), ISO dates both. `${NAME}` in it is a secret, the environment variable NAME; one that
-    is spelled out instead is hidden wherever the address is kept or shown. `mode` poll: the address
-    serves its latest items, and an item counts as available once we have seen it. `mode` search:
-    the address answers for past days, which nobody saw happen; items count as available `lag` after
-    the time they claim. `scope` ticker: everything the address answers is about that ticker. A
-    search asks once per ticker and `chunk` (a calendar period). `cap` is the most items that one
-    answer holds: a search with so many is asked again in halves. `zone` is the IANA zone of dates
-    that name none. `granularity` says what its dates are good for: "detect" finds stamps that are
-    days by themselves. `grain`: stamps are rounded to multiples of it, and an item counts from the
-    end of its grain. `symbols` maps a ticker to what the publisher calls it. `rate` is the most
-    requests a second that its publisher wants. With `api` the address is that of a JSON API, whose
-    parameters may also hold `{last}` (the last day), `{since}`, `{until}` (first and last second of
-    the range) and `{before}` (the second after), and `{query}`, which stands for `query`; a poll's
-    range is today and yesterday. With `edgar` the address is EDGAR's and speaks as that does: a
-    search is a company's submissions (`{cik}`), asked for the filing dates of a range, a poll the
-    latest filings of all.
     In configuration, `preset` stands for all fields of a shipped feed, or of one in a TOML file;
     others given override it.
     """
@@ -72,25 +55,55 @@ class FeedSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Name of the feed, and of its source where `publisher` is not given."""
     url: str
+    """Address. It may hold `{ticker}` and, for a search, `{start}` (first day) and `{end}` (the day
+    after the last), ISO dates both. `${NAME}` in it is a secret, the environment variable NAME;
+    one that is spelled out instead is hidden wherever the address is kept or shown. With `api`
+    its parameters may also hold `{last}` (the last day), `{since}`, `{until}` (first and last
+    second of the range), `{before}` (the second after) and `{query}`; a poll's range is today
+    and yesterday. With `edgar` a search is a company's submissions (`{cik}`), asked for the
+    filing dates of a range, a poll the latest filings of all."""
     mode: Literal["poll", "search"] = "poll"
+    """`poll`: the address serves its latest items, and an item counts as available once we have
+    seen it. `search`: it answers for past days, which nobody saw happen; items count as
+    available `lag` after the time they claim."""
     scope: Literal["ticker", "general"] = "ticker"
+    """`ticker`: everything that the address answers is about that ticker. `general`: headlines are
+    given to tickers by the names in them."""
     lag: timedelta = Field(default=timedelta(minutes=15), ge=timedelta(0))
+    """How long after the time it claims an item of a search counts as available."""
     chunk: Literal["year", "month", "day"] = "year"
+    """Calendar period that a search asks for at once, per ticker."""
     cap: int | None = Field(default=None, ge=1)
+    """Most items that one answer holds: a search with so many is asked again in halves. None: no
+    limit is known."""
     zone: str | None = None
+    """IANA zone of dates that name none; none: such items are refused."""
     granularity: DeclaredGranularity = "detect"
+    """What its dates are good for; `detect` finds stamps that are days by themselves."""
     grain: timedelta = Field(default=timedelta(0), ge=timedelta(0))
+    """Stamps are rounded to multiples of it, and an item counts from the end of its grain."""
     clock_skew: timedelta = Field(default=timedelta(minutes=5), ge=timedelta(0))
+    """How far in the future a stamp may lie of an item that is taken."""
     concurrency: int = Field(default=4, ge=1, le=32)
+    """Requests under way at once."""
     synthetic: bool = False
+    """Whether its texts are made up."""
     publisher: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    """Source of its headlines, where one publisher has several feeds; none: `name`."""
     query: str | None = Field(default=None, min_length=1)
+    """What `{query}` stands for; none: the address has none."""
     symbols: dict[str, str] = Field(default_factory=dict)
+    """What the publisher calls a ticker, where it is not the same."""
     rate: float | None = Field(default=None, gt=0)
+    """Most requests a second that its publisher wants; none: no limit."""
     edgar: EdgarSpec | None = None
+    """How EDGAR is read; none: it is not EDGAR."""
     api: ApiSpec | None = None
+    """How a JSON API is read; none: RSS or Atom."""
     verified_live: bool = False
+    """Whether its address was seen to work."""
 
     @model_validator(mode="before")
     @classmethod

@@ -73,8 +73,11 @@ class RetryPolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     attempts: int = Field(default=5, ge=1)
+    """How often a request is sent in all."""
     first_wait: timedelta = Field(default=timedelta(seconds=1), gt=timedelta(0))
+    """Wait before the second attempt."""
     longest_wait: timedelta = Field(default=timedelta(seconds=60), gt=timedelta(0))
+    """Longest wait; a server that asks for a longer one is not asked again."""
 
     def wait(
         self, attempt: int, fault: TransientError, now: datetime, jitter: random.Random
@@ -96,45 +99,47 @@ class RetryPolicy(BaseModel):
 
 
 class HttpLimits(BaseModel):
-    """What one client may cost. Sizes in bytes, times as durations.
-
-    `requests` is the budget of the client's whole life, retries counted; `run_deadline` runs from
-    its first request. `host_deadline` is what failing requests to one host may take, waits
-    counted, until it gives something: one that has spent it, and one that gave no answer in all
-    attempts of a request, is not asked again in the run. `body_bytes` bounds what one answer
-    unpacks to.
-    """
+    """What one client may cost. Sizes in bytes, times as durations."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     retry: RetryPolicy = RetryPolicy()
     requests: int = Field(default=20_000, ge=1)
+    """Budget of the client's whole life, retries counted."""
     run_deadline: timedelta | None = Field(default=None, gt=timedelta(0))
+    """Time for the whole run from its first request; none: no limit."""
     host_deadline: timedelta = Field(default=timedelta(seconds=30), gt=timedelta(0))
+    """What failing requests to one host may take, waits counted, until it gives something: one that
+    has spent it, and one that gave no answer in all attempts of a request, is not asked again in
+    the run."""
     redirects: int = Field(default=5, ge=0)
+    """Most redirects that one request follows."""
     body_bytes: int = Field(default=8 << 20, gt=0)
+    """Most bytes that one answer unpacks to."""
 
 
 class PriceLimits(HttpLimits):
     """The limits of the price vendor's client."""
 
     run_deadline: timedelta | None = Field(default=timedelta(hours=1), gt=timedelta(0))
+    """Time for the whole run from its first request; none: no limit."""
     body_bytes: int = Field(default=32 << 20, gt=0)
+    """Most bytes that one answer unpacks to."""
 
 
 class FeedLimits(HttpLimits):
-    """The limits of the feeds' client.
-
-    `wire_bytes` bounds what is received of one answer. `deadline` covers one attempt with all its
-    redirects. `private_hosts` names hosts that may have a private address. `rates` are the most
-    requests a second to a host and all below it, redirects and retries counted.
-    """
+    """The limits of the feeds' client."""
 
     wire_bytes: int = Field(default=4 << 20, gt=0)
+    """Most bytes that are received of one answer."""
     deadline: timedelta = timedelta(seconds=30)
+    """Time for one attempt with all its redirects."""
     private_hosts: tuple[str, ...] = ()
+    """Hosts that may have a private address."""
     user_agent: str = "newsvane/0.1"
+    """What the client calls itself; some publishers ask for an address of yours in it."""
     rates: dict[str, float] = Field(default_factory=lambda: {"sec.gov": 10.0})
+    """Most requests a second to a host and all below it, redirects and retries counted."""
 
     @field_validator("rates")
     @classmethod

@@ -29,9 +29,8 @@ from warehouse.tables.batches import ACTIONS, REJECTS, Clock, Land, PriceBatch
 class ActionMapping(DailyMapping):
     """Which columns of an archive of splits and dividends mean what.
 
-    Either `kind` (split, dividend) and `value` name columns, or `split` and `dividend` do, of which
-    a row may leave one empty or 0. A split is new shares for an old one: 2, 2:1, 2/1, 2-for-1.
-    `basis` is "session" for dividends as paid, or the date up to which splits are inside them.
+    Either `kind` and `value` name columns, or `split` and `dividend` do, of which a row may leave
+    one empty or 0. A split is new shares for an old one: 2, 2:1, 2/1, 2-for-1.
     """
 
     FIELDS = ("ticker", "ex_date", "kind", "value", "split", "dividend")
@@ -39,12 +38,19 @@ class ActionMapping(DailyMapping):
     ROWS = "actions"
 
     ticker: str = "ticker"
+    """Column of the tickers."""
     ex_date: str = "date"
+    """Column of the ex-dates."""
     kind: str | None = None
+    """Column that says split or dividend; none: `split` and `dividend` are given."""
     value: str | None = None
+    """Column of the value of that kind; none: `split` and `dividend` are given."""
     split: str | None = None
+    """Column of the splits; none: `kind` and `value` are given."""
     dividend: str | None = None
+    """Column of the dividends per share; none: `kind` and `value` are given."""
     basis: date | Literal["session"] = "session"
+    """`session` for dividends as paid, or the date up to which splits are inside them."""
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:

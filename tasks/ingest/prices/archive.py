@@ -31,20 +31,19 @@ from warehouse.tables.batches import BARS, PARTITIONS, REJECTS, Clock, Land, Pri
 
 
 class DailyMapping(ArchiveMapping):
-    """How the days and numbers of an archive are written, and where its tickers trade.
-
-    `date_format` is a strptime format; without it days are read in their usual spellings, and
-    `day_first` says what 01/02/2020 means where the column leaves it open. `zone` is the clock on
-    which instants in UTC have their date. `decimal` is the mark before a number's fraction, found
-    in the file unless declared. `exchange` is where all of its tickers trade (an ISO 10383 code);
-    without it, where each is on record.
-    """
+    """How the days and numbers of an archive are written, and where its tickers trade."""
 
     date_format: str | None = None
+    """strptime format of days; none: their usual spellings."""
     day_first: bool | None = None
+    """Whether 01/02/2020 is the first of February where the column leaves it open. None: the column
+    or the known format decides, or the file is refused."""
     zone: str | None = None
+    """IANA zone of the clock on which instants in UTC have their date; none: the exchange's."""
     decimal: Literal[".", ","] | None = None
+    """Mark before a number's fraction; none: found in the file."""
     exchange: str | None = Field(default=None, pattern=r"^[A-Z0-9]{4}$")
+    """Where all of its tickers trade, an ISO 10383 code; none: where each is on record."""
 
     @field_validator("zone")
     @classmethod
@@ -55,12 +54,7 @@ class DailyMapping(ArchiveMapping):
 
 
 class PriceMapping(DailyMapping):
-    """Which columns of an archive mean what, and which share basis its prices are quoted in.
-
-    `ticker` … `vendor_adj_close` name columns; `period` one that says of a row that it is a day's.
-    `basis` is "session" for prices as traded on the day, or the date up to which the archive has
-    restated splits (usually its last session).
-    """
+    """Which columns of an archive mean what, and which share basis its prices are quoted in."""
 
     FIELDS = (
         "ticker", "session", "open", "high", "low", "close", "volume", "vendor_adj_close", "period",
@@ -69,15 +63,26 @@ class PriceMapping(DailyMapping):
     ROWS = "prices"
 
     basis: date | Literal["session"]
+    """`session` for prices as traded on the day, or the date up to which the archive has restated
+    splits (usually its last session)."""
     ticker: str = "ticker"
+    """Column of the tickers."""
     session: str = "date"
+    """Column of the sessions' dates."""
     open: str = "open"
+    """Column of the opening prices."""
     high: str = "high"
+    """Column of the highest prices."""
     low: str = "low"
+    """Column of the lowest prices."""
     close: str = "close"
+    """Column of the closing prices."""
     volume: str = "volume"
+    """Column of the shares traded."""
     vendor_adj_close: str | None = None
+    """Column of the adjusted closes; none: there is none."""
     period: str | None = None
+    """Column that says of a row that it is a day's; none: all are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,19 +20,22 @@ _NEEDS_KEY = frozenset({"tiingo", "alpha_vantage"})
 class VendorSpec(BaseModel):
     """One vendor of daily bars.
 
-    `source` names it in the warehouse, by default its kind. `basis`: see PriceSpec; by default what
-    the vendor's documentation says. `key` refers to the environment variable that holds the
-    vendor's key, as `${NAME}`. `symbols` maps a ticker to what the vendor calls it. For Yahoo,
-    `source`, `basis` and `symbols` are by default those of PriceSpec.
+    For Yahoo, `source`, `basis` and `symbols` are by default those of PriceSpec.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: VendorKind
+    """Which vendor."""
     source: str | None = Field(default=None, min_length=1)
+    """Its name in the warehouse; none: its kind."""
     basis: Basis | None = None
+    """Which share basis it quotes, as for PriceSpec; none: what the vendor's documentation says."""
     key: str | None = None
+    """Reference to the environment variable that holds the vendor's key, `${NAME}`; none: it needs
+    none."""
     symbols: dict[str, str] = Field(default_factory=dict)
+    """What the vendor calls a ticker, where it is not the same."""
 
     @field_validator("key", mode="before")
     @classmethod
@@ -68,34 +71,43 @@ def _vendor(given: object) -> object:
 class PriceSpec(BaseModel):
     """Where daily bars come from and how they are read.
 
-    `vendors` are asked in this order, which is also their precedence: the next one is asked for
-    what those before it could not give; with `cross_check` each is asked for everything. Two prices
-    agree within the share `tolerance` of the larger. A vendor that disagrees on more than
-    `drift_share` of its last `drift_sessions` compared sessions raises an alarm.
-
-    `basis` says which share basis the vendor quotes: "fetch" (splits restated up to the moment of
-    the fetch, as Yahoo does) or "session" (as traded on the day). `overlap_sessions` are read again
-    before each requested range, to see revisions and to validate the first bar beside its
-    predecessors. `symbols` maps a ticker to what the vendor calls it. `timeout` is in seconds.
+    A vendor that disagrees on more than `drift_share` of its last `drift_sessions` compared
+    sessions raises an alarm.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str = "yahoo"
+    """Name of Yahoo's bars in the warehouse."""
     basis: Basis = "fetch"
+    """Which share basis Yahoo quotes: `fetch` (splits restated up to the moment of the fetch) or
+    `session` (as traded on the day)."""
     vendors: tuple[Annotated[VendorSpec, BeforeValidator(_vendor)], ...] = Field(
         default=(VendorSpec(kind="yahoo"),), min_length=1
     )
+    """The vendors in the order in which they are asked, which is also their precedence: the next
+    one is asked for what those before it could not give."""
     cross_check: bool = False
+    """Ask each vendor for everything and compare."""
     tolerance: float = Field(default=0.001, gt=0, lt=1)
+    """Two prices agree within this share of the larger."""
     drift_sessions: int = Field(default=20, ge=1)
+    """How many compared sessions an alarm looks back."""
     drift_share: float = Field(default=0.2, ge=0, lt=1)
+    """Share of them on which a vendor may disagree."""
     exchange_zone: str = "America/New_York"
+    """IANA zone of the exchange, in which vendors date their bars."""
     overlap_sessions: int = Field(default=10, ge=0)
+    """Sessions that are read again before each requested range, to see revisions and to validate
+    the first bar beside its predecessors."""
     passes: int = Field(default=2, ge=1)
+    """How often a ticker is asked for in all, while expected bars are missing."""
     timeout: float = Field(default=30.0, gt=0)
+    """Seconds that one request may take."""
     cache: Path = Path("yfinance")
+    """Folder of yfinance's own cache, relative to `data_root`."""
     symbols: dict[str, str] = Field(default_factory=dict)
+    """What Yahoo calls a ticker, where it is not the same."""
     rules: PriceRules = PriceRules()
 
     @model_validator(mode="after")

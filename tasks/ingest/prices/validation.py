@@ -42,16 +42,14 @@ NO_DAYS = pa.Table.from_batches([], schema=pa.schema([BARS.field("ticker"), BARS
 
 
 class PriceRules(BaseModel):
-    """Limits of the row rules.
-
-    `settle_seconds`: a session's bar counts as finished that long after its close.
-    `jump_limit`: a close that many times above or below its recent median is a unit mistake.
-    """
+    """Limits of the row rules."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     settle_seconds: float = Field(default=900.0, ge=0)
+    """A session's bar counts as finished so many seconds after its close."""
     jump_limit: float = Field(default=20.0, gt=1)
+    """A close that many times above or below its recent median is a unit mistake."""
 
 
 def validate_bars(

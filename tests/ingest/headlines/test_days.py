@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from tasks.checks.lookahead import audit_lookahead
 from tasks.dataset.build import assemble_dataset, refresh_examples
+from tasks.dataset.spec.card import card
 from tasks.dataset.spec.clock import exchange_sessions
 from tasks.dataset.spec.dataset import DatasetSpec
-from tasks.dataset.spec.manifest import card
 from tasks.dataset.spec.split import SplitSpec
 from tasks.ingest.headlines.archive import HeadlineMapping, read_headlines
 from tasks.ingest.headlines.batch_builder import BatchBuilder

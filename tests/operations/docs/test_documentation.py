@@ -17,8 +17,10 @@ import typer
 
 from flows.cli.main import app
 from flows.settings import ConfigurationError, Settings, load_settings
-from tasks.training.recipe import load_recipe
+from tasks.training.recipe import Recipe, load_recipe
 from tests.builders.command_line import REPOSITORY, run_to_its_end
+from warehouse.lake import Lake, sql
+from warehouse.lake.comments import comments_in
 
 GENERATED = (
     "reference/cli",
@@ -101,11 +103,10 @@ def test_printed_recipe_is_a_recipe(pages: list[Any], tmp_path: Path) -> None:
     assert load_recipe(str(path)).name == "mine"
 
 
-@pytest.fixture(scope="module")
-def generate() -> ModuleType:
-    """The hook that makes the reference pages."""
-    path = REPOSITORY / "docs" / "reference" / "generate.py"
-    spec = importlib.util.spec_from_file_location("generate", path)
+def hook(name: str) -> ModuleType:
+    """A module that the site's build loads by its path."""
+    path = REPOSITORY / "docs" / "reference" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -113,7 +114,19 @@ def generate() -> ModuleType:
     return module
 
 
-def test_dictionary_names_every_column_of_a_real_warehouse(generate: ModuleType, lake: Any) -> None:
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    """The hook that makes the reference pages."""
+    return hook("generate")
+
+
+@pytest.fixture(scope="module")
+def dictionary() -> ModuleType:
+    """The hook that makes the data dictionary."""
+    return hook("dictionary")
+
+
+def test_dictionary_names_every_column_of_a_real_warehouse(dictionary: Any, lake: Lake) -> None:
     stored = lake.sql(
         "select table_name as t, column_name as c, data_type as d, not is_nullable as filled "
         "from duckdb_columns() where database_name = 'lake' and schema_name = 'main'"
@@ -124,29 +137,97 @@ def test_dictionary_names_every_column_of_a_real_warehouse(generate: ModuleType,
 
     actual = {(row["t"], row["c"], spelled(row["d"]), row["filled"]) for row in stored}
     documented = {
-        (path.stem, *column)
-        for path in (generate.SQL / "schema").glob("*.sql")
-        for column in generate.columns_of(path.read_text("utf-8"))
+        (name, *column)
+        for name, text in sql.relations("schema").items()
+        for column in dictionary.columns_of(text)
     }
     assert documented == actual
-    page = generate.dictionary_page()
-    views = {path.stem for path in (generate.SQL / "views").glob("*.sql")}
+    page = dictionary.dictionary_page()
+    views = sql.relations("views").keys()
     assert views
     assert all(f"## `{name}`" in page for name in {row["t"] for row in stored} | views)
 
 
-def test_reference_names_every_command_and_every_key(generate: ModuleType) -> None:
-    assert tuple(generate.PAGES) == GENERATED
+def test_no_table_and_no_column_is_without_a_meaning() -> None:
+    schema = sql.relations("schema")
+    for table, text in schema.items():
+        meaning = comments_in(text)
+        columns = re.findall(r"^    (\w+) +[A-Z]", text, re.MULTILINE)
+        assert list(meaning) == [table, *(f"{table}.{column}" for column in columns)]
+        assert meaning[table].startswith("One row per "), f"{table} does not state its grain first"
+        nullable = re.findall(r"^    (\w+) +[A-Z](?!.* NOT NULL)", text, re.MULTILINE)
+        for name, words in meaning.items():
+            assert len(words) > 10, name
+            assert words.endswith("."), name
+        instants = re.findall(r"^    (\w+) +TIMESTAMPTZ", text, re.MULTILINE)
+        days = re.findall(r"^    (\w+) +DATE\b(?!\[)", text, re.MULTILINE)
+        for column in nullable:
+            assert "NULL" in meaning[f"{table}.{column}"], f"{table}.{column}: what NULL means"
+        for column in instants:
+            assert "UTC instant" in meaning[f"{table}.{column}"], f"{table}.{column}: its zone"
+        for column in days:
+            assert re.search("(?i)date", meaning[f"{table}.{column}"]), f"{table}.{column}: a date"
+
+
+def test_every_table_has_a_writer_and_what_examples_are_made_of_is_known(dictionary: Any) -> None:
+    known = dictionary.lineage()
+    unwritten = [name for name in known.writers if not known.writers[name] + known.modules[name]]
+    assert unwritten == []
+    of_examples = {origin for origin, table in known.edges if table == "examples"}
+    assert of_examples >= {"bars", "actions", "headlines", "headline_tickers", "sessions"}
+    # Nothing that is known only after the decision may lead back into an example.
+    assert not of_examples & {"predictions", "evaluations", "datasets", "models", "looks"}
+    assert ("predictions", "seals") in known.edges
+    picture = dictionary.graph(known)
+    assert picture.count("<rect") == len(known.writers)
+    assert picture.count("url(#tip)") == len(known.edges)
+
+
+def test_lineage_looks_through_relations_and_past_names_of_a_statement(dictionary: Any) -> None:
+    text = (
+        "-- grain: one row, FROM models\nWITH bars AS (\n    SELECT * FROM sessions\n)\n"
+        "SELECT * FROM bars JOIN fresh_examples USING (ticker) -- FROM looks"
+    )
+    with sql.override("example_of_session", f"-- feeds: checks\n{text}"):
+        made = sys.modules["lineage"].lineage.__wrapped__()
+    origins = {origin for origin, table in made.edges if table == "checks"}
+    assert {"sessions", "headlines"} <= origins
+    assert not {"models", "looks"} & origins
+
+
+def test_reference_names_every_command_and_every_key(
+    generate: ModuleType, dictionary: ModuleType
+) -> None:
+    assert {*generate.PAGES, *dictionary.PAGES} == set(GENERATED)
     printed = generate.cli_page()
     for words, command in generate._commands(typer.main.get_command(app), ()):
         assert f"## `{' '.join(('newsvane', *words))}`\n" in printed
         assert command.help
+        for parameter in command.params:
+            assert parameter.name == "help" or parameter.help, f"{words}: {parameter.name}"
     keys = generate.configuration_page()
     for key in ("`dataset.label.horizon`", "`feeds.url`", "`warehouse.catalog`", "`sandbox.now`"):
         assert key in keys
     assert all(
         f"## `{path.stem}`" in generate.recipes_page() for path in generate.RECIPES.glob("*.yaml")
     )
+
+
+def test_no_setting_and_no_key_of_a_recipe_is_without_a_meaning(generate: ModuleType) -> None:
+    def of(model: Any, key: str) -> Iterator[str]:
+        documented = generate._documented(model)
+        for name, field in model.model_fields.items():
+            if not field.exclude or name == "name":
+                inner = generate._models(field.annotation)
+                if not (documented.get(name) or field.description or any(m.__doc__ for m in inner)):
+                    yield f"{key}{name}"
+                for found in inner:
+                    yield from of(found, f"{key}{name}.")
+
+    assert list(of(Settings, "")) == []
+    assert list(of(Recipe, "")) == []
+    page = generate.configuration_page()
+    assert '| `stale_after` | duration | `"P4D"` | A source that has not answered' in page
 
 
 def test_every_page_is_in_the_navigation_and_every_link_leads_somewhere(pages: list[Any]) -> None:

@@ -13,8 +13,10 @@ from tasks.checks.integrity import verify
 from tasks.dataset.build import assemble_dataset
 from tasks.dataset.rebuild import read_manifest, rebuild_dataset
 from warehouse.lake import Lake, LakeError, LakeSpec
+from warehouse.lake.comments import declared_comments
 from warehouse.lake.connection import attach
 from warehouse.lake.migrations import Migration, bring_up_to_date, known_migrations
+from warehouse.lake.sql import SQL_ROOT
 from warehouse.storage.landing import Landing
 
 NEXT = len(known_migrations()) + 1
@@ -45,6 +47,46 @@ def test_opening_an_up_to_date_warehouse_commits_nothing(lake: Lake, lake_spec: 
     before = lake.snapshot_id()
     Lake.open(lake_spec).close()
     assert lake.snapshot_id() == before
+
+
+STORED = (
+    "select table_name || coalesce('.' || c, '') as name, comment from ("
+    " select table_name, null as c, comment from duckdb_tables() where database_name = 'lake'"
+    " union all select table_name, column_name, comment from duckdb_columns()"
+    " where database_name = 'lake' and schema_name = 'main')"
+)
+
+
+def comments(lake: Lake) -> dict[str, str | None]:
+    return {row["name"]: row["comment"] for row in lake.sql(STORED).to_pylist()}
+
+
+def test_catalog_keeps_what_every_table_and_column_means(lake: Lake) -> None:
+    stored = comments(lake)
+    assert stored == declared_comments(SQL_ROOT / "schema")
+    assert stored["bars.vendor_adj_close"].startswith("Close as the vendor adjusted it")
+
+
+def test_comments_of_an_older_warehouse_are_set_in_one_snapshot_and_once(
+    lake: Lake, lake_spec: LakeSpec
+) -> None:
+    meant = comments(lake)
+    for change in (
+        "COMMENT ON TABLE bars IS NULL",
+        "COMMENT ON COLUMN bars.open IS 'It''s other words'",
+        "ALTER TABLE bars ADD COLUMN note VARCHAR",
+        "COMMENT ON COLUMN bars.note IS 'of the user'",
+    ):
+        lake._connection.execute(change)
+    before = lake.snapshot_id()
+    lake.close()
+    with Lake.reading(lake_spec) as reader:
+        assert comments(reader) != meant
+    with Lake.open(lake_spec) as opened:
+        assert comments(opened) == meant | {"bars.note": "of the user"}
+        assert opened.snapshot_id() == before + 1
+    with Lake.open(lake_spec) as again:
+        assert again.snapshot_id() == before + 1
 
 
 def test_warehouse_from_before_there_were_versions_gets_all_columns(lake_spec: LakeSpec) -> None:

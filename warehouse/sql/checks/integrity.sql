@@ -189,6 +189,7 @@ ORDER BY payload_id;
 
 
 -- name: deposit_links
+-- feeds: deposits
 -- grain: one row per link of the chain behind link $after, oldest first
 SELECT seal_no, rows, content_hash, prev_hash, hash, sealed_at
 FROM seals

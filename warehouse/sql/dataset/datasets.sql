@@ -35,6 +35,14 @@ GROUP BY ALL
 ORDER BY ALL;
 
 
+-- name: sources_synthetic
+-- grain: one row per source, with the share of its headlines that are made up
+SELECT source, count(*) FILTER (synthetic) / count(*) AS share
+FROM headlines
+GROUP BY source
+ORDER BY source;
+
+
 -- name: universe_described
 -- grain: one row: what a dated universe was over the sessions of a data set
 -- sha256: of all its memberships. members: tickers that were one at some time from $start to $end (NULL: from
@@ -253,6 +261,7 @@ WHEN NOT MATCHED THEN INSERT BY NAME;
 
 
 -- name: datasets_fitting
+-- feeds: models
 -- grain: one row per data set that $wanted means, or, if that is not given, per data set; best first
 -- fit: 0 its id or its name, 1 the beginning of its id; not given: 0 of the configured spec, 1 another.
 WITH fitting AS (

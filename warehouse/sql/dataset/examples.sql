@@ -293,6 +293,7 @@ ORDER BY rule;
 
 
 -- name: examples_derived
+-- feeds: examples
 -- grain: one row per example of the batch, in the order in which it is stored
 SELECT *
 FROM fresh_examples

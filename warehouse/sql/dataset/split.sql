@@ -144,6 +144,7 @@ GROUP BY ALL;
 
 
 -- name: split_counts
+-- feeds: datasets
 -- grain: one row per split
 WITH tickers AS (
     SELECT split, count(DISTINCT ticker) AS tickers

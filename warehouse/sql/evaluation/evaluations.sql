@@ -2,6 +2,7 @@
 
 
 -- name: evaluation_frame
+-- feeds: predictions, evaluations, looks
 -- grain: one row per wanted example that has a label, in the order wanted
 SELECT
     examples.spec_id, examples.example_id, examples.ticker, examples.session, examples.decision_ts,

@@ -142,6 +142,7 @@ WHERE feature_set = $feature_set;
 
 
 -- name: feature_changes
+-- feeds: features
 -- grain: one row per incoming value that is new, or other than the one held, with the revision it becomes
 -- Sameness of numbers is relative, that of texts literal.
 WITH held AS (

@@ -298,6 +298,7 @@ ORDER BY headline_id, ticker;
 
 
 -- name: headline_changes
+-- feeds: headlines
 -- grain: one row per incoming headline, under the headline_id it has in the warehouse
 -- An incoming headline is a stored one if it has its id; failing that, its guid or else its address,
 -- within the same source and a week, and known there for one headline only: where several share a guid

@@ -151,6 +151,7 @@ ORDER BY line, ticker;
 
 
 -- name: renames_until
+-- feeds: tickers
 -- grain: one row per former symbol, symbol that followed it in the end, and day from which it is former
 -- Tables: aliases. A symbol that was given up by $today and taken by another company later begins anew there.
 WITH RECURSIVE steps AS (

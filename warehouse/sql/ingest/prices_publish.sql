@@ -39,6 +39,7 @@ GROUP BY ALL;
 
 
 -- name: bar_changes
+-- feeds: bars
 -- grain: one row per incoming bar that is new, revised, outranked, in conflict with another source's bar, or a repeat
 -- Between two sources of $precedence (the best first) the better one's bar revises the worse one's; the other
 -- way round it is outranked, and what is stored stays.
@@ -115,6 +116,7 @@ ORDER BY ticker, session;
 
 
 -- name: action_changes
+-- feeds: actions
 -- grain: one row per incoming action that is new, revised or in conflict with another source's action
 -- Dividends are compared on the incoming share basis, as bars are (see bar_changes); splits as quoted.
 -- A withdrawn action that comes back is its next vintage.

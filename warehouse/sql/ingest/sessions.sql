@@ -36,6 +36,7 @@ WHEN NOT MATCHED THEN INSERT (exchange, session, open_ts, close_ts, calendar_ver
 
 
 -- name: sessions_span
+-- feeds: sessions
 -- grain: one row per exchange in use, with the UTC dates that bars and headlines speak of
 -- A stored date that is a slip of the pen asks for no sessions: no calendar has them.
 WITH named AS (

@@ -158,6 +158,7 @@ ORDER BY actions.ticker, actions.ex_date, actions.kind;
 
 
 -- name: readings_changed
+-- feeds: bar_readings
 -- grain: one row per incoming reading that is new, or another than the vendor's last one of the session
 -- Equal numbers on another share basis are another reading only if the ticker split between the two.
 WITH told AS (

@@ -67,4 +67,5 @@ UNION SELECT payload_id FROM bar_readings
 UNION SELECT payload_id FROM actions
 UNION SELECT payload_id FROM action_revisions
 UNION SELECT payload_id FROM headlines
-UNION SELECT payload_id FROM headline_revisions;
+UNION SELECT payload_id FROM headline_revisions
+UNION SELECT payload_id FROM features;

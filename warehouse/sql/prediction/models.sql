@@ -84,6 +84,7 @@ ORDER BY model_id;
 
 
 -- name: model_unseen
+-- feeds: promotion_tests
 -- grain: one row per example that both models predicted and neither has seen
 -- Where a model predicted an example twice, the prediction of its forward record counts.
 WITH boundary AS (

@@ -92,6 +92,7 @@ ORDER BY wanted.position;
 
 
 -- name: prediction_upcoming
+-- feeds: predictions
 -- grain: one row per ticker with an example in the next session that has not started at $now
 SELECT
     spec_id, example_id, ticker, session, decision_ts, label_start_ts, previous_return,

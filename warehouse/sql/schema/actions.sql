@@ -1,6 +1,3 @@
--- grain: one row per ticker, ex-date and kind (the latest vintage)
--- kind: split | dividend. value: new shares per old share for a split; currency per share for a dividend.
--- `basis_date` says which share basis a dividend is quoted in, as in bars; a split has basis_date = ex_date.
 CREATE TABLE IF NOT EXISTS actions (
     ticker      VARCHAR NOT NULL,
     ex_date     DATE NOT NULL,
@@ -12,3 +9,22 @@ CREATE TABLE IF NOT EXISTS actions (
     recorded_at TIMESTAMPTZ NOT NULL,
     vintage     INTEGER NOT NULL
 );
+
+COMMENT ON TABLE actions IS
+    'One row per ticker, ex-date and kind: the latest vintage of a split or dividend.';
+COMMENT ON COLUMN actions.ticker IS 'Symbol of the share or index, in capitals, as the universe has it.';
+COMMENT ON COLUMN actions.ex_date IS
+    'Exchange-local date of the first session that trades without the dividend, or in new shares.';
+COMMENT ON COLUMN actions.kind IS 'split or dividend.';
+COMMENT ON COLUMN actions.value IS
+    'Of a split the number of new shares per old share (a ratio); of a dividend the amount per share in the '
+    'source''s currency unit.';
+COMMENT ON COLUMN actions.basis_date IS
+    'Date whose share count a dividend is quoted in, as in bars; of a split its ex_date.';
+COMMENT ON COLUMN actions.source IS
+    'Vendor, feed or archive that the row came from, by its name in the configuration.';
+COMMENT ON COLUMN actions.payload_id IS
+    'sha256 in hex of the answer or file that the row was read from; see payloads.';
+COMMENT ON COLUMN actions.recorded_at IS 'UTC instant at which this vintage was written to the warehouse.';
+COMMENT ON COLUMN actions.vintage IS
+    'Number of this version of the action, from 1; a restatement by the source makes the next.';
