@@ -1,8 +1,9 @@
 """Hazard of dead sources: a bar is lost, a morning has no predictions, each ticker waits for them.
 
 Two data roots live through the same mornings. One is undisturbed; the other has two of five sources
-dead each morning, every pair in turn and in rotating ways. By default each pair dies once;
-NEWSVANE_DEAD_DAYS=21 makes it a month; NEWSVANE_DEAD_BEGIN=9 begins with the tenth pair.
+dead each morning, every pair in turn and in rotating ways. By default two pairs die: two vendors of
+prices, then all news; NEWSVANE_DEAD_DAYS=21 makes it a month, of every pair; NEWSVANE_DEAD_BEGIN=0
+begins with the first of them.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ from warehouse.lake import Lake
 from warehouse.tables.evaluations import evaluation_frame
 from warehouse.tables.predictions import store_forward, upcoming_examples
 
-DAYS = int(os.environ.get("NEWSVANE_DEAD_DAYS", str(len(PAIRS))))
-BEGIN = int(os.environ.get("NEWSVANE_DEAD_BEGIN", "0"))
+DAYS = int(os.environ.get("NEWSVANE_DEAD_DAYS", "2"))
+BEGIN = int(os.environ.get("NEWSVANE_DEAD_BEGIN", "3"))
 FIRST = date(2024, 1, 3)
 EARLY = timedelta(minutes=30)
 """Before the open, when the morning's run begins."""
