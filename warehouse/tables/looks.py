@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from warehouse.lake import Lake, Transaction
 from warehouse.tables.evaluations import evaluation_rows
-from warehouse.tables.predictions import PREDICTED, predictions_of
+from warehouse.tables.predictions import BACKTEST, PREDICTED, predictions_of
 
 
 class HoldoutError(RuntimeError):
@@ -64,7 +64,7 @@ def open_holdout(
     def work(tx: Transaction) -> None:
         _refuse_opened(tx.read("holdout_looks", {"sessions": _sessions(frame)}))
         tx.run("evaluation_publish", incoming_evaluation=evaluated)
-        tx.run("prediction_backtest", incoming_predictions=offered)
+        tx.run("prediction_backtest", {"kind": BACKTEST}, incoming_predictions=offered)
         tx.run("look_publish", {"split": "final"}, incoming_predictions=looks)
 
     lake.transact(work)
