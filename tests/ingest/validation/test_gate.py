@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -103,12 +104,12 @@ ODD = {
 
 
 def odd_batch(good: pa.Table, number: int) -> pa.Table:
-    """The batch with an odd value at the head of each column, another one for each number."""
-    arrays = []
-    for place, name in enumerate(good.column_names):
+    """The batch with an odd value at the head of each column: none in the first, then any."""
+    arrays, chance = [], random.Random(number)
+    for name in good.column_names:
         column = good[name]
-        values = ODD[column.type]
-        first = pa.array([values[(number + place) % len(values)]], column.type)
+        odd = chance.choice(ODD[column.type]) if number else None
+        first = pa.array([odd], column.type)
         arrays.append(pa.chunked_array([first, *column.slice(1).chunks], column.type))
     return pa.table(arrays, names=good.column_names)
 
