@@ -55,7 +55,7 @@ class VendorFetch:
         )
         found: dict[str, TickerPrices] = {}
         payloads: list[Payload] = []
-        # To open an engine takes 24 ms of CPU: a seventh of a daily run when each ticker had its own.
+        # To open an engine takes 24 ms of CPU, a seventh of a daily run if each ticker has its own.
         with scratch() as engine:
             for _ in range(spec.passes):
                 for ticker in [one for one in tickers if one not in found or found[one].failed]:
