@@ -50,7 +50,7 @@ class VendorFetch:
             self.land,
             self.calendar,
             known,
-            surroundings=self.surroundings,
+            surroundings=self.surroundings.about(tickers),
             ended=self.ended,
         )
         found: dict[str, TickerPrices] = {}
