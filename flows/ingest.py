@@ -60,6 +60,8 @@ from warehouse.lake import Lake
 from warehouse.storage.landing import Landing, cached_answers
 
 TICKERS_PER_TASK = 10
+TICKERS_PER_SHORT_TASK = 100
+"""Of a range of a month at most: a task and its commits take more time than so few bars."""
 FIRST_DAY = date(1900, 1, 1)
 """No source has anything from before."""
 
@@ -195,6 +197,12 @@ def retry_missing(settings: Settings) -> IngestSummary:
             return _noting_network(context, summary)
 
 
+def tickers_per_task(wanted: DateRange) -> int:
+    """How many tickers one task asks for and commits together: what a killed run asks for again."""
+    short = wanted[1] - wanted[0] <= timedelta(days=31)
+    return TICKERS_PER_SHORT_TASK if short else TICKERS_PER_TASK
+
+
 def search_keys(feed: FeedSpec, tickers: Sequence[str]) -> tuple[str, ...]:
     """The ledger keys of a feed: the tickers, or one key for a feed about everything."""
     return tuple(tickers) if feed.scope == "ticker" else (GENERAL,)
@@ -213,7 +221,7 @@ def _ingest_prices(context: IngestContext, spans: Spans, wanted: DateRange) -> I
     finished = last_finished_session(context.lake, exchange, wanted, settled)
     if finished is None:
         return summary
-    plan = context.plan(source, spans, (wanted[0], finished), TICKERS_PER_TASK)
+    plan = context.plan(source, spans, (wanted[0], finished), tickers_per_task(wanted))
     sink = current_sink()
     for at, group in enumerate(plan):
         sink.advance("prices", at, len(plan), f"{group.keys[0]} to {group.keys[-1]}")
@@ -239,7 +247,10 @@ def _search_headlines(context: IngestContext, spans: Spans, wanted: DateRange) -
         for feed in context.settings.feeds
         if feed.mode == "search"
         for group in context.plan(
-            feed.name, search_spans(feed, spans, (first, last)), (first, last), TICKERS_PER_TASK
+            feed.name,
+            search_spans(feed, spans, (first, last)),
+            (first, last),
+            tickers_per_task(wanted),
         )
     ]
     sink = current_sink()

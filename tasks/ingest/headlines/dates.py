@@ -130,7 +130,7 @@ def parse_published(text: str | None, zone: tzinfo | None = None) -> Stamp:
     raw = " ".join((text or "").split())
     if not raw:
         raise DateRefusedError("undated")
-    since = _since_1970(raw)
+    since = _since_1970(raw) if raw[0].isdigit() else None
     if since is not None and since.at >= EARLIEST:
         return since
     match = next((found for one in _GRAMMAR if (found := one.fullmatch(raw))), None)
@@ -336,7 +336,8 @@ def _utc(day: date, clock: time, zone: tzinfo) -> datetime:
 
 def _zone(text: str) -> timezone:
     # "GMT+0000 (Coordinated Universal Time)" repeats itself in a comment.
-    name = re.sub(r"\s*\([^()]*\)$", "", text).strip().lower()
+    bare = re.sub(r"\s*\([^()]*\)$", "", text) if text.endswith(")") else text
+    name = bare.strip().lower()
     if name in NAMED_ZONES:
         return timezone(timedelta(hours=NAMED_ZONES[name]))
     match = _OFFSET.fullmatch(name)

@@ -144,12 +144,20 @@ def _entry(item: dict[str, Any]) -> dict[str, Any]:
     return {name: str(value) for name, value in named.items() if isinstance(value, str | int)}
 
 
+MOST_PLACEHOLDERS = 2
+"""A feed of more items than this has some of its own."""
+
+
 def placeholder(feed_title: str, titles: Iterable[str]) -> str | None:
     """The words in which a feed says that it has none, if its title or all its titles do."""
     if _PLACEHOLDER.fullmatch(feed_title):
         return feed_title
     known = list(titles)
-    if known and len(known) <= 2 and all(_PLACEHOLDER.fullmatch(title) for title in known):
+    if (
+        known
+        and len(known) <= MOST_PLACEHOLDERS
+        and all(_PLACEHOLDER.fullmatch(title) for title in known)
+    ):
         return known[0]
     return None
 

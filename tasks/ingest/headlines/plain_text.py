@@ -30,6 +30,7 @@ _FLAGS = (
     "noshade|nowrap|open|readonly|required|reversed|selected"
 )
 _HIDDEN = re.compile(r"<(script|style)(?=[\s/>]|\Z).*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_HIDING = ("<s", "<S", "<\u017f")  # the long s is one where case is ignored
 _TAG = re.compile(
     rf"""<!--.*?(?:-->|\Z) | <!\[CDATA\[ | \]\]> | <[!?](?:doctype|xml|entity)\b[^<>]*>?
     | </?(?:{_ELEMENTS})(?:{_ATTRIBUTE})++[\s/]*+>   # attributes may hold < and >
@@ -107,7 +108,9 @@ def _escaped(found: re.Match[bytes]) -> bytes:
 def _peel(text: str) -> str:
     bare = text
     if "<" in text or "]]>" in text:
-        bare = _TAG.sub(" ", _HIDDEN.sub(" ", text))
+        # Most markup hides nothing, and to search for it takes as long as to remove the tags.
+        hidden = any(opening in text for opening in _HIDING)
+        bare = _TAG.sub(" ", _HIDDEN.sub(" ", text) if hidden else text)
     bare = html.unescape(bare)
     if not bare.isascii():
         bare = unicodedata.normalize("NFC", bare)

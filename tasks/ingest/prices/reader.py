@@ -16,7 +16,7 @@ from tasks.ingest.prices.surroundings import NOTHING_KNOWN, Surroundings
 from tasks.ingest.prices.validation import PriceRules, validate_actions, validate_bars
 from tasks.ingest.prices.vendor import PriceVendor, VendorReading, fetch_date
 from tasks.ingest.unreadable import in_one_line
-from warehouse.lake.scratch import Scratch, scratch
+from warehouse.lake.scratch import Scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import ACTIONS, BARS, REJECTS, Land
 
@@ -67,8 +67,8 @@ class TickerReader:
     surroundings: Surroundings = NOTHING_KNOWN
     ended: Mapping[str, date] = field(default_factory=dict)
 
-    def prices_of(self, ticker: str) -> TickerPrices:
-        """Ask, land, reconcile and validate.
+    def prices_of(self, ticker: str, engine: Scratch) -> TickerPrices:
+        """Ask, land, reconcile and validate. One engine serves any number of tickers.
 
         Raises nothing but what `land` and the warehouse raise: whatever else goes wrong is this
         ticker's failure.
@@ -81,9 +81,8 @@ class TickerReader:
             payloads.append(payload)
 
         try:
-            with scratch() as engine:
-                reading = self.vendor.read(ticker, self.first, self.end, engine, land)
-                bars, actions, rejects = self._validated(ticker, reading, own, engine)
+            reading = self.vendor.read(ticker, self.first, self.end, engine, land)
+            bars, actions, rejects = self._validated(ticker, reading, own, engine)
         except HostGivenUpError as error:
             nothing = (BARS.empty_table(), ACTIONS.empty_table(), REJECTS.empty_table())
             return TickerPrices(ticker, *nothing, tuple(payloads), str(error))

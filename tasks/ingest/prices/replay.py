@@ -73,7 +73,8 @@ def replay_answers(
             calendar=calendar,
             surroundings=known,
         )
-        readings.append(reader.prices_of(row["ticker"]))
+        with scratch() as engine:
+            readings.append(reader.prices_of(row["ticker"], engine))
     return _joined(readings, spec)
 
 
@@ -153,7 +154,8 @@ def _read(
             land=lambda payload: payload.payload_id,
             calendar=calendar,
         )
-        return reader.prices_of(tickers.get(symbol, symbol))
+        with scratch() as engine:
+            return reader.prices_of(tickers.get(symbol, symbol), engine)
 
 
 def _requested_range(url: str, zone: ZoneInfo) -> tuple[date, date]:

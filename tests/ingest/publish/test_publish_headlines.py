@@ -15,6 +15,7 @@ import pytest
 
 from tests.builders.warehouse import OpenLake
 from warehouse.lake import Lake
+from warehouse.lake.scratch import scratch
 from warehouse.storage.landing import Payload
 from warehouse.tables.batches import (
     HEADLINE_TICKERS,
@@ -24,7 +25,13 @@ from warehouse.tables.batches import (
     HeadlineBatch,
     PublishError,
 )
-from warehouse.tables.headlines import HeadlinePublication, join_stories, publish_headlines
+from warehouse.tables.headlines import (
+    PUBLISHER,
+    WINDOW,
+    HeadlinePublication,
+    join_stories,
+    publish_headlines,
+)
 from warehouse.tables.near_duplicates import near_duplicates
 
 NOW = datetime(2020, 3, 4, 12, tzinfo=UTC)
@@ -299,3 +306,61 @@ def test_other_headlines_of_one_address_are_no_edits(lake: Lake) -> None:
     assert publish(lake, edited).revised == 1
     titles = lake.sql("SELECT title FROM headlines ORDER BY title")["title"].to_pylist()
     assert titles == [leaves["title"], edited["title"]]
+
+
+PLAIN = (
+    "url", "cannot", "not", "rt", "RT", "in", "In", "brief", "BRIEF", "update", "Updated", "wrapup",
+    "refile", "corrected", "correct", "form", "Form", "K", "I", "a", "million", "mn", "pct", "http",
+    "https", "Curl", "dont", "Apple", "profit", "at", "user", "atuser", "billion", "nyse", "SC",
+)  # fmt: skip
+
+
+def test_a_plain_title_that_is_passed_through_says_what_the_patterns_make_of_it() -> None:
+    """A sign at its end that no pattern minds sends the same title through all of them."""
+    chance = random.Random(3)
+    titles = [
+        *PLAIN,
+        *(" ".join(chance.choices(PLAIN, k=chance.randint(2, 5))) for _ in range(3_000)),
+    ]
+    words = [story_words([title + end for title in titles]) for end in ("", "!")]
+    assert words[0] == words[1]
+    assert len(set(words[0])) > 2_000
+
+
+def test_an_id_observed_again_is_its_first_observation_and_others_stay() -> None:
+    chance = random.Random(4)
+    rows = [
+        {"headline_id": str(chance.randrange(300)), "first_seen_at": NOW, "position": at}
+        | {"title": f"title {at}", "published_at": NOW - timedelta(minutes=chance.randrange(99))}
+        for at in range(400)
+    ]
+    rest = dict.fromkeys(("source", "granularity", "availability", "payload_id"), "x")
+    rest |= {"summary": None, "url": None, "guid": None, "synthetic": False, "available_at": NOW}
+    with scratch() as engine:
+        table = pa.Table.from_pylist([row | rest for row in chance.sample(rows, len(rows))])
+        found = engine.read("headlines_identified", identified=table).to_pylist()
+    first: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        first.setdefault(row["headline_id"], row)
+    expected = sorted(first.values(), key=lambda row: (row["published_at"], row["headline_id"]))
+    assert [row["title"] for row in found] == [row["title"] for row in expected]
+    assert len(found) < len(rows)
+
+
+def story_words(titles: list[str]) -> list[str]:
+    """What each title says for comparison, in order."""
+    headlines = pa.table(
+        {
+            "headline_id": [f"{at:05}" for at in range(len(titles))],
+            "story_id": [""] * len(titles),
+            "published_at": pa.array([NOW] * len(titles), pa.timestamp("us", "UTC")),
+            "guid": pa.nulls(len(titles), pa.string()),
+            "title": titles,
+        }
+    )
+    span = {"first": NOW, "last": NOW, "window": WINDOW, "publisher": PUBLISHER}
+    with scratch() as engine:
+        found: list[str] = engine.read("story_words", span, headlines=headlines)[
+            "words"
+        ].to_pylist()
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,10 +13,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from validation.columnar import holds
 from validation.data_docs import runs
 from validation.gate import CHECKS, BatchRefused, SuiteError, check
 from validation.suites import SUITES
-from warehouse.tables.batches import ACTIONS, BARS, HEADLINE_TICKERS, HEADLINES
+from warehouse.tables.batches import ACTIONS, BARS, FEATURES, HEADLINE_TICKERS, HEADLINES
 
 NOW = datetime(2024, 3, 1, 22, tzinfo=UTC)
 PAYLOAD = "a" * 64
@@ -53,11 +55,14 @@ def failing(suite: str, table: pa.Table) -> list[str]:
     return [row["expectation"] for row in report.results.to_pylist() if not row["success"]]
 
 
-def test_good_batches_pass_every_suite() -> None:
+def good_batches() -> dict[str, pa.Table]:
+    """A good batch of two rows or more for each suite."""
     actions = pa.table(
         {
-            "ticker": ["AAPL"], "ex_date": [date(2000, 6, 21)], "kind": ["split"], "value": [2.0],
-            "basis_date": [date(2000, 6, 21)], "source": ["bokeh"], "payload_id": [PAYLOAD],
+            "ticker": ["AAPL", "IBM"], "ex_date": [date(2000, 6, 21)] * 2,
+            "kind": ["split", "dividend"], "value": [2.0, 0.5],
+            "basis_date": [date(2000, 6, 21)] * 2, "source": ["bokeh"] * 2,
+            "payload_id": [PAYLOAD] * 2,
         },
         schema=ACTIONS,
     )  # fmt: skip
@@ -65,15 +70,86 @@ def test_good_batches_pass_every_suite() -> None:
         {"headline_id": ["h1", "h1"], "ticker": ["AAPL", "IBM"], "method": ["feed", "alias"]},
         schema=HEADLINE_TICKERS,
     )
-    good = {
+    known = {
+        "feature_set": "f", "ticker": "*", "known_at": NOW, "granularity": "second", "name": "n",
+        "number": None, "text": None, "first_seen_at": NOW, "available_at": NOW,
+        "payload_id": PAYLOAD,
+    }  # fmt: skip
+    features = pa.Table.from_pylist([known, {**known, "name": "m", "number": 1.0}], FEATURES)
+    return {
         "bars": bars(),
         "actions": actions,
         "headlines": headlines(),
         "headline_tickers": tickers,
+        "features": features,
     }
+
+
+def test_good_batches_pass_every_suite() -> None:
+    good = good_batches()
     assert good.keys() == SUITES.keys()
     for suite, table in good.items():
         assert failing(suite, table) == []
+        assert [rule.says for rule in SUITES[suite] if not holds(rule, table)] == []
+
+
+ODD = {
+    pa.string(): [None, "", "\u00a0", "AAPL\n", "up\x07", "aapl", "h1", "split"],
+    pa.float64(): [None, float("nan"), float("inf"), 0.0, -1.0, 1e7, 1.5e7, -float("inf")],
+    pa.int64(): [None, 0, -1, 10**13, 10**13 + 1],
+    pa.date32(): [None, date(1900, 1, 1), date(2100, 1, 1)],
+    pa.timestamp("us", "UTC"): [None, NOW - timedelta(1), NOW + timedelta(1)],
+    pa.bool_(): [None, False],
+}
+
+
+def odd_batch(good: pa.Table, number: int) -> pa.Table:
+    """The batch with an odd value at the head of each column: none in the first, then any."""
+    arrays, chance = [], random.Random(number)
+    for name in good.column_names:
+        column = good[name]
+        odd = chance.choice(ODD[column.type]) if number else None
+        first = pa.array([odd], column.type)
+        arrays.append(pa.chunked_array([first, *column.slice(1).chunks], column.type))
+    return pa.table(arrays, names=good.column_names)
+
+
+@pytest.mark.parametrize("suite", sorted(SUITES))
+def test_what_arrow_lets_pass_great_expectations_passes(suite: str, tmp_path: Path) -> None:
+    """Rule by rule, and the other way round: what breaks a rule is refused by either."""
+    good = good_batches()[suite]
+    batches = [odd_batch(good, number) for number in range(8)]
+    batches += [
+        pa.concat_tables([good, good.slice(0, 1)]),
+        good.drop_columns(good.column_names[:1]),
+    ]
+    broken: set[str] = set()
+    for at, table in enumerate(batches):
+        report = check(suite, table, batch=str(at), checked_at=NOW, docs_root=tmp_path)
+        found = report.results.to_pylist()
+        refused = {row["expectation"] for row in found if not row["success"]}
+        assert report.success == (not refused)
+        assert not [
+            rule.says for rule in SUITES[suite] if rule.says in refused and holds(rule, table)
+        ]
+        broken |= refused
+    assert broken == {rule.says for rule in SUITES[suite]}, "a rule that was never broken"
+
+
+def test_a_passed_batch_without_a_page_has_the_report_of_one_with_a_page(tmp_path: Path) -> None:
+    for suite, table in good_batches().items():
+        with_page = check(suite, table, batch="b", checked_at=NOW, docs_root=tmp_path)
+        without = check(suite, table, batch="b", checked_at=NOW, docs_root=tmp_path, document=False)
+        assert with_page.page is not None
+        assert without.page is None
+        assert without.results.equals(with_page.results)
+
+
+def test_a_refused_batch_has_a_page_whether_or_not_one_is_asked_for(tmp_path: Path) -> None:
+    broken = bars(high=[8.0] + [11.0] * 5)
+    report = check("bars", broken, batch="b", checked_at=NOW, docs_root=tmp_path, document=False)
+    assert report.page is not None
+    assert report.page.is_file()
 
 
 @pytest.mark.parametrize("suite", sorted(SUITES))

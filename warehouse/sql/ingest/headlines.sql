@@ -278,11 +278,24 @@ FROM dated;
 
 -- name: headlines_identified
 -- grain: one row per headline, as its first observation has it
+-- Only repeated ids are ranked: few are, and a window over all takes three times as long as this.
+WITH repeated AS (
+    SELECT headline_id FROM identified
+    GROUP BY headline_id
+    HAVING count(*) > 1
+),
+
+first_observed AS (
+    FROM identified ANTI JOIN repeated USING (headline_id)
+    UNION ALL
+    FROM identified SEMI JOIN repeated USING (headline_id)
+    QUALIFY row_number() OVER (PARTITION BY headline_id ORDER BY first_seen_at, position) = 1
+)
+
 SELECT
     headline_id, source, title, summary, url, guid, published_at, granularity, first_seen_at,
     available_at, availability, synthetic, payload_id
-FROM identified
-QUALIFY row_number() OVER (PARTITION BY headline_id ORDER BY first_seen_at, position) = 1
+FROM first_observed
 ORDER BY published_at, headline_id;
 
 

@@ -16,11 +16,25 @@ WHERE published_at BETWEEN $first::TIMESTAMPTZ AND $last::TIMESTAMPTZ;
 -- units and initials get one spelling, and "…" stays at the end of a title that was cut off.
 -- A filing is an event of its own, whatever others are titled, and a form ("8-K - Current report") says nothing
 -- of its news: neither has words.
--- Patterns are tried only on titles that can contain them: they cost more than all the rest.
-WITH nearby AS (
+-- Patterns are tried only on titles that can contain them: they cost more than all the rest. A plain title, of
+-- ASCII letters and single spaces without a word that any pattern looks for, is passed through.
+WITH stored AS (
     SELECT
-        headline_id, story_id, published_at,
+        headline_id, story_id, published_at, guid, title,
+        regexp_full_match(title, '[A-Za-z]+( [A-Za-z]+)*')
+        AND NOT regexp_matches(title, '(?i)\b(url|cannot)\b|^(rt|in brief|brief|update|wrapup|refile|corrected)\b')
+        AND NOT is_filing(guid) AS is_plain
+    FROM headlines
+    WHERE
+        published_at BETWEEN $first::TIMESTAMPTZ - $window::INTERVAL
+        AND $last::TIMESTAMPTZ + $window::INTERVAL
+),
+
+nearby AS (
+    SELECT
+        headline_id, story_id, published_at, is_plain,
         CASE
+            WHEN is_plain THEN title
             WHEN is_filing(guid) THEN ''
             WHEN NOT regexp_matches(title, ' [-–—|] ') THEN title
             WHEN regexp_matches(
@@ -29,17 +43,15 @@ WITH nearby AS (
             ) THEN ''
             ELSE regexp_replace(title, '\s[-–—|]\s(' || $publisher || ')$', '')
         END AS title
-    FROM headlines
-    WHERE
-        published_at BETWEEN $first::TIMESTAMPTZ - $window::INTERVAL
-        AND $last::TIMESTAMPTZ + $window::INTERVAL
+    FROM stored
 ),
 
 addressless AS (
     SELECT
         * EXCLUDE (title),
-        regexp_matches(title, '(…|\.\.\.)\s*$') AS cut,
+        CASE WHEN is_plain THEN FALSE ELSE regexp_matches(title, '(…|\.\.\.)\s*$') END AS cut,
         CASE
+            WHEN is_plain THEN lower(title)
             WHEN regexp_matches(title, '^\s*(?i:form\s+)(\d{1,3}-[A-Z]{1,2}\d?|S-\d{1,2}|SC 13[DG])(/A)?\s*:')
                 THEN ''
             WHEN regexp_matches(title, '@|(?i:https?:|\burl\b|at_user)')
@@ -53,6 +65,7 @@ numbered AS (
     SELECT
         * EXCLUDE (title),
         CASE
+            WHEN is_plain THEN title
             WHEN regexp_matches(title, '\d')
                 THEN
                     regexp_replace(
@@ -81,6 +94,7 @@ spelled AS (
     SELECT
         * EXCLUDE (title),
         CASE
+            WHEN is_plain THEN title
             WHEN regexp_matches(title, '\d\s?(m|mn|mln)\b|\([a-z ]+:|\b\pL\.\pL\.|n[''’]t\b|\bcannot\b')
                 THEN
                     regexp_replace(
@@ -100,7 +114,7 @@ spelled AS (
 plain AS (
     SELECT
         * EXCLUDE (title),
-        trim(
+        CASE WHEN is_plain THEN title ELSE trim(
             regexp_replace(
                 CASE
                     WHEN
@@ -116,7 +130,7 @@ plain AS (
                     ELSE title
                 END, '[^\pL\pN]+', ' ', 'g'
             )
-        ) AS words
+        ) END AS words
     FROM spelled
 )
 
