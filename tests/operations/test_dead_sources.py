@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from flows.operations import check_sources, check_vendors
@@ -78,6 +79,8 @@ class Month:
 
     calm: Root
     disturbed: Root
+    actions_due: int
+    """Splits and dividends that go ex on one of its days."""
     dead: dict[date, dict[str, Way]] = field(default_factory=dict)
     returns: dict[tuple[str, date, str], float | None] = field(default_factory=dict)
     """The return before each session as it was known, by root, session and ticker."""
@@ -108,7 +111,8 @@ def month(tmp_path_factory: pytest.TempPathFactory, prefect_runs: str) -> Iterat
         poll_headlines(calm.settings)
         baselines = _fitted(calm)
         shutil.copytree(calm.folder / "data", disturbed.folder / "data")
-        lived = Month(calm, disturbed)
+        due = pc.less_equal(market.actions["ex_date"], pa.scalar(mornings[-1].date()))
+        lived = Month(calm, disturbed, int(pc.sum(due).as_py() or 0))
         for number, at in enumerate(mornings):
             dead = deaths(BEGIN + number) if number < DAYS else {}
             if dead:
@@ -189,6 +193,8 @@ def test_every_pair_of_sources_was_dead(month: Month) -> None:
 
 @pytest.mark.parametrize("what", WHAT)
 def test_nothing_is_lost_or_doubled_when_sources_die(month: Month, what: str) -> None:
+    if what == "actions" and not month.actions_due:
+        pytest.skip("no share goes ex in so few days; NEWSVANE_DEAD_DAYS=21 has some")
     found = _differing(month, WHAT[what])
     assert not found, found[:6]
 
