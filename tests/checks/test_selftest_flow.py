@@ -32,7 +32,7 @@ def test_news_that_lost_its_meaning_kills_the_planted_market_alone(tmp_path) -> 
     report = selftest(chosen(tmp_path, *small), quick=True)
     failed = {canary.name for canary in report.canaries if not canary.passed}
     assert failed == {"planted market"}, report.markdown()
-    assert len(report.canaries) == 7
+    assert len(report.canaries) == 8
     written = (tmp_path / "selftest" / "report.md").read_text(encoding="utf-8")
     assert "Self-test: FAILED" in written
     assert written == report.markdown()

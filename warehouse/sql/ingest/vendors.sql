@@ -210,8 +210,8 @@ ORDER BY ticker, session;
 -- name: vendors_check
 -- grain: one row per vendor that gave a bar from $since on while several were configured
 -- held: bars whose value is the vendor's. stood_in: bars it gave in a better vendor's place; failed_to_give:
--- bars that another gave in its place, and the reason of the last of them. compared: those it gave beside another's that is held; alone: those
--- that nobody else gave. drifting: of its last $drift_sessions sessions with a comparison more than
+-- bars that another gave in its place, and the reason of the last of them. compared: those it gave beside
+-- another's that is held; alone: those that nobody else gave. drifting: of its last $drift_sessions sessions with a comparison more than
 -- $drift_share disagree. Sources of which no reading was ever kept beside others are not compared.
 WITH compared AS (
     SELECT
