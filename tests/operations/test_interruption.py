@@ -81,7 +81,7 @@ def test_ctrl_c_ends_a_backfill_that_waits_for_its_vendor(
     assert shown.count(SENTENCE) == 1, shown
     assert b"Traceback" not in shown
     assert shown.rfind(b"\x1b[?25h") > shown.rfind(b"\x1b[?25l"), "the cursor stays hidden"
-    assert took < 30, "3 s on a quiet machine; a retry alone would be 10 s"
+    assert took < 120, "3 s on a quiet machine; without the grace period some minutes"
     # Nothing is in the way of the next one.
     again = run_to_its_end(command_of("backfill", *DAYS), environment=environment)
     assert again.returncode == 0, again.stderr
