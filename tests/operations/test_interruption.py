@@ -24,8 +24,14 @@ SENTENCE = b"Interrupted. What was published stays; run the command again."
 DAYS = ("2012-06-04", "2012-06-08")
 
 
+def hearing() -> None:
+    """Hear Ctrl-C, which a shell has what it runs in the background ignore, this suite included."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def controlled() -> None:
     """Make the standard input of a new session its controlling terminal, as a login does."""
+    hearing()
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -115,6 +121,7 @@ def test_a_library_that_swallows_the_interrupt_does_not_keep_the_command(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=hearing,
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
