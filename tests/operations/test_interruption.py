@@ -99,10 +99,14 @@ import subprocess, sys, time
 from flows.platform import interruption
 interruption.GRACE = {number: float(sys.argv[1]) for number in interruption.GRACE}
 interruption.end_on_request()
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-print(child.pid, flush=True)
+sleeper = [sys.executable, "-c", "import time; time.sleep(3600)"]
+child = subprocess.Popen(sleeper, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+ready = f"{child.pid}\\n"
 while True:
     try:
+        sys.stdout.write(ready)
+        sys.stdout.flush()
+        ready = ""
         time.sleep(3600)
     except KeyboardInterrupt:
         print("swallowed", flush=True)
