@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 from xml.etree import ElementTree
@@ -110,16 +110,7 @@ def _rss(root: ElementTree.Element) -> Entries:
     [channel] = root
     if channel.tag != "channel" or channel.attrib:
         raise _UnusualError
-    feed: dict[str, Any] = {}
-    entries = []
-    for child in channel:
-        kind = _kind(RSS_CHANNEL, child)
-        if kind == "item":
-            entries.append(_rss_item(child))
-        elif kind == "image":
-            _require_plain_children(child, IMAGE)
-        else:
-            _feed_level(kind, child, feed)
+    feed, entries = _walked(channel, RSS_CHANNEL, _rss_item, plain=("image", IMAGE))
     known = VERSIONS.get(version) or ("rss20" if version.startswith("2.") else "rss")
     return known, feed, entries
 
@@ -127,17 +118,29 @@ def _rss(root: ElementTree.Element) -> Entries:
 def _atom(root: ElementTree.Element) -> Entries:
     if not root.attrib.keys() <= {XML_LANG}:
         raise _UnusualError
+    feed, entries = _walked(root, ATOM_FEED, _atom_entry, plain=("author", PERSON))
+    return "atom10", feed, entries
+
+
+def _walked(
+    parent: ElementTree.Element,
+    table: Mapping[str, str],
+    entry: Callable[[ElementTree.Element], dict[str, Any]],
+    *,
+    plain: tuple[str, frozenset[str]],
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The feed's own texts, and its entries in order. `plain`: a kind of which nothing is kept."""
     feed: dict[str, Any] = {}
     entries = []
-    for child in root:
-        kind = _kind(ATOM_FEED, child)
+    for child in parent:
+        kind = _kind(table, child)
         if kind == "item":
-            entries.append(_atom_entry(child))
-        elif kind == "author":
-            _require_plain_children(child, PERSON)
+            entries.append(entry(child))
+        elif kind == plain[0]:
+            _require_plain_children(child, plain[1])
         else:
             _feed_level(kind, child, feed)
-    return "atom10", feed, entries
+    return feed, entries
 
 
 def _feed_level(kind: str, child: ElementTree.Element, feed: dict[str, Any]) -> None:
