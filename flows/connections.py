@@ -20,6 +20,7 @@ from tasks.training.process import persistent_worker
 from tasks.training.recipe import load_recipe
 from warehouse.lake import Lake
 from warehouse.tables.batches import Clock
+from warehouse.tables.datasets import fitting_datasets
 
 if TYPE_CHECKING:
     from tasks.checks.witness.spec import Witness
@@ -77,9 +78,8 @@ def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
     None means the newest of the configured specification; where there is none, the newest of all.
     Raises NoDatasetError.
     """
-    chosen = {"wanted": dataset_id or None, "spec_digest": settings.dataset.digest}
     with Lake.open(settings.warehouse) as lake:
-        rows = lake.read("datasets_fitting", chosen).to_pylist()
+        rows, ambiguous = fitting_datasets(lake, dataset_id or None, settings.dataset.digest)
     if not rows:
         wanted = f"data set {dataset_id!r}" if dataset_id else "any data set"
         raise NoDatasetError(
@@ -91,11 +91,10 @@ def find_dataset(settings: Settings, dataset_id: str | None) -> DatasetManifest:
             "No data set is built as configured; the newest of the others is used. "
             "`newsvane dataset build` makes one, --dataset chooses among those there are."
         )
-    fitting = list(dict.fromkeys(row["dataset_id"] for row in rows))
-    if dataset_id and rows[0]["fit"] and len(fitting) > 1:
+    if ambiguous:
+        fitting = ", ".join(row["dataset_id"] for row in rows[:5])
         raise NoDatasetError(
-            f"{len(fitting)} data sets begin with {dataset_id!r}: {', '.join(fitting[:5])}. Give "
-            "more of the id."
+            f"{len(rows)} data sets begin with {dataset_id!r}: {fitting}. Give more of the id."
         )
     return DatasetManifest.model_validate(json.loads(rows[0]["manifest"]))
 

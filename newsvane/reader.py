@@ -174,16 +174,16 @@ class Reader:
 
         Raises ReadError for none, and for a beginning that fits several.
         """
-        chosen = {"wanted": dataset_id, "spec_digest": None}
-        rows = self._lake.read("datasets_fitting", chosen).to_pylist()
-        fitting = list(dict.fromkeys(row["dataset_id"] for row in rows))
-        if not rows or (dataset_id is not None and rows[0]["fit"] and len(fitting) > 1):
+        from warehouse.tables.datasets import fitting_datasets
+
+        rows, ambiguous = fitting_datasets(self._lake, dataset_id)
+        if not rows or ambiguous:
             known = ", ".join(one.dataset_id for one in self.datasets()) or "none"
             raise ReadError(
-                f"{len(fitting)} data sets are called {dataset_id or '(newest)'!r}; there are: "
+                f"{len(rows)} data sets are called {dataset_id or '(newest)'!r}; there are: "
                 f"{known}. Give one of these ids, or build one with `newsvane dataset build`."
             )
-        return next(one for one in self.datasets() if one.dataset_id == fitting[0])
+        return next(one for one in self.datasets() if one.dataset_id == rows[0]["dataset_id"])
 
     def models(self) -> tuple[Model, ...]:
         """All fine-tuned models, newest first, with recipe, environment and metrics."""

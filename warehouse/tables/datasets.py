@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute
@@ -184,6 +184,22 @@ def _text_of(lines: pa.StringArray) -> memoryview:
     _, offsets, text = lines.buffers()
     bounds = memoryview(offsets).cast("i")
     return memoryview(text)[bounds[lines.offset] : bounds[lines.offset + len(lines)]]
+
+
+def fitting_datasets(
+    lake: Lake, wanted: str | None, spec_digest: str | None = None
+) -> tuple[list[dict[str, Any]], bool]:
+    """The data sets that `wanted` means, a row each, best first; whether it leaves open which.
+
+    `wanted` is an id, a name, or the beginning of an id, which must fit no other. None means any,
+    those of the specification with `spec_digest` first, then the newest.
+    """
+    chosen = {"wanted": wanted, "spec_digest": spec_digest}
+    found: dict[str, dict[str, Any]] = {}
+    for row in lake.read("datasets_fitting", chosen).to_pylist():
+        found.setdefault(row["dataset_id"], row)  # one that bears two names comes twice
+    rows = list(found.values())
+    return rows, wanted is not None and len(rows) > 1 and bool(rows[0]["fit"])
 
 
 def name_dataset(lake: Lake, name: str, dataset_id: str, now: datetime) -> None:
